@@ -1,0 +1,68 @@
+"""What a case is: one documented behaviour, its source, its manifests and what it needs of a mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+DOCUMENTATION = "https://istio.io/latest/docs/"
+ATTRIBUTE = "istio_egress_case"
+
+Test = TypeVar("Test", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One documented behaviour. `at` is a page below istio.io/latest/docs/ or a full URL; `says` is one sentence.
+
+    `manifests` are paths of plain YAML files, applied in that order. `requires` names features of the mesh
+    (requirements.py). `since` says where today's behaviour differs from an older document: version and why.
+    `rows` names the entries of the coverage page that the case answers for.
+    """
+
+    at: str
+    says: str
+    manifests: tuple[Path, ...]
+    requires: tuple[str, ...]
+    since: str | None
+    rows: tuple[str, ...]
+
+    @property
+    def source(self) -> str:
+        """The address of the page that documents the behaviour."""
+        return self.at if "://" in self.at else DOCUMENTATION + self.at.lstrip("/")
+
+
+def documented(
+    *,
+    at: str,
+    says: str,
+    manifests: Iterable[str] | None = None,
+    requires: Iterable[str] = (),
+    since: str | None = None,
+    rows: Iterable[str] = (),
+) -> Callable[[Test], Test]:
+    """Declare a test function as a case. Manifests lie beside it; by default test_x.py has x.yaml."""
+
+    def declare(test: Test) -> Test:
+        module = Path(test.__code__.co_filename)
+        names = [module.stem.removeprefix("test_") + ".yaml"] if manifests is None else manifests
+        case = Case(
+            at=at,
+            says=says,
+            manifests=tuple(module.parent / name for name in names),
+            requires=tuple(sorted(requires)),
+            since=since,
+            rows=tuple(rows),
+        )
+        setattr(test, ATTRIBUTE, case)
+        return test
+
+    return declare
+
+
+def case_of(test: object) -> Case | None:
+    """Return the case that `documented` declared on a test function, None for any other function."""
+    return getattr(test, ATTRIBUTE, None)

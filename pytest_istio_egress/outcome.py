@@ -1,0 +1,98 @@
+"""What is expected: the documented outcome of one probe, with the evidence that has to stand behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+BLACKHOLE_EXITS = frozenset({52, 56})
+"""Curl's exit when Envoy drops a connection: documented is 56; 52 where the FIN wins the race against the RST."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hop:
+    """What the access log of one Envoy has to say of the request; None asks nothing of that field.
+
+    The words are those of Envoy's default format: response flags (`UH`), code details (`direct_response`),
+    upstream cluster (`outbound|80||host`), route name (`block_all`), protocol (`HTTP/2`).
+    """
+
+    cluster: str | None = None
+    route: str | None = None
+    flags: str | None = None
+    details: str | None = None
+    protocol: str | None = None
+    status: int | None = None
+    server_name: str | None = None
+    failure: str | None = None
+    """A part of Envoy's upstream transport failure reason."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """The documented outcome of one probe.
+
+    `status` is the HTTP status that curl saw, None when no HTTP answer may arrive. `exit` is curl's exit code, or
+    the set of codes that mean the same. `reached` is the name of the outside server that must have answered; left
+    out, none may have: a block is only a block if nobody outside was reached.
+    """
+
+    status: int | None = None
+    exit: int | frozenset[int] = 0
+    reached: str | None = None
+
+    # Witness one: the client's own sidecar. A shorthand for `Hop`, since nearly every case needs it.
+    cluster: str | None = None
+    route: str | None = None
+    flags: str | None = None
+    details: str | None = None
+    failure: str | None = None
+    sidecar: bool = True
+    """False: no Envoy may stand between the client and the server: no log line, no Envoy headers."""
+
+    # Witness two: the egress gateway's log, tied to the request by its x-request-id or by the connection.
+    gateway: Hop | None = None
+
+    # Witness three: the far end.
+    source: str | None = None
+    """Whose address the outside server saw: "client" or "gateway"."""
+    request_headers: Mapping[str, str | None] = field(default_factory=dict)
+    """Headers (lower case) as the far end saw them; None: must not have arrived."""
+    far_end: Mapping[str, str | None] = field(default_factory=dict)
+    """Other facts that the outside server states: protocol, server-name, client-certificate."""
+
+    headers: Mapping[str, str | None] = field(default_factory=dict)
+    """Headers (lower case) of the answer as curl saw them; None: must not be there."""
+    body: str | None = None
+    """A part of the answer's body."""
+    at_least: float | None = None
+    """Seconds that Envoy (or, without a sidecar, curl) must have spent on it: a timeout can't end before its time."""
+    connected_to: str | None = None
+    """The address that curl has to name as the one it connected to; 192.0.2.x stands for an outside server's."""
+
+    @property
+    def exits(self) -> frozenset[int]:
+        """Curl's exit codes that fulfil the outcome."""
+        return self.exit if isinstance(self.exit, frozenset) else frozenset({self.exit})
+
+    @property
+    def blocked(self) -> bool:
+        """Whether this is a negative outcome, which says nothing unless a control passed beside it."""
+        return self.reached is None and (self.status is None or self.status >= 400)
+
+    @property
+    def hop(self) -> Hop:
+        """What is asked of the sidecar's log line."""
+        return Hop(
+            cluster=self.cluster, route=self.route, flags=self.flags, details=self.details, failure=self.failure
+        )
+
+
+def blackholed(**further: object) -> Outcome:
+    """Dropped by the sidecar because nothing on that port is known: BlackHoleCluster with flag UH."""
+    return Outcome(exit=BLACKHOLE_EXITS, cluster="BlackHoleCluster", flags="UH", **further)  # type: ignore[arg-type]  # checked by Outcome itself
+
+
+def block_all(**further: object) -> Outcome:
+    """Answered by the sidecar with 502 because the port speaks HTTP and the host is unknown: route block_all."""
+    return Outcome(status=502, route="block_all", details="direct_response", **further)  # type: ignore[arg-type]  # checked by Outcome itself

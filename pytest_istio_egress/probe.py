@@ -1,0 +1,149 @@
+"""What is asked: one curl command in one client pod, described without running it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+CLIENT = "sleep.egress-client"
+"""The injected client; `<app label>.<namespace>` as the manifests name them."""
+NEIGHBOUR = "sleep.egress-neighbour"
+"""An injected client in a second namespace."""
+PLAIN = "sleep.egress-plain"
+"""The same client in a namespace without injection."""
+
+OUTSIDE = "192.0.2.80"
+"""The address (from the block reserved for documentation) that stands for the outside server's in manifests."""
+
+CA_FILE = "/etc/egress-certificates/ca.crt"
+"""Where every client pod finds the run's own certificate authority."""
+
+BODY_LIMIT = 64 * 1024
+"""Bytes of an answer that are kept; the rest says nothing about egress."""
+
+_SEPARATOR = "\n--curl--"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """One request. Namespaces, `.test` hosts and 192.0.2.x addresses are those of the manifests.
+
+    `to` is the address that curl connects to for a `.test` host (no DNS is asked); None leaves it to DNS.
+    `max_time` is in seconds and ends a request that nothing answers (curl exit 28).
+    """
+
+    url: str
+    client: str = CLIENT
+    to: str | None = OUTSIDE
+    arguments: tuple[str, ...] = ()
+    max_time: float = 15.0
+
+    def resolve(self) -> tuple[str, ...]:
+        """Curl's arguments that pin the host's address; empty where DNS (or a literal address) decides."""
+        parts = urlsplit(self.url)
+        host = parts.hostname or ""
+        if self.to is None or not host.endswith(".test"):
+            return ()
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        return ("--resolve", f"{host}:{port}:{self.to}")
+
+    def command(self, user_agent: str) -> list[str]:
+        """Build the command line: the body goes to stdout, then curl's own two JSON documents."""
+        return [
+            "curl", "--silent", "--show-error", "--globoff",
+            "--max-time", f"{self.max_time:g}",
+            "--user-agent", user_agent,
+            *self.resolve(),
+            *self.arguments,
+            "--write-out", f"{_SEPARATOR}%{{json}}{_SEPARATOR}%{{header_json}}",
+            self.url,
+        ]  # fmt: skip
+
+
+def get(
+    url: str,
+    *,
+    client: str = CLIENT,
+    to: str | None = OUTSIDE,
+    headers: Mapping[str, str] | None = None,
+    arguments: Sequence[str] = (),
+    max_time: float = 15.0,
+) -> Probe:
+    """Ask for a URL over plain HTTP (or whatever its scheme says)."""
+    more = [word for name, value in (headers or {}).items() for word in ("--header", f"{name}: {value}")]
+    return Probe(url=url, client=client, to=to, arguments=(*more, *arguments), max_time=max_time)
+
+
+def tls(
+    url: str,
+    *,
+    client: str = CLIENT,
+    to: str | None = OUTSIDE,
+    arguments: Sequence[str] = (),
+    max_time: float = 15.0,
+) -> Probe:
+    """Ask for an https URL; the certificate is checked against the run's own authority, always."""
+    return Probe(url=url, client=client, to=to, arguments=("--cacert", CA_FILE, *arguments), max_time=max_time)
+
+
+def tcp(
+    host: str,
+    port: int,
+    *,
+    client: str = CLIENT,
+    to: str | None = OUTSIDE,
+    arguments: Sequence[str] = (),
+    max_time: float = 15.0,
+) -> Probe:
+    """Send bytes over TCP. They are an HTTP request: what makes it TCP is that the mesh does not know the port as HTTP."""
+    return Probe(url=f"http://{host}:{port}/headers", client=client, to=to, arguments=tuple(arguments), max_time=max_time)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurlResult:
+    """What curl said of one request, in its own words.
+
+    `seconds` is curl's time_total; `local_port` is 0 where no connection was made.
+    """
+
+    exit: int
+    status: int
+    error: str
+    seconds: float
+    local_address: str
+    local_port: int
+    remote_address: str
+    http_version: str
+    headers: Mapping[str, str]
+    body: str
+
+
+class NoCurlResult(Exception):
+    """Curl left no JSON: the harness failed, and nothing is known about the mesh."""
+
+
+def parse(stdout: str, stderr: str) -> CurlResult:
+    """Read what `Probe.command` printed; raises NoCurlResult when curl's JSON isn't there."""
+    parts = stdout.rsplit(_SEPARATOR, 2)
+    if len(parts) != 3:
+        raise NoCurlResult(f"curl printed no JSON; stdout {stdout[-300:]!r}, stderr {stderr[-300:]!r}")
+    body, about, headers = parts
+    try:
+        said = json.loads(about)
+        seen = json.loads(headers or "{}")
+    except json.JSONDecodeError as error:
+        raise NoCurlResult(f"curl's JSON is cut or damaged ({error}): {about[-300:]!r}") from error
+    return CurlResult(
+        exit=int(said["exitcode"]),
+        status=int(said["http_code"]),
+        error=said["errormsg"] or "",
+        seconds=float(said["time_total"]),
+        local_address=said["local_ip"],
+        local_port=int(said["local_port"]),
+        remote_address=said["remote_ip"],
+        http_version=said["http_version"],
+        headers={name.lower(): ", ".join(values) for name, values in seen.items()},
+        body=body[:BODY_LIMIT],
+    )
