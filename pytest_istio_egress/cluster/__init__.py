@@ -1,0 +1,1 @@
+"""Everything that speaks to the cluster: its API, its pods, its proxies."""

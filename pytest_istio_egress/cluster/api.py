@@ -1,0 +1,73 @@
+"""One connection to the chosen cluster's API, safe to use from many threads."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+from kubernetes.dynamic import DynamicClient
+from kubernetes.dynamic.exceptions import ResourceNotFoundError
+
+REQUEST_TIMEOUT = (5.0, 30.0)
+"""Seconds to connect and to answer, for every call that isn't a stream."""
+
+
+class ClusterError(Exception):
+    """The cluster (or the way to it) failed: an error of the run, never a verdict on the mesh."""
+
+
+class Api:
+    """The API server of one kubeconfig context; None means the current one."""
+
+    def __init__(self, kubeconfig: Path | None, context: str | None) -> None:
+        self.configuration = client.Configuration()
+        try:
+            config.load_kube_config(
+                config_file=None if kubeconfig is None else str(kubeconfig),
+                context=context,
+                client_configuration=self.configuration,
+            )
+        except config.ConfigException as error:
+            raise ClusterError(f"the kubeconfig can't be used: {error}") from error
+        # Eight probes, three log streams and the settling of proxies run side by side.
+        self.configuration.connection_pool_maxsize = 32
+        self.client = client.ApiClient(self.configuration)
+        self.core = client.CoreV1Api(self.client)
+        self._lock = threading.Lock()
+        self._dynamic: DynamicClient | None = None
+
+    def new_client(self) -> client.ApiClient:
+        """Make a client of its own: `stream()` swaps the request method of the client it uses."""
+        return client.ApiClient(self.configuration)
+
+    def resource(self, api_version: str, kind: str) -> Any:
+        """Find a kind that the cluster serves; raises ClusterError where it does not."""
+        with self._lock:
+            try:
+                if self._dynamic is None:
+                    self._dynamic = DynamicClient(self.client)
+                return self._dynamic.resources.get(api_version=api_version, kind=kind)
+            except ResourceNotFoundError as error:
+                raise ClusterError(f"the cluster serves no {kind} of {api_version}") from error
+
+    def serves(self, api_version: str, kind: str) -> bool:
+        """Whether the cluster knows a kind."""
+        try:
+            self.resource(api_version, kind)
+        except ClusterError:
+            return False
+        return True
+
+
+def reason(error: ApiException) -> str:
+    """Return the API server's own message of a refusal, in one line."""
+    import json
+
+    try:
+        message = json.loads(error.body)["message"]
+    except (TypeError, ValueError, KeyError):
+        message = error.reason or str(error)
+    return " ".join(str(message).split())

@@ -1,0 +1,82 @@
+"""The run's own names: how those in plain manifests become names that no other run has.
+
+Three kinds of name stand in manifests and probes for something that exists once per run. All are reserved, so that
+a manifest pasted into kubectl as it is can harm nobody:
+
+    egress-client            a namespace of the suite       egress-client-k3x9q-gw0
+    api.test                 a host outside the mesh        api.k3x9q.test
+    192.0.2.80               an outside server's address    10.96.17.4
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SHARED_NAMESPACES = ("egress-outside", "egress-plain")
+"""Made once per run. They hold servers and clients that no case changes."""
+WORKER_NAMESPACES = ("egress-client", "egress-neighbour")
+"""Made once per worker: a Sidecar resource rules its whole namespace, so workers can't share one."""
+
+_NAMESPACE = re.compile(r"(?<![\w-])(" + "|".join(SHARED_NAMESPACES + WORKER_NAMESPACES) + r")(?![\w-])")
+_HOST = re.compile(r"(?<=[\w*])\.test(?![\w-])(?!\.\w)")
+_ADDRESS = re.compile(r"(?<![\d.])192\.0\.2\.\d{1,3}(?![\d.]*\d)")
+
+
+class UnknownAddressError(Exception):
+    """A manifest or probe uses a reserved address that no outside server stands for."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of one worker of one run; `addresses` maps 192.0.2.x to what it stands for."""
+
+    run: str
+    worker: str
+    addresses: Mapping[str, str] = field(default_factory=dict)
+
+    def namespace(self, name: str) -> str:
+        """Return the run's namespace for one of the suite's; any other name is left as it is."""
+        return _NAMESPACE.sub(self._namespace, name)
+
+    def text(self, text: str) -> str:
+        """Replace every reserved name in a text."""
+        text = _NAMESPACE.sub(self._namespace, text)
+        text = _HOST.sub(f".{self.run}.test", text)
+        return _ADDRESS.sub(self._address, text)
+
+    def manifest(self, value: Any) -> Any:
+        """Replace every reserved name in all strings (keys included) of a YAML document."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, list):
+            return [self.manifest(item) for item in value]
+        if isinstance(value, dict):
+            return {self.manifest(key): self.manifest(item) for key, item in value.items()}
+        return value
+
+    def plain(self, text: str) -> str:
+        """Undo `text`: what a report shows are the names that the manifests use."""
+        text = text.replace(f".{self.run}.test", ".test")
+        for name in WORKER_NAMESPACES:
+            text = text.replace(f"{name}-{self.run}-{self.worker}", name)
+        for name in SHARED_NAMESPACES:
+            text = text.replace(f"{name}-{self.run}", name)
+        for reserved, address in self.addresses.items():
+            text = re.sub(rf"(?<![\d.]){re.escape(address)}(?![\d]|\.\d)", reserved, text)
+        return text
+
+    def _namespace(self, match: re.Match[str]) -> str:
+        name = match[1]
+        return f"{name}-{self.run}" if name in SHARED_NAMESPACES else f"{name}-{self.run}-{self.worker}"
+
+    def _address(self, match: re.Match[str]) -> str:
+        try:
+            return self.addresses[match[0]]
+        except KeyError:
+            known = ", ".join(sorted(self.addresses)) or "none"
+            raise UnknownAddressError(
+                f"{match[0]} stands for no outside server; known are {known} (fixtures/outside.yaml)"
+            ) from None
