@@ -83,9 +83,7 @@ class Outcome:
     @property
     def hop(self) -> Hop:
         """What is asked of the sidecar's log line."""
-        return Hop(
-            cluster=self.cluster, route=self.route, flags=self.flags, details=self.details, failure=self.failure
-        )
+        return Hop(cluster=self.cluster, route=self.route, flags=self.flags, details=self.details, failure=self.failure)
 
 
 def blackholed(**further: object) -> Outcome:

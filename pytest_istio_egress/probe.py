@@ -97,8 +97,10 @@ def tcp(
     arguments: Sequence[str] = (),
     max_time: float = 15.0,
 ) -> Probe:
-    """Send bytes over TCP. They are an HTTP request: what makes it TCP is that the mesh does not know the port as HTTP."""
-    return Probe(url=f"http://{host}:{port}/headers", client=client, to=to, arguments=tuple(arguments), max_time=max_time)
+    """Send bytes over TCP: an HTTP request, on a port that the mesh does not know to be HTTP."""
+    return Probe(
+        url=f"http://{host}:{port}/headers", client=client, to=to, arguments=tuple(arguments), max_time=max_time
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,21 +122,21 @@ class CurlResult:
     body: str
 
 
-class NoCurlResult(Exception):
+class NoCurlResultError(Exception):
     """Curl left no JSON: the harness failed, and nothing is known about the mesh."""
 
 
 def parse(stdout: str, stderr: str) -> CurlResult:
-    """Read what `Probe.command` printed; raises NoCurlResult when curl's JSON isn't there."""
+    """Read what `Probe.command` printed; raises NoCurlResultError when curl's JSON isn't there."""
     parts = stdout.rsplit(_SEPARATOR, 2)
     if len(parts) != 3:
-        raise NoCurlResult(f"curl printed no JSON; stdout {stdout[-300:]!r}, stderr {stderr[-300:]!r}")
+        raise NoCurlResultError(f"curl printed no JSON; stdout {stdout[-300:]!r}, stderr {stderr[-300:]!r}")
     body, about, headers = parts
     try:
         said = json.loads(about)
         seen = json.loads(headers or "{}")
     except json.JSONDecodeError as error:
-        raise NoCurlResult(f"curl's JSON is cut or damaged ({error}): {about[-300:]!r}") from error
+        raise NoCurlResultError(f"curl's JSON is cut or damaged ({error}): {about[-300:]!r}") from error
     return CurlResult(
         exit=int(said["exitcode"]),
         status=int(said["http_code"]),

@@ -67,7 +67,12 @@ class Applier:
         """Apply documents in order; those without a namespace go to the one given."""
         return [self._apply_one(self.rendered(document, namespace)) for document in documents]
 
-    def _apply_one(self, sent: dict[str, Any]) -> Resource:
+    def dry_run(self, documents: Sequence[dict[str, Any]], namespace: str) -> None:
+        """Have documents checked, admission and validation included, without keeping them; RefusedError if not."""
+        for document in documents:
+            self._apply_one(self.rendered(document, namespace), dry_run="All")
+
+    def _apply_one(self, sent: dict[str, Any], **parameters: str) -> Resource:
         metadata = sent["metadata"]
         target = Resource(sent["apiVersion"], sent["kind"], metadata.get("namespace"), metadata["name"])
         try:
@@ -77,6 +82,7 @@ class Applier:
                 namespace=target.namespace,
                 field_manager=FIELD_MANAGER,
                 force_conflicts=True,
+                **parameters,
             )
         except ApiException as error:
             raise RefusedError(f"{target} was refused: {reason(error)}") from error

@@ -73,14 +73,20 @@ def ready_pod(api: Api, namespace: str, selector: str, *, timeout: float) -> Pod
     raise AssertionError("Retrying ends by returning or raising")
 
 
-def _one_ready(api: Api, namespace: str, selector: str) -> Pod:
+def ready_pods(api: Api, namespace: str, selector: str) -> list[Pod]:
+    """Return the pods that are ready now, by name."""
     try:
         pods = api.core.list_namespaced_pod(namespace, label_selector=selector).items
     except ApiException as error:
         raise ClusterError(f"the pods {selector} in {namespace} can't be listed: {reason(error)}") from error
-    ready = sorted((pod for pod in pods if _ready(pod)), key=lambda pod: str(pod.metadata.name))
+    return sorted((_described(pod) for pod in pods if _ready(pod)), key=lambda pod: pod.name)
+
+
+def _one_ready(api: Api, namespace: str, selector: str) -> Pod:
+    ready = ready_pods(api, namespace, selector)
     if ready:
-        return _described(ready[0])
+        return ready[0]
+    pods = api.core.list_namespaced_pod(namespace, label_selector=selector).items
     raise NotReadyError(f"no ready pod {selector} in {namespace}: {why_not_ready(api, namespace, pods)}")
 
 

@@ -1,0 +1,51 @@
+"""A tenant's traffic leaves through the shared egress gateway.
+
+curl -> sidecar -> istio-egressgateway:80 -> outside
+        line 1     line 2, same x-request-id   sees the gateway's address
+"""
+
+import pytest
+
+from pytest_istio_egress import Hop, Outcome, Probe, block_all, documented, get
+from pytest_istio_egress.egress import Egress
+
+TO_THE_GATEWAY = "outbound|80||istio-egressgateway.istio-system.svc.cluster.local"
+
+
+@documented(
+    at="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-http-traffic",
+    says="A VirtualService can lead a host's traffic out through the egress gateway, which then is what the host sees",
+    requires=["egress-gateway"],
+    rows=["001/gateway", "B1", "B10"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://via-gateway.test/headers"),
+            Outcome(
+                status=200,
+                reached="outside",
+                cluster=TO_THE_GATEWAY,
+                gateway=Hop(cluster="outbound|80||via-gateway.test", status=200),
+                source="gateway",
+            ),
+            id="through-the-gateway",
+        ),
+        pytest.param(
+            get("http://via-gateway.test/delay/1"),
+            Outcome(
+                status=200,
+                reached="outside",
+                cluster=TO_THE_GATEWAY,
+                gateway=Hop(cluster="outbound|80||via-gateway.test", status=200),
+                source="gateway",
+                at_least=1.0,
+            ),
+            id="slow-answer-through-the-gateway",
+        ),
+        pytest.param(get("http://not-via-gateway.test/headers"), block_all(), id="another-host"),
+    ],
+)
+def test_shared_gateway(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

@@ -1,0 +1,34 @@
+"""REGISTRY_ONLY as the mesh's own mode, in a namespace without a Sidecar."""
+
+import pytest
+
+from pytest_istio_egress import Outcome, Probe, blackholed, block_all, documented, get, tls
+from pytest_istio_egress.egress import Egress
+
+
+@documented(
+    at="tasks/traffic-management/egress/egress-control/#envoy-passthrough-to-external-services",
+    says="meshConfig.outboundTrafficPolicy REGISTRY_ONLY holds for every namespace that has no Sidecar of its own",
+    requires=["registry-only-mesh"],
+    rows=["001/blocked", "A2", "A17"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://listed-by-mesh-mode.test/headers"),
+            Outcome(status=200, reached="outside", cluster="outbound|80||listed-by-mesh-mode.test"),
+            id="control-listed",
+        ),
+        pytest.param(get("http://unlisted-by-mesh-mode.test/headers"), block_all(), id="http-host-unlisted"),
+        # A port that nothing in a mesh will have: here the listeners are those of the whole mesh.
+        pytest.param(get("http://unlisted-by-mesh-mode.test:47811/headers"), blackholed(), id="http-port-unlisted"),
+        pytest.param(
+            tls("https://unlisted-by-mesh-mode.test:47811/headers"),
+            Outcome(exit=35, cluster="BlackHoleCluster", flags="UH"),
+            id="tls-unlisted",
+        ),
+    ],
+)
+def test_mesh_mode(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

@@ -1,0 +1,33 @@
+"""The same client without a sidecar: no Envoy in the way, and no policy either."""
+
+import pytest
+
+from pytest_istio_egress import PLAIN, Outcome, Probe, block_all, documented, get
+from pytest_istio_egress.egress import Egress
+
+ENVOY_HEADERS = {"x-envoy-decorator-operation": None, "x-envoy-attempt-count": None, "x-request-id": None}
+
+
+@documented(
+    at="tasks/traffic-management/egress/egress-control/#understanding-what-happened",
+    says="Traffic that does not pass a sidecar is not ruled by Istio, and nothing is added to it",
+    rows=["000/without-sidecar", "001/without-sidecar", "D1"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(get("http://unlisted-for-all.test/headers"), block_all(), id="with-sidecar"),
+        pytest.param(
+            get("http://listed-for-some.test/headers"),
+            Outcome(status=200, reached="outside", cluster="outbound|80||listed-for-some.test"),
+            id="control-with-sidecar",
+        ),
+        pytest.param(
+            get("http://unlisted-for-all.test/headers", client=PLAIN),
+            Outcome(status=200, reached="outside", sidecar=False, source="client", request_headers=ENVOY_HEADERS),
+            id="without-sidecar",
+        ),
+    ],
+)
+def test_without_sidecar(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

@@ -1,0 +1,27 @@
+"""The host of test_http_host before (and after) it is listed: 502."""
+
+import pytest
+
+from pytest_istio_egress import Outcome, Probe, block_all, documented, get
+from pytest_istio_egress.egress import Egress
+
+
+@documented(
+    at="tasks/traffic-management/egress/egress-control/#controlled-access-to-external-services",
+    says="Without a ServiceEntry, a host outside the mesh is answered with 502 by the sidecar itself",
+    since="1.2: the 502 comes from the route block_all; the HTTP port itself has to be known, else there is no status",
+    rows=["001/blocked"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://another.test/headers"),
+            Outcome(status=200, reached="outside", cluster="outbound|80||another.test"),
+            id="control-another-host",
+        ),
+        pytest.param(get("http://api.test/headers"), block_all(), id="not-listed"),
+    ],
+)
+def test_without_entry(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

@@ -1,0 +1,92 @@
+"""Sidecars that let out one port each: two clients, two hosts, two ports, eight outcomes.
+
+                            egress-neighbour       egress-client
+    from                    :80        :8080       :80        :8080
+    egress-client           200        dropped     502        dropped      (Sidecar: port 80, egress-neighbour/*)
+    egress-neighbour        dropped    200         dropped    200          (Sidecar: port 8080, ./* and egress-client/*)
+
+Dropped: no listener for that port, so the connection ends in BlackHoleCluster. 502: the port has a listener, whose
+routes don't know the host.
+"""
+
+import pytest
+
+from pytest_istio_egress import CLIENT, NEIGHBOUR, Outcome, Probe, blackholed, block_all, documented, get
+from pytest_istio_egress.egress import Egress
+
+HERE = "helloworld.egress-client.svc.cluster.local"
+THERE = "helloworld.egress-neighbour.svc.cluster.local"
+
+SAYS = "A Sidecar with an egress port lets out that port alone, and on it only the services of the hosts it names"
+
+
+def reached(host: str, port: int) -> Outcome:
+    return Outcome(status=200, cluster=f"outbound|{port}||{host}", details="via_upstream", headers={"server": "envoy"})
+
+
+@documented(
+    at="reference/config/networking/sidecar/",
+    says=SAYS,
+    since="documented is exit 56 for a dropped connection; 52 is the same, seen when FIN wins the race against RST",
+    rows=["004/matrix", "004/log-http", "004/log-tcp", "A20"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(get(f"http://{THERE}:80/headers"), reached(THERE, 80), id="client-to-neighbour-80"),
+        pytest.param(get(f"http://{THERE}:8080/headers"), blackholed(), id="client-to-neighbour-8080"),
+        pytest.param(get(f"http://{HERE}:80/headers"), block_all(), id="client-to-client-80"),
+        pytest.param(get(f"http://{HERE}:8080/headers"), blackholed(), id="client-to-client-8080"),
+        pytest.param(get(f"http://{THERE}:80/headers", client=NEIGHBOUR), blackholed(), id="neighbour-to-neighbour-80"),
+        pytest.param(
+            get(f"http://{THERE}:8080/headers", client=NEIGHBOUR),
+            reached(THERE, 8080),
+            id="neighbour-to-neighbour-8080",
+        ),
+        pytest.param(get(f"http://{HERE}:80/headers", client=NEIGHBOUR), blackholed(), id="neighbour-to-client-80"),
+        pytest.param(
+            get(f"http://{HERE}:8080/headers", client=NEIGHBOUR), reached(HERE, 8080), id="neighbour-to-client-8080"
+        ),
+    ],
+)
+def test_ports_and_namespaces(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
+
+
+@documented(
+    at="reference/config/networking/sidecar/",
+    says="A sidecar knows the outbound clusters that its Sidecar lets in, and no others",
+    manifests=["ports_and_namespaces.yaml"],
+    rows=["004/clusters"],
+)
+@pytest.mark.parametrize(
+    ("client", "known"),
+    [
+        pytest.param(CLIENT, [(THERE, "80")], id="client"),
+        pytest.param(NEIGHBOUR, [(HERE, "8080"), (THERE, "8080")], id="neighbour"),
+    ],
+)
+def test_known_clusters(egress: Egress, client: str, known: list[tuple[str, str]]) -> None:
+    egress.state(
+        "outbound clusters", [(egress.real(host), port) for host, port in known], egress.config(client).outbound()
+    )
+
+
+@documented(
+    at="ops/diagnostic-tools/proxy-cmd/",
+    says="Every sidecar has BlackHoleCluster, which is static and has no endpoint, and PassthroughCluster",
+    manifests=["ports_and_namespaces.yaml"],
+    rows=["004/clusters"],
+)
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("BlackHoleCluster", "STATIC"),
+        ("PassthroughCluster", "ORIGINAL_DST"),
+        ("InboundPassthroughCluster", "ORIGINAL_DST"),
+    ],
+)
+@pytest.mark.parametrize("client", [CLIENT, NEIGHBOUR])
+def test_built_in_clusters(egress: Egress, client: str, name: str, kind: str) -> None:
+    cluster = egress.config(client).cluster(name)
+    egress.state(f"type of {name}", kind, cluster and cluster.type)

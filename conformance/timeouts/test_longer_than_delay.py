@@ -1,0 +1,25 @@
+"""A timeout above the delay changes nothing."""
+
+import pytest
+
+from pytest_istio_egress import Outcome, Probe, documented, get
+from pytest_istio_egress.egress import Egress
+
+
+@documented(
+    at="tasks/traffic-management/egress/egress-control/#manage-traffic-to-external-services",
+    says="A timeout longer than the answer takes lets it through",
+    rows=["001/timeout-above-delay"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://slow-longer.test/delay/1"),
+            Outcome(status=200, reached="outside", flags="-", cluster="outbound|80||slow-longer.test", at_least=1.0),
+            id="slow-answer",
+        ),
+    ],
+)
+def test_longer_than_delay(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

@@ -1,0 +1,39 @@
+"""A VirtualService's timeout cuts a slow answer from outside off.
+
+curl -> sidecar (0.5 s) -> outside, which answers after 1 s: the sidecar answers 504 by itself
+"""
+
+import pytest
+
+from pytest_istio_egress import Outcome, Probe, documented, get
+from pytest_istio_egress.egress import Egress
+
+
+@documented(
+    at="tasks/traffic-management/egress/egress-control/#manage-traffic-to-external-services",
+    says="A VirtualService's timeout on an external host answers 504 once it is over",
+    rows=["001/504", "A7"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://slow-shorter.test/headers"),
+            Outcome(status=200, reached="outside", cluster="outbound|80||slow-shorter.test"),
+            id="control-fast-answer",
+        ),
+        pytest.param(
+            get("http://slow-shorter.test/delay/1"),
+            Outcome(
+                status=504,
+                flags="UT",
+                details="response_timeout",
+                cluster="outbound|80||slow-shorter.test",
+                at_least=0.5,
+            ),
+            id="slow-answer",
+        ),
+    ],
+)
+def test_shorter_than_delay(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

@@ -1,0 +1,141 @@
+"""Signs of life of a run, and the removal of what a run made, a killed one's included."""
+
+from __future__ import annotations
+
+import datetime
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
+
+from pytest_istio_egress.cluster.api import Api, ClusterError, reason
+from pytest_istio_egress.cluster.apply import RUN_LABEL
+
+LEASE = "run"
+RENEWED_EVERY = 5.0
+HELD_FOR = 30
+"""Seconds without a renewal after which a run counts as dead."""
+
+
+@dataclass(frozen=True)
+class Remains:
+    """What one run has in a cluster. `alive` is whether it renewed its lease of late."""
+
+    run: str
+    namespaces: tuple[str, ...]
+    alive: bool
+
+
+class SignOfLife:
+    """Holds a Lease in one of the run's namespaces for as long as the run lasts."""
+
+    def __init__(self, api: Api, run: str, namespace: str) -> None:
+        self._coordination = client.CoordinationV1Api(api.new_client())
+        self._run = run
+        self._namespace = namespace
+        self._stop = threading.Event()
+
+    def start(self) -> None:
+        """Take the lease (or share it with the run's other workers) and renew it in a thread."""
+        self._renew()
+        threading.Thread(target=self._keep, name="lease of the run", daemon=True).start()
+
+    def stop(self) -> None:
+        """Stop renewing."""
+        self._stop.set()
+
+    def _keep(self) -> None:
+        while not self._stop.wait(RENEWED_EVERY):
+            try:
+                self._renew()
+            except (ClusterError, HTTPError, OSError):
+                # The API server may be restarting; the lease outlasts several tries.
+                continue
+
+    def _renew(self) -> None:
+        now = datetime.datetime.now(datetime.UTC)
+        lease = client.V1Lease(
+            api_version="coordination.k8s.io/v1",
+            kind="Lease",
+            metadata=client.V1ObjectMeta(name=LEASE, labels={RUN_LABEL: self._run}),
+            spec=client.V1LeaseSpec(holder_identity=self._run, lease_duration_seconds=HELD_FOR, renew_time=now),
+        )
+        try:
+            try:
+                self._coordination.create_namespaced_lease(self._namespace, lease)
+            except ApiException as error:
+                if error.status != 409:
+                    raise
+                self._coordination.patch_namespaced_lease(LEASE, self._namespace, {"spec": {"renewTime": _iso(now)}})
+        except ApiException as error:
+            raise ClusterError(f"the run's lease can't be renewed: {reason(error)}") from error
+
+
+def _iso(moment: datetime.datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def remains(api: Api) -> list[Remains]:
+    """Return what runs have in the cluster, this one's included."""
+    try:
+        namespaces = api.core.list_namespace(label_selector=RUN_LABEL).items
+    except ApiException as error:
+        raise ClusterError(f"namespaces can't be listed: {reason(error)}") from error
+    runs: dict[str, list[str]] = {}
+    for namespace in namespaces:
+        runs.setdefault(namespace.metadata.labels[RUN_LABEL], []).append(namespace.metadata.name)
+    return [Remains(run, tuple(sorted(names)), _alive(api, names)) for run, names in sorted(runs.items())]
+
+
+def _alive(api: Api, namespaces: Sequence[str]) -> bool:
+    coordination = client.CoordinationV1Api(api.client)
+    now = datetime.datetime.now(datetime.UTC)
+    for namespace in namespaces:
+        for lease in coordination.list_namespaced_lease(namespace, label_selector=RUN_LABEL).items:
+            renewed = lease.spec.renew_time
+            if renewed and now - renewed < datetime.timedelta(seconds=lease.spec.lease_duration_seconds or HELD_FOR):
+                return True
+    # A run that has only just begun has a namespace before it has its lease.
+    young = datetime.timedelta(seconds=HELD_FOR)
+    created = [api.core.read_namespace(name).metadata.creation_timestamp for name in namespaces]
+    return any(now - moment < young for moment in created)
+
+
+def remove(api: Api, run: str, *, timeout: float = 120.0, say: Callable[[str], None] = lambda _: None) -> list[str]:
+    """Delete all that carries the run's label and wait until it is gone; return the namespaces that were removed.
+
+    Everything a run makes lies in its own namespaces, so they are all there is to remove.
+    """
+    removed = [name for found in remains(api) if found.run == run for name in found.namespaces]
+    for name in removed:
+        try:
+            api.core.delete_namespace(name)
+        except ApiException as error:
+            if error.status not in (404, 409):
+                raise ClusterError(f"the namespace {name} can't be deleted: {reason(error)}") from error
+    _await_gone(api, run, timeout, say)
+    return removed
+
+
+def _await_gone(api: Api, run: str, timeout: float, say: Callable[[str], None]) -> None:
+    began = said = time.monotonic()
+    while left := remains_of(api, run):
+        now = time.monotonic()
+        if now - began > timeout:
+            raise ClusterError(
+                f"{', '.join(left)} did not go within {timeout:g} s; see `kubectl get namespace {left[0]} -o yaml`"
+            )
+        if now - said > 2:
+            said = now
+            say(f"removing run {run}: {len(left)} namespaces left")
+        threading.Event().wait(0.25)  # between two questions to the API, not in place of one
+
+
+def remains_of(api: Api, run: str) -> list[str]:
+    """Return the namespaces that a run still has."""
+    found = api.core.list_namespace(label_selector=f"{RUN_LABEL}={run}").items
+    return sorted(namespace.metadata.name for namespace in found)

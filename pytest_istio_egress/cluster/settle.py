@@ -1,0 +1,141 @@
+"""Waits until a proxy has everything that was applied: a marker travels behind the configuration.
+
+Istio pushes to a proxy over one stream, in this order: clusters, endpoints, listeners, routes. The marker is a
+listener (never bound to a port, like Istio's own) whose route istiod has to be asked for:
+
+    apply X, then the marker n  ->  istiod: one snapshot with X and n
+      -> proxy: clusters(X) endpoints(X) listeners(X, n) routes(X) | proxy asks for the route of n -> routes(n)
+
+Envoy calls listener n active only once its route is there, and istiod answers that question only after the push is
+out. So an active marker means that the proxy has all of X, removals included. An EnvoyFilter brings the marker,
+because no Sidecar resource can hide it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from pytest_istio_egress.cluster.api import Api, ClusterError
+from pytest_istio_egress.cluster.apply import Applier
+from pytest_istio_egress.cluster.pods import Pod, run
+
+MARKER = "istio-egress-marker"
+_FIRST_PORT = 20_000
+_HTTP = "type.googleapis.com/envoy.extensions.filters"
+
+_WAIT = """
+i=0
+until curl -s --max-time 2 'http://127.0.0.1:15000/config_dump?resource=dynamic_listeners&name_regex=^{name}$' \
+  | grep -q '"active_state"'; do
+  i=$((i+1)); [ $i -lt {turns} ] || exit 9
+  sleep 0.03
+done
+"""
+
+
+class NotSettledError(ClusterError):
+    """A proxy did not get (or did not take) the configuration in time: nothing can be said about the mesh."""
+
+
+def marker(number: int) -> dict[str, Any]:
+    """Build the EnvoyFilter that brings marker `number` to every sidecar of its namespace."""
+    port = _FIRST_PORT + number
+    listener = {
+        "name": f"{MARKER}-{number}",
+        "traffic_direction": "OUTBOUND",
+        "bind_to_port": False,
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
+        "filter_chains": [
+            {
+                "filters": [
+                    {
+                        "name": "envoy.filters.network.http_connection_manager",
+                        "typed_config": {
+                            "@type": f"{_HTTP}.network.http_connection_manager.v3.HttpConnectionManager",
+                            "stat_prefix": MARKER,
+                            "rds": {
+                                "route_config_name": str(port),
+                                "config_source": {
+                                    "ads": {},
+                                    "resource_api_version": "V3",
+                                    "initial_fetch_timeout": "0s",
+                                },
+                            },
+                            "http_filters": [
+                                {
+                                    "name": "envoy.filters.http.router",
+                                    "typed_config": {"@type": f"{_HTTP}.http.router.v3.Router"},
+                                }
+                            ],
+                        },
+                    }
+                ]
+            }
+        ],
+    }
+    patch = {"operation": "ADD", "value": listener}
+    return {
+        "apiVersion": "networking.istio.io/v1alpha3",
+        "kind": "EnvoyFilter",
+        "metadata": {"name": MARKER},
+        "spec": {
+            "configPatches": [
+                {"applyTo": "LISTENER", "match": {"context": "SIDECAR_OUTBOUND"}, "patch": patch},
+            ]
+        },
+    }
+
+
+class Settler:
+    """Sends markers behind configuration and waits for them."""
+
+    def __init__(self, api: Api, applier: Applier, timeout: float) -> None:
+        self.api = api
+        self.applier = applier
+        self.timeout = timeout
+        self.number = 0
+
+    def settle(self, pods: Sequence[Pod]) -> None:
+        """Return once each of the injected pods' proxies has all that was applied before; NotSettledError if not."""
+        self.number += 1
+        for namespace in sorted({pod.namespace for pod in pods}):
+            self.applier.apply([marker(self.number)], namespace)
+        with ThreadPoolExecutor(max(1, len(pods))) as pool:
+            list(pool.map(self._wait, pods))
+
+    def _wait(self, pod: Pod) -> None:
+        name = f"{MARKER}-{self.number}"
+        script = _WAIT.replace("{name}", name).replace("{turns}", str(max(1, int(self.timeout / 0.05))))
+        ran = run(self.api, pod, ["sh", "-c", script], timeout=self.timeout + 20)
+        if ran.exit != 0:
+            raise NotSettledError(
+                f"the proxy of {pod} did not take the configuration within {self.timeout:g} s: "
+                + self._why(pod, ran.stderr)
+            )
+
+    def _why(self, pod: Pod, stderr: str) -> str:
+        rejected = rejections(self.api, pod)
+        if rejected:
+            return f"it rejected {rejected[0]}"
+        if stderr.strip():
+            return stderr.strip().splitlines()[-1]
+        return "istiod sent nothing; see `istioctl proxy-status` and istiod's log"
+
+
+def rejections(api: Api, pod: Pod) -> list[str]:
+    """Return what a proxy refused of its configuration (NACK): resource and Envoy's reason."""
+    found = []
+    for resource in ("dynamic_listeners", "dynamic_active_clusters", "dynamic_route_configs"):
+        address = f"http://127.0.0.1:15000/config_dump?resource={resource}"
+        try:
+            dump = json.loads(run(api, pod, ["curl", "-s", address]).stdout)
+        except json.JSONDecodeError:
+            continue
+        for entry in dump.get("configs", []):
+            if "error_state" in entry:
+                name = entry.get("name") or entry.get("cluster", {}).get("name") or resource
+                found.append(f"{name}: {' '.join(str(entry['error_state'].get('details')).split())}")
+    return found

@@ -1,0 +1,82 @@
+"""The proxies' logs of one worker's clients and of the egress gateway, and how a request is found in them."""
+
+from __future__ import annotations
+
+import threading
+
+from pytest_istio_egress.cluster.access_log import AccessLogLine
+from pytest_istio_egress.cluster.api import Api, ClusterError
+from pytest_istio_egress.cluster.logs import ProxyLog
+from pytest_istio_egress.cluster.mesh import GATEWAY_SELECTOR, Mesh
+from pytest_istio_egress.cluster.pods import Pod, ready_pods
+
+
+class Witnesses:
+    """Follows logs from the moment they are first needed."""
+
+    def __init__(self, api: Api, mesh: Mesh) -> None:
+        self.api = api
+        self.mesh = mesh
+        self._lock = threading.Lock()
+        self._logs: dict[str, ProxyLog] = {}
+        self._gateways: list[Pod] | None = None
+
+    def follow(self, pod: Pod) -> ProxyLog:
+        """Start to follow a proxy's log; it may be called again for the same pod."""
+        with self._lock:
+            if pod.uid not in self._logs:
+                self._logs[pod.uid] = ProxyLog(self.api, pod)
+            return self._logs[pod.uid]
+
+    def sidecar_line(self, pod: Pod, source: str, user_agent: str, *, timeout: float) -> AccessLogLine | None:
+        """Find a request of a client: its connection's source address stands in the line, TCP or HTTP alike.
+
+        A port can be used again; where the line has a user agent (HTTP), it must be this request's.
+        """
+        return self.follow(pod).find(
+            lambda line: line.downstream_remote == source and line.user_agent in ("-", user_agent), timeout=timeout
+        )
+
+    def gateway_line(self, hop: AccessLogLine, *, timeout: float) -> AccessLogLine | None:
+        """Find a sidecar's request in the gateway's log.
+
+        By x-request-id where there is one (hops of HTTP share a pooled connection); else by the sidecar's own port:
+
+            sidecar UPSTREAM_LOCAL_ADDRESS 10.244.0.9:41234  ->  gateway DOWNSTREAM_REMOTE_ADDRESS 10.244.0.9:41234
+        """
+        logs = [self.follow(pod) for pod in self.gateways()]
+        if not logs:
+            raise ClusterError("the mesh has no ready egress gateway whose log could be read")
+        for index, log in enumerate(logs):
+            found = log.find(
+                lambda line: (
+                    line.request_id == hop.request_id
+                    if hop.request_id != "-"
+                    else line.downstream_remote == hop.upstream_local
+                ),
+                timeout=timeout if index == 0 else 0.0,
+            )
+            if found:
+                return found
+        return None
+
+    def gateways(self) -> list[Pod]:
+        """Return the egress gateway's ready pods; their logs are followed from now on."""
+        with self._lock:
+            if self._gateways is None:
+                where = self.mesh.gateway
+                found = ready_pods(self.api, where.namespace, GATEWAY_SELECTOR) if where else []
+                self._gateways = found
+            return self._gateways
+
+    def gateway_addresses(self) -> frozenset[str]:
+        """Return the addresses of the egress gateway's pods."""
+        return frozenset(pod.address for pod in self.gateways())
+
+    def forget(self) -> None:
+        """Stop following; pods are looked up anew at the next question."""
+        with self._lock:
+            for log in self._logs.values():
+                log.close()
+            self._logs.clear()
+            self._gateways = None

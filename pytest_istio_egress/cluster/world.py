@@ -1,0 +1,117 @@
+"""The stage of a run: the outside world, made once; each worker's clients; found again by their names."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kubernetes.client.exceptions import ApiException
+
+from pytest_istio_egress.cluster.api import Api, ClusterError, reason
+from pytest_istio_egress.cluster.apply import Applier, load
+from pytest_istio_egress.cluster.certificates import Authority
+from pytest_istio_egress.cluster.names import SHARED_NAMESPACES, WORKER_NAMESPACES, Names
+from pytest_istio_egress.cluster.pods import Pod, ready_pod
+
+STANDS_FOR = "istio-egress.dev/stands-for"
+_AUTHORITY = "certificate-authority"
+
+
+class World:
+    """Everything that the run put into the cluster for its probes, under one worker's names."""
+
+    def __init__(self, api: Api, names: Names, manifests: Path, timeout: float) -> None:
+        self.api = api
+        self.names = names
+        self.manifests = manifests
+        self.timeout = timeout
+        self._pods: dict[str, Pod] = {}
+
+    def build(self) -> None:
+        """Create what isn't there yet, and wait until every pod is ready and every address known."""
+        applier = Applier(self.api, self.names)
+        documents = load(self.manifests / f"{name}.yaml" for name in ("outside", "plain", "client", "neighbour"))
+        namespaces = [document for document in documents if document["kind"] == "Namespace"]
+        applier.apply(namespaces, "")
+        # Certificates before the pods that mount them: a pod without its volume waits a minute for it.
+        self._certificates(applier)
+        applier.apply([document for document in documents if document["kind"] != "Namespace"], "")
+        self.names = replace(self.names, addresses=self._addresses())
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(self._await, ("outside.egress-outside", "second.egress-outside", *self.clients)))
+
+    @property
+    def clients(self) -> tuple[str, ...]:
+        """The clients that every worker has."""
+        return ("sleep.egress-plain", *(f"sleep.{namespace}" for namespace in WORKER_NAMESPACES))
+
+    def pod(self, client: str) -> Pod:
+        """Return the ready pod of `<app label>.<namespace>`; it is looked up once and again after `forget`."""
+        if client not in self._pods:
+            self._pods[client] = self._await(client)
+        return self._pods[client]
+
+    def forget(self) -> None:
+        """Look every pod up anew at the next question: one of them went."""
+        self._pods.clear()
+
+    def _await(self, client: str) -> Pod:
+        app, _, namespace = client.partition(".")
+        return ready_pod(self.api, self.names.namespace(namespace), f"app={app}", timeout=self.timeout)
+
+    def _addresses(self) -> dict[str, str]:
+        namespace = self.names.namespace("egress-outside")
+        services = self.api.core.list_namespaced_service(namespace).items
+        return {
+            service.metadata.annotations[STANDS_FOR]: service.spec.cluster_ip
+            for service in services
+            if STANDS_FOR in (service.metadata.annotations or {})
+        }
+
+    def _certificates(self, applier: Applier) -> None:
+        authority = self._authority_secret()
+        public = {"ca.crt": authority["ca.crt"]}
+        for namespace in (*SHARED_NAMESPACES, *WORKER_NAMESPACES):
+            applier.apply([_config_map("egress-certificates", namespace, public)], namespace)
+
+    def _authority_secret(self) -> dict[str, str]:
+        """Make the run's certificates, or read them where another worker was first: one run, one authority."""
+        namespace = self.names.namespace("egress-outside")
+        authority = Authority(f"pytest-istio-egress run {self.names.run}")
+        domain = f"{self.names.run}.test"
+        wanted = {
+            "outside-certificate": authority.sign(
+                "outside", [f"*.{domain}", f"*.wild.{domain}", f"outside.{namespace}.svc.cluster.local"]
+            ),
+            "second-certificate": authority.sign("second", [f"second.{domain}"]),
+            "client-certificate": authority.sign("client", []),
+        }
+        marker = _config_map(_AUTHORITY, namespace, {"ca.crt": authority.certificate.decode()})
+        applier = Applier(self.api, self.names)
+        try:
+            self.api.core.create_namespaced_config_map(namespace, applier.rendered(marker, namespace))
+        except ApiException as error:
+            if error.status != 409:
+                raise ClusterError(f"the run's certificates can't be stored: {reason(error)}") from error
+            return dict(self.api.core.read_namespaced_config_map(_AUTHORITY, namespace).data)
+        for name, signed in wanted.items():
+            secret = {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "type": "kubernetes.io/tls",
+                "metadata": {"name": name},
+                "data": signed.secret(authority.certificate),
+            }
+            applier.apply([secret], namespace)
+        return {"ca.crt": authority.certificate.decode()}
+
+
+def _config_map(name: str, namespace: str, data: dict[str, str]) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": namespace},
+        "data": data,
+    }

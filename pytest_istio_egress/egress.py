@@ -1,0 +1,104 @@
+"""What a test function holds in its hand: ask for a documented outcome, look at a proxy's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kubernetes.client.exceptions import ApiException
+
+from pytest_istio_egress.case import Case
+from pytest_istio_egress.cluster.api import ClusterError, reason
+from pytest_istio_egress.cluster.apply import RefusedError, load
+from pytest_istio_egress.cluster.proxy_config import ProxyConfig
+from pytest_istio_egress.evidence import Difference, Verdict
+from pytest_istio_egress.judge import CASE_NAMESPACE, Expectation, Judge
+from pytest_istio_egress.outcome import Outcome
+from pytest_istio_egress.probe import CLIENT, Probe
+from pytest_istio_egress.report.explanation import explain
+
+
+class DoesNotHoldError(AssertionError):
+    """The mesh does not do as documented; the text is what an engineer would want to read."""
+
+
+class Egress:
+    """One case on the stage. `record` is told every verdict, whether it holds or not."""
+
+    def __init__(
+        self, judge: Judge, case: Case, verdicts: Sequence[Verdict], record: Callable[[Verdict], None]
+    ) -> None:
+        self.judge = judge
+        self.case = case
+        self._verdicts = list(verdicts)
+        self._record = record
+
+    def expect(self, probe: Probe, expected: Outcome) -> Verdict:
+        """Ask for an outcome; raises DoesNotHoldError, with all evidence, where it is not seen in time.
+
+        What a case's parameters ask was asked side by side when the case was entered; here it is looked up.
+        """
+        verdict = self._known((probe, expected)) or self._ask((probe, expected))
+        self._record(verdict)
+        if not verdict.holds:
+            raise DoesNotHoldError(explain(self.case, verdict, self.judge.names))
+        if expected.blocked:
+            self._require_control(verdict)
+        return verdict
+
+    def state(self, what: str, expected: object, seen: object) -> None:
+        """Hold a fact of a proxy's configuration or of the API against what is documented."""
+        if expected != seen:
+            raise DoesNotHoldError(
+                f"documented: {self.case.says}\n            {self.case.source}\n"
+                + self.judge.names.plain(f"differs:    {Difference(what, str(expected), str(seen))}")
+            )
+
+    def config(self, client: str = CLIENT) -> ProxyConfig:
+        """Return the configuration of a client's proxy."""
+        return ProxyConfig(self.judge.api, self.judge.world.pod(client))
+
+    def real(self, text: str) -> str:
+        """Return a name of the manifests as it is in the cluster."""
+        return self.judge.names.text(text)
+
+    def resource(self, api_version: str, kind: str, name: str, namespace: str = CASE_NAMESPACE) -> dict[str, Any]:
+        """Read a resource of the case from the API."""
+        try:
+            found = self.judge.api.resource(api_version, kind).get(
+                name=name, namespace=self.judge.names.namespace(namespace)
+            )
+        except ApiException as error:
+            raise ClusterError(f"{kind} {name} can't be read: {reason(error)}") from error
+        read: dict[str, Any] = found.to_dict()
+        return read
+
+    def refusal(self, manifest: str) -> str:
+        """Try to apply a manifest that must be refused, and return the API's answer; nothing of it stays."""
+        file = self.case.manifests[0].parent / manifest
+        try:
+            self.judge.try_apply(load([file]))
+        except RefusedError as error:
+            return str(error)
+        raise DoesNotHoldError(f"{self.case.says}\n  {manifest} was accepted; documented is that it is refused")
+
+    def _known(self, expectation: Expectation) -> Verdict | None:
+        return next((known for known in self._verdicts if (known.probe, known.expected) == expectation), None)
+
+    def _ask(self, expectation: Expectation) -> Verdict:
+        verdict = self.judge.examine([expectation])[0]
+        self._verdicts.append(verdict)
+        return verdict
+
+    def _require_control(self, verdict: Verdict) -> None:
+        """A block only counts beside a request that passed: a client that reaches nothing proves nothing."""
+        controls = [
+            known
+            for known in self._verdicts
+            if known.probe.client == verdict.probe.client and not known.expected.blocked
+        ]
+        if any(control.holds for control in controls):
+            return
+        tried = ", ".join(control.probe.url for control in controls) or "none was asked"
+        missing = Difference("a control through the same client", "one that passes", tried)
+        raise DoesNotHoldError(explain(self.case, verdict, self.judge.names, further=(missing,)))

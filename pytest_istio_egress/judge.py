@@ -1,0 +1,156 @@
+"""The way of one case: need, apply, settle, probe, witness, judge, clean."""
+
+from __future__ import annotations
+
+import shlex
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+from pytest_istio_egress.case import Case
+from pytest_istio_egress.cluster.api import Api
+from pytest_istio_egress.cluster.apply import Applier, Resource, load
+from pytest_istio_egress.cluster.names import Names
+from pytest_istio_egress.cluster.pods import run
+from pytest_istio_egress.cluster.settle import Settler
+from pytest_istio_egress.cluster.witnesses import Witnesses
+from pytest_istio_egress.cluster.world import World
+from pytest_istio_egress.comparison import compare
+from pytest_istio_egress.evidence import Exchange, Verdict
+from pytest_istio_egress.outcome import Outcome
+from pytest_istio_egress.probe import Probe, parse
+from pytest_istio_egress.timeouts import Timeouts
+
+CASE_NAMESPACE = "egress-client"
+"""Where the manifests go that name no namespace."""
+AT_ONCE = 8
+"""Probes of one case that run side by side."""
+
+Expectation = tuple[Probe, Outcome]
+
+
+class Judge:
+    """Takes cases one after the other through the pipeline, on one worker's part of the cluster."""
+
+    def __init__(self, api: Api, world: World, witnesses: Witnesses, timeouts: Timeouts) -> None:
+        self.api = api
+        self.world = world
+        self.witnesses = witnesses
+        self.timeouts = timeouts
+        self._applier = Applier(api, world.names)
+        self._settler = Settler(api, self._applier, timeouts.settle)
+        self._applied: list[Resource] = []
+        self._case: Case | None = None
+
+    @property
+    def names(self) -> Names:
+        """The run's names."""
+        return self.world.names
+
+    def enter(self, case: Case) -> None:
+        """Apply and settle: bring the proxies from the previous case's configuration to this one's."""
+        if case is self._case:
+            return
+        self._case = None
+        previous, self._applied = self._applied, []
+        try:
+            self._applied = self._applier.apply(load(case.manifests), CASE_NAMESPACE)
+        finally:
+            # What both cases have was overwritten in place; only the rest has to go.
+            self._applier.remove(resource for resource in previous if resource not in self._applied)
+        self._settler.settle([pod for pod in map(self.world.pod, self.world.clients) if pod.injected])
+        self._case = case
+
+    def leave(self) -> None:
+        """Clean: remove what the last case applied."""
+        self._applier.remove(self._applied)
+        self._applied = []
+        self._case = None
+
+    def try_apply(self, documents: Sequence[dict[str, Any]]) -> None:
+        """Ask the API (validation webhooks included) whether it takes documents, without keeping any."""
+        self._applier.dry_run(documents, CASE_NAMESPACE)
+
+    def examine(self, expectations: Sequence[Expectation]) -> list[Verdict]:
+        """Probe, witness and judge, all expectations side by side.
+
+        Istio is consistent in the end, not at once: what does not hold is asked again until it does or its time is
+        up. How often is part of the verdict.
+        """
+        deadline = time.monotonic() + self.timeouts.converge
+        verdicts = self._ask(expectations, attempt=1)
+        attempt = 1
+        while time.monotonic() < deadline:
+            again = [index for index, verdict in enumerate(verdicts) if not verdict.holds]
+            if not again:
+                break
+            threading.Event().wait(0.2)  # a proxy that is behind is not helped by a flood of questions
+            attempt += 1
+            answers = self._ask([expectations[index] for index in again], attempt)
+            for index, verdict in zip(again, answers, strict=True):
+                verdicts[index] = verdict
+        return verdicts
+
+    def _ask(self, expectations: Sequence[Expectation], attempt: int) -> list[Verdict]:
+        def one(expectation: Expectation) -> Verdict:
+            probe, documented = expectation
+            expected = self._real(documented)
+            exchange = self._witness(expected, self._probe(probe))
+            return Verdict(
+                probe=probe,
+                expected=documented,
+                exchange=exchange,
+                differences=compare(expected, exchange),
+                attempts=attempt,
+            )
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(one, expectations))
+
+    def _real(self, outcome: Outcome) -> Outcome:
+        """Return the outcome with the run's names in place of those of the manifests."""
+        given = {name: self.names.manifest(value) for name, value in vars(outcome).items() if name != "gateway"}
+        hop = outcome.gateway
+        return replace(
+            outcome,
+            **given,
+            gateway=hop and replace(hop, **{name: self.names.manifest(value) for name, value in vars(hop).items()}),
+        )
+
+    def _probe(self, probe: Probe) -> Exchange:
+        """Run curl in the client's pod. Its user agent is unique: Envoy's log line carries it."""
+        user_agent = f"istio-egress/{uuid.uuid4().hex[:12]}"
+        command = [self.names.text(word) for word in probe.command(user_agent)]
+        pod = self.world.pod(probe.client)
+        ran = run(self.api, pod, command, timeout=probe.max_time + self.timeouts.exec)
+        return Exchange(
+            probe=probe,
+            command=tuple(command),
+            client=f"kubectl exec -n {pod.namespace} {pod.name} -c {pod.container} -- {shlex.join(command)}",
+            curl=parse(ran.stdout, ran.stderr),
+            sidecar=None,
+            gateway=None,
+            addresses={"client": frozenset({pod.address}), "gateway": self.witnesses.gateway_addresses()},
+        )
+
+    def _witness(self, expected: Outcome, exchange: Exchange) -> Exchange:
+        """Ask Envoy: the sidecar's line for curl's own source port, and the gateway's for the same request."""
+        pod = self.world.pod(exchange.probe.client)
+        if not pod.injected:
+            return exchange
+        curl = exchange.curl
+        user_agent = exchange.command[exchange.command.index("--user-agent") + 1]
+        line = self.witnesses.sidecar_line(
+            pod,
+            f"{curl.local_address}:{curl.local_port}",
+            user_agent,
+            timeout=self.timeouts.log_line if expected.sidecar else self.timeouts.log_flush,
+        )
+        gateway = None
+        if expected.gateway is not None and line is not None:
+            gateway = self.witnesses.gateway_line(line, timeout=self.timeouts.log_line)
+        return replace(exchange, sidecar=line, gateway=gateway)

@@ -1,0 +1,50 @@
+"""The features that a case may require of a mesh, and how each is detected; a missing one is a true reason to skip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pytest_istio_egress.case import Case
+from pytest_istio_egress.cluster.mesh import Mesh
+
+Detect = Callable[[Mesh], str | None]
+"""Returns None where the mesh has the feature, else the reason why a case that needs it can't be asked."""
+
+
+class UnknownFeatureError(Exception):
+    """A case requires a feature that nobody can detect."""
+
+
+def missing(case: Case, mesh: Mesh) -> list[str]:
+    """Return why the case can't be asked of this mesh: one reason per missing feature, none if it can."""
+    for feature in case.requires:
+        if feature not in FEATURES:
+            raise UnknownFeatureError(f"no such feature: {feature!r}; known are {', '.join(sorted(FEATURES))}")
+    return [reason for feature in case.requires if (reason := FEATURES[feature](mesh))]
+
+
+def _registry_only_mesh(mesh: Mesh) -> str | None:
+    if mesh.outbound_mode == "REGISTRY_ONLY":
+        return None
+    return f"the mesh's own outboundTrafficPolicy is {mesh.outbound_mode}, not REGISTRY_ONLY"
+
+
+def _egress_gateway(mesh: Mesh) -> str | None:
+    return (
+        None
+        if mesh.gateway
+        else "the mesh has no egress gateway (no Service and ready pod labelled istio=egressgateway)"
+    )
+
+
+def _gateway_api(mesh: Mesh) -> str | None:
+    if mesh.api.serves("gateway.networking.k8s.io/v1", "HTTPRoute"):
+        return None
+    return "the cluster does not serve the Gateway API (no HTTPRoute of gateway.networking.k8s.io/v1)"
+
+
+FEATURES: dict[str, Detect] = {
+    "registry-only-mesh": _registry_only_mesh,
+    "egress-gateway": _egress_gateway,
+    "gateway-api": _gateway_api,
+}

@@ -1,0 +1,29 @@
+"""The one table of timeouts. All are upper bounds of waits on facts, in seconds; one factor scales them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """How long each wait may take before it counts as failed."""
+
+    ready: float = 120.0
+    """A pod, from creation to ready, image pulls included."""
+    settle: float = 20.0
+    """Configuration, from the API server to a proxy that has it."""
+    converge: float = 8.0
+    """A documented outcome, from settled configuration until it is seen."""
+    log_line: float = 6.0
+    """A proxy's log line, from the end of its request until we have it; Envoy writes once a second."""
+    log_flush: float = 2.5
+    """The same where none may come: long enough for Envoy to have written it."""
+    exec: float = 15.0
+    """An exec, beyond the time that its command may take itself."""
+    remove: float = 120.0
+    """The run's namespaces, from deletion to gone."""
+
+    def scaled(self, factor: float) -> Timeouts:
+        """Return the same table for a cluster that is slower by `factor`."""
+        return Timeouts(**{field.name: getattr(self, field.name) * factor for field in fields(self)})
