@@ -10,7 +10,7 @@ from pytest_istio_egress.egress import Egress
     at="tasks/traffic-management/egress/egress-control/#controlled-access-to-external-services",
     says="Without a ServiceEntry, a host outside the mesh is answered with 502 by the sidecar itself",
     since="1.2: the 502 comes from the route block_all; the HTTP port itself has to be known, else there is no status",
-    rows=["001/blocked"],
+    rows=["workshop/blocked"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

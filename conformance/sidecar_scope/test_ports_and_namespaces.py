@@ -28,7 +28,7 @@ def reached(host: str, port: int) -> Outcome:
     at="reference/config/networking/sidecar/",
     says=SAYS,
     since="documented is exit 56 for a dropped connection; 52 is the same, seen when FIN wins the race against RST",
-    rows=["004/matrix", "004/log-http", "004/log-tcp", "A20"],
+    rows=["sidecar/matrix", "sidecar/log-http", "sidecar/log-tcp", "A20"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -57,7 +57,7 @@ def test_ports_and_namespaces(egress: Egress, probe: Probe, expected: Outcome) -
     at="reference/config/networking/sidecar/",
     says="A sidecar knows the outbound clusters that its Sidecar lets in, and no others",
     manifests=["ports_and_namespaces.yaml"],
-    rows=["004/clusters"],
+    rows=["sidecar/clusters"],
 )
 @pytest.mark.parametrize(
     ("client", "known"),
@@ -76,7 +76,7 @@ def test_known_clusters(egress: Egress, client: str, known: list[tuple[str, str]
     at="ops/diagnostic-tools/proxy-cmd/",
     says="Every sidecar has BlackHoleCluster, which is static and has no endpoint, and PassthroughCluster",
     manifests=["ports_and_namespaces.yaml"],
-    rows=["004/clusters"],
+    rows=["sidecar/clusters"],
 )
 @pytest.mark.parametrize(
     ("name", "kind"),

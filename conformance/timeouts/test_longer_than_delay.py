@@ -9,7 +9,7 @@ from pytest_istio_egress.egress import Egress
 @documented(
     at="tasks/traffic-management/egress/egress-control/#manage-traffic-to-external-services",
     says="A timeout longer than the answer takes lets it through",
-    rows=["001/timeout-above-delay"],
+    rows=["workshop/timeout-above-delay"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

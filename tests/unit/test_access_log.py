@@ -1,0 +1,70 @@
+"""Envoy's lines, as real proxies wrote them."""
+
+import json
+
+import pytest
+
+from pytest_istio_egress.cluster.access_log import parse_line
+
+BLACK_HOLE = (
+    '[2023-05-15T12:19:03.577Z] "- - -" 0 UH - - "-" 0 0 0 - "-" "-" "-" "-" "-" BlackHoleCluster - '
+    "10.107.249.242:8080 172.17.247.52:58820 - -"
+)
+BLOCK_ALL = (
+    '[2023-05-15T12:24:40.757Z] "HEAD / HTTP/1.1" 502 - direct_response - "-" 0 0 0 - "-" "curl/7.74.0" '
+    '"952652df-7761-4f15-be58-776eeedfb6cf" "helloworld.default.svc.cluster.local" "-" - - 10.108.186.1:80 '
+    "172.17.247.52:57516 - block_all"
+)
+FAILURE = (
+    '[2026-11-21T10:00:00.000Z] "GET /a b HTTP/1.1" 503 UF upstream_reset_before_response_started{x} - '
+    '"TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED" 0 91 12 - "-" "curl" "id" "h" '
+    '"10.0.0.1:443" outbound|443||h 10.1.1.1:1 10.1.1.2:80 10.1.1.3:40000 h default'
+)
+
+
+def test_a_dropped_connection() -> None:
+    line = parse_line(BLACK_HOLE)
+    assert line is not None
+    assert (line.status, line.flags, line.cluster) == (0, "UH", "BlackHoleCluster")
+    assert line.downstream_remote == "172.17.247.52:58820"
+    assert line.user_agent == "-"
+
+
+def test_an_answer_of_the_sidecar_itself() -> None:
+    line = parse_line(BLOCK_ALL + "\n")
+    assert line is not None
+    assert (line.status, line.flags, line.details, line.route) == (502, "-", "direct_response", "block_all")
+    assert line.cluster == "-"
+    assert line.request_id == "952652df-7761-4f15-be58-776eeedfb6cf"
+
+
+def test_a_failure_with_spaces_and_bars_in_it() -> None:
+    line = parse_line(FAILURE)
+    assert line is not None
+    assert "CERTIFICATE_VERIFY_FAILED" in line.failure
+    assert (line.cluster, line.server_name, line.duration) == ("outbound|443||h", "h", 12)
+
+
+def test_the_json_encoding_says_the_same() -> None:
+    raw = json.dumps(
+        {
+            "response_code": 502,
+            "response_flags": "-",
+            "response_code_details": "direct_response",
+            "route_name": "block_all",
+            "downstream_remote_address": "172.17.247.52:57516",
+            "upstream_cluster": None,
+            "duration": 3,
+        }
+    )
+    line = parse_line(raw)
+    assert line is not None
+    assert (line.status, line.route, line.cluster, line.duration) == (502, "block_all", "-", 3)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    ["", "2026-11-21T10:00:00Z info Envoy proxy is ready", '{"level":"info","msg":"x"}', "{broken", BLOCK_ALL[:120]],
+)
+def test_what_is_no_access_log_entry_is_passed_over(raw: str) -> None:
+    assert parse_line(raw) is None

@@ -1,0 +1,74 @@
+"""Every field of an outcome is really compared: each one, alone, can make a verdict fail."""
+
+from dataclasses import replace
+
+import pytest
+
+from pytest_istio_egress import Hop, Outcome, blackholed, block_all, get
+from pytest_istio_egress.cluster.access_log import AccessLogLine
+from pytest_istio_egress.comparison import compare
+from pytest_istio_egress.evidence import Exchange
+from pytest_istio_egress.probe import CurlResult
+
+LINE = AccessLogLine(
+    raw="...", start="", protocol="HTTP/1.1", status=200, flags="-", details="via_upstream", failure="-",
+    duration=40, user_agent="a", request_id="r", authority="api.test", upstream="10.0.0.1:80",
+    cluster="outbound|80||api.test", upstream_local="10.1.0.1:1", downstream_local="10.0.0.1:80",
+    downstream_remote="10.1.0.1:2", server_name="-", route="default",
+)  # fmt: skip
+CURL = CurlResult(
+    exit=0, status=200, error="", seconds=0.05, local_address="10.1.0.1", local_port=2, remote_address="10.0.0.1",
+    http_version="1.1",
+    headers={"server": "envoy", "x-outside-server": "outside", "x-outside-source": "10.1.0.9", "x-envoy-a": "1"},
+    body='{"headers": {"Host": ["api.test"], "X-Request-Id": ["r"]}}',
+)  # fmt: skip
+SEEN = Exchange(
+    probe=get("http://api.test/"), command=(), client="", curl=CURL, sidecar=LINE, gateway=LINE,
+    addresses={"gateway": frozenset({"10.1.0.9"}), "client": frozenset({"10.1.0.1"})},
+)  # fmt: skip
+RIGHT = Outcome(
+    status=200, reached="outside", cluster="outbound|80||api.test", route="default", flags="-",
+    details="via_upstream", gateway=Hop(protocol="HTTP/1.1", status=200), source="gateway",
+    request_headers={"host": "api.test", "x-b3": None}, headers={"server": "envoy", "x-other": None},
+    body="api.test", at_least=0.04, connected_to="10.0.0.1",
+)  # fmt: skip
+
+
+def test_what_is_as_documented_differs_in_nothing() -> None:
+    assert compare(RIGHT, SEEN) == ()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"status": 502}, {"status": None}, {"exit": 56}, {"exit": frozenset({52, 56})}, {"reached": "second"},
+        {"reached": None}, {"cluster": "BlackHoleCluster"}, {"route": "block_all"}, {"flags": "UH"},
+        {"details": "direct_response"}, {"failure": "VERIFY"}, {"sidecar": False},
+        {"gateway": Hop(cluster="other")}, {"gateway": Hop(protocol="HTTP/2")}, {"gateway": Hop(status=503)},
+        {"gateway": Hop(server_name="api.test")}, {"source": "client"}, {"request_headers": {"host": "other"}},
+        {"request_headers": {"x-request-id": None}}, {"request_headers": {"missing": "*"}},
+        {"headers": {"server": None}}, {"headers": {"missing": "*"}}, {"far_end": {"server": "second"}},
+        {"body": "other"}, {"at_least": 0.5}, {"connected_to": "10.0.0.2"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_each_field_alone_can_fail(wrong: dict[str, object]) -> None:
+    assert compare(replace(RIGHT, **wrong), SEEN)  # type: ignore[arg-type]  # any field
+
+
+@pytest.mark.parametrize("expected", [block_all(), blackholed(), Outcome(exit=28)])
+def test_a_block_fails_where_anybody_outside_answered(expected: Outcome) -> None:
+    assert any("outside server" in difference.what for difference in compare(expected, SEEN))
+
+
+def test_a_missing_log_line_is_a_difference() -> None:
+    assert compare(RIGHT, replace(SEEN, sidecar=None))
+    assert compare(RIGHT, replace(SEEN, gateway=None))
+
+
+def test_a_bypass_is_right_only_without_any_envoy() -> None:
+    bypass = Outcome(status=200, reached="outside", sidecar=False)
+    plain = replace(SEEN, sidecar=None, curl=replace(CURL, headers={"x-outside-server": "outside"}))
+    assert compare(bypass, plain) == ()
+    assert compare(bypass, replace(plain, curl=CURL))
+    assert compare(bypass, replace(plain, sidecar=LINE))

@@ -1,0 +1,54 @@
+"""Reserved names in manifests become the run's own, and back."""
+
+import pytest
+
+from pytest_istio_egress.cluster.names import Names, UnknownAddressError
+
+NAMES = Names("k3x9q", "gw1", {"192.0.2.80": "10.96.17.4", "192.0.2.8": "10.96.17.5"})
+
+
+@pytest.mark.parametrize(
+    ("written", "real"),
+    [
+        ("egress-client", "egress-client-k3x9q-gw1"),
+        ("egress-outside", "egress-outside-k3x9q"),
+        ("egress-neighbour/*", "egress-neighbour-k3x9q-gw1/*"),
+        ("outbound|80||web.egress-client.svc.cluster.local", "outbound|80||web.egress-client-k3x9q-gw1.svc.cluster.local"),
+        ("http://api.test:8081/x", "http://api.k3x9q.test:8081/x"),
+        ("*.wild.test", "*.wild.k3x9q.test"),
+        ("a.test,b.test", "a.k3x9q.test,b.k3x9q.test"),
+        ("192.0.2.80", "10.96.17.4"),
+        ("api.test:80:192.0.2.80", "api.k3x9q.test:80:10.96.17.4"),
+        ("192.0.2.80/32", "10.96.17.4/32"),
+    ],
+)  # fmt: skip
+def test_reserved_names_become_the_runs_own(written: str, real: str) -> None:
+    assert NAMES.text(written) == real
+    assert NAMES.plain(real) == written
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["my-egress-client", "egress-clients", "egress-client-other", "latest", "test", "api.testing", "1192.0.2.80", "192.0.2"],
+)
+def test_other_names_stay(text: str) -> None:
+    assert NAMES.text(text) == text
+
+
+def test_all_strings_of_a_manifest_are_replaced_keys_included() -> None:
+    document = {"hosts": ["api.test", 80, None, True], "egress-client": {"a": "192.0.2.80"}}
+    assert NAMES.manifest(document) == {
+        "hosts": ["api.k3x9q.test", 80, None, True],
+        "egress-client-k3x9q-gw1": {"a": "10.96.17.4"},
+    }
+
+
+def test_an_address_that_stands_for_nothing_is_named() -> None:
+    with pytest.raises(UnknownAddressError, match=r"192\.0\.2\.99.*192\.0\.2\.80"):
+        NAMES.text("192.0.2.99")
+
+
+def test_two_runs_never_share_a_name() -> None:
+    other = Names("zzzzz", "gw1")
+    for name in ("egress-client", "egress-outside", "api.test"):
+        assert NAMES.text(name) != other.text(name)

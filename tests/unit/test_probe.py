@@ -1,0 +1,89 @@
+"""The command that a probe becomes, and what is read of curl's answer."""
+
+import json
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from pytest_istio_egress import Probe, get, tls
+from pytest_istio_egress.probe import BODY_LIMIT, NoCurlResultError, parse
+
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed here")
+
+
+class Server(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(502 if self.path == "/blocked" else 200)
+        self.send_header("X-Seen-Agent", self.headers["User-Agent"])
+        self.end_headers()
+        self.wfile.write(b"{--curl--%{json}\n" * (9000 if self.path == "/large" else 1))
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@pytest.fixture
+def server() -> Iterator[int]:
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    yield running.server_port
+    running.shutdown()
+
+
+def curl(probe: Probe) -> tuple[str, str]:
+    ran = subprocess.run(probe.command("agent/1"), capture_output=True, text=True, check=False)
+    return ran.stdout, ran.stderr
+
+
+@needs_curl
+def test_curls_own_words_arrive_in_band(server: int) -> None:
+    result = parse(*curl(get(f"http://127.0.0.1:{server}/blocked")))
+    assert (result.exit, result.status, result.remote_address) == (0, 502, "127.0.0.1")
+    assert result.local_port > 0
+    assert result.headers["x-seen-agent"] == "agent/1"
+    assert result.body == "{--curl--%{json}\n"
+
+
+@needs_curl
+def test_a_failed_connection_has_a_result_too(server: int) -> None:
+    result = parse(*curl(tls(f"https://127.0.0.1:{server}/", arguments=["--cacert", "/dev/null"])))
+    assert result.exit != 0
+    assert result.status == 0
+    assert result.error
+
+
+@needs_curl
+def test_a_large_answer_is_cut(server: int) -> None:
+    assert len(parse(*curl(get(f"http://127.0.0.1:{server}/large"))).body) == BODY_LIMIT
+
+
+@pytest.mark.parametrize("stdout", ["", "sh: curl: not found", 'body\n--curl--{"exitcode": 0\n--curl--{}'])
+def test_without_curls_json_nothing_is_known(stdout: str) -> None:
+    with pytest.raises(NoCurlResultError):
+        parse(stdout, "no such container")
+
+
+def test_only_hosts_outside_are_pinned_to_an_address() -> None:
+    assert get("http://api.test/x").resolve() == ("--resolve", "api.test:80:192.0.2.80")
+    assert tls("https://api.test/x", to="192.0.2.81").resolve() == ("--resolve", "api.test:443:192.0.2.81")
+    assert get("http://web.egress-client.svc.cluster.local/").resolve() == ()
+    assert get("http://api.test/", to=None).resolve() == ()
+
+
+def test_certificates_are_always_checked() -> None:
+    command = tls("https://api.test/").command("agent")
+    assert "--cacert" in command
+    assert not {"-k", "--insecure"} & set(command)
+
+
+def test_the_body_can_not_pass_for_curls_json() -> None:
+    about = json.dumps(
+        {"exitcode": 0, "http_code": 200, "errormsg": None, "time_total": 0.1, "local_ip": "1.1.1.1",
+         "local_port": 5, "remote_ip": "2.2.2.2", "http_version": "1.1"}
+    )  # fmt: skip
+    result = parse(f'\n--curl--{{"exitcode": 7}}\n--curl--{{}}\n--curl--{about}\n--curl--{{"a": ["b", "c"]}}', "")
+    assert (result.exit, result.headers) == (0, {"a": "b, c"})

@@ -1,0 +1,97 @@
+"""What every shipped case has to keep to: read from the cases and manifests themselves, without a cluster."""
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+from pytest_istio_egress import Outcome, Probe
+from pytest_istio_egress.case import Case, case_of
+from pytest_istio_egress.requirements import FEATURES
+
+CONFORMANCE = Path(__file__).parents[2] / "conformance"
+MODULES = sorted(CONFORMANCE.glob("*/test_*.py"))
+MANIFESTS = sorted(CONFORMANCE.glob("*/*.yaml"))
+EXPORTED = {"ServiceEntry", "VirtualService", "DestinationRule"}
+
+
+def load(file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"case_{file.parent.name}_{file.stem}", file)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def functions() -> Iterator[tuple[str, object]]:
+    for file in MODULES:
+        for name, value in vars(load(file)).items():
+            if name.startswith("test_"):
+                yield f"{file.parent.name}/{file.name}::{name}", value
+
+
+CASES = dict(functions())
+
+
+def parameters(function: object) -> list[tuple[Probe, Outcome]]:
+    found = []
+    for mark in getattr(function, "pytestmark", []):
+        if mark.name == "parametrize" and tuple(mark.args[0]) == ("probe", "expected"):
+            found += [getattr(values, "values", values) for values in mark.args[1]]
+    return found
+
+
+def case(name: str) -> Case:
+    found = case_of(CASES[name])
+    assert found, f"{name} is not declared with @documented"
+    return found
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_case_has_a_source_and_says_what_it_is_about(name: str) -> None:
+    assert case(name).source.startswith("https://")
+    assert len(case(name).says.split()) >= 5
+    assert case(name).rows, "the coverage page has no place for it"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_cases_manifests_and_features_exist(name: str) -> None:
+    for manifest in case(name).manifests:
+        assert manifest.is_file()
+    assert set(case(name).requires) <= set(FEATURES)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if parameters(CASES[name])])
+def test_a_block_has_a_control_through_the_same_client(name: str) -> None:
+    pairs = parameters(CASES[name])
+    passing = {probe.client for probe, expected in pairs if not expected.blocked}
+    for probe, expected in pairs:
+        assert not expected.blocked or probe.client in passing, f"{probe.url} from {probe.client} has no control"
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if parameters(CASES[name])])
+def test_an_outcome_through_a_sidecar_asks_for_envoys_evidence(name: str) -> None:
+    for probe, expected in parameters(CASES[name]):
+        evidence = (expected.cluster, expected.route, expected.flags, expected.details, expected.failure)
+        assert not expected.sidecar or any(evidence), f"{probe.url}: nothing is asked of Envoy's line"
+
+
+@pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda file: f"{file.parent.name}/{file.name}")
+def test_a_manifest_reaches_nobody_elses_proxies(manifest: Path) -> None:
+    """Without exportTo a resource concerns the whole mesh, and a TCP entry then takes a port from everybody."""
+    for document in yaml.safe_load_all(manifest.read_text()):
+        if document and document["kind"] in EXPORTED:
+            name = f"{document['kind']}/{document['metadata']['name']}"
+            exported = document["spec"].get("exportTo")
+            assert exported, f"{name} says no exportTo"
+            assert "*" not in exported, f"{name} is exported to the whole mesh"
+
+
+def test_every_manifest_belongs_to_a_case() -> None:
+    used = {manifest for name in CASES for manifest in case(name).manifests}
+    refused = {file for file in MANIFESTS if file.parent.name == "refused"}
+    assert set(MANIFESTS) - used - refused == set()
