@@ -1,0 +1,173 @@
+"""Finds the shipped cases, under the same ids in every repository and whatever that repository's settings say."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = "conformance"
+"""The first part of every shipped case's id."""
+MESH_WIDE = f"{ROOT}/mesh_wide"
+MARKER = "istio_egress"
+MESH_WIDE_NOT_ALLOWED = "changes mesh-wide configuration: allow it with --istio-egress-allow-mesh-wide"
+PACKAGE = Path(__file__).parent
+
+
+def suite_folder() -> Path:
+    """Return the shipped cases: inside the installed package, or beside it in a checkout."""
+    shipped = PACKAGE / "_shipped" / ROOT
+    folder = shipped if shipped.is_dir() else PACKAGE.parent / ROOT
+    if not folder.is_dir():
+        raise pytest.UsageError(f"the shipped cases are not at {folder}: install pytest-istio-egress again")
+    return folder
+
+
+def fixtures_folder() -> Path:
+    """Return the manifests of the clients and of the outside world, which travel with the cases."""
+    return suite_folder().parent / "fixtures"
+
+
+def chosen_paths(given: Sequence[str], suite: Path, invocation: Path) -> list[str]:
+    """Return what to collect: the whole suite, or the `given` arguments with the suite's ids made paths.
+
+    What exists below the `invocation` folder is meant as it stands; `conformance/...` that does not is the suite's.
+    """
+    return [_path_of(argument, suite, invocation) for argument in given] or [str(suite)]
+
+
+def _path_of(argument: str, suite: Path, invocation: Path) -> str:
+    path = argument.partition("::")[0]
+    names = argument.removeprefix(path)
+    there = invocation / path
+    if there.exists():
+        # However it was reached (a symbolic link, a relative path), the suite is collected as the suite.
+        real = there.resolve()
+        inside = real.relative_to(suite.resolve()) if real.is_relative_to(suite.resolve()) else None
+    else:
+        parts = Path(path).parts
+        inside = Path(*parts[1:]) if parts[:1] == (ROOT,) else None
+    if inside is None or not (suite / inside).exists():
+        return argument
+    return f"{suite / inside}{names}"
+
+
+def collect_directory(path: Path, parent: pytest.Collector, suite: Path) -> pytest.Collector | None:
+    """Return the collector of a folder of the suite, or of one that leads to it; None for any other folder."""
+    if path.is_relative_to(suite):
+        return CaseDirectory.of(parent, path, suite)
+    if path.is_relative_to(PACKAGE) and suite.is_relative_to(path):
+        return WayToSuite.from_parent(parent, path=path)
+    return None
+
+
+def collect_file(path: Path, parent: pytest.Collector, suite: Path) -> pytest.Collector | None:
+    """Return the collector of a case module that was asked for by its own path; None for any other file."""
+    return CaseModule.of(parent, path, suite) if path.is_relative_to(suite) else None
+
+
+class WayToSuite(pytest.Directory):
+    """A folder of the installed package, in a virtual environment inside the repository: leads on, holds no tests."""
+
+    def collect(self) -> Iterator[pytest.Collector]:
+        """Yield the one folder on the way to the suite."""
+        suite = suite_folder()
+        below = suite.relative_to(self.path).parts[0]
+        yield self.ihook.pytest_collect_directory(path=self.path / below, parent=self)
+
+
+class CaseDirectory(pytest.Directory):
+    """The suite's folder or one of its areas."""
+
+    suite: Path
+
+    @classmethod
+    def of(cls, parent: pytest.Collector, path: Path, suite: Path) -> CaseDirectory:
+        """Make one under its stable id."""
+        made = cls.from_parent(parent, path=path, nodeid=_id(path, suite))
+        made.suite = suite
+        return made
+
+    def collect(self) -> Iterator[pytest.Collector]:
+        """Yield areas and case modules by name; python_files and norecursedirs of the repository don't count."""
+        for path in sorted(self.path.iterdir()):
+            if path.is_dir() and not path.name.startswith((".", "_")):
+                yield CaseDirectory.of(self, path, self.suite)
+            elif fnmatch(path.name, "test_*.py"):
+                yield CaseModule.of(self, path, self.suite)
+
+
+class CaseModule(pytest.Module):
+    """A module of cases, imported under a name that no other module has."""
+
+    suite: Path
+
+    @classmethod
+    def of(cls, parent: pytest.Collector, path: Path, suite: Path) -> CaseModule:
+        """Make one under its stable id."""
+        made: CaseModule = cls.from_parent(parent, path=path, nodeid=_id(path, suite))
+        made.suite = suite
+        made.add_marker(MARKER)
+        return made
+
+    def _getobj(self) -> ModuleType:
+        # pytest's way to import a module depends on --import-mode: two areas with a test_http.py would clash.
+        name = _id(self.path.with_suffix(""), self.suite).replace("/", ".")
+        return _imported(f"istio_egress_{name}", self.path)
+
+    def funcnamefilter(self, name: str) -> bool:
+        """Whether a function is a case; the repository's python_functions doesn't count."""
+        return name.startswith("test_")
+
+    def classnamefilter(self, name: str) -> bool:  # noqa: ARG002  # none is, whatever its name
+        """Whether a class holds cases."""
+        return False
+
+
+def _id(path: Path, suite: Path) -> str:
+    return (Path(ROOT) / path.relative_to(suite)).as_posix()
+
+
+def _imported(name: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise pytest.Collector.CollectError(f"{path} is not a Python module")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        trace = pytest.ExceptionInfo.from_exception(error).getrepr(style="short")
+        raise pytest.Collector.CollectError(f"{path} can't be imported:\n{trace}") from error
+    return module
+
+
+def scope_of(nodeid: str) -> str:
+    """Return what a test shares an xdist worker with: its module, or all that is mesh-wide."""
+    return MESH_WIDE if is_mesh_wide(nodeid) else nodeid.partition("::")[0]
+
+
+def is_mesh_wide(nodeid: str) -> bool:
+    """Whether a test changes configuration that every proxy of the mesh obeys."""
+    return nodeid.startswith(MESH_WIDE + "/")
+
+
+def arrange(items: list[pytest.Item], *, allow_mesh_wide: bool) -> None:
+    """Put the mesh-wide cases last; mark them as skipped where they are not allowed."""
+    items.sort(key=lambda item: is_mesh_wide(item.nodeid))
+    if not allow_mesh_wide:
+        skip = pytest.mark.skip(reason=MESH_WIDE_NOT_ALLOWED)
+        for item in items:
+            if is_mesh_wide(item.nodeid):
+                item.add_marker(skip)
+
+
+def needs_cluster(ids: Iterable[str], *, allow_mesh_wide: bool) -> bool:
+    """Whether any of the selected tests will be run at all."""
+    return any(allow_mesh_wide or not is_mesh_wide(nodeid) for nodeid in ids)

@@ -1,0 +1,216 @@
+"""The plugin's hooks, in the order in which pytest calls them. Without --istio-egress it only declares its options.
+
+Three plugins share the work: `Collecting` is in every process; `Leading` in the one that the user started, where the
+target is chosen, results come together and the cluster is cleaned; `Working` in xdist's workers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_istio_egress.options import SWITCH, SettingError, Settings, add_options, settings, without_switch
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadScopeScheduling
+    from xdist.workermanage import WorkerController
+
+    from pytest_istio_egress.target import Prepared
+
+HANDED_OVER = "istio_egress_target"
+"""The key in xdist's workerinput: the file in which a worker finds the target before it gets its first test."""
+
+CANNOT_ASK = 3
+"""pytest's exit code when the cluster can't be asked, or can't be cleaned: nothing is known about the mesh."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options."""
+    add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With --istio-egress, register the fixtures and the other hooks."""
+    if not config.getoption(SWITCH):
+        if given := without_switch(config):
+            raise pytest.UsageError(f"{given} has no effect without --istio-egress: add it, or leave {given} out")
+        return
+    try:
+        chosen = settings(config)
+    except SettingError as error:
+        raise pytest.UsageError(str(error)) from error
+    from pytest_istio_egress import pytest_fixtures
+
+    config.addinivalue_line("markers", "istio_egress: one of the shipped cases of pytest-istio-egress")
+    config.pluginmanager.register(pytest_fixtures, "istio-egress-fixtures")
+    config.pluginmanager.register(Collecting(config, chosen), "istio-egress-collecting")
+    worker = hasattr(config, "workerinput")
+    config.pluginmanager.register(Working() if worker else Leading(config, chosen), "istio-egress-run")
+
+
+class Collecting:
+    """Finds the shipped cases and puts what was selected in order; the same in every process."""
+
+    def __init__(self, config: pytest.Config, chosen: Settings) -> None:
+        from pytest_istio_egress import collection
+
+        self.collection = collection
+        self.suite = collection.suite_folder()
+        self.allow_mesh_wide = runs_mesh_wide(chosen)
+        explicit = config.args_source is pytest.Config.ArgsSource.ARGS
+        given = config.args if explicit else []
+        config.args = collection.chosen_paths(given, self.suite, config.invocation_params.dir)
+        config.args_source = pytest.Config.ArgsSource.ARGS
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collect_directory(self, path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+        """Collect the suite's folders without regard to the repository's settings."""
+        return self.collection.collect_directory(path, parent, self.suite)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collect_file(
+        self, file_path: Path, parent: pytest.Collector
+    ) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+        """Collect a case module that was given by path as a case module, and as nothing else."""
+        usual = yield
+        case = self.collection.collect_file(file_path, parent, self.suite)
+        return usual if case is None else [case]
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Put what changes the whole mesh last, after all selecting and shuffling."""
+        self.collection.arrange(items, allow_mesh_wide=self.allow_mesh_wide)
+
+
+class Leading:
+    """Chooses the target, hands it over, gathers the results, cleans up."""
+
+    def __init__(self, config: pytest.Config, chosen: Settings) -> None:
+        from pytest_istio_egress.report.results import Results
+        from pytest_istio_egress.report.terminal import Terminal
+        from pytest_istio_egress.target import new_run
+
+        self.config = config
+        self.settings = chosen
+        self.run = new_run()
+        self.results = Results()
+        self.terminal = Terminal(config)
+        self.prepared: Prepared | None = None
+        self.began = time.monotonic()
+        self.handover = TemporaryDirectory(prefix="istio-egress-")
+        config.add_cleanup(self.handover.cleanup)
+        self.handed_over = Path(self.handover.name) / "target.json"
+
+    def pytest_report_header(self) -> list[str]:
+        """Say what will be asked."""
+        from pytest_istio_egress.report.header import before
+
+        return before(self.settings, self.run)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: WorkerController) -> None:
+        """Tell an xdist worker where it will find the target."""
+        node.workerinput[HANDED_OVER] = str(self.handed_over)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+        """Distribute by module, and prepare the target once the workers have collected."""
+        from pytest_istio_egress.scheduling import CaseScheduling
+
+        return CaseScheduling(config, log, self.prepare)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Prepare the target when the cases are known and about to run; xdist's controller has no items of its own."""
+        failed = session.testsfailed and not self.config.option.continue_on_collection_errors
+        if not (failed or self.config.option.collectonly or self.config.getoption("setupplan", default=False)):
+            self.prepare([item.nodeid for item in session.items])
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Gather a result, then leave its parts as plain properties for JUnit XML."""
+        from pytest_istio_egress.report.results import flat
+
+        self.results.add(report, str(report.when))
+        report.user_properties = flat(report.user_properties)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Gather what could not even be collected."""
+        if not report.passed:
+            self.results.add(Uncollected(report), "collection")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Clean the cluster, after xdist has ended its workers; also after failures and Ctrl-C."""
+        if self.prepared is None:
+            return
+        from pytest_istio_egress.target import TargetError, release
+
+        try:
+            release(self.prepared, self.terminal.say)
+        except TargetError as error:
+            self.terminal.warn(f"istio-egress: {error}")
+            session.exitstatus = CANNOT_ASK
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Write the matrix."""
+        from pytest_istio_egress.report.terminal import write_summary
+
+        if self.results.by_case:
+            write_summary(terminalreporter, self.results.all(), time.monotonic() - self.began)
+
+    def prepare(self, ids: Sequence[str]) -> None:
+        """Choose the target and make sure that it answers; does nothing when no test would run."""
+        from pytest_istio_egress.collection import needs_cluster
+        from pytest_istio_egress.report.header import after
+        from pytest_istio_egress.target import TARGET, NoClusterError, TargetError, prepare
+
+        if not needs_cluster(ids, allow_mesh_wide=runs_mesh_wide(self.settings)):
+            return
+        try:
+            self.prepared = prepare(self.settings, self.run, self.terminal.say)
+            for line in after(self.prepared):
+                self.terminal.say(line)
+        except NoClusterError as error:
+            raise pytest.UsageError(str(error)) from error
+        except TargetError as error:
+            pytest.exit(f"istio-egress: {error}", returncode=CANNOT_ASK)
+        self.config.stash[TARGET] = self.prepared.target
+        self.handed_over.write_text(self.prepared.target.to_json(), encoding="utf-8")
+
+
+class Working:
+    """An xdist worker: takes over the target that was chosen."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Read the target before the first test; the controller hands out none before it has written it."""
+        from pytest_istio_egress.target import TARGET, Target
+
+        if TARGET not in item.config.stash:
+            workerinput: dict[str, Any] = item.config.workerinput  # type: ignore[attr-defined]  # xdist puts it there
+            written = Path(workerinput[HANDED_OVER])
+            item.config.stash[TARGET] = Target.from_json(written.read_text(encoding="utf-8"))
+
+
+class Uncollected:
+    """A collection report in the shape of a test's."""
+
+    def __init__(self, report: pytest.CollectReport) -> None:
+        self.nodeid = report.nodeid
+        self.outcome = report.outcome
+        self.longrepr = report.longrepr
+        self.user_properties: list[tuple[str, Any]] = []
+
+
+def runs_mesh_wide(chosen: Settings) -> bool:
+    """Whether cases that change mesh-wide configuration may run."""
+    from pytest_istio_egress.options import EMBEDDED
+
+    return chosen.allow_mesh_wide or chosen.target == EMBEDDED

@@ -1,0 +1,131 @@
+"""The summary of a run as lines of styled text: one row per behaviour, by area; knows no terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from pytest_istio_egress.report.results import CANNOT_BE_ASKED, DOES_NOT_HOLD, ERROR, HOLDS, OUTCOMES, Result
+
+LABEL_WIDTH = 36
+STYLES = {HOLDS: "green", DOES_NOT_HOLD: "red", ERROR: "red", CANNOT_BE_ASKED: "yellow"}
+
+
+class Text(NamedTuple):
+    """A piece of a line, with pytest's name of its style: green, red, yellow, bold or none."""
+
+    text: str
+    style: str = ""
+
+
+Line = list[Text]
+
+
+class Marks(NamedTuple):
+    """One character per outcome."""
+
+    holds: str
+    does_not_hold: str
+    cannot_be_asked: str
+    error: str
+
+    def of(self, outcome: str) -> str:
+        """Return the mark of an outcome."""
+        return {HOLDS: self.holds, DOES_NOT_HOLD: self.does_not_hold, CANNOT_BE_ASKED: self.cannot_be_asked}.get(
+            outcome, self.error
+        )
+
+
+UNICODE = Marks("✓", "✗", "–", "!")  # noqa: RUF001  # the dash is meant as a mark of its own
+ASCII = Marks("+", "x", "-", "!")
+
+
+def matrix(results: Sequence[Result], *, width: int, marks: Marks = UNICODE) -> list[Line]:
+    """Draw the rows: areas and behaviours with something to look at first, each failure with its cause below it.
+
+    timeouts
+      ✗ http_timeout      ✓ control  ✗ slow
+          slow: Envoy waited for 3 s: the VirtualService does not apply to the client
+      ✓ retries           4 of 4
+    """
+    lines: list[Line] = []
+    for area, found in _worst_first(results, key=lambda result: result.area):
+        lines.append([Text(area, "bold")])
+        for behaviour, cases in _worst_first(found, key=lambda result: result.behaviour):
+            lines += _row(behaviour, cases, width, marks)
+    return lines
+
+
+def reasons(results: Iterable[Result], *, width: int) -> list[Line]:
+    """Draw why cases could not be asked: one entry per reason, with the number of cases."""
+    counts: dict[str, int] = {}
+    for result in results:
+        if result.outcome == CANNOT_BE_ASKED:
+            counts[result.cause] = counts.get(result.cause, 0) + 1
+    lines: list[Line] = []
+    for reason, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        lead = f"  {count:>3}  "
+        lines += [[Text(line)] for line in _wrapped(lead, reason or "no reason was given", width)]
+    return [[Text("cannot be asked here", "yellow")], *lines] if lines else []
+
+
+def totals(results: Sequence[Result], seconds: float) -> Line:
+    """Draw the last line: how many cases ended how, and the time that the run took."""
+    words = {HOLDS: "hold", DOES_NOT_HOLD: "do not hold", CANNOT_BE_ASKED: "cannot be asked", ERROR: "errors"}
+    line: Line = []
+    for outcome in (DOES_NOT_HOLD, ERROR, CANNOT_BE_ASKED, HOLDS):
+        count = sum(result.outcome == outcome for result in results)
+        if count or outcome == HOLDS:
+            word = outcome if count == 1 else words[outcome]
+            line += [Text(", ") if line else Text(""), Text(f"{count} {word}", STYLES[outcome])]
+    return [*line, Text(f" in {seconds:.1f} s")]
+
+
+def _worst_first(results: Iterable[Result], key: Callable[[Result], str]) -> list[tuple[str, list[Result]]]:
+    groups = [(name, list(group)) for name, group in groupby(sorted(results, key=key), key=key)]
+    return sorted(groups, key=lambda group: (_broken(group[1]) == 0, group[0]))
+
+
+def _broken(results: Iterable[Result]) -> int:
+    return sum(result.outcome in (ERROR, DOES_NOT_HOLD) for result in results)
+
+
+def _row(behaviour: str, cases: list[Result], width: int, marks: Marks) -> list[Line]:
+    worst = min((case.outcome for case in cases), key=OUTCOMES.index)
+    name = behaviour.rpartition("::")[2].removeprefix("test_")
+    head = [Text("  "), Text(marks.of(worst), STYLES[worst]), Text(f" {name:<{LABEL_WIDTH}} ")]
+    rows = _with_cells(head, cases, width, marks)
+    for case in cases:
+        if case.outcome in (ERROR, DOES_NOT_HOLD):
+            lead = f"      {case.parameter}: " if case.parameter else "      "
+            rows += [[Text(line)] for line in _wrapped(lead, case.cause or case.seen or case.outcome, width)]
+    return rows
+
+
+def _with_cells(head: Line, cases: list[Result], width: int, marks: Marks) -> list[Line]:
+    """Add one cell per parameter set; where all of them hold their number says it."""
+    if not any(case.parameter for case in cases):
+        return [head]
+    if all(case.outcome == HOLDS for case in cases):
+        return [[*head, Text(f"{len(cases)} of {len(cases)}")]]
+    indent = sum(len(piece.text) for piece in head)
+    if indent > width // 2:
+        rows, indent = [head, [Text(" " * 6)]], 6
+    else:
+        rows = [head]
+    used = indent
+    for case in cases:
+        cell = f" {case.parameter}  "
+        if used > indent and used + len(cell) - 1 > width:
+            rows.append([Text(" " * indent)])
+            used = indent
+        rows[-1] += [Text(marks.of(case.outcome), STYLES[case.outcome]), Text(cell)]
+        used += 1 + len(cell)
+    return rows
+
+
+def _wrapped(lead: str, text: str, width: int) -> list[str]:
+    inside = max(width, len(lead) + 20)
+    return textwrap.wrap(" ".join(text.split()), inside, initial_indent=lead, subsequent_indent=" " * min(len(lead), 8))

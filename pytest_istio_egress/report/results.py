@@ -1,0 +1,144 @@
+"""What each case found out, gathered from pytest's reports; imports no pytest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Protocol
+
+PROPERTY = "istio-egress"
+"""The name under which a result travels in `report.user_properties`, also from xdist's workers."""
+
+HOLDS = "holds"
+DOES_NOT_HOLD = "does not hold"
+CANNOT_BE_ASKED = "cannot be asked"
+ERROR = "error"
+OUTCOMES = (ERROR, DOES_NOT_HOLD, CANNOT_BE_ASKED, HOLDS)
+"""From what needs attention most to what needs none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What was found out about one case. `case` is pytest's id; `seconds` and `attempts` are those of the probe."""
+
+    case: str
+    outcome: str
+    area: str = ""
+    says: str = ""
+    source: str = ""
+    probe: str = ""
+    expected: str = ""
+    seen: str = ""
+    envoy: str = ""
+    gateway: str = ""
+    cause: str = ""
+    seconds: float = 0.0
+    attempts: int = 0
+
+    @classmethod
+    def from_property(cls, said: Mapping[str, Any], case: str) -> Result:
+        """Read what a fixture left in the user properties; what it left out keeps its default."""
+        known = {item.name for item in fields(cls)}
+        values = {key: value for key, value in said.items() if key in known and value is not None}
+        return cls(**({"outcome": HOLDS} | values | {"case": case, "area": area_of(case)}))
+
+    @property
+    def behaviour(self) -> str:
+        """The id of the test function."""
+        return self.case.partition("[")[0]
+
+    @property
+    def parameter(self) -> str:
+        """The id of the parameters, empty without any."""
+        return self.case.partition("[")[2].removesuffix("]")
+
+
+class Report(Protocol):
+    """The parts of pytest's TestReport and CollectReport that are read here."""
+
+    nodeid: str
+    outcome: Any
+    longrepr: Any
+    user_properties: Any
+
+
+@dataclass
+class Results:
+    """The results of one run, by case, in the order in which they arrived."""
+
+    by_case: dict[str, Result] = field(default_factory=dict)
+
+    def add(self, report: Report, when: str) -> None:
+        """Take in one report; `when` is pytest's phase. The worst of a case's phases counts."""
+        found = _result(report, when)
+        if found is None:
+            return
+        before = self.by_case.get(found.case)
+        if before is None or _rank(found) <= _rank(before):
+            self.by_case[found.case] = found
+
+    def all(self) -> list[Result]:
+        """Return all results by area and case: a stable order, whatever order the workers had."""
+        return sorted(self.by_case.values(), key=lambda result: (result.area, result.case))
+
+    def count(self, outcome: str) -> int:
+        """How many cases ended so."""
+        return sum(result.outcome == outcome for result in self.by_case.values())
+
+
+def area_of(nodeid: str) -> str:
+    """Return the folder of a case without the suite's own: `timeouts`; for a user's own case its folder or file."""
+    path = nodeid.partition("::")[0].removeprefix("conformance/")
+    return path.rpartition("/")[0] or path
+
+
+def flat(properties: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Spread results over plain name and text pairs, as JUnit XML has them; leave other properties as they are."""
+    spread: list[tuple[str, Any]] = []
+    for name, value in properties:
+        if name == PROPERTY and isinstance(value, Mapping):
+            spread += [(f"{PROPERTY}.{key}", str(part)) for key, part in value.items() if part not in ("", None)]
+        else:
+            spread.append((name, value))
+    return spread
+
+
+def _rank(result: Result) -> int:
+    return OUTCOMES.index(result.outcome) if result.outcome in OUTCOMES else 0
+
+
+def _result(report: Report, when: str) -> Result | None:
+    said = _said(report)
+    if report.outcome == "passed":
+        # Set-up and tear-down that pass say nothing; a call says it even where no fixture left a result.
+        return said or (_plain(report, HOLDS, "") if when == "call" else None)
+    if report.outcome == "skipped":
+        return replace(said or _plain(report, CANNOT_BE_ASKED, ""), outcome=CANNOT_BE_ASKED, cause=_skip_reason(report))
+    if said is not None and said.outcome in (DOES_NOT_HOLD, ERROR) and when == "call":
+        return said
+    return replace(said or _plain(report, ERROR, ""), outcome=ERROR, cause=_error(report, when))
+
+
+def _plain(report: Report, outcome: str, cause: str) -> Result:
+    return Result(case=report.nodeid, area=area_of(report.nodeid), outcome=outcome, cause=cause)
+
+
+def _said(report: Report) -> Result | None:
+    """Return the result that the fixtures left; of several (a test that expects several things) the worst."""
+    left = [value for name, value in report.user_properties if name == PROPERTY and isinstance(value, Mapping)]
+    results = [Result.from_property(value, report.nodeid) for value in left]
+    return min(results, key=_rank, default=None)
+
+
+def _skip_reason(report: Report) -> str:
+    if hasattr(report, "wasxfail"):
+        return f"expected to fail: {report.wasxfail}".rstrip(": ")
+    text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return " ".join(str(text).removeprefix("Skipped: ").split())
+
+
+def _error(report: Report, when: str) -> str:
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = str(crash.message if crash else report.longrepr).strip()
+    first = text.splitlines()[0] if text else "no reason was given"
+    return first if when == "call" else f"{when}: {first}"

@@ -1,0 +1,80 @@
+"""Who may run beside whom: a module stays on one xdist worker, and what changes the whole mesh runs alone, last.
+
+    worker 0   | timeouts/test_http.py | dns/test_names.py |            | mesh_wide/* |
+    worker 1   | sidecar_scope/test_hosts.py                   | (ended)
+
+Imported only where xdist distributes a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
+
+from pytest_istio_egress.collection import MESH_WIDE, scope_of
+
+
+class CaseScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist is untyped
+    """LoadScopeScheduling with a scope that runs last and beside no other."""
+
+    def __init__(
+        self, config: pytest.Config, log: Producer | None, before_first: Callable[[Sequence[str]], None]
+    ) -> None:
+        super().__init__(config, log)
+        self._before_first = before_first
+
+    def schedule(self) -> None:
+        """Hand out the first modules; before that, let the cluster be made ready for them."""
+        if self.collection is None:
+            self._before_first(next(iter(self.registered_collections.values())))
+        super().schedule()
+
+    def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:
+        """Note that a test is over; it may have been the last one that the mesh-wide cases wait for."""
+        super().mark_test_complete(node, item_index, duration)
+        self._start_mesh_wide()
+
+    def remove_node(self, node: WorkerController) -> str | None:
+        """Forget a worker that ended or crashed; returns the test that it died in."""
+        crashed: str | None = super().remove_node(node)
+        self._start_mesh_wide()
+        return crashed
+
+    def _split_scope(self, nodeid: str) -> str:
+        return scope_of(nodeid)
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        if MESH_WIDE in self.workqueue:
+            self.workqueue.move_to_end(MESH_WIDE)
+        if not self._only_mesh_wide_is_left():
+            super()._assign_work_unit(node)
+
+    def _reschedule(self, node: WorkerController) -> None:
+        if not self._only_mesh_wide_is_left():
+            super()._reschedule(node)
+        elif not node.shutting_down and node is not self._last_worker():
+            # A worker holds its last test back until it knows the next one, or that there is none.
+            node.shutdown()
+        else:
+            self._start_mesh_wide()
+
+    def _only_mesh_wide_is_left(self) -> bool:
+        return list(self.workqueue) == [MESH_WIDE]
+
+    def _last_worker(self) -> WorkerController | None:
+        return next((node for node in self.nodes if not node.shutting_down), None)
+
+    def _start_mesh_wide(self) -> None:
+        last = self._last_worker()
+        if last is None or not self._only_mesh_wide_is_left():
+            return
+        others = [node for node in self.nodes if node is not last]
+        if any(self._pending_of(self.assigned_work[node]) for node in others):
+            return
+        # What the last worker still holds of its own comes first: one worker runs one test at a time.
+        super()._assign_work_unit(last)
+        last.shutdown()

@@ -1,0 +1,209 @@
+"""Which cluster is asked: turns the settings into one Target, made once per run and the same in every worker."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest import StashKey
+
+from pytest_istio_egress.kubeconfig import NoContextError, chosen_context
+from pytest_istio_egress.options import CONTEXT, EMBEDDED, Settings
+
+if TYPE_CHECKING:
+    from pytest_istio_egress.embedded import EmbeddedCluster
+
+ANSWERS_WITHIN = 10.0
+"""Seconds in which a cluster says its version; a credential helper that the kubeconfig names is part of it."""
+
+USE_EMBEDDED = "to run without a cluster of your own, add --istio-egress-target embedded"
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Target:
+    """The cluster of one run.
+
+    `kubeconfig` None: the files named by $KUBECONFIG. `context` is always a name, so that a changed current context
+    cannot move a run to another cluster. `run` is six letters and digits, a letter first: it stands in names.
+    """
+
+    kind: str
+    kubeconfig: Path | None
+    context: str | None
+    run: str
+    notes: tuple[str, ...]
+    timeout_scale: float
+    allow_mesh_wide: bool
+
+    def to_json(self) -> str:
+        """Write it for an xdist worker."""
+        return json.dumps(asdict(self) | {"kubeconfig": self.kubeconfig and str(self.kubeconfig)})
+
+    @classmethod
+    def from_json(cls, text: str) -> Target:
+        """Read what `to_json` wrote."""
+        fields = json.loads(text)
+        kubeconfig = fields["kubeconfig"] and Path(fields["kubeconfig"])
+        return cls(**(fields | {"kubeconfig": kubeconfig, "notes": tuple(fields["notes"])}))
+
+
+TARGET = StashKey[Target]()
+"""Where the fixtures find it, in `config.stash`; it is there from the first case on, not before."""
+
+
+class TargetError(Exception):
+    """There is a cluster to ask, but it can't be asked. The message is one line."""
+
+
+class NoClusterError(TargetError):
+    """Nothing says which cluster to ask."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A target that answered, its Kubernetes version, and the embedded cluster to end with the run, if any."""
+
+    target: Target
+    kubernetes: str
+    ends: str | None = None
+
+
+def new_run() -> str:
+    """Return a run id that is a valid part of a Kubernetes name."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    return secrets.choice(letters) + "".join(secrets.choice(letters + "234567") for _ in range(5))
+
+
+def prepare(settings: Settings, run: str, say: Say) -> Prepared:
+    """Choose the cluster, start it where it is the embedded one, and make sure that it answers.
+
+    Raises NoClusterError before anything is contacted, TargetError before anything is made.
+    """
+    if settings.target == EMBEDDED:
+        return _embedded(settings, run, say)
+    try:
+        kubeconfig, context = chosen_context(settings.kubeconfig, settings.context)
+    except NoContextError as error:
+        raise NoClusterError(f"{error}; {USE_EMBEDDED}") from error
+    target = Target(
+        kind=CONTEXT,
+        kubeconfig=kubeconfig,
+        context=context,
+        run=run,
+        notes=(),
+        timeout_scale=settings.timeout_scale,
+        allow_mesh_wide=settings.allow_mesh_wide,
+    )
+    return Prepared(target, kubernetes_version(target))
+
+
+def release(prepared: Prepared, say: Say) -> None:
+    """Remove what the run made; an embedded cluster that ends with the run takes all of it along."""
+    if prepared.ends is not None:
+        from pytest_istio_egress.embedded import EmbeddedError, down
+
+        try:
+            down(prepared.ends)
+        except EmbeddedError as error:
+            raise TargetError(_embedded_line(error)) from error
+        return
+    from kubernetes.client.exceptions import ApiException
+    from urllib3.exceptions import HTTPError
+
+    from pytest_istio_egress.cluster.api import Api, ClusterError
+    from pytest_istio_egress.cluster.lifetime import remove
+
+    target = prepared.target
+    try:
+        remove(Api(target.kubeconfig, target.context), target.run, say=say)
+    except (ClusterError, ApiException, HTTPError) as error:
+        raise TargetError(f"what run {target.run} made may still be in the cluster: {_one_line(error)}") from error
+
+
+def kubernetes_version(target: Target) -> str:
+    """Ask for /version; raises TargetError within ANSWERS_WITHIN seconds when nothing answers."""
+    answers: list[str] = []
+    errors: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            answers.append(_asked_version(target))
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is carried over to the waiting thread
+            errors.append(error)
+
+    # A thread, because a credential helper or a name look-up knows no timeout; a daemon, so that none outlives the run.
+    asking = threading.Thread(target=ask, name="asking the cluster for its version", daemon=True)
+    asking.start()
+    asking.join(ANSWERS_WITHIN)
+    if answers:
+        return answers[0]
+    why = _one_line(errors[0]) if errors else f"no answer within {ANSWERS_WITHIN:g} s"
+    where = f"--context {target.context}" + (f" --kubeconfig {target.kubeconfig}" if target.kubeconfig else "")
+    raise TargetError(
+        f"the cluster of context {target.context!r} can't be asked: {why}; try `kubectl {where} version`"
+    ) from (errors[0] if errors else None)
+
+
+def _asked_version(target: Target) -> str:
+    from kubernetes import client
+
+    from pytest_istio_egress.cluster.api import Api
+
+    configuration = Api(target.kubeconfig, target.context).configuration
+    # One try: retries would multiply the timeout, and a cluster that needs them is not one to start a run on.
+    configuration.retries = False
+    with client.ApiClient(configuration) as once:
+        return str(client.VersionApi(once).get_code(_request_timeout=(5, 8)).git_version)
+
+
+def _one_line(error: Exception) -> str:
+    status, reason = getattr(error, "status", None), getattr(error, "reason", None)
+    text = f"HTTP {status} {reason}" if status else str(error)
+    return " ".join(text.split()) or type(error).__name__
+
+
+def _embedded(settings: Settings, run: str, say: Say) -> Prepared:
+    from pytest_istio_egress.embedded import ClusterSpec, EmbeddedError, up
+    from pytest_istio_egress.embedded.progress import Lines
+
+    asked = {"name": settings.name, "istio": settings.istio, "envoy": settings.envoy}
+    try:
+        with Lines(say) as progress:
+            cluster = up(
+                ClusterSpec(**{key: value for key, value in asked.items() if value is not None}),
+                progress=progress,
+                install_packages=settings.install_packages,
+                tied_to_caller=not settings.keep_cluster,
+            )
+    except EmbeddedError as error:
+        raise TargetError(_embedded_line(error)) from error
+    return _prepared(cluster, settings, run)
+
+
+def _prepared(cluster: EmbeddedCluster, settings: Settings, run: str) -> Prepared:
+    import yaml
+
+    current = yaml.safe_load(cluster.kubeconfig.read_text(encoding="utf-8")).get("current-context")
+    target = Target(
+        kind=EMBEDDED,
+        kubeconfig=cluster.kubeconfig,
+        context=current,
+        run=run,
+        notes=cluster.notes,
+        timeout_scale=settings.timeout_scale,
+        allow_mesh_wide=True,
+    )
+    ends = cluster.name if cluster.started and not settings.keep_cluster else None
+    return Prepared(target, cluster.kubernetes, ends)
+
+
+def _embedded_line(error: Any) -> str:
+    line = " ".join(str(error).split())
+    return f"{line}; try `{error.remedy}`" if error.remedy else line
