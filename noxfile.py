@@ -1,0 +1,78 @@
+"""The project's tasks: `nox -l` lists them, `nox -s NAME` runs one."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.reuse_existing_virtualenvs = True
+
+SUITE = ("pytest", "--istio-egress")
+EMBEDDED = (*SUITE, "--istio-egress-target", "embedded")
+ENVOY_VERSIONS = ("1.36.4", "1.37.0", "1.38.3", "1.39.3", "1.40.0")
+ISTIO_VERSIONS = ("1.24", "1.26", "1.28", "1.30")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, and that what is generated is up to date."""
+    session.install("-e", ".[dev]")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check all types, strictly."""
+    session.install("-e", ".[dev]")
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the project's own tests; the embedded cluster is started for real."""
+    session.install("-e", ".[dev]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build the wheel, install it elsewhere, and run the suite from an empty folder."""
+    session.install("build")
+    built = Path(session.create_tmp())
+    session.run("python", "-m", "build", "--wheel", "--outdir", str(built), silent=True)
+    session.install(str(max(built.glob("*.whl"), key=lambda file: file.stat().st_mtime)))
+    with tempfile.TemporaryDirectory() as empty, session.chdir(empty):
+        session.run(*EMBEDDED, *session.posargs)
+
+
+@nox.session
+def embedded(session: nox.Session) -> None:
+    """Run the suite on the embedded cluster, with the versions that the project pins."""
+    session.install("-e", ".")
+    session.run(*EMBEDDED, *session.posargs)
+
+
+@nox.session(name="embedded-envoy")
+@nox.parametrize("envoy", ENVOY_VERSIONS, ids=ENVOY_VERSIONS)
+def embedded_envoy(session: nox.Session, envoy: str) -> None:
+    """Run the suite on the embedded cluster with one version of Envoy."""
+    session.install("-e", ".")
+    name = f"envoy-{envoy.replace('.', '-')}"
+    session.run(*EMBEDDED, "--istio-egress-name", name, "--istio-egress-envoy", envoy, *session.posargs)
+
+
+@nox.session
+@nox.parametrize("istio", ISTIO_VERSIONS, ids=ISTIO_VERSIONS)
+def kind(session: nox.Session, istio: str) -> None:
+    """Run the suite on a kind cluster with one release of Istio; needs Docker, kind, kubectl and istioctl."""
+    session.install("-e", ".")
+    name = f"istio-egress-{istio.replace('.', '-')}"
+    session.run("kind/up", name, istio, external=True)
+    try:
+        session.run(*SUITE, "--istio-egress-context", f"kind-{name}", *session.posargs)
+    finally:
+        session.run("kind/down", name, external=True)
