@@ -1,0 +1,33 @@
+"""The command `istio-egress`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from pytest_istio_egress.embedded.commands import register_cluster_commands
+from pytest_istio_egress.embedded.errors import EmbeddedError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; a failure is one line on stderr, with what to do about it, and the code 1."""
+    parser = argparse.ArgumentParser(prog="istio-egress", description="What belongs to pytest --istio-egress.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    register_cluster_commands(commands)
+    arguments = parser.parse_args(argv)
+    try:
+        code: int = arguments.run(arguments)
+    except EmbeddedError as error:
+        print(f"istio-egress: {error}", file=sys.stderr)
+        if error.remedy:
+            print(f"  to mend it: {error.remedy}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("istio-egress: interrupted; nothing is left running", file=sys.stderr)
+        return 130
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""Builds one Go component from the module proxy in a wrapper module of its own."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from pytest_istio_egress.embedded.cache import no_space
+from pytest_istio_egress.embedded.errors import EmbeddedError
+from pytest_istio_egress.embedded.go_modules import Go, ModuleProxy, last_line, replaces_for
+from pytest_istio_egress.embedded.versions import GoComponent
+
+
+def build_component(component: GoComponent, go: Go, into: Path, moved: Callable[[str], object]) -> None:
+    """Put the component's binaries, its kept files and a file `release` into `into`.
+
+    `moved` is told how far the compiler is. Raises EmbeddedError with the compiler's or the proxy's last words.
+    """
+    module = into / "module"
+    module.mkdir()
+    proxy = ModuleProxy(go, module)
+    moved("fetching the module")
+    source = proxy.download(component.module, component.version)
+    go_mod = proxy.go_mod(source)
+    stated = set(component.replace)
+    go_mod["Require"] = [entry for entry in go_mod.get("Require") or [] if entry["Path"] not in stated]
+    replaces = {**replaces_for(proxy, go_mod, component.staging_version), **component.replace}
+    (module / "go.mod").write_text(_wrapper(component, replaces), encoding="utf-8")
+    release = _release(component, source)
+    _compile(component, go, module, into, release, moved)
+    for name, path in component.keep.items():
+        shutil.copyfile(source / path, into / name)
+        (into / name).chmod(0o644)
+    (into / "release").write_text(release, encoding="utf-8")
+
+
+def _wrapper(component: GoComponent, replaces: dict[str, str]) -> str:
+    lines = ["module embedded", "", "go 1.26", ""]
+    lines += [f"replace {module} => {module} {version}" for module, version in sorted(replaces.items())]
+    lines += ["", f"require {component.module} {component.version}", ""]
+    return "\n".join(lines)
+
+
+def _release(component: GoComponent, source: Path) -> str:
+    """Return the release that the binaries shall print."""
+    if component.release_file is None or not re.match(r"v0\.0\.0-", component.version):
+        return component.version
+    return (source / component.release_file).read_text(encoding="utf-8").strip() + "-dev"
+
+
+def _compile(
+    component: GoComponent, go: Go, module: Path, into: Path, release: str, moved: Callable[[str], object]
+) -> None:
+    _, major, minor, *_ = re.split(r"[v.]", component.version + "..")
+    words = {"version": component.version, "major": major, "minor": minor, "release": release}
+    linked = " ".join(f"-X {name}={value.format(**words)}" for name, value in component.variables.items())
+    names = list(component.binaries)
+    output = into / names[0] if len(names) == 1 else into
+    command = [
+        str(go.program), "build", "-v", "-trimpath", "-tags", ",".join(component.tags),
+        "-ldflags", f"-s -w {linked}".strip(), "-o", f"{output}{'/' if output == into else ''}",
+        *component.binaries.values(),
+    ]
+    # With --pdeathsig the compiler does not outlive whoever asked for it, however that ended.
+    with subprocess.Popen(
+        ["setpriv", "--pdeathsig", "TERM", *command], cwd=module, env=go.environment(), text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            said = _follow(process, moved)
+        except BaseException:
+            process.terminate()
+            raise
+    if process.returncode:
+        text = "\n".join(said)
+        if "no space left" in text:
+            raise no_space(into)
+        raise EmbeddedError(
+            f"building {component.name} {component.version} failed: {last_line(text)}\n" + "\n".join(said[-15:])
+        )
+    missing = [name for name in names if not (into / name).is_file()]
+    if missing:
+        raise EmbeddedError(f"building {component.name} {component.version} made no {missing[0]}")
+
+
+def _follow(process: subprocess.Popen[str], moved: Callable[[str], object]) -> list[str]:
+    """Count what `go build -v` names while it compiles; return what else it says."""
+    compiled, other = 0, []
+    for line in process.stderr or ():
+        text = line.rstrip()
+        if " " in text or text.startswith("#"):
+            other.append(text)
+            if text.startswith("go: downloading"):
+                moved(f"fetching {text.split()[2]}")
+        else:
+            compiled += 1
+            moved(f"{compiled} packages compiled")
+    return other

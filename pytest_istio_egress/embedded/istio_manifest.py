@@ -1,0 +1,71 @@
+"""Renders Istio's own installation manifest with the istioctl that was built, once per kind of mesh."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pytest_istio_egress.embedded.errors import EmbeddedError
+from pytest_istio_egress.embedded.go_modules import last_line
+
+# Upstream Envoy lacks Istio's own filters (metadata exchange, ALPN, stats): with one of these three settings
+# left out istiod sends configuration that it rejects, and no new pod gets ready.
+FOR_UPSTREAM_ENVOY = (
+    "values.pilot.env.PILOT_ENABLE_METADATA_EXCHANGE=false",
+    "values.pilot.env.PILOT_ENABLE_ALPN_FILTER=false",
+    "values.telemetry.enabled=false",
+)
+# One node needs no autoscaling, and there are no metrics to scale by; istiod asks for 2 GiB otherwise.
+ONE_NODE = (
+    "values.pilot.autoscaleEnabled=false",
+    "values.gateways.istio-egressgateway.autoscaleEnabled=false",
+    "values.pilot.resources.requests.cpu=50m",
+    "values.pilot.resources.requests.memory=128Mi",
+    "values.global.proxy.resources.requests.cpu=10m",
+    "values.global.proxy.resources.requests.memory=40Mi",
+)
+
+
+def istio_settings(mesh_mode: str, release: str) -> tuple[str, ...]:
+    """Return what goes behind istioctl's --set, in order."""
+    return (
+        "profile=minimal",
+        "hub=docker.io/istio",
+        f"tag={release}",
+        "components.egressGateways[0].name=istio-egressgateway",
+        "components.egressGateways[0].enabled=true",
+        f"meshConfig.outboundTrafficPolicy.mode={mesh_mode}",
+        "meshConfig.accessLogFile=/dev/stdout",
+        *FOR_UPSTREAM_ENVOY,
+        *ONE_NODE,
+    )
+
+
+def make_istio_manifest(istioctl: Path, settings: tuple[str, ...], into: Path) -> None:
+    """Write `into`/istio.json: the objects of the manifest, as a list."""
+    arguments = [part for setting in settings for part in ("--set", setting)]
+    done = subprocess.run(
+        [str(istioctl), "manifest", "generate", *arguments],
+        capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
+    )
+    if done.returncode:
+        raise EmbeddedError(f"istioctl manifest generate failed: {last_line(done.stderr)}")
+    objects = [_tight(found) for found in yaml.load_all(done.stdout, Loader=_loader()) if found]
+    (into / "istio.json").write_text(json.dumps(objects), encoding="utf-8")
+
+
+def _loader() -> Any:  # noqa: ANN401  # the C loader has no type of its own and is not in every PyYAML
+    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _tight(found: dict[str, Any]) -> dict[str, Any]:
+    """Have readiness asked at once and every second, so that a start does not wait for a probe's turn."""
+    if found["kind"] == "Deployment":
+        for container in found["spec"]["template"]["spec"]["containers"]:
+            if probe := container.get("readinessProbe"):
+                probe.update(initialDelaySeconds=0, periodSeconds=1)
+    return found

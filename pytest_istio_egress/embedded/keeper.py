@@ -1,0 +1,146 @@
+"""Keeps one cluster: starts its namespaces, watches over it from outside, and clears up when it ends.
+
+It runs in a session of its own, away from the terminal. Two processes: this one, and a sweeper that does the
+clearing up when this one is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from pytest_istio_egress.embedded.cgroups import remove_cgroups
+from pytest_istio_egress.embedded.state import State
+
+ISOLATED = ("--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child")
+
+
+class Keeper:
+    """`caller` is a pidfd of who asked for the cluster; `tied` means that the cluster ends when the caller does."""
+
+    def __init__(self, state: State, caller: int, *, tied: bool) -> None:
+        self._state = state
+        self._caller = caller
+        self._tied = tied
+        self._why = ""
+        self._log = ""
+
+    def keep(self, listener: int) -> None:
+        """Run the cluster to its end, whatever that is, and clear up."""
+        wake, woken = os.pipe()
+        os.set_blocking(woken, False)
+        signal.set_wakeup_fd(woken)
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        for ignored in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(ignored, signal.SIG_IGN)
+        node = self._spawn(listener)
+        os.close(listener)
+        try:
+            self._follow(node, wake)
+        finally:
+            node.kill()
+            node.wait()
+            clear_up(self._state, self._why, self._log)
+            self._tell({"event": "ended", "message": self._why, "log": self._log})
+
+    def _spawn(self, listener: int) -> subprocess.Popen[bytes]:
+        node = [sys.executable, "-m", "pytest_istio_egress.embedded.node", str(self._state.folder), str(listener)]
+        return subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "unshare", *ISOLATED, "--", *node],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=[listener], bufsize=0,
+        )
+
+    def _follow(self, node: subprocess.Popen[bytes], wake: int) -> None:
+        """Hand the node's events on until the node ends, the caller does, or someone says stop."""
+        assert node.stdout is not None
+        events = node.stdout.fileno()
+        buffer = b""
+        with selectors.DefaultSelector() as selector:
+            for descriptor in (events, wake, self._caller):
+                selector.register(descriptor, selectors.EVENT_READ)
+            while True:
+                ready = {key.fd for key, _ in selector.select()}
+                if wake in ready:
+                    self._why = "asked to stop"
+                    return
+                if events in ready:
+                    data = os.read(events, 1 << 16)
+                    *lines, buffer = (buffer + data).split(b"\n")
+                    for line in lines:
+                        self._event(json.loads(line), selector)
+                    if not data:
+                        self._why = self._why or "the node's own process was killed"
+                        return
+                if self._caller in ready and self._caller in {key.fd for key in selector.get_map().values()}:
+                    self._why = "its caller ended"
+                    return
+
+    def _event(self, event: dict[str, str], selector: selectors.BaseSelector) -> None:
+        if event["event"] == "failed":
+            self._why, self._log = event["message"], event["log"]
+            return
+        if event["event"] == "ready":
+            if not self._tied:
+                selector.unregister(self._caller)
+            if record := self._state.record():
+                self._state.write(dataclasses.replace(record, phase="ready"))
+        self._tell(event)
+
+    def _tell(self, event: dict[str, str]) -> None:
+        """Tell the caller, if it still listens."""
+        with contextlib.suppress(OSError):
+            os.write(1, json.dumps(event).encode() + b"\n")
+
+
+def clear_up(state: State, why: str, log: str) -> None:
+    """Remove what outlives the namespaces. Harmless when done twice."""
+    remove_cgroups(state.name)
+    record = state.record()
+    if record is None or record.phase == "ended":
+        return
+    if why in {"asked to stop", "its caller ended"}:
+        state.remove()
+        return
+    state.write(dataclasses.replace(record, phase="ended", why=f"{why}\n{log}".strip()))
+    state.keep_logs_only()
+
+
+def sweep_after(keeper: int, state: State) -> None:
+    """Wait for the keeper's end, however it comes, and clear up after it."""
+    for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(ignored, signal.SIG_IGN)
+    with selectors.DefaultSelector() as selector:
+        selector.register(keeper, selectors.EVENT_READ)
+        selector.select()
+    record = state.record()
+    if record is not None and record.phase != "ended" and not record.alive:
+        clear_up(state, "its keeper was killed", "")
+
+
+def main(folder: str, listener: str, caller: str, tied: str) -> int:
+    """Split off the sweeper, then keep the cluster whose state lies in `folder`."""
+    path = Path(folder)
+    state = State(path.name, path.parent)
+    keeper = os.pidfd_open(os.getpid())
+    if os.fork() == 0:
+        os.setsid()
+        os.close(int(listener))
+        os.close(int(caller))
+        quiet = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1):
+            os.dup2(quiet, descriptor)
+        sweep_after(keeper, state)
+        os._exit(0)
+    Keeper(state, int(caller), tied=tied == "tied").keep(int(listener))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

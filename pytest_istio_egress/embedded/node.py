@@ -1,0 +1,128 @@
+"""The node's own process: runs as PID 1 of the cluster's namespaces, starts every component and watches them.
+
+    caller -- keeper -- unshare -- PID 1 (reaps) -- this -- etcd, kube-apiserver, kubelet, containerd, ...
+
+Whatever ends one of the first four ends the rest: each is tied to its parent by the kernel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+
+from pytest_istio_egress.embedded import node_commands
+from pytest_istio_egress.embedded.api_forward import forward
+from pytest_istio_egress.embedded.node_plan import RUN, NodePlan
+from pytest_istio_egress.embedded.node_setup import set_up_files, set_up_network
+from pytest_istio_egress.embedded.node_start import Start
+
+
+class ComponentDied(Exception):
+    """A component ended although nobody asked it to."""
+
+    def __init__(self, component: str, code: int) -> None:
+        super().__init__(f"{component} ended with {code}" if code >= 0 else f"{component} was killed by signal {-code}")
+        self.component = component
+
+
+def tell(event: str, **facts: object) -> None:
+    """Send one event to the keeper, as a line of JSON."""
+    with contextlib.suppress(BrokenPipeError):
+        print(json.dumps({"event": event, **facts}), flush=True)  # noqa: T201  # stdout is the pipe to the keeper
+
+
+class Node:
+    """The components that run, and the tasks that watch them."""
+
+    def __init__(self, plan: NodePlan, group: asyncio.TaskGroup) -> None:
+        self.plan = plan
+        self._group = group
+
+    async def run(self, name: str, command: list[str]) -> None:
+        """Start a component; from then on its end is the node's end."""
+        search = f"{self.plan.components['containerd']}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        with (self.plan.logs / f"{name}.log").open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                *command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, cwd=RUN,
+                env={"PATH": search, "HOME": str(RUN), "LANG": "C.UTF-8"},
+            )
+        self._group.create_task(self._watch(name, process))
+
+    async def _watch(self, name: str, process: asyncio.subprocess.Process) -> None:
+        raise ComponentDied(name, await process.wait())
+
+
+async def run_node(plan: NodePlan, listener: socket.socket) -> None:
+    """Start the cluster, say when it is ready, and stay until a component dies."""
+    async with asyncio.TaskGroup() as group:
+        node = Node(plan, group)
+        start = Start(plan, tell)
+        tell("started", step="API server")
+        await node.run("etcd", node_commands.etcd(plan))
+        await node.run("kube-apiserver", node_commands.kube_apiserver(plan))
+        await node.run("containerd", node_commands.containerd(plan))
+        node_commands.write_cni()
+        await start.api_answers()
+        tell("finished", step="API server")
+        tell("started", step="node")
+        await node.run("kubelet", node_commands.kubelet(plan))
+        await node.run("kube-controller-manager", node_commands.kube_controller_manager(plan))
+        await node.run("kube-scheduler", node_commands.kube_scheduler(plan))
+        await node.run("kube-proxy", node_commands.kube_proxy(plan))
+        await start.apply_manifests()
+        await start.node_is_ready()
+        tell("finished", step="node")
+        group.create_task(forward(listener, ("127.0.0.1", 6443)))
+        await start.istio_is_ready()
+        tell("ready")
+
+
+def last_lines(log: Path, count: int = 12) -> str:
+    """Return a log's last lines."""
+    if not log.is_file():
+        return ""
+    with log.open("rb") as content:
+        content.seek(max(0, log.stat().st_size - 8192))
+        lines = content.read().decode(errors="replace").splitlines()
+    return "\n".join(lines[-count:])
+
+
+def stay_as_init(child: int) -> None:
+    """Reap every orphan until `child` ends; then this process ends, and with it the whole namespace."""
+    while True:
+        ended, status = os.wait()
+        if ended == child:
+            os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+
+
+def main(state: str, listener: str) -> int:
+    """Run the node whose plan lies in the folder `state`; `listener` is the descriptor of a listening socket."""
+    child = os.fork()
+    if child:
+        stay_as_init(child)
+    plan = NodePlan.read(Path(state))
+    try:
+        set_up_files(plan)
+        set_up_network()
+        asyncio.run(run_node(plan, socket.socket(fileno=int(listener))))
+    except* ComponentDied as group:
+        died = group.exceptions[0]
+        while isinstance(died, BaseExceptionGroup):
+            died = died.exceptions[0]
+        component = died.component if isinstance(died, ComponentDied) else ""
+        tell("failed", message=str(died), log=last_lines(plan.logs / f"{component}.log"))
+    except* Exception as group:
+        first: BaseException = group
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        tell("failed", message=f"{type(first).__name__}: {first}" if not str(first) else str(first), log="")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

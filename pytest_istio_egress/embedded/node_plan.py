@@ -1,0 +1,66 @@
+"""What the node's own process is told: places, addresses, and which command starts which component."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+NODE_ADDRESS = "10.0.0.1"
+POD_RANGE = "10.244.0.0/16"
+SERVICE_RANGE = "10.96.0.0/16"
+API_SERVICE = "10.96.0.1"
+DNS_SERVICE = "10.96.0.10"
+RUN = Path("/run/istio-egress")  # a tmpfs inside the node's mount namespace: it ends with the node
+CONTAINERD_SOCKET = "/run/containerd.sock"
+
+
+@dataclass(frozen=True)
+class NodePlan:
+    """Read by the node from plan.json; every path is absolute. `components` are folders of binaries."""
+
+    name: str
+    state: Path
+    components: dict[str, Path]
+    images: Path
+    istio_manifest: Path
+    cni_plugins: Path
+    pause_image: str
+
+    @property
+    def node(self) -> str:
+        """The name of the one node."""
+        return f"istio-egress-{self.name}"
+
+    @property
+    def cgroup(self) -> str:
+        """The cgroup that every pod's cgroup lies in, the same below each controller."""
+        return f"/istio-egress-{self.name}"
+
+    @property
+    def pki(self) -> Path:
+        """The folder of certificates and kubeconfigs."""
+        return self.state / "pki"
+
+    @property
+    def logs(self) -> Path:
+        """One file per component."""
+        return self.state / "logs"
+
+    def binary(self, component: str, name: str | None = None) -> str:
+        """Return the path of a binary, which is named like its component unless `name` is given."""
+        return str(self.components[component] / (name or component))
+
+    def write(self) -> None:
+        """Write plan.json for the node."""
+        plain = json.dumps(asdict(self), default=str)
+        (self.state / "plan.json").write_text(plain, encoding="utf-8")
+
+    @staticmethod
+    def read(state: Path) -> NodePlan:
+        """Read plan.json back."""
+        data: dict[str, Any] = json.loads((state / "plan.json").read_text(encoding="utf-8"))
+        paths = {name: Path(data[name]) for name in ("state", "images", "istio_manifest", "cni_plugins")}
+        components = {name: Path(path) for name, path in data["components"].items()}
+        return NodePlan(**{**data, **paths, "components": components})

@@ -1,0 +1,146 @@
+"""The order in which a cluster gets ready, each step waiting on a fact."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import http.client
+import json
+import queue
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pytest_istio_egress.embedded.api_client import ApiClient, Refused, collection_path
+from pytest_istio_egress.embedded.node_plan import NodePlan
+
+PATIENCE = 120.0  # seconds until a start that does not get on is given up
+POLL = 0.05  # seconds between two looks at the API
+APPLIERS = 6
+WEBHOOKS = "/apis/admissionregistration.k8s.io/v1"
+
+
+class NotReady(Exception):
+    """Something did not get ready in time; the text says what, and how it looked last."""
+
+
+class Start:
+    """Applies what a cluster starts with and waits for it. `tell(event, **facts)` reports steps."""
+
+    def __init__(self, plan: NodePlan, tell: Callable[..., None]) -> None:
+        self._plan = plan
+        self._tell = tell
+        self._deadline = time.monotonic() + PATIENCE
+
+    @functools.cached_property
+    def _api(self) -> ApiClient:
+        return ApiClient(self._plan.pki)
+
+    async def api_answers(self) -> None:
+        """Wait until the API server says that it is ready."""
+        await self._until(lambda: self._api.request("GET", "/readyz") == "ok", "the API server")
+
+    async def apply_manifests(self) -> None:
+        """Create CoreDNS' and Istio's objects."""
+        await asyncio.to_thread(self._apply)
+
+    async def node_is_ready(self) -> None:
+        """Wait for the node's Ready condition."""
+        path = f"/api/v1/nodes/{self._plan.node}"
+        await self._until(lambda: _condition(self._api.request("GET", path), "Ready"), "the node")
+
+    async def istio_is_ready(self) -> None:
+        """Wait for CoreDNS, istiod, both of its webhooks and the egress gateway."""
+        waited = {
+            "CoreDNS": functools.partial(self._available, "kube-system", "coredns"),
+            "istiod": functools.partial(self._available, "istio-system", "istiod"),
+            "Istio's webhooks": self._webhooks_serve,
+            "egress gateway": functools.partial(self._available, "istio-system", "istio-egressgateway"),
+        }
+        for step in waited:
+            self._tell("started", step=step)
+        for step, holds in waited.items():
+            await self._until(holds, step)
+            self._tell("finished", step=step)
+
+    def _available(self, namespace: str, name: str) -> bool:
+        return _condition(self._api.request("GET", f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"), "Available")
+
+    def _webhooks_serve(self) -> bool:
+        """Tell whether istiod has put its certificate into its webhooks, and made validation binding."""
+        hooks: list[dict[str, Any]] = []
+        for kind in ("mutatingwebhookconfigurations", "validatingwebhookconfigurations"):
+            for item in self._api.request("GET", f"{WEBHOOKS}/{kind}")["items"]:
+                hooks += item["webhooks"]
+        return all(hook["clientConfig"].get("caBundle") and hook["failurePolicy"] == "Fail" for hook in hooks)
+
+    async def _until(self, holds: Callable[[], bool], what: str) -> None:
+        last = "no answer yet"
+        while time.monotonic() < self._deadline:
+            try:
+                if await asyncio.to_thread(holds):
+                    return
+                last = "not yet"
+            except (Refused, OSError, http.client.HTTPException) as error:
+                last = str(error) or type(error).__name__
+            await asyncio.sleep(POLL)
+        raise NotReady(f"{what} did not get ready within {PATIENCE:.0f} s (last seen: {last}){self._pods()}")
+
+    def _pods(self) -> str:
+        try:
+            pods = self._api.request("GET", "/api/v1/pods")["items"]
+        except (Refused, OSError, http.client.HTTPException):
+            return ""
+        return "".join(
+            f"\n{pod['metadata']['namespace']}/{pod['metadata']['name']}: {json.dumps(pod['status'])[:600]}" for pod in pods
+        )
+
+    def _apply(self) -> None:
+        coredns = (Path(__file__).parent / "manifests" / "coredns.yaml").read_text(encoding="utf-8")
+        objects = [*yaml.safe_load_all(coredns), *json.loads(self._plan.istio_manifest.read_bytes())]
+        for name in ("kube-system", "istio-system"):
+            namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+            create(self._api, namespace)
+        # Pods take longest to get up, so what they need comes first and the definitions of Istio's kinds last.
+        objects.sort(key=lambda found: found["kind"] in {"CustomResourceDefinition", "Deployment"})
+        waiting: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        for found in objects:
+            waiting.put(found)
+        failures: list[Exception] = []
+        threads = [threading.Thread(target=self._drain, args=(waiting, failures)) for _ in range(APPLIERS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if failures:
+            raise failures[0]
+
+    def _drain(self, waiting: queue.SimpleQueue[dict[str, Any]], failures: list[Exception]) -> None:
+        api = ApiClient(self._plan.pki)
+        while not failures:
+            try:
+                found = waiting.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                create(api, found)
+            except (Refused, OSError, http.client.HTTPException) as error:
+                failures.append(NotReady(f"{found['kind']} {found['metadata']['name']} was refused: {error}"))
+
+
+def create(api: ApiClient, found: dict[str, Any]) -> None:
+    """Create an object; one that is already there is left alone."""
+    try:
+        api.request("POST", collection_path(found), found)
+    except Refused as error:
+        if error.status != http.client.CONFLICT:
+            raise
+
+
+def _condition(found: dict[str, Any], kind: str) -> bool:
+    conditions = found.get("status", {}).get("conditions", [])
+    return any(condition["type"] == kind and condition["status"] == "True" for condition in conditions)

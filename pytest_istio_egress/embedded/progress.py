@@ -1,0 +1,155 @@
+"""Says how far the making and starting of a cluster is: live on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol, TextIO
+
+EVERY = 15.0  # seconds between plain lines about a step that takes long
+
+
+class Progress(Protocol):
+    """What is told while a cluster is made and started. Calls come from several threads."""
+
+    def expect(self, steps: int) -> None:
+        """`steps` more steps will be made; told before the first of them starts."""
+
+    def started(self, step: str) -> None:
+        """Work on `step` begins."""
+
+    def moved(self, step: str, detail: str) -> None:
+        """`step` got further; `detail` says how far, such as '120 packages compiled'."""
+
+    def finished(self, step: str, how: str) -> None:
+        """`step` is over; `how` is one word: cached, built, fetched, ready."""
+
+    def note(self, text: str) -> None:
+        """One sentence that the user should see."""
+
+
+class Silent:
+    """Tells nothing."""
+
+    def expect(self, steps: int) -> None: ...
+    def started(self, step: str) -> None: ...
+    def moved(self, step: str, detail: str) -> None: ...
+    def finished(self, step: str, how: str) -> None: ...
+    def note(self, text: str) -> None: ...
+
+
+class Lines:
+    """Plain lines: one per finished step, and one every 15 s about whatever is still under way.
+
+    `write` takes one line without its newline. Use it as a context manager: the ticking ends with the block.
+    """
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self._write = write
+        self._lock = threading.Lock()
+        self._running: dict[str, tuple[float, str]] = {}
+        self._total = self._done = 0
+        self._ended = threading.Event()
+
+    def __enter__(self) -> Lines:
+        threading.Thread(target=self._tick, daemon=True, name="progress").start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._ended.set()
+
+    def expect(self, steps: int) -> None:
+        with self._lock:
+            self._total += steps
+
+    def started(self, step: str) -> None:
+        with self._lock:
+            self._running[step] = (time.monotonic(), "")
+
+    def moved(self, step: str, detail: str) -> None:
+        with self._lock:
+            begun, _ = self._running.get(step, (time.monotonic(), ""))
+            self._running[step] = (begun, detail)
+
+    def finished(self, step: str, how: str) -> None:
+        with self._lock:
+            begun, _ = self._running.pop(step, (time.monotonic(), ""))
+            self._done += 1
+            taken = "" if how == "cached" else f" in {clock(time.monotonic() - begun)}"
+            self._write(f"[{self._done}/{self._total}] {step}: {how}{taken}")
+
+    def note(self, text: str) -> None:
+        with self._lock:
+            self._write(text)
+
+    def _tick(self) -> None:
+        while not self._ended.wait(EVERY):
+            with self._lock:
+                for step, (begun, detail) in self._running.items():
+                    taken = clock(time.monotonic() - begun)
+                    self._write(f"[{self._done}/{self._total}] {step}: {taken}{', ' + detail if detail else ''}")
+
+
+class Live:
+    """The same on a terminal: finished steps stay as lines, those under way move below them."""
+
+    def __init__(self, stream: TextIO) -> None:
+        from rich.console import Console
+        from rich.progress import Progress as Bars
+        from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        self._bars = Bars(
+            SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
+            TextColumn("{task.fields[detail]}", style="dim"),
+            console=Console(file=stream), transient=True,
+        )
+        self._lines = Lines(self._bars.console.print)
+        self._tasks: dict[str, object] = {}
+
+    def __enter__(self) -> Live:
+        self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bars.stop()
+
+    def expect(self, steps: int) -> None:
+        self._lines.expect(steps)
+
+    def started(self, step: str) -> None:
+        self._lines.started(step)
+        self._tasks[step] = self._bars.add_task(step, total=None, detail="")
+
+    def moved(self, step: str, detail: str) -> None:
+        if step in self._tasks:
+            self._bars.update(self._tasks[step], detail=detail)  # type: ignore[arg-type]  # rich's TaskID is an int
+
+    def finished(self, step: str, how: str) -> None:
+        if step in self._tasks:
+            self._bars.remove_task(self._tasks.pop(step))  # type: ignore[arg-type]  # rich's TaskID is an int
+        self._lines.finished(step, how)
+
+    def note(self, text: str) -> None:
+        self._lines.note(text)
+
+
+def progress_on(stream: TextIO = sys.stderr) -> Lines | Live:
+    """Return the display that suits `stream`: live on a terminal, lines elsewhere. Enter it as a context."""
+    if stream.isatty():
+        return Live(stream)
+
+    def write(line: str) -> None:
+        stream.write(line + "\n")
+        stream.flush()
+
+    return Lines(write)
+
+
+def clock(seconds: float) -> str:
+    """Show a duration: 4.2 s, 3 min 05 s."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
