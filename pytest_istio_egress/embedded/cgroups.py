@@ -1,28 +1,130 @@
-"""Removes the cgroups that a cluster's pods leave when their processes are killed."""
+"""Gives a cluster a cgroup of its own in every hierarchy, and removes it when its processes are gone.
+
+The node gets a cgroup namespace whose root that cgroup is: whatever its components make lies below it.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import subprocess
 import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-MOUNT = Path("/sys/fs/cgroup")
+
+@dataclass(frozen=True)
+class Hierarchy:
+    """One mounted cgroup hierarchy; `options` are what it takes to mount it again, such as "cpu,cpuacct"."""
+
+    mount: Path
+    version: int
+    options: str
 
 
-def cgroup_folders(name: str) -> list[Path]:
-    """Return the folders of cluster `name`, one per hierarchy that has one."""
-    places = [MOUNT, *(child for child in MOUNT.iterdir() if child.is_dir())] if MOUNT.is_dir() else []
-    return [folder for place in places if (folder := place / f"istio-egress-{name}").is_dir()]
+def hierarchies(mountinfo: str) -> list[Hierarchy]:
+    """Read the hierarchies out of the text of /proc/self/mountinfo; of one that is mounted twice, the first."""
+    found: dict[tuple[int, str], Hierarchy] = {}
+    for line in mountinfo.splitlines():
+        before, _, after = line.partition(" - ")
+        kind, _, super_options = after.split(" ", 2)
+        if kind in {"cgroup", "cgroup2"}:
+            mount = Path(before.split()[4].replace("\\040", " "))
+            options = ",".join(word for word in super_options.split(",") if word not in {"rw", "ro"})
+            version = 2 if kind == "cgroup2" else 1
+            key = (version, options if version == 1 else "")
+            found.setdefault(key, Hierarchy(mount, version, options))
+    return list(found.values())
 
 
-def remove_cgroups(name: str, patience: float = 10.0) -> list[Path]:
+def here() -> list[Hierarchy]:
+    """Return the hierarchies of this process' mount namespace."""
+    return hierarchies(Path("/proc/self/mountinfo").read_text(encoding="utf-8"))
+
+
+def cgroup_folders(name: str) -> tuple[Path, ...]:
+    """Return where cluster `name` gets its cgroups.
+
+    In version 1 that is below the caller's own, so that its limits hold. In version 2 a cgroup with processes
+    cannot have limited children, so that is the top.
+    """
+    own = _own_cgroups()
+    folders = []
+    for hierarchy in here():
+        parent = hierarchy.mount
+        if hierarchy.version == 1:
+            nested = hierarchy.mount / own.get(frozenset(hierarchy.options.split(",")), "").lstrip("/")
+            parent = nested if nested.is_dir() else parent
+        folders.append(parent / f"istio-egress-{name}")
+    return tuple(folders)
+
+
+def _own_cgroups() -> dict[frozenset[str], str]:
+    """Map the controllers of each version 1 hierarchy to this process' cgroup in it."""
+    lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    fields = [line.split(":", 2) for line in lines]
+    return {frozenset(controllers.split(",")): path for _, controllers, path in fields}
+
+
+def make_cgroups(folders: Iterable[Path]) -> None:
+    """Make the cgroups, able to hold processes and limited children."""
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
+        for setting in ("cpuset.cpus", "cpuset.mems"):  # version 1 takes no process before these are set
+            file = folder / setting
+            if file.is_file() and not file.read_text(encoding="ascii").strip():
+                with contextlib.suppress(OSError):
+                    file.write_text((folder.parent / setting).read_text(encoding="ascii"), encoding="ascii")
+        if (folder.parent / "cgroup.controllers").is_file():
+            _delegate(folder.parent)
+
+
+def _delegate(folder: Path) -> None:
+    """Let the children of a version 2 cgroup be limited, as far as this machine allows."""
+    for controller in (folder / "cgroup.controllers").read_text(encoding="ascii").split():
+        with contextlib.suppress(OSError):
+            (folder / "cgroup.subtree_control").write_text(f"+{controller}", encoding="ascii")
+
+
+def enter_cgroups(folders: Iterable[Path]) -> None:
+    """Move the calling process in."""
+    for folder in folders:
+        (folder / "cgroup.procs").write_text("0", encoding="ascii")
+
+
+def mount_own_cgroups() -> None:
+    """Show the node its own cgroups as the whole of them; called inside its mount and cgroup namespaces."""
+    found = here()
+    for hierarchy in reversed(found):
+        subprocess.run(["umount", str(hierarchy.mount)], check=True)
+    for hierarchy in found:
+        kind = ["-t", "cgroup2"] if hierarchy.version == 2 else ["-t", "cgroup", "-o", _mount_options(hierarchy.options)]
+        subprocess.run(["mount", *kind, "cgroup", str(hierarchy.mount)], check=True)
+        if hierarchy.version == 2:
+            # A version 2 cgroup with processes cannot limit its children, so the components get a leaf.
+            leaf = hierarchy.mount / "components"
+            leaf.mkdir(exist_ok=True)
+            for process in (hierarchy.mount / "cgroup.procs").read_text(encoding="ascii").split():
+                (leaf / "cgroup.procs").write_text(process, encoding="ascii")
+
+
+def _mount_options(options: str) -> str:
+    """A hierarchy with a name instead of controllers is mounted with "none"."""
+    words = [word for word in options.split(",") if word not in {"xattr"} and not word.startswith("release_agent")]
+    return ",".join(["none", *words] if all(word.startswith("name=") for word in words) else words)
+
+
+def remove_cgroups(folders: Iterable[Path], patience: float = 10.0) -> list[Path]:
     """Remove them all, waiting for killed processes to be gone; return those that would not go."""
+    left = list(folders)
     deadline = time.monotonic() + patience
-    while True:
-        left = [folder for folder in cgroup_folders(name) if not _removed(folder)]
-        if not left or time.monotonic() > deadline:
-            return left
+    while left := [folder for folder in left if not _removed(folder)]:
+        if time.monotonic() > deadline:
+            break
         time.sleep(0.02)
+    return left
 
 
 def _removed(folder: Path) -> bool:
@@ -32,6 +134,8 @@ def _removed(folder: Path) -> bool:
             Path(child).rmdir()
         except FileNotFoundError:
             continue
-        except OSError:
-            return False
+        except OSError as error:
+            if error.errno in {errno.EBUSY, errno.ENOTEMPTY}:
+                return False
+            raise
     return True

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_istio_egress.embedded.cache import Cache
-from pytest_istio_egress.embedded.cgroups import remove_cgroups
+from pytest_istio_egress.embedded.cgroups import cgroup_folders, remove_cgroups
 from pytest_istio_egress.embedded.errors import EmbeddedError
 from pytest_istio_egress.embedded.node_plan import API_SERVICE, NODE_ADDRESS, NodePlan
 from pytest_istio_egress.embedded.parts import Parts, prepare
@@ -122,13 +122,16 @@ def _ask_to_stop(state: State) -> Record | None:
 
 def _end(state: State) -> None:
     """End whatever runs under this name and remove what it left."""
+    folders = set(cgroup_folders(state.name))
     if (record := _ask_to_stop(state)) and record.alive:
         deadline = time.monotonic() + STOP_PATIENCE
         while record.alive:
             if time.monotonic() > deadline:
                 raise EmbeddedError(f"cluster {state.name} does not end", f"kill -9 {record.keeper}")
             time.sleep(0.02)
-    if left := remove_cgroups(state.name):
+    with contextlib.suppress(OSError, ValueError, TypeError):  # a state that cannot be read names no cgroups
+        folders |= set(NodePlan.read(state.folder).cgroups)
+    if left := remove_cgroups(folders):
         raise EmbeddedError(f"cgroup {left[0]} of cluster {state.name} cannot be removed: it still has processes", f"cat {left[0]}/cgroup.procs")
     state.remove()
 
@@ -165,6 +168,7 @@ def _plan(state: State, parts: Parts) -> NodePlan:
     return NodePlan(
         name=state.name, state=state.folder, components=parts.components, images=parts.images,
         istio_manifest=parts.istio_manifest, cni_plugins=cni_plugins(), pause_image=pause,
+        cgroups=cgroup_folders(state.name),
     )
 
 

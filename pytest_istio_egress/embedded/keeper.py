@@ -14,12 +14,14 @@ import selectors
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
-from pytest_istio_egress.embedded.cgroups import remove_cgroups
+from pytest_istio_egress.embedded.cgroups import enter_cgroups, make_cgroups, remove_cgroups
+from pytest_istio_egress.embedded.node_plan import NodePlan
 from pytest_istio_egress.embedded.state import State
 
-ISOLATED = ("--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child")
+ISOLATED = ("--net", "--cgroup", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child")
 
 
 class Keeper:
@@ -27,6 +29,7 @@ class Keeper:
 
     def __init__(self, state: State, caller: int, *, tied: bool) -> None:
         self._state = state
+        self._cgroups = NodePlan.read(state.folder).cgroups
         self._caller = caller
         self._tied = tied
         self._why = ""
@@ -40,6 +43,7 @@ class Keeper:
         signal.signal(signal.SIGTERM, lambda *_: None)
         for ignored in (signal.SIGINT, signal.SIGHUP):
             signal.signal(ignored, signal.SIG_IGN)
+        make_cgroups(self._cgroups)
         node = self._spawn(listener)
         os.close(listener)
         try:
@@ -47,7 +51,7 @@ class Keeper:
         finally:
             node.kill()
             node.wait()
-            clear_up(self._state, self._why, self._log)
+            clear_up(self._state, self._cgroups, self._why, self._log)
             self._tell({"event": "ended", "message": self._why, "log": self._log})
 
     def _spawn(self, listener: int) -> subprocess.Popen[bytes]:
@@ -55,6 +59,8 @@ class Keeper:
         return subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", "unshare", *ISOLATED, "--", *node],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=[listener], bufsize=0,
+            # Safe here: this process has one thread. It has to be in the cgroups when `unshare` makes their namespace.
+            preexec_fn=lambda: enter_cgroups(self._cgroups),  # noqa: PLW1509  # see above
         )
 
     def _follow(self, node: subprocess.Popen[bytes], wake: int) -> None:
@@ -99,9 +105,9 @@ class Keeper:
             os.write(1, json.dumps(event).encode() + b"\n")
 
 
-def clear_up(state: State, why: str, log: str) -> None:
+def clear_up(state: State, cgroups: Iterable[Path], why: str, log: str) -> None:
     """Remove what outlives the namespaces. Harmless when done twice."""
-    remove_cgroups(state.name)
+    remove_cgroups(cgroups)
     record = state.record()
     if record is None or record.phase == "ended":
         return
@@ -114,6 +120,7 @@ def clear_up(state: State, why: str, log: str) -> None:
 
 def sweep_after(keeper: int, state: State) -> None:
     """Wait for the keeper's end, however it comes, and clear up after it."""
+    cgroups = NodePlan.read(state.folder).cgroups
     for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(ignored, signal.SIG_IGN)
     with selectors.DefaultSelector() as selector:
@@ -121,7 +128,7 @@ def sweep_after(keeper: int, state: State) -> None:
         selector.select()
     record = state.record()
     if record is not None and record.phase != "ended" and not record.alive:
-        clear_up(state, "its keeper was killed", "")
+        clear_up(state, cgroups, "its keeper was killed", "")
 
 
 def main(folder: str, listener: str, caller: str, tied: str) -> int:

@@ -130,9 +130,7 @@ def kubelet(plan: NodePlan) -> list[str]:
         "authorization": {"mode": "Webhook"},
         "tlsCertFile": f"{plan.pki}/kubelet-server.crt",
         "tlsPrivateKeyFile": f"{plan.pki}/kubelet-server.key",
-        # Every pod's cgroup lies in one of ours, which is removed at the end.
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": plan.cgroup,
         "cgroupsPerQOS": False,
         "enforceNodeAllocatable": [],
         "failCgroupV1": False,

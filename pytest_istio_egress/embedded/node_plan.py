@@ -27,16 +27,12 @@ class NodePlan:
     istio_manifest: Path
     cni_plugins: Path
     pause_image: str
+    cgroups: tuple[Path, ...]
 
     @property
     def node(self) -> str:
         """The name of the one node."""
         return f"istio-egress-{self.name}"
-
-    @property
-    def cgroup(self) -> str:
-        """The cgroup that every pod's cgroup lies in, the same below each controller."""
-        return f"/istio-egress-{self.name}"
 
     @property
     def pki(self) -> Path:
@@ -63,4 +59,5 @@ class NodePlan:
         data: dict[str, Any] = json.loads((state / "plan.json").read_text(encoding="utf-8"))
         paths = {name: Path(data[name]) for name in ("state", "images", "istio_manifest", "cni_plugins")}
         components = {name: Path(path) for name, path in data["components"].items()}
-        return NodePlan(**{**data, **paths, "components": components})
+        cgroups = tuple(Path(folder) for folder in data["cgroups"])
+        return NodePlan(**{**data, **paths, "components": components, "cgroups": cgroups})

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from pytest_istio_egress.embedded.cgroups import mount_own_cgroups
 from pytest_istio_egress.embedded.node_plan import NODE_ADDRESS, RUN, NodePlan
 
 # The node's address sits on a bridge without ports (some kernels have no dummy device). A packet to anywhere
@@ -28,6 +29,7 @@ def set_up_files(plan: NodePlan) -> None:
             subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder], check=True)
     for folder in (RUN, Path("/run/netns"), Path("/run/lock")):
         folder.mkdir(mode=0o755)
+    mount_own_cgroups()
     link_images(plan.images / "store", RUN / "containerd")
 
 
