@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -11,21 +9,20 @@ from types import ModuleType
 
 import pytest
 
-ROOT = "conformance"
-"""The first part of every shipped case's id."""
+from pytest_istio_egress import suite as shipped
+from pytest_istio_egress.suite import PACKAGE, ROOT, id_of
+
 MESH_WIDE = f"{ROOT}/mesh_wide"
 MARKER = "istio_egress"
 MESH_WIDE_NOT_ALLOWED = "changes mesh-wide configuration: allow it with --istio-egress-allow-mesh-wide"
-PACKAGE = Path(__file__).parent
 
 
 def suite_folder() -> Path:
-    """Return the shipped cases: inside the installed package, or beside it in a checkout."""
-    shipped = PACKAGE / "_shipped" / ROOT
-    folder = shipped if shipped.is_dir() else PACKAGE.parent / ROOT
-    if not folder.is_dir():
-        raise pytest.UsageError(f"the shipped cases are not at {folder}: install pytest-istio-egress again")
-    return folder
+    """Return the folder of the shipped cases; where there is none, pytest ends with that line."""
+    try:
+        return shipped.suite_folder()
+    except shipped.SuiteMissingError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def fixtures_folder() -> Path:
@@ -89,7 +86,7 @@ class CaseDirectory(pytest.Directory):
     @classmethod
     def of(cls, parent: pytest.Collector, path: Path, suite: Path) -> CaseDirectory:
         """Make one under its stable id."""
-        made = cls.from_parent(parent, path=path, nodeid=_id(path, suite))
+        made = cls.from_parent(parent, path=path, nodeid=id_of(path, suite))
         made.suite = suite
         return made
 
@@ -110,15 +107,18 @@ class CaseModule(pytest.Module):
     @classmethod
     def of(cls, parent: pytest.Collector, path: Path, suite: Path) -> CaseModule:
         """Make one under its stable id."""
-        made: CaseModule = cls.from_parent(parent, path=path, nodeid=_id(path, suite))
+        made: CaseModule = cls.from_parent(parent, path=path, nodeid=id_of(path, suite))
         made.suite = suite
         made.add_marker(MARKER)
         return made
 
     def _getobj(self) -> ModuleType:
-        # pytest's way to import a module depends on --import-mode: two areas with a test_http.py would clash.
-        name = _id(self.path.with_suffix(""), self.suite).replace("/", ".")
-        return _imported(f"istio_egress_{name}", self.path)
+        # pytest's own way to import a module depends on --import-mode.
+        try:
+            return shipped.import_case_module(self.path, self.suite)
+        except Exception as error:
+            trace = pytest.ExceptionInfo.from_exception(error).getrepr(style="short")
+            raise pytest.Collector.CollectError(f"{self.path} can't be imported:\n{trace}") from error
 
     def funcnamefilter(self, name: str) -> bool:
         """Whether a function is a case; the repository's python_functions doesn't count."""
@@ -127,25 +127,6 @@ class CaseModule(pytest.Module):
     def classnamefilter(self, name: str) -> bool:  # noqa: ARG002  # none is, whatever its name
         """Whether a class holds cases."""
         return False
-
-
-def _id(path: Path, suite: Path) -> str:
-    return (Path(ROOT) / path.relative_to(suite)).as_posix()
-
-
-def _imported(name: str, path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise pytest.Collector.CollectError(f"{path} is not a Python module")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        trace = pytest.ExceptionInfo.from_exception(error).getrepr(style="short")
-        raise pytest.Collector.CollectError(f"{path} can't be imported:\n{trace}") from error
-    return module
 
 
 def scope_of(nodeid: str) -> str:
