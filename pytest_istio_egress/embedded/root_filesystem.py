@@ -21,6 +21,7 @@ printf '%s\n' root:x:0:0:root:/root:/bin/sh nobody:x:65534:65534:nobody:/:/usr/s
   curl_user:x:100:101::/home/curl_user:/bin/sh istio-proxy:x:1337:1337::/:/bin/sh > "$1/etc/passwd"
 printf '%s\n' root:x:0: nogroup:x:65534: curl_group:x:101: istio-proxy:x:1337: > "$1/etc/group"
 printf '%s\n' 'passwd: files' 'group: files' 'hosts: files dns' > "$1/etc/nsswitch.conf"
+[ -e "$1/bin/sh" ] || ln -s bash "$1/bin/sh"
 for name in iptables iptables-save iptables-restore ip6tables ip6tables-save ip6tables-restore; do
   [ -e "$1/usr/sbin/$name" ] || ln -s xtables-nft-multi "$1/usr/sbin/$name"
 done
