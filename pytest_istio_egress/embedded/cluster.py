@@ -15,11 +15,12 @@ from pathlib import Path
 
 from pytest_istio_egress.embedded.cache import Cache
 from pytest_istio_egress.embedded.cgroups import cgroup_folders, remove_cgroups
+from pytest_istio_egress.embedded.debian_packages import cni_plugins
 from pytest_istio_egress.embedded.errors import EmbeddedError
 from pytest_istio_egress.embedded.node_plan import API_SERVICE, NODE_ADDRESS, NodePlan
 from pytest_istio_egress.embedded.parts import Parts, prepare
 from pytest_istio_egress.embedded.pki import make_pki
-from pytest_istio_egress.embedded.prerequisites import cni_plugins, meet_prerequisites
+from pytest_istio_egress.embedded.prerequisites import meet_prerequisites
 from pytest_istio_egress.embedded.progress import Progress, Silent
 from pytest_istio_egress.embedded.spec import ClusterSpec, EmbeddedCluster, check_name
 from pytest_istio_egress.embedded.state import Record, State, boot_id, started_at
@@ -48,6 +49,7 @@ def up(
             _same_versions(record, spec)
             return _cluster(record, state, started=False)
         meet_prerequisites(Cache(), told, install_packages=install_packages)
+        told.expect(START_STEPS)
         parts = prepare(spec, Cache(), told)
         _end(state)
         return _start(spec, state, parts, told, tied=tied_to_caller)
@@ -137,7 +139,6 @@ def _end(state: State) -> None:
 
 
 def _start(spec: ClusterSpec, state: State, parts: Parts, progress: Progress, *, tied: bool) -> EmbeddedCluster:
-    progress.expect(START_STEPS)
     state.renew()
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -164,10 +165,12 @@ def _start(spec: ClusterSpec, state: State, parts: Parts, progress: Progress, *,
 
 
 def _plan(state: State, parts: Parts) -> NodePlan:
+    plugins = cni_plugins()
+    assert plugins is not None, "the prerequisites have looked for them"
     pause = next(image.name for image in versions().images if "/pause:" in image.name)
     return NodePlan(
         name=state.name, state=state.folder, components=parts.components, images=parts.images,
-        istio_manifest=parts.istio_manifest, cni_plugins=cni_plugins(), pause_image=pause,
+        istio_manifest=parts.istio_manifest, cni_plugins=plugins, pause_image=pause,
         cgroups=cgroup_folders(state.name),
     )
 

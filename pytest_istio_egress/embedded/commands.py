@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from pytest_istio_egress.embedded.cluster import down, status, up
+from pytest_istio_egress.embedded.debian_packages import MissingPackages
 from pytest_istio_egress.embedded.errors import EmbeddedError
 from pytest_istio_egress.embedded.progress import progress_on
 from pytest_istio_egress.embedded.spec import MESH_MODES, ClusterSpec, check_name
@@ -34,8 +35,11 @@ def register_cluster_commands(commands: "argparse._SubParsersAction[argparse.Arg
 
 def _up(arguments: argparse.Namespace) -> int:
     spec = ClusterSpec(arguments.name, arguments.istio, arguments.envoy, arguments.mesh_mode)
-    with progress_on(sys.stderr) as progress:
-        cluster = up(spec, progress, install_packages=arguments.install_packages)
+    try:
+        with progress_on(sys.stderr) as progress:
+            cluster = up(spec, progress, install_packages=arguments.install_packages)
+    except MissingPackages as error:
+        raise EmbeddedError(f"{error}; --install-packages installs them", error.remedy) from error
     for note in cluster.notes:
         print(note)
     what = "started" if cluster.started else "already running"

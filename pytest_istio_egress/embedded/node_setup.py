@@ -24,13 +24,34 @@ route add default dev node0
 
 def set_up_files(plan: NodePlan) -> None:
     """Lay memory over what components write outside their own folders, and link the cached images in."""
-    for folder in ("/run", "/var/log", "/var/lib/kubelet", "/var/lib/cni"):
-        if Path(folder).is_dir():
-            subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder], check=True)
+    for folder in (Path("/run"), Path("/var/log")):
+        mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", str(folder))
     for folder in (RUN, Path("/run/netns"), Path("/run/lock")):
         folder.mkdir(mode=0o755)
+    keep_writes_to_memory(Path("/var/lib"), (plan.state, plan.images))
     mount_own_cgroups()
     link_images(plan.images / "store", RUN / "containerd")
+
+
+def mount(*arguments: str) -> None:
+    """Mount something in the node's own mount namespace."""
+    subprocess.run(["mount", *arguments], check=True, capture_output=True)
+
+
+def keep_writes_to_memory(folder: Path, but: tuple[Path, ...]) -> None:
+    """Have what is written below `folder` go to memory, except below the places in `but`.
+
+    The kubelet makes /var/lib/kubelet wherever its own folder is; this way the machine never sees it.
+    """
+    upper, work = RUN / "over" / "upper", RUN / "over" / "work"
+    kept = {place: RUN / "over" / str(number) for number, place in enumerate(but) if folder in place.parents}
+    for made in (upper, work, *kept.values()):
+        made.mkdir(parents=True)
+    for place, aside in kept.items():
+        mount("--bind", str(place), str(aside))
+    mount("-t", "overlay", "-o", f"lowerdir={folder},upperdir={upper},workdir={work}", "overlay", str(folder))
+    for place, aside in kept.items():
+        mount("--bind", str(aside), str(place))
 
 
 def link_images(store: Path, root: Path) -> None:
