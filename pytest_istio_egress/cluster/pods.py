@@ -127,7 +127,10 @@ def run(api: Api, pod: Pod, command: Sequence[str], *, container: str | None = N
         if socket.is_open():
             raise ClusterError(f"{command[0]} in {pod} did not end within {timeout:g} s")
         status = socket.read_channel(3)  # the error channel, before anything empties it
-        return Ran(stdout=socket.read_stdout() or "", stderr=socket.read_stderr() or "", exit=_exit_code(status))
+        code = _exit_code(status)
+        if code is None and "ailure" in (status or ""):
+            raise ClusterError(f"{command[0]} could not be run in {pod}: {json.loads(status)['message']}")
+        return Ran(stdout=socket.read_stdout() or "", stderr=socket.read_stderr() or "", exit=code)
     finally:
         socket.close()
 

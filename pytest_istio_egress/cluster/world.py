@@ -16,6 +16,7 @@ from pytest_istio_egress.cluster.names import SHARED_NAMESPACES, WORKER_NAMESPAC
 from pytest_istio_egress.cluster.pods import Pod, ready_pod
 
 STANDS_FOR = "istio-egress.dev/stands-for"
+"""Annotation of an outside server's Service: N says that 192.0.2.N in a manifest is the Service's address."""
 _AUTHORITY = "certificate-authority"
 
 
@@ -65,7 +66,7 @@ class World:
         namespace = self.names.namespace("egress-outside")
         services = self.api.core.list_namespaced_service(namespace).items
         return {
-            service.metadata.annotations[STANDS_FOR]: service.spec.cluster_ip
+            f"192.0.2.{service.metadata.annotations[STANDS_FOR]}": service.spec.cluster_ip
             for service in services
             if STANDS_FOR in (service.metadata.annotations or {})
         }
