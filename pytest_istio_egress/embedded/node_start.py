@@ -20,6 +20,7 @@ from pytest_istio_egress.embedded.node_plan import NodePlan
 
 PATIENCE = 120.0  # seconds until a start that does not get on is given up
 POLL = 0.05  # seconds between two looks at the API
+REFUSAL_PATIENCE = 15.0  # seconds until an object that the API server refuses is taken to be wrong
 APPLIERS = 6
 WEBHOOKS = "/apis/admissionregistration.k8s.io/v1"
 
@@ -41,7 +42,11 @@ class Start:
         return ApiClient(self._plan.pki)
 
     async def api_answers(self) -> None:
-        """Wait until the API server says that it is ready."""
+        """Wait until the API server serves. It gets ready a second later, while the other components start."""
+        await self._until(lambda: bool(self._api.request("GET", "/version")), "the API server")
+
+    async def api_is_ready(self) -> None:
+        """Wait until the API server has finished what it does after its start."""
         await self._until(lambda: self._api.request("GET", "/readyz") == "ok", "the API server")
 
     async def apply_manifests(self) -> None:
@@ -101,7 +106,7 @@ class Start:
 
     def _apply(self) -> None:
         coredns = (Path(__file__).parent / "manifests" / "coredns.yaml").read_text(encoding="utf-8")
-        objects = [*yaml.safe_load_all(coredns), *json.loads(self._plan.istio_manifest.read_bytes())]
+        objects = [*mesh_authority(self._plan.pki), *yaml.safe_load_all(coredns), *json.loads(self._plan.istio_manifest.read_bytes())]
         for name in ("kube-system", "istio-system"):
             namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
             create(self._api, namespace)
@@ -127,9 +132,49 @@ class Start:
             except queue.Empty:
                 return
             try:
+                self._create_in_time(api, found)
+            except NotReady as error:
+                failures.append(error)
+
+    def _create_in_time(self, api: ApiClient, found: dict[str, Any]) -> None:
+        """Create an object; an API server that is not ready yet refuses some kinds for reasons that pass."""
+        give_up = time.monotonic() + REFUSAL_PATIENCE
+        while True:
+            try:
                 create(api, found)
             except (Refused, OSError, http.client.HTTPException) as error:
-                failures.append(NotReady(f"{found['kind']} {found['metadata']['name']} was refused: {error}"))
+                if time.monotonic() > give_up:
+                    raise NotReady(f"{found['kind']} {found['metadata']['name']} was refused: {error}") from error
+                time.sleep(POLL)
+            else:
+                return
+
+
+def mesh_authority(pki: Path) -> list[dict[str, Any]]:
+    """Return the mesh's own certificate authority as Istio's documents have it plugged in.
+
+    With the root there from the start, the gateway's pod need not wait for istiod to publish it.
+    """
+    certificate, key = (pki / "mesh-ca.crt").read_text(encoding="ascii"), (pki / "mesh-ca.key").read_text(encoding="ascii")
+    parts = {"ca-cert.pem": certificate, "ca-key.pem": key, "root-cert.pem": certificate, "cert-chain.pem": certificate}
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "cacerts", "namespace": "istio-system"},
+            "stringData": parts,
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": "istio-ca-root-cert",
+                "namespace": "istio-system",
+                "labels": {"istio.io/config": "true"},
+            },
+            "data": {"root-cert.pem": certificate},
+        },
+    ]
 
 
 def create(api: ApiClient, found: dict[str, Any]) -> None:

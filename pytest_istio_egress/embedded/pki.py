@@ -17,6 +17,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LASTS = datetime.timedelta(days=365)
+SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=True, key_cert_sign=True, crl_sign=True, content_commitment=False, key_encipherment=False,
+    data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Authority:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = _builder(subject, subject, key)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        builder = builder.add_extension(SIGNS_CERTIFICATES, critical=True)
         return Authority(builder.sign(key, hashes.SHA256()), key)
 
     def issue(self, user: str, groups: Sequence[str] = (), hosts: Sequence[str] = ()) -> tuple[bytes, bytes]:
@@ -121,6 +126,9 @@ def make_pki(folder: Path, node: str, addresses: Sequence[str], outside: str, na
     root = pem(authority.certificate)
     write_private(folder / "ca.crt", root)
     write_private(folder / "ca.key", key_pem(authority.key))
+    mesh = Authority.new("istio-egress-mesh")
+    write_private(folder / "mesh-ca.crt", pem(mesh.certificate))
+    write_private(folder / "mesh-ca.key", key_pem(mesh.key))
     signing = ec.generate_private_key(ec.SECP256R1())
     write_private(folder / "service-account.key", key_pem(signing))
     public = signing.public_key().public_bytes(
