@@ -23,6 +23,10 @@ class SuiteMissingError(Exception):
     """The shipped cases are not where an installation has them."""
 
 
+class CaseImportError(Exception):
+    """A case module can't be imported; the message names the file and why."""
+
+
 @dataclass(frozen=True)
 class ShippedCase:
     """A test function of the suite under its stable id, `conformance/<area>/test_x.py::test_y`."""
@@ -61,7 +65,11 @@ def id_of(path: Path, suite: Path) -> str:
 def shipped_cases(suite: Path) -> Iterator[ShippedCase]:
     """Yield every test function of the suite, module by module in the order of the files."""
     for file in case_files(suite):
-        for name, value in vars(import_case_module(file, suite)).items():
+        try:
+            module = import_case_module(file, suite)
+        except Exception as error:
+            raise CaseImportError(f"{file} can't be imported: {error!r}") from error
+        for name, value in vars(module).items():
             if name.startswith("test_"):
                 yield ShippedCase(f"{id_of(file, suite)}::{name}", file, value, case_of(value))
 

@@ -28,7 +28,20 @@ def reached(host: str, port: int) -> Outcome:
     at="reference/config/networking/sidecar/",
     says=SAYS,
     since="documented is exit 56 for a dropped connection; 52 is the same, seen when FIN wins the race against RST",
-    rows=["sidecar/matrix", "sidecar/log-http", "sidecar/log-tcp", "A20"],
+    rows=[
+        "sidecar/matrix",
+        "sidecar/default-to-foo-80",
+        "sidecar/default-to-foo-8080",
+        "sidecar/default-to-default-80",
+        "sidecar/default-to-default-8080",
+        "sidecar/foo-to-foo-80",
+        "sidecar/foo-to-foo-8080",
+        "sidecar/foo-to-default-80",
+        "sidecar/foo-to-default-8080",
+        "sidecar/log-http",
+        "sidecar/log-tcp",
+        "A20",
+    ],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -57,7 +70,7 @@ def test_ports_and_namespaces(egress: Egress, probe: Probe, expected: Outcome) -
     at="reference/config/networking/sidecar/",
     says="A sidecar knows the outbound clusters that its Sidecar lets in, and no others",
     manifests=["ports_and_namespaces.yaml"],
-    rows=["sidecar/clusters"],
+    rows=["sidecar/clusters", "sidecar/clusters-default", "sidecar/clusters-foo"],
 )
 @pytest.mark.parametrize(
     ("client", "known"),
@@ -76,7 +89,7 @@ def test_known_clusters(egress: Egress, client: str, known: list[tuple[str, str]
     at="ops/diagnostic-tools/proxy-cmd/",
     says="Every sidecar has BlackHoleCluster, which is static and has no endpoint, and PassthroughCluster",
     manifests=["ports_and_namespaces.yaml"],
-    rows=["sidecar/clusters"],
+    rows=["sidecar/clusters-black-hole", "sidecar/clusters-passthrough"],
 )
 @pytest.mark.parametrize(
     ("name", "kind"),

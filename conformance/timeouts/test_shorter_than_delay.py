@@ -12,7 +12,7 @@ from pytest_istio_egress.egress import Egress
 @documented(
     at="tasks/traffic-management/egress/egress-control/#manage-traffic-to-external-services",
     says="A VirtualService's timeout on an external host answers 504 once it is over",
-    rows=["workshop/504", "A7"],
+    rows=["workshop/504", "workshop/504-at-timeout", "A7"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

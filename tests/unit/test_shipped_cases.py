@@ -1,40 +1,20 @@
 """What every shipped case has to keep to: read from the cases and manifests themselves, without a cluster."""
 
-import importlib.util
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import yaml
 
 from pytest_istio_egress import Outcome, Probe
-from pytest_istio_egress.case import Case, case_of
+from pytest_istio_egress.case import Case
 from pytest_istio_egress.requirements import FEATURES
+from pytest_istio_egress.suite import OUTCOMES, manifest_files, shipped_cases
 
 CONFORMANCE = Path(__file__).parents[2] / "conformance"
-MODULES = sorted(CONFORMANCE.glob("*/test_*.py"))
-MANIFESTS = sorted(CONFORMANCE.glob("*/*.yaml"))
+MANIFESTS = manifest_files(CONFORMANCE)
 EXPORTED = {"ServiceEntry", "VirtualService", "DestinationRule"}
-
-
-def load(file: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"case_{file.parent.name}_{file.stem}", file)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def functions() -> Iterator[tuple[str, object]]:
-    for file in MODULES:
-        for name, value in vars(load(file)).items():
-            if name.startswith("test_"):
-                yield f"{file.parent.name}/{file.name}::{name}", value
-
-
-CASES = dict(functions())
+SHIPPED = {shipped.id: shipped for shipped in shipped_cases(CONFORMANCE)}
+CASES = {name: shipped.function for name, shipped in SHIPPED.items()}
 
 
 def parameters(function: object) -> list[tuple[Probe, Outcome]]:
@@ -46,7 +26,7 @@ def parameters(function: object) -> list[tuple[Probe, Outcome]]:
 
 
 def case(name: str) -> Case:
-    found = case_of(CASES[name])
+    found = SHIPPED[name].case
     assert found, f"{name} is not declared with @documented"
     return found
 
@@ -95,3 +75,7 @@ def test_every_manifest_belongs_to_a_case() -> None:
     used = {manifest for name in CASES for manifest in case(name).manifests}
     refused = {file for file in MANIFESTS if file.parent.name == "refused"}
     assert set(MANIFESTS) - used - refused == set()
+
+
+def test_only_the_list_of_outcomes_lies_outside_the_areas() -> None:
+    assert {file.name for file in CONFORMANCE.iterdir() if file.is_file()} == {OUTCOMES}

@@ -1,0 +1,90 @@
+"""The page docs/coverage.md: document by document, outcome by outcome, the cases that assert it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pytest_istio_egress.coverage import Coverage, Document, Row
+from pytest_istio_egress.suite import ShippedCase
+
+HEAD = """\
+# Coverage
+
+What each document states about traffic that leaves a mesh, and the shipped cases that assert it. Made of
+`conformance/outcomes.yaml` and of the cases themselves by `istio-egress coverage`: change those, then run it again.
+
+*Today* stands where a current Istio behaves otherwise by design: the case asserts what is so today. *Needs* is what not
+each mesh has: where it is missing, the case, or that part of it, is skipped with that reason. *Open* has no case yet.
+"""
+
+
+def page_of(coverage: Coverage) -> str:
+    """Return the whole page as Markdown; links to cases lead from docs/ to the files beside it."""
+    return "\n".join(
+        [HEAD, *_summary(coverage), *(line for each in coverage.documents for line in _section(each, coverage))]
+    )
+
+
+def _summary(coverage: Coverage) -> Iterator[str]:
+    yield "| document | outcomes | asserted | open | otherwise today |"
+    yield "| --- | ---: | ---: | ---: | ---: |"
+    for document in coverage.documents:
+        yield _counts(f"[{_plain(document.title)}](#{_anchor(document)})", document.outcomes, coverage)
+    yield _counts("**all**", tuple(coverage.rows), coverage)
+    yield ""
+    asserting = {shipped.id for row in coverage.rows for shipped in coverage.asserting(row)}
+    yield f"{len(asserting)} cases assert them."
+    yield ""
+
+
+def _counts(name: str, rows: tuple[Row, ...], coverage: Coverage) -> str:
+    asserted = sum(1 for row in rows if coverage.asserting(row))
+    today = sum(1 for row in rows if row.today)
+    return f"| {name} | {len(rows)} | {asserted} | {len(rows) - asserted} | {today} |"
+
+
+def _section(document: Document, coverage: Coverage) -> Iterator[str]:
+    kind = _plain(document.kind)
+    yield f"## {_heading(document)}"
+    yield ""
+    yield f"Source: [{kind}]({document.url})." if document.url else f"Source: {kind}."
+    yield ""
+    for row in document.outcomes:
+        yield f"- **{row.id}** {_plain(row.says)}"
+        yield from _details(row, coverage.asserting(row))
+    yield ""
+    if document.left_out:
+        yield "Without a row, because it is not about egress or not Istio's:"
+        yield ""
+        yield from (f"- {_plain(left_out)}" for left_out in document.left_out)
+        yield ""
+
+
+def _details(row: Row, asserting: list[ShippedCase]) -> Iterator[str]:
+    if row.today:
+        yield f"  - *Today*, {_plain(row.today)}"
+    if row.needs:
+        yield f"  - *Needs* {_plain(row.needs)}"
+    if row.at:
+        yield f"  - Documented at <{row.at}>"
+    for shipped in asserting:
+        # The id without the function is the file's path in the checkout, and docs/ lies beside conformance/.
+        file = shipped.id.partition("::")[0]
+        after = f", after <{shipped.case.source}>" if shipped.case else ""
+        yield f"  - Asserted by [`{shipped.id}`](../{file}){after}"
+    if not asserting:
+        yield f"  - **Open**: {_plain(row.open or 'nobody has said why')}"
+
+
+def _heading(document: Document) -> str:
+    return f"{document.id}: {_plain(document.title)}"
+
+
+def _anchor(document: Document) -> str:
+    """Return what GitHub makes of the heading: lower case, no punctuation, hyphens for spaces."""
+    return re.sub(r"[^\w\- ]", "", f"{document.id}: {document.title}".lower()).replace(" ", "-")
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"([\\`*_<>\[\]])", r"\\\1", text)
