@@ -87,4 +87,5 @@ def _anchor(document: Document) -> str:
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"([\\`*_<>\[\]])", r"\\\1", text)
+    # An underscore between letters, as in REGISTRY_ONLY, is no markup.
+    return re.sub(r"([\\`*<>\[\]]|(?<!\w)_|_(?!\w))", r"\\\1", text)

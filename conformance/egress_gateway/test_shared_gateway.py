@@ -16,7 +16,7 @@ TO_THE_GATEWAY = "outbound|80||istio-egressgateway.istio-system.svc.cluster.loca
     at="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-http-traffic",
     says="A VirtualService can lead a host's traffic out through the egress gateway, which then is what the host sees",
     requires=["egress-gateway"],
-    rows=["workshop/gateway", "workshop/gateway-delay", "workshop/gateway-leaves", "B1", "B10"],
+    rows=["workshop/gateway", "workshop/gateway-delay", "workshop/gateway-leaves", "B10"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

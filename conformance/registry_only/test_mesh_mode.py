@@ -10,7 +10,7 @@ from pytest_istio_egress.egress import Egress
     at="tasks/traffic-management/egress/egress-control/#envoy-passthrough-to-external-services",
     says="meshConfig.outboundTrafficPolicy REGISTRY_ONLY holds for every namespace that has no Sidecar of its own",
     requires=["registry-only-mesh"],
-    rows=["workshop/blocked", "A2", "A17"],
+    rows=["workshop/blocked", "A2"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -14,7 +14,7 @@ from pytest_istio_egress.egress import Egress
 @documented(
     at="tasks/traffic-management/egress/egress-control/#change-to-the-blocking-by-default-policy",
     says="With REGISTRY_ONLY a sidecar lets traffic out only to hosts that the registry lists",
-    rows=["workshop/blocked", "workshop/black-hole", "serviceentry/blocked-by-default", "A2", "A10", "A11", "A13"],
+    rows=["workshop/blocked", "workshop/black-hole", "serviceentry/blocked-by-default", "A2", "A11"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -11,7 +11,7 @@ ENVOY_HEADERS = {"x-envoy-decorator-operation": None, "x-envoy-attempt-count": N
 @documented(
     at="tasks/traffic-management/egress/egress-control/#understanding-what-happened",
     says="Traffic that does not pass a sidecar is not ruled by Istio, and nothing is added to it",
-    rows=["services/without-sidecar", "workshop/without-sidecar", "D1"],
+    rows=["services/without-sidecar", "workshop/without-sidecar"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -40,7 +40,7 @@ def reached(host: str, port: int) -> Outcome:
         "sidecar/foo-to-default-8080",
         "sidecar/log-http",
         "sidecar/log-tcp",
-        "A20",
+        "A10",
     ],
 )
 @pytest.mark.parametrize(
