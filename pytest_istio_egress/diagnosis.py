@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pytest_istio_egress.evidence import Exchange, Verdict
+from pytest_istio_egress.evidence import CONTROL, Exchange, Verdict
 from pytest_istio_egress.outcome import Outcome
 
 Cause = Callable[[Outcome, Exchange], str | None]
@@ -12,6 +12,8 @@ Cause = Callable[[Outcome, Exchange], str | None]
 
 def cause(verdict: Verdict) -> str:
     """Return the first sentence of the table that fits; what is told apart stands in its order, surest first."""
+    if any(difference.what == CONTROL for difference in verdict.differences):
+        return "The block was seen, but the control failed too: it may be an outage. Look at the control first."
     for rule in CAUSES:
         sentence = rule(verdict.expected, verdict.exchange)
         if sentence:

@@ -40,6 +40,10 @@ class Exchange:
         return [*said, *(["server"] if self.curl.headers.get("server") == "envoy" else [])]
 
 
+CONTROL = "a control through the same client"
+"""What differs where a block was seen, but nothing shows that the client gets anywhere at all."""
+
+
 @dataclass(frozen=True)
 class Difference:
     """One thing that was not as documented."""

@@ -16,6 +16,7 @@ from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.pods import PROXY, Pod
 
 KEPT_LINES = 20_000
+_DAY = 24 * 3600.0
 _OVERLAP = 5
 """Seconds that a new connection to the log reaches back, so that none of its lines is missed."""
 
@@ -35,7 +36,6 @@ class ProxyLog:
         self._lines: deque[AccessLogLine] = deque(maxlen=KEPT_LINES)
         self._arrived = threading.Condition()
         self._closed = False
-        self._response: object | None = None
         threading.Thread(target=self._follow, name=f"log of {pod.name}", daemon=True).start()
 
     def find(self, wanted: Callable[[AccessLogLine], bool], *, timeout: float) -> AccessLogLine | None:
@@ -50,11 +50,9 @@ class ProxyLog:
                 self._arrived.wait(left)
 
     def close(self) -> None:
-        """Stop following."""
+        """Stop following: the thread ends with the next line, at the latest with the pod."""
+        # Closing a response that another thread is reading from waits for that thread, so it is left to it.
         self._closed = True
-        close = getattr(self._response, "close", None)
-        if close:
-            close()
 
     def _follow(self) -> None:
         seen: deque[str] = deque(maxlen=KEPT_LINES)
@@ -64,6 +62,8 @@ class ProxyLog:
             began = time.monotonic()
             try:
                 for raw in self._stream(back):
+                    if self._closed:
+                        return
                     if raw in known:
                         continue
                     if len(seen) == KEPT_LINES:
@@ -72,8 +72,8 @@ class ProxyLog:
                     known.add(raw)
                     self._take(raw)
                 self.trouble = None
-            except (ApiException, HTTPError, OSError, ValueError, AttributeError) as error:
-                # The API server restarts, the pod goes, `close` pulls the connection away: the next round tells.
+            except (ApiException, HTTPError, OSError) as error:
+                # The API server restarts, or the pod goes: the next round tells.
                 self.trouble = str(error).splitlines()[0] if str(error) else type(error).__name__
             back = int(time.monotonic() - began) + _OVERLAP
             if not self._closed:
@@ -87,9 +87,8 @@ class ProxyLog:
             follow=True,
             since_seconds=back,
             _preload_content=False,
-            _request_timeout=(5.0, None),
+            _request_timeout=(5.0, _DAY),  # a quiet proxy writes nothing for hours
         )
-        self._response = response
         pending = b""
         for chunk in response.stream(amt=None, decode_content=False):
             *lines, pending = (pending + chunk).split(b"\n")

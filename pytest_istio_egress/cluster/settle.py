@@ -26,10 +26,13 @@ MARKER = "istio-egress-marker"
 _FIRST_PORT = 20_000
 _HTTP = "type.googleapis.com/envoy.extensions.filters"
 
+# Only the shell's own words: an image with curl in it need not have grep.
 _WAIT = """
 i=0
-until curl -s --max-time 2 'http://127.0.0.1:15000/config_dump?resource=dynamic_listeners&name_regex=^{name}$' \
-  | grep -q '"active_state"'; do
+while :; do
+  case $(curl -s --max-time 2 'http://127.0.0.1:15000/config_dump?resource=dynamic_listeners&name_regex=^{name}$') in
+    *'"active_state"'*) exit 0 ;;
+  esac
   i=$((i+1)); [ $i -lt {turns} ] || exit 9
   sleep 0.03
 done

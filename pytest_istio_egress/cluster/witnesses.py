@@ -40,7 +40,8 @@ class Witnesses:
     def gateway_line(self, hop: AccessLogLine, *, timeout: float) -> AccessLogLine | None:
         """Find a sidecar's request in the gateway's log.
 
-        By x-request-id where there is one (hops of HTTP share a pooled connection); else by the sidecar's own port:
+        By its unique user agent where it is HTTP (requests share a pooled connection, and a gateway gives them
+        request ids of its own); else by the sidecar's own port:
 
             sidecar UPSTREAM_LOCAL_ADDRESS 10.244.0.9:41234  ->  gateway DOWNSTREAM_REMOTE_ADDRESS 10.244.0.9:41234
         """
@@ -50,8 +51,8 @@ class Witnesses:
         for index, log in enumerate(logs):
             found = log.find(
                 lambda line: (
-                    line.request_id == hop.request_id
-                    if hop.request_id != "-"
+                    line.user_agent == hop.user_agent
+                    if hop.user_agent != "-"
                     else line.downstream_remote == hop.upstream_local
                 ),
                 timeout=timeout if index == 0 else 0.0,

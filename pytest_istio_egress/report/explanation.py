@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pytest_istio_egress.case import Case
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.diagnosis import cause
-from pytest_istio_egress.evidence import Difference, Verdict
+from pytest_istio_egress.evidence import Verdict
 
 
-def explain(case: Case, verdict: Verdict, names: Names, further: Sequence[Difference] = ()) -> str:
+def explain(case: Case, verdict: Verdict, names: Names) -> str:
     """Return the failure's text, several lines, with the manifests' own names except in what is to be pasted."""
     exchange = verdict.exchange
-    differences = [names.plain(str(difference)) for difference in (*verdict.differences, *further)]
+    differences = [names.plain(str(difference)) for difference in verdict.differences]
     lines = [
         f"documented: {case.says}",
         f"            {case.source}",
@@ -23,6 +21,6 @@ def explain(case: Case, verdict: Verdict, names: Names, further: Sequence[Differ
     ]
     if verdict.expected.gateway is not None:
         lines.append(f"gateway:    {exchange.gateway.raw if exchange.gateway else 'no line in its access log'}")
-    lines.append(f"cause:      {names.plain(cause(verdict)) if verdict.differences else differences[-1]}")
+    lines.append(f"cause:      {names.plain(cause(verdict))}")
     lines.append(f"asked:      {verdict.attempts} times" if verdict.attempts > 1 else "asked:      once")
     return "\n".join(lines)
