@@ -107,9 +107,10 @@ class Start:
     def _apply(self) -> None:
         coredns = (Path(__file__).parent / "manifests" / "coredns.yaml").read_text(encoding="utf-8")
         objects = [*mesh_authority(self._plan.pki), *yaml.safe_load_all(coredns), *json.loads(self._plan.istio_manifest.read_bytes())]
+        api = ApiClient(self._plan.pki)
         for name in ("kube-system", "istio-system"):
             namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-            create(self._api, namespace)
+            self._create_in_time(api, namespace)
         # Pods take longest to get up, so what they need comes first and the definitions of Istio's kinds last.
         objects.sort(key=lambda found: found["kind"] in {"CustomResourceDefinition", "Deployment"})
         waiting: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
