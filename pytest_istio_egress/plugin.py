@@ -45,10 +45,11 @@ def pytest_configure(config: pytest.Config) -> None:
         chosen = settings(config)
     except SettingError as error:
         raise pytest.UsageError(str(error)) from error
-    from pytest_istio_egress import pytest_fixtures
-
     config.addinivalue_line("markers", "istio_egress: one of the shipped cases of pytest-istio-egress")
-    config.pluginmanager.register(pytest_fixtures, "istio-egress-fixtures")
+    if not only_looks(config):
+        from pytest_istio_egress import pytest_fixtures
+
+        config.pluginmanager.register(pytest_fixtures, "istio-egress-fixtures")
     config.pluginmanager.register(Collecting(config, chosen), "istio-egress-collecting")
     worker = hasattr(config, "workerinput")
     config.pluginmanager.register(Working() if worker else Leading(config, chosen), "istio-egress-run")
@@ -188,9 +189,8 @@ class Leading:
 class Working:
     """An xdist worker: takes over the target that was chosen."""
 
-    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Read the target before the first test; the controller hands out none before it has written it."""
+        """Read the target before the first test that isn't skipped: the controller has written it by then."""
         from pytest_istio_egress.target import TARGET, Target
 
         if TARGET not in item.config.stash:
@@ -207,6 +207,11 @@ class Uncollected:
         self.outcome = report.outcome
         self.longrepr = report.longrepr
         self.user_properties: list[tuple[str, Any]] = []
+
+
+def only_looks(config: pytest.Config) -> bool:
+    """Whether no fixture is needed, nor the Kubernetes client behind them, which takes most of a second to import."""
+    return bool(config.option.help or config.option.markers or config.option.collectonly)
 
 
 def runs_mesh_wide(chosen: Settings) -> bool:

@@ -39,10 +39,20 @@ class CaseScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist is unt
         self._start_mesh_wide()
 
     def remove_node(self, node: WorkerController) -> str | None:
-        """Forget a worker that ended or crashed; returns the test that it died in."""
-        crashed: str | None = super().remove_node(node)
+        """Forget a worker that ended or crashed; returns the test that it died in, which is not asked again.
+
+        xdist's own would hand that test to the next worker, and to the next, until no worker may be restarted.
+        """
+        units: dict[str, dict[str, bool]] = self.assigned_work.pop(node)
+        left = [(unit, nodeid) for unit in units.values() for nodeid, done in unit.items() if not done]
+        if left:
+            unit, crashed = left[0]
+            unit[crashed] = True
+            self.workqueue.update({scope: tests for scope, tests in units.items() if not all(tests.values())})
+            for other in self.nodes:
+                self._reschedule(other)
         self._start_mesh_wide()
-        return crashed
+        return left[0][1] if left else None
 
     def _split_scope(self, nodeid: str) -> str:
         return scope_of(nodeid)
@@ -54,6 +64,8 @@ class CaseScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist is unt
             super()._assign_work_unit(node)
 
     def _reschedule(self, node: WorkerController) -> None:
+        if node not in self.registered_collections:
+            return  # It replaces one that crashed, and is still collecting.
         if not self._only_mesh_wide_is_left():
             super()._reschedule(node)
         elif not node.shutting_down and node is not self._last_worker():
@@ -66,7 +78,8 @@ class CaseScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist is unt
         return list(self.workqueue) == [MESH_WIDE]
 
     def _last_worker(self) -> WorkerController | None:
-        return next((node for node in self.nodes if not node.shutting_down), None)
+        ready = [node for node in self.nodes if node in self.registered_collections]
+        return next((node for node in ready if not node.shutting_down), None)
 
     def _start_mesh_wide(self) -> None:
         last = self._last_worker()

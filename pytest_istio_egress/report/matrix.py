@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from pytest_istio_egress.report.results import CANNOT_BE_ASKED, DOES_NOT_HOLD, ERROR, HOLDS, OUTCOMES, Result
 
-LABEL_WIDTH = 36
 STYLES = {HOLDS: "green", DOES_NOT_HOLD: "red", ERROR: "red", CANNOT_BE_ASKED: "yellow"}
 
 
@@ -51,10 +50,11 @@ def matrix(results: Sequence[Result], *, width: int, marks: Marks = UNICODE) -> 
       ✓ retries           4 of 4
     """
     lines: list[Line] = []
+    label_width = _label_width(results, width)
     for area, found in _worst_first(results, key=lambda result: result.area):
         lines.append([Text(area, "bold")])
         for behaviour, cases in _worst_first(found, key=lambda result: result.behaviour):
-            lines += _row(behaviour, cases, width, marks)
+            lines += _row(behaviour, cases, width, label_width, marks)
     return lines
 
 
@@ -92,40 +92,70 @@ def _broken(results: Iterable[Result]) -> int:
     return sum(result.outcome in (ERROR, DOES_NOT_HOLD) for result in results)
 
 
-def _row(behaviour: str, cases: list[Result], width: int, marks: Marks) -> list[Line]:
+def _label(behaviour: str) -> str:
+    return behaviour.rpartition("::")[2].removeprefix("test_")
+
+
+def _label_width(results: Iterable[Result], width: int) -> int:
+    """Return the width of the first column: as wide as it must be, but never more than a third of the line."""
+    return min(max((len(_label(result.behaviour)) for result in results), default=0), width // 3)
+
+
+def _row(behaviour: str, cases: list[Result], width: int, label_width: int, marks: Marks) -> list[Line]:
     worst = min((case.outcome for case in cases), key=OUTCOMES.index)
-    name = behaviour.rpartition("::")[2].removeprefix("test_")
-    head = [Text("  "), Text(marks.of(worst), STYLES[worst]), Text(f" {name:<{LABEL_WIDTH}} ")]
-    rows = _with_cells(head, cases, width, marks)
+    name = _label(behaviour)
+    rows: list[Line] = [[Text("  "), Text(marks.of(worst), STYLES[worst]), Text(f" {name}")]]
+    cells = _cells(cases, marks)
+    if cells:
+        indent = label_width + 6
+        if len(name) > label_width:
+            rows.append([Text(" " * indent)])
+        else:
+            rows[0].append(Text(" " * (indent - 4 - len(name))))
+        _fill(rows, cells, indent, width)
+    return rows + _causes(cases, width)
+
+
+def _causes(cases: list[Result], width: int) -> list[Line]:
+    """Say why cases broke; those that broke for the same reason share a sentence."""
+    broken: dict[str, list[str]] = {}
     for case in cases:
         if case.outcome in (ERROR, DOES_NOT_HOLD):
-            lead = f"      {case.parameter}: " if case.parameter else "      "
-            rows += [[Text(line)] for line in _wrapped(lead, case.cause or case.seen or case.outcome, width)]
-    return rows
+            broken.setdefault(case.cause or case.seen or case.outcome, []).append(case.parameter)
+    lines: list[Line] = []
+    for cause, parameters in broken.items():
+        named = ", ".join(name for name in parameters if name)
+        lines += [[Text(line)] for line in _wrapped(" " * 6, f"{named}: {cause}" if named else cause, width)]
+    return lines
 
 
-def _with_cells(head: Line, cases: list[Result], width: int, marks: Marks) -> list[Line]:
-    """Add one cell per parameter set; where all of them hold their number says it."""
+def _cells(cases: list[Result], marks: Marks) -> list[Line]:
+    """Return one cell per parameter set; where all of them hold their number says it."""
     if not any(case.parameter for case in cases):
-        return [head]
+        return []
     if all(case.outcome == HOLDS for case in cases):
-        return [[*head, Text(f"{len(cases)} of {len(cases)}")]]
-    indent = sum(len(piece.text) for piece in head)
-    if indent > width // 2:
-        rows, indent = [head, [Text(" " * 6)]], 6
-    else:
-        rows = [head]
+        return [[Text(f"{len(cases)} of {len(cases)}")]]
+    return [[Text(marks.of(case.outcome), STYLES[case.outcome]), Text(f" {case.parameter}")] for case in cases]
+
+
+def _fill(rows: list[Line], cells: list[Line], indent: int, width: int) -> None:
+    """Put cells into the last row, and into further rows where that one is full."""
     used = indent
-    for case in cases:
-        cell = f" {case.parameter}  "
-        if used > indent and used + len(cell) - 1 > width:
+    for cell in cells:
+        size = sum(len(piece.text) for piece in cell)
+        if used > indent and used + 2 + size > width:
             rows.append([Text(" " * indent)])
             used = indent
-        rows[-1] += [Text(marks.of(case.outcome), STYLES[case.outcome]), Text(cell)]
-        used += 1 + len(cell)
-    return rows
+        gap = [Text("  ")] if used > indent else []
+        rows[-1] += [*gap, *cell]
+        used += 2 * len(gap) + size
 
 
 def _wrapped(lead: str, text: str, width: int) -> list[str]:
-    inside = max(width, len(lead) + 20)
-    return textwrap.wrap(" ".join(text.split()), inside, initial_indent=lead, subsequent_indent=" " * min(len(lead), 8))
+    return textwrap.wrap(
+        " ".join(text.split()),
+        max(width, len(lead) + 20),
+        initial_indent=lead,
+        subsequent_indent=" " * 8,
+        break_on_hyphens=False,
+    )

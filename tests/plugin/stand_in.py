@@ -1,0 +1,80 @@
+"""Loaded with `-p stand_in` in the runs under test: a suite of the test's own, and notes in place of a cluster.
+
+It stands in for choosing and cleaning the cluster, and for the fixtures. Collecting, scheduling, handing over and
+reporting are the real ones.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import pytest_istio_egress
+from pytest_istio_egress import collection, target
+from pytest_istio_egress.options import Settings
+from pytest_istio_egress.report import header
+from pytest_istio_egress.target import Prepared, Say, Target, TargetError
+
+NOTES = Path(os.environ["STAND_IN_NOTES"])
+SUITE = Path(os.environ["STAND_IN_SUITE"])
+
+Expect = Callable[..., None]
+
+
+def note(line: str) -> None:
+    with NOTES.open("a", encoding="utf-8") as notes:
+        notes.write(line + "\n")
+
+
+def prepare(settings: Settings, run: str, say: Say) -> Prepared:
+    note("prepare")
+    say("the stand-in is ready")
+    return Prepared(
+        Target(
+            kind=settings.target,
+            kubeconfig=Path("/nowhere/config"),
+            context="stand-in",
+            run=run,
+            notes=("noted",),
+            timeout_scale=settings.timeout_scale,
+            allow_mesh_wide=settings.allow_mesh_wide,
+        ),
+        "v1.99.0",
+    )
+
+
+def release(prepared: Prepared, say: Say) -> None:
+    say("the stand-in is cleaned")
+    note(f"release {prepared.target.run}")
+    if "STAND_IN_STUCK" in os.environ:
+        raise TargetError("a namespace is stuck")
+
+
+@pytest.fixture
+def egress(request: pytest.FixtureRequest) -> Expect:
+    found = request.config.stash[target.TARGET]
+    note(f"case {found.run} {found.context} {found.notes} {found.timeout_scale:g}")
+
+    def expect(outcome: str = "holds", cause: str = "", **more: object) -> None:
+        said = {"case": request.node.nodeid, "outcome": outcome, "cause": cause, "seconds": 0.25, "attempts": 2}
+        request.node.user_properties.append(("istio-egress", said | more))
+        if outcome != "holds":
+            pytest.fail(f"explained: {cause}", pytrace=False)
+
+    return expect
+
+
+fixtures = ModuleType("pytest_istio_egress.pytest_fixtures")
+fixtures.egress = egress  # type: ignore[attr-defined]  # a module made by hand
+sys.modules[fixtures.__name__] = fixtures
+pytest_istio_egress.pytest_fixtures = fixtures  # type: ignore[attr-defined]  # as an import would do
+
+target.prepare = prepare
+target.release = release
+header.after = lambda prepared: [f"answered: {prepared.kubernetes}"]
+collection.suite_folder = lambda: SUITE

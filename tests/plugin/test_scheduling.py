@@ -1,0 +1,119 @@
+"""With xdist: a module stays on one worker, and what changes the whole mesh runs last and beside nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from itertools import pairwise
+
+import pytest
+from repository import Repository  # type: ignore[import-not-found]  # pytest puts this folder on the path
+
+CASE = """
+    import json, os, time
+    import pytest
+    from stand_in import note
+
+    @pytest.mark.parametrize("number", range({number}))
+    def test_{name}(egress, number):
+        began = time.monotonic()
+        {body}
+        # Long enough that two workers which are handed cases at once do run them at once.
+        time.sleep(0.05)
+        note("ran " + json.dumps({{
+            "case": "{name}", "began": began, "ended": time.monotonic(), "worker": os.environ["PYTEST_XDIST_WORKER"],
+        }}))
+"""
+
+
+@dataclass(frozen=True)
+class Ran:
+    case: str
+    began: float
+    ended: float
+    worker: str
+
+
+def case(name: str, number: int, body: str = "pass") -> str:
+    return CASE.format(name=name, number=number, body=body)
+
+
+def ran(repository: Repository) -> list[Ran]:
+    lines = repository.noted("ran ")
+    return sorted((Ran(**json.loads(line[4:])) for line in lines), key=lambda one: one.began)
+
+
+def run_with(repository: Repository, workers: int, *arguments: str) -> pytest.RunResult:
+    result: pytest.RunResult = repository.run(
+        "--istio-egress", "--istio-egress-allow-mesh-wide", "-n", str(workers), *arguments
+    )
+    return result
+
+
+@pytest.mark.parametrize(
+    ("ordinary", "mesh_wide", "workers"),
+    [
+        ([3, 3, 3, 3], [2, 1], 2),
+        ([6, 1], [1], 2),
+        ([1], [3], 2),
+        ([1, 1], [1], 4),
+        ([], [2, 2], 2),
+        ([5, 1, 1, 1, 1, 1], [9], 3),
+        ([2, 2], [], 2),
+    ],
+)
+def test_mesh_wide_alone(repository: Repository, ordinary: list[int], mesh_wide: list[int], workers: int) -> None:
+    repository.have({f"many/test_o{index}.py": case(f"o{index}", size) for index, size in enumerate(ordinary)})
+    repository.have({f"mesh_wide/test_m{index}.py": case(f"m{index}", size) for index, size in enumerate(mesh_wide)})
+    folders = [f"conformance/{name}" for name, sizes in (("mesh_wide", mesh_wide), ("many", ordinary)) if sizes]
+    result = run_with(repository, workers, *folders, "--deselect", "conformance/mesh_wide/test_policy.py")
+    result.assert_outcomes(passed=sum(ordinary) + sum(mesh_wide))
+
+    everything = ran(repository)
+    alone = [one for one in everything if one.case.startswith("m")]
+    beside = [one for one in everything if one.case.startswith("o")]
+    assert everything == beside + alone
+    assert all(one.ended <= alone[0].began for one in beside if alone)
+    assert len({one.worker for one in alone}) == bool(alone)
+    assert all(one.ended <= other.began for one, other in pairwise(alone))
+
+
+def test_module_stays_on_one_worker(repository: Repository) -> None:
+    repository.have({f"many/test_o{index}.py": case(f"o{index}", 4) for index in range(4)})
+    run_with(repository, 2, "conformance/many").assert_outcomes(passed=16)
+    workers = {(one.case, one.worker) for one in ran(repository)}
+    assert len(workers) == 4
+    assert len({worker for _, worker in workers}) == 2
+
+
+def test_worker_that_dies(repository: Repository) -> None:
+    dies = "os._exit(9) if number == 1 else None"
+    repository.have({f"many/test_o{index}.py": case(f"o{index}", 3) for index in range(3)})
+    repository.have({"many/test_dies.py": case("dies", 3, dies), "mesh_wide/test_m.py": case("m", 2)})
+    result = run_with(repository, 2)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    everything = ran(repository)
+    alone = [one for one in everything if one.case == "m"]
+    assert [one.case for one in everything].count("dies") == 2
+    assert len(alone) == 2
+    assert all(one.ended <= alone[0].began for one in everything if one.case != "m")
+
+
+def test_without_xdist_mesh_wide_is_last(repository: Repository) -> None:
+    ids = repository.ids("--istio-egress-allow-mesh-wide", "conformance/mesh_wide", "conformance/dns")
+    assert [name.split("/")[1] for name in ids] == ["dns", "mesh_wide"]
+
+
+def test_without_the_switch_xdist_is_as_ever(repository: Repository) -> None:
+    repository.pytester.makepyfile(
+        test_own="""
+        import os, pytest
+        from stand_in import note
+
+        @pytest.mark.parametrize("number", range(8))
+        def test_own(number):
+            note("own " + os.environ["PYTEST_XDIST_WORKER"])
+        """
+    )
+    repository.run("-n", "2").assert_outcomes(passed=8)
+    assert len(set(repository.noted("own"))) == 2

@@ -1,0 +1,212 @@
+"""Which cluster is asked, when it is contacted, and that it is cleaned up."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from repository import Repository  # type: ignore[import-not-found]  # pytest puts this folder on the path
+
+from pytest_istio_egress import target as target_module
+from pytest_istio_egress.kubeconfig import NoContextError, chosen_context
+from pytest_istio_egress.plugin import CANNOT_ASK
+from pytest_istio_egress.target import Target, TargetError, kubernetes_version, new_run
+
+
+def kubeconfig(path: Path, *contexts: str, current: str | None = None, server: str = "http://127.0.0.1:1") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "clusters": [{"name": name, "cluster": {"server": server}} for name in contexts],
+                "users": [{"name": name, "user": {}} for name in contexts],
+                "contexts": [{"name": name, "context": {"cluster": name, "user": name}} for name in contexts],
+                "current-context": current,
+            }
+        )
+    )
+    return path
+
+
+def target_of(path: Path, context: str) -> Target:
+    return Target(
+        kind="context",
+        kubeconfig=path,
+        context=context,
+        run=new_run(),
+        notes=(),
+        timeout_scale=1.0,
+        allow_mesh_wide=False,
+    )
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    return tmp_path
+
+
+def test_current_context_of_the_usual_file(home: Path) -> None:
+    path = kubeconfig(home / ".kube" / "config", "a", "b", current="b")
+    assert chosen_context(None, None) == (path, "b")
+    assert chosen_context(None, "a") == (path, "a")
+
+
+def test_several_files_are_merged_as_kubectl_does(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = kubeconfig(home / "one", "a")
+    two = kubeconfig(home / "two", "b", current="b")
+    monkeypatch.setenv("KUBECONFIG", f"{one}:{home / 'missing'}:{two}")
+    assert chosen_context(None, None) == (None, "b")
+    assert chosen_context(None, "a") == (None, "a")
+    assert chosen_context(two, None) == (two, "b")
+
+
+def test_no_context_to_choose(home: Path) -> None:
+    with pytest.raises(NoContextError, match=r"\.kube/config"):
+        chosen_context(None, None)
+    path = kubeconfig(home / "config", "a", "b")
+    with pytest.raises(NoContextError, match=r"no current context.*a, b"):
+        chosen_context(path, None)
+    with pytest.raises(NoContextError, match=r"'c'.*a, b"):
+        chosen_context(path, "c")
+    for damaged in ("a: [", "just words", "contexts: [1]", "\0"):
+        path.write_text(damaged)
+        with pytest.raises(NoContextError, match="config"):
+            chosen_context(path, None)
+
+
+def test_run_id_fits_into_names() -> None:
+    runs = {new_run() for _ in range(100)}
+    assert len(runs) > 90
+    assert all(re.fullmatch("[a-z][a-z2-7]{5}", run) for run in runs)
+
+
+def test_target_survives_the_way_to_a_worker(tmp_path: Path) -> None:
+    known = target_of(tmp_path / "config", "a")
+    assert Target.from_json(known.to_json()) == known
+    unknown = Target("context", None, "a", "k3x9qb", ("one", "two"), 2.5, True)  # noqa: FBT003  # all fields, in order
+    assert Target.from_json(unknown.to_json()) == unknown
+
+
+class Answers(BaseHTTPRequestHandler):
+    """An API server that knows its version, or refuses to say it."""
+
+    status = 200
+
+    def do_GET(self) -> None:
+        words = ("buildDate", "compiler", "gitCommit", "gitTreeState", "goVersion", "major", "minor", "platform")
+        body = json.dumps(dict.fromkeys(words, "-") | {"gitVersion": "v1.30.1"}).encode()
+        self.send_response(self.status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def api_server() -> Iterator[ThreadingHTTPServer]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_cluster_that_answers(tmp_path: Path, api_server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = kubeconfig(tmp_path / "config", "a", server=f"http://127.0.0.1:{api_server.server_port}")
+    assert kubernetes_version(target_of(path, "a")) == "v1.30.1"
+    monkeypatch.setattr(Answers, "status", 401)
+    with pytest.raises(TargetError, match=r"'a'.*401"):
+        kubernetes_version(target_of(path, "a"))
+
+
+def test_cluster_that_is_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(target_module, "ANSWERS_WITHIN", 0.2)
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        path = kubeconfig(tmp_path / "config", "a", server=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(TargetError, match=r"no answer within 0\.2 s"):
+            kubernetes_version(target_of(path, "a"))
+
+
+def real_run(repository: Repository, *arguments: str) -> pytest.RunResult:
+    """Run the shipped suite with nothing standing in."""
+    pytester: pytest.Pytester = repository.pytester
+    return pytester.runpytest_subprocess("--istio-egress", *arguments)
+
+
+@pytest.mark.parametrize("more", [[], ["-n", "2"]])
+def test_no_cluster_configured(repository: Repository, more: list[str]) -> None:
+    result = real_run(repository, *more)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    errors = [line for line in result.errlines if line.strip()]
+    assert len(errors) == 1
+    assert "--istio-egress-target embedded" in errors[0]
+
+
+@pytest.mark.parametrize("more", [[], ["-n", "2"]])
+def test_configured_cluster_that_is_down(repository: Repository, more: list[str]) -> None:
+    kubeconfig(Path.home() / ".kube" / "config", "prod", current="prod")
+    result = real_run(repository, *more)
+    assert result.ret == CANNOT_ASK
+    told = [line for line in result.outlines + result.errlines if "'prod' can't be asked" in line]
+    assert len(told) == 1
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--collect-only"], ["--collect-only", "-n", "2"], ["--fixtures"], ["--help"], ["--setup-plan"]]
+)
+def test_looking_needs_no_cluster(repository: Repository, arguments: list[str]) -> None:
+    assert real_run(repository, *arguments).ret == pytest.ExitCode.OK
+
+
+@pytest.mark.parametrize("more", [[], ["-n", "2"]])
+def test_cluster_is_left_alone_when_no_case_is_selected(repository: Repository, more: list[str]) -> None:
+    result = repository.run("--istio-egress", "-k", "nothing_is_called_so", *more)
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result = repository.run("--istio-egress", "conformance/mesh_wide", *more)
+    assert result.ret == pytest.ExitCode.OK
+    result.assert_outcomes(skipped=1)
+    assert not repository.notes.exists()
+
+
+@pytest.mark.parametrize("more", [[], ["-n", "2"]])
+def test_one_target_for_the_whole_run(repository: Repository, more: list[str]) -> None:
+    result = repository.run("--istio-egress", "--istio-egress-timeout-scale", "1.5", *more)
+    result.assert_outcomes(passed=4, skipped=1)
+    assert len(repository.noted("prepare")) == 1
+    [release] = repository.noted("release")
+    run = release.split()[1]
+    assert repository.noted("case") == [f"case {run} stand-in ('noted',) 1.5"] * 4
+    result.stdout.fnmatch_lines([f"*run {run}*", "*the stand-in is ready", "answered: v1.99.0"])
+
+
+@pytest.mark.parametrize("more", [[], ["-n", "2"]])
+@pytest.mark.parametrize("end", ["assert False", "raise KeyboardInterrupt", "import os; os._exit(9)"])
+def test_cleaned_however_a_case_ends(repository: Repository, end: str, more: list[str]) -> None:
+    if end.endswith("_exit(9)") and not more:
+        pytest.skip("nothing is left of pytest then: what it leaves behind is found by its label")
+    repository.have({"dns/test_ending.py": f"def test_ending(egress): {end}"})
+    result = repository.run("--istio-egress", "conformance/dns", *more)
+    assert result.ret not in {pytest.ExitCode.OK, CANNOT_ASK}
+    assert len(repository.noted("release")) == 1
+    assert repository.notes.read_text().splitlines()[-1].startswith("release")
+
+
+def test_failure_to_clean_is_told(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAND_IN_STUCK", "yes")
+    result = repository.run("--istio-egress")
+    assert result.ret == CANNOT_ASK
+    result.stdout.fnmatch_lines(["istio-egress: a namespace is stuck", "*4 hold*"])
