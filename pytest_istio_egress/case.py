@@ -17,13 +17,14 @@ Test = TypeVar("Test", bound=Callable[..., Any])
 class Case:
     """One documented behaviour. `at` is a page below istio.io/latest/docs/ or a full URL; `says` is one sentence.
 
-    `manifests` are paths of plain YAML files, applied in that order. `requires` names features of the mesh
-    (requirements.py). `since` says where today's behaviour differs from an older document: version and why.
-    `rows` names the entries of the coverage page that the case answers for.
+    `folder` is where the case lies; `manifests` are plain YAML files in it, applied in that order. `requires` names
+    features of the mesh (requirements.py). `since` says where today's behaviour differs from an older document:
+    version and why. `rows` names the entries of the coverage page that the case answers for.
     """
 
     at: str
     says: str
+    folder: Path
     manifests: tuple[Path, ...]
     requires: tuple[str, ...]
     since: str | None
@@ -52,6 +53,7 @@ def documented(
         case = Case(
             at=at,
             says=says,
+            folder=module.parent,
             manifests=tuple(module.parent / name for name in names),
             requires=tuple(sorted(requires)),
             since=since,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from kubernetes.client.exceptions import ApiException
@@ -53,6 +54,16 @@ class Egress:
                 + self.judge.names.plain(f"differs:    {Difference(what, str(expected), str(seen))}")
             )
 
+    def apply(self, manifest: str) -> None:
+        """Apply one more manifest, from beside the case's own, and wait until the proxies have it."""
+        self.judge.add(load([self._beside(manifest)]))
+        self._verdicts.clear()
+
+    def remove(self, manifest: str) -> None:
+        """Remove what a manifest brought, and wait until the proxies have lost it."""
+        self.judge.take_away(load([self._beside(manifest)]))
+        self._verdicts.clear()
+
     def config(self, client: str = CLIENT) -> ProxyConfig:
         """Return the configuration of a client's proxy."""
         return ProxyConfig(self.judge.api, self.judge.world.pod(client))
@@ -74,12 +85,14 @@ class Egress:
 
     def refusal(self, manifest: str) -> str:
         """Try to apply a manifest that must be refused, and return the API's answer; nothing of it stays."""
-        file = self.case.manifests[0].parent / manifest
         try:
-            self.judge.try_apply(load([file]))
+            self.judge.try_apply(load([self._beside(manifest)]))
         except RefusedError as error:
             return str(error)
         raise DoesNotHoldError(f"{self.case.says}\n  {manifest} was accepted; documented is that it is refused")
+
+    def _beside(self, manifest: str) -> Path:
+        return self.case.folder / manifest
 
     def _known(self, expectation: Expectation) -> Verdict | None:
         return next((known for known in self._verdicts if (known.probe, known.expected) == expectation), None)

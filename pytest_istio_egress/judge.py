@@ -51,19 +51,44 @@ class Judge:
         """The run's names."""
         return self.world.names
 
-    def enter(self, case: Case) -> None:
-        """Apply and settle: bring the proxies from the previous case's configuration to this one's."""
+    def enter(self, case: Case) -> bool:
+        """Apply and settle: bring the proxies from the previous case's configuration to this one's.
+
+        Returns False where they have it already, and nothing had to be done.
+        """
         if case is self._case:
-            return
+            return False
         self._case = None
         previous, self._applied = self._applied, []
+        documents = load(case.manifests)
         try:
-            self._applied = self._applier.apply(load(case.manifests), CASE_NAMESPACE)
+            self._applied = self._applier.apply(documents, CASE_NAMESPACE)
         finally:
             # What both cases have was overwritten in place; only the rest has to go.
             self._applier.remove(resource for resource in previous if resource not in self._applied)
-        self._settler.settle([pod for pod in map(self.world.pod, self.world.clients) if pod.injected])
+        self.world.forget_guests()
+        self.world.welcome(documents)
+        self._settle()
         self._case = case
+        return True
+
+    def add(self, documents: Sequence[dict[str, Any]]) -> None:
+        """Apply more in the middle of a case, and settle; the next case starts afresh."""
+        self._case = None
+        self._applied += self._applier.apply(documents, CASE_NAMESPACE)
+        self.world.welcome(documents)
+        self._settle()
+
+    def take_away(self, documents: Sequence[dict[str, Any]]) -> None:
+        """Remove in the middle of a case what these documents brought, and settle."""
+        self._case = None
+        gone = self._applier.resources(documents, CASE_NAMESPACE)
+        self._applier.remove(gone)
+        self._applied = [resource for resource in self._applied if resource not in gone]
+        self._settle()
+
+    def _settle(self) -> None:
+        self._settler.settle([pod for pod in map(self.world.pod, self.world.clients) if pod.injected])
 
     def leave(self) -> None:
         """Clean: remove what the last case applied."""

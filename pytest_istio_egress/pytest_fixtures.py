@@ -72,8 +72,10 @@ def egress(judge: Judge, mesh: Mesh, request: pytest.FixtureRequest) -> Egress:
     reasons = missing(case, mesh)
     if reasons:
         pytest.skip("; ".join(reasons))
-    judge.enter(case)
-    return _Reported(judge, case, _asked_together(judge, case, request), _recorder(request, judge, case))
+    if judge.enter(case):
+        request.session.stash[_ASKED] = judge.examine(_parameters(request))
+    asked = request.session.stash[_ASKED]
+    return _Reported(judge, case, asked, RecordVerdict(request.node, judge.names, case))
 
 
 class _Reported(Egress):
@@ -88,17 +90,8 @@ class _Reported(Egress):
         pytest.fail(explanation, pytrace=False)
 
 
-_ASKED = pytest.StashKey[tuple[Case, list[Verdict]]]()
-
-
-def _asked_together(judge: Judge, case: Case, request: pytest.FixtureRequest) -> list[Verdict]:
-    """Ask all of a case's parameters at once, the first time one of them runs; controls, too, that -k left out."""
-    stash = request.session.stash
-    known = stash.get(_ASKED, None)
-    if known is None or known[0] is not case:
-        expectations = _parameters(request)
-        stash[_ASKED] = (case, judge.examine(expectations) if expectations else [])
-    return stash[_ASKED][1]
+_ASKED = pytest.StashKey[list[Verdict]]()
+"""What the case on stage was asked when it was entered: all its parameters at once, controls that -k left out too."""
 
 
 def _parameters(request: pytest.FixtureRequest) -> list[Expectation]:
@@ -114,10 +107,6 @@ def _parameters(request: pytest.FixtureRequest) -> list[Expectation]:
             probe, expected = getattr(values, "values", values)
             found.append((probe, expected))
     return found
-
-
-def _recorder(request: pytest.FixtureRequest, judge: Judge, case: Case) -> RecordVerdict:
-    return RecordVerdict(request.node, judge.names, case)
 
 
 class RecordVerdict:

@@ -73,8 +73,7 @@ class Applier:
             self._apply_one(self.rendered(document, namespace), dry_run="All")
 
     def _apply_one(self, sent: dict[str, Any], **parameters: str) -> Resource:
-        metadata = sent["metadata"]
-        target = Resource(sent["apiVersion"], sent["kind"], metadata.get("namespace"), metadata["name"])
+        target = _target(sent)
         try:
             self.api.resource(target.api_version, target.kind).server_side_apply(
                 body=sent,
@@ -88,6 +87,10 @@ class Applier:
             raise RefusedError(f"{target} was refused: {reason(error)}") from error
         return target
 
+    def resources(self, documents: Sequence[dict[str, Any]], namespace: str) -> list[Resource]:
+        """Return where documents go when they are applied."""
+        return [_target(self.rendered(document, namespace)) for document in documents]
+
     def remove(self, resources: Iterable[Resource]) -> None:
         """Delete resources, last applied first; one that is gone already is fine."""
         for resource in reversed(list(resources)):
@@ -98,3 +101,8 @@ class Applier:
             except ApiException as error:
                 if error.status != 404:
                     raise ClusterError(f"{resource} can't be removed: {reason(error)}") from error
+
+
+def _target(sent: dict[str, Any]) -> Resource:
+    metadata = sent["metadata"]
+    return Resource(sent["apiVersion"], sent["kind"], metadata.get("namespace"), metadata["name"])

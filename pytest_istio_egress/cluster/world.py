@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,7 @@ class World:
         self.manifests = manifests
         self.timeout = timeout
         self._pods: dict[str, Pod] = {}
+        self._guests: list[str] = []
 
     def build(self) -> None:
         """Create what isn't there yet, and wait until every pod is ready and every address known."""
@@ -45,8 +47,21 @@ class World:
 
     @property
     def clients(self) -> tuple[str, ...]:
-        """The clients that every worker has."""
-        return ("sleep.egress-plain", *(f"sleep.{namespace}" for namespace in WORKER_NAMESPACES))
+        """The clients that every worker has, and those that the case on stage brought along."""
+        return ("sleep.egress-plain", *(f"sleep.{namespace}" for namespace in WORKER_NAMESPACES), *self._guests)
+
+    def welcome(self, documents: Iterable[dict[str, Any]]) -> None:
+        """Take in the workloads among a case's documents: they are clients too, while the case lasts."""
+        for document in documents:
+            if document["kind"] == "Deployment":
+                app = document["spec"]["selector"]["matchLabels"]["app"]
+                self._guests.append(f"{app}.{document['metadata'].get('namespace', WORKER_NAMESPACES[0])}")
+
+    def forget_guests(self) -> None:
+        """Let the previous case's own workloads go."""
+        for guest in self._guests:
+            self._pods.pop(guest, None)
+        self._guests.clear()
 
     def pod(self, client: str) -> Pod:
         """Return the ready pod of `<app label>.<namespace>`; it is looked up once and again after `forget`."""
