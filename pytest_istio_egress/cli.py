@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from pytest_istio_egress.clean_command import register_clean_command
 from pytest_istio_egress.coverage_command import register_coverage_command
 from pytest_istio_egress.embedded.commands import register_cluster_commands
 from pytest_istio_egress.embedded.errors import EmbeddedError
@@ -16,6 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="istio-egress", description="What belongs to pytest --istio-egress.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     register_cluster_commands(commands)
+    register_clean_command(commands)
     register_coverage_command(commands)
     arguments = parser.parse_args(argv)
     try:

@@ -105,20 +105,34 @@ def _alive(api: Api, namespaces: Sequence[str]) -> bool:
     return any(now - moment < young for moment in created)
 
 
+def remove_ended(api: Api, say: Callable[[str], None]) -> None:
+    """Have what killed runs left removed, without waiting for it; what another run removes meanwhile is fine."""
+    for left in remains(api):
+        if left.alive:
+            continue
+        namespaces = ", ".join(left.namespaces)
+        say(f"istio-egress: run {left.run} ended without cleaning up; removing {namespaces}")
+        _delete(api, left.namespaces)
+
+
 def remove(api: Api, run: str, *, timeout: float = 120.0, say: Callable[[str], None] = lambda _: None) -> list[str]:
     """Delete all that carries the run's label and wait until it is gone; return the namespaces that were removed.
 
     Everything a run makes lies in its own namespaces, so they are all there is to remove.
     """
-    removed = [name for found in remains(api) if found.run == run for name in found.namespaces]
-    for name in removed:
+    removed = remains_of(api, run)
+    _delete(api, removed)
+    _await_gone(api, run, timeout, say)
+    return removed
+
+
+def _delete(api: Api, namespaces: Sequence[str]) -> None:
+    for name in namespaces:
         try:
             api.core.delete_namespace(name)
         except ApiException as error:
             if error.status not in (404, 409):
                 raise ClusterError(f"the namespace {name} can't be deleted: {reason(error)}") from error
-    _await_gone(api, run, timeout, say)
-    return removed
 
 
 def _await_gone(api: Api, run: str, timeout: float, say: Callable[[str], None]) -> None:

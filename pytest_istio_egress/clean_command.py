@@ -1,0 +1,59 @@
+"""The command `istio-egress clean`: show what runs left in a cluster, and remove it when told to."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from pytest_istio_egress.kubeconfig import NoContextError, chosen_context
+
+
+def register_clean_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `clean` to the command line; it sets `run`, which takes the arguments and returns a code."""
+    clean = commands.add_parser("clean", help="show what ended runs left in a cluster; with --yes remove it")
+    clean.add_argument("--kubeconfig", type=Path, help="default: the usual one")
+    clean.add_argument("--context", help="default: the current one")
+    clean.add_argument("--run", dest="only", metavar="ID", help="only this run, even if it seems to be alive")
+    clean.add_argument("--yes", action="store_true", help="remove what is shown")
+    clean.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    # Imported here: the kubernetes package takes most of a second, and `--help` shall not.
+    from kubernetes.client.exceptions import ApiException
+    from urllib3.exceptions import HTTPError
+
+    from pytest_istio_egress.cluster.api import ClusterError, reason
+
+    try:
+        return _clean(arguments)
+    except ApiException as error:
+        why = reason(error)
+    except (NoContextError, ClusterError, HTTPError) as error:
+        why = " ".join(str(error).split())
+    sys.stderr.write(f"istio-egress: {why}\n")
+    return 1
+
+
+def _clean(arguments: argparse.Namespace) -> int:
+    from pytest_istio_egress.cluster.api import Api
+    from pytest_istio_egress.cluster.lifetime import remains, remove
+
+    kubeconfig, context = chosen_context(arguments.kubeconfig, arguments.context)
+    api = Api(kubeconfig, context)
+    found = [left for left in remains(api) if arguments.only in (None, left.run)]
+    for left in found:
+        state = "still running" if left.alive else "ended without cleaning up"
+        print(f"run {left.run}, {state}: {', '.join(left.namespaces)}")
+    chosen = [left for left in found if arguments.only or not left.alive]
+    if not chosen:
+        print(f"nothing to remove in the cluster of context {context}")
+        return 0
+    if not arguments.yes:
+        print(f"nothing was removed; to remove {', '.join(left.run for left in chosen)}, add --yes")
+        return 0
+    for left in chosen:
+        removed = remove(api, left.run, say=print)
+        print(f"run {left.run}: removed {', '.join(removed)}")
+    return 0
