@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from pytest_istio_egress import suite as shipped
-from pytest_istio_egress.suite import PACKAGE, ROOT, id_of
+from pytest_istio_egress.suite import ROOT, id_of
 
 MESH_WIDE = f"{ROOT}/mesh_wide"
 MARKER = "istio_egress"
@@ -54,39 +54,25 @@ def _path_of(argument: str, suite: Path, invocation: Path) -> str:
     return f"{suite / inside}{names}"
 
 
-def collect_directory(path: Path, parent: pytest.Collector, suite: Path) -> pytest.Collector | None:
-    """Return the collector of a folder of the suite, or of one that leads to it; None for any other folder."""
-    if path.is_relative_to(suite):
-        return CaseDirectory.of(parent, path, suite)
-    if path.is_relative_to(PACKAGE) and suite.is_relative_to(path):
-        return WayToSuite.from_parent(parent, path=path)
-    return None
+def only_suite(chosen: Sequence[str], suite: Path) -> bool:
+    """Whether nothing but shipped cases was chosen."""
+    return all(Path(argument.partition("::")[0]).is_relative_to(suite) for argument in chosen)
 
 
-def collect_file(path: Path, parent: pytest.Collector, suite: Path) -> pytest.Collector | None:
-    """Return the collector of a case module that was asked for by its own path; None for any other file."""
-    return CaseModule.of(parent, path, suite) if path.is_relative_to(suite) else None
+class CaseDirectory(pytest.Collector):
+    """The suite's folder or one of its areas.
 
-
-class WayToSuite(pytest.Directory):
-    """A folder of the installed package, in a virtual environment inside the repository: leads on, holds no tests."""
-
-    def collect(self) -> Iterator[pytest.Collector]:
-        """Yield the one folder on the way to the suite."""
-        suite = suite_folder()
-        below = suite.relative_to(self.path).parts[0]
-        yield self.ihook.pytest_collect_directory(path=self.path / below, parent=self)
-
-
-class CaseDirectory(pytest.Directory):
-    """The suite's folder or one of its areas."""
+    Not a pytest.Directory: for those, pytest loads every conftest.py from the root of the file system down. What
+    lies around an installed package, or around the virtual environment that it is in, must not rule the cases. (The
+    conftest.py at the root of the user's own repository does, as it does all that pytest runs there.)
+    """
 
     suite: Path
 
     @classmethod
     def of(cls, parent: pytest.Collector, path: Path, suite: Path) -> CaseDirectory:
         """Make one under its stable id."""
-        made = cls.from_parent(parent, path=path, nodeid=id_of(path, suite))
+        made = cls.from_parent(parent, name=path.name, path=path, nodeid=id_of(path, suite))
         made.suite = suite
         return made
 
@@ -97,6 +83,24 @@ class CaseDirectory(pytest.Directory):
                 yield CaseDirectory.of(self, path, self.suite)
             elif fnmatch(path.name, "test_*.py"):
                 yield CaseModule.of(self, path, self.suite)
+
+
+class WayToSuite(pytest.Collector):
+    """A folder above the suite, in a run of shipped cases only: it leads on, and nothing else in it is looked at."""
+
+    suite: Path
+
+    @classmethod
+    def of(cls, parent: pytest.Collector, path: Path, suite: Path) -> WayToSuite:
+        """Make one."""
+        made = cls.from_parent(parent, name=path.name, path=path, nodeid=path.as_posix())
+        made.suite = suite
+        return made
+
+    def collect(self) -> Iterator[pytest.Collector]:
+        """Yield the next folder on the way."""
+        below = self.path / self.suite.relative_to(self.path).parts[0]
+        yield (CaseDirectory if below == self.suite else WayToSuite).of(self, below, self.suite)
 
 
 class CaseModule(pytest.Module):

@@ -7,7 +7,7 @@ target is chosen, results come together and the cluster is cleaned; `Working` in
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -68,20 +68,16 @@ class Collecting:
         given = config.args if explicit else []
         config.args = collection.chosen_paths(given, self.suite, config.invocation_params.dir)
         config.args_source = pytest.Config.ArgsSource.ARGS
+        self.only_suite = collection.only_suite(config.args, self.suite)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collect_directory(self, path: Path, parent: pytest.Collector) -> pytest.Collector | None:
         """Collect the suite's folders without regard to the repository's settings."""
-        return self.collection.collect_directory(path, parent, self.suite)
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_collect_file(
-        self, file_path: Path, parent: pytest.Collector
-    ) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
-        """Collect a case module that was given by path as a case module, and as nothing else."""
-        usual = yield
-        case = self.collection.collect_file(file_path, parent, self.suite)
-        return usual if case is None else [case]
+        if path.is_relative_to(self.suite):
+            return self.collection.CaseDirectory.of(parent, path, self.suite)
+        if self.only_suite and self.suite.is_relative_to(path):
+            return self.collection.WayToSuite.of(parent, path, self.suite)
+        return None
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:

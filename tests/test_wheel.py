@@ -79,6 +79,7 @@ def test_wheel_from_an_empty_folder_and_from_a_venv_inside_a_repository(wheel: Z
     wheel.extractall(packages)
     (repository / ".venv" / "pyvenv.cfg").touch()
     (repository / "pytest.ini").write_text("[pytest]\npython_files = *.py\ntestpaths = own\n")
+    (packages / "conftest.py").write_text("raise RuntimeError('left there by some other package')\n")
     empty = tmp_path / "empty"
     empty.mkdir()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -56,9 +56,9 @@ def release(prepared: Prepared, say: Say) -> None:
 
 
 @pytest.fixture
-def egress(request: pytest.FixtureRequest) -> Expect:
+def egress(request: pytest.FixtureRequest) -> Iterator[Expect]:
     found = request.config.stash[target.TARGET]
-    note(f"case {found.run} {found.context} {found.notes} {found.timeout_scale:g}")
+    note(f"target {found.run} {found.context} {found.notes} {found.timeout_scale:g}")
 
     def expect(outcome: str = "holds", cause: str = "", **more: object) -> None:
         said = {"case": request.node.nodeid, "outcome": outcome, "cause": cause, "seconds": 0.25, "attempts": 2}
@@ -66,7 +66,8 @@ def egress(request: pytest.FixtureRequest) -> Expect:
         if outcome != "holds":
             pytest.fail(f"explained: {cause}", pytrace=False)
 
-    return expect
+    yield expect
+    note("case is over")
 
 
 fixtures = ModuleType("pytest_istio_egress.pytest_fixtures")

@@ -72,12 +72,20 @@ def test_suite_given_through_a_symbolic_link(repository: Repository) -> None:
     assert repository.ids("linked/dns/test_http.py") == IDS[:1]
 
 
+def test_what_lies_around_the_suite_has_no_say(repository: Repository) -> None:
+    stray = "import pytest\n@pytest.fixture(autouse=True)\ndef stray(): raise RuntimeError('not asked for')\n"
+    for folder in (repository.suite.parent, repository.suite, repository.suite / "dns"):
+        (folder / "conftest.py").write_text(stray)
+    (repository.suite.parent / "__init__.py").write_text("raise RuntimeError('nor this')")
+    repository.run("--istio-egress", "conformance/dns").assert_outcomes(passed=1)
+
+
 def test_own_cases(repository: Repository) -> None:
     repository.pytester.makepyfile(test_own="def test_own(egress): egress()")
     assert repository.ids("test_own.py") == ["test_own.py::test_own"]
     assert repository.ids("test_own.py", "conformance/dns") == ["test_own.py::test_own", IDS[0]]
     repository.run("--istio-egress", "test_own.py").assert_outcomes(passed=1)
-    assert len(repository.noted("case")) == 1
+    assert len(repository.noted("target")) == 1
 
 
 def test_modules_of_the_same_name(repository: Repository) -> None:

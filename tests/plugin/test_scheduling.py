@@ -78,6 +78,20 @@ def test_mesh_wide_alone(repository: Repository, ordinary: list[int], mesh_wide:
     assert all(one.ended <= other.began for one, other in pairwise(alone))
 
 
+def test_mesh_wide_waits_for_the_slowest(repository: Repository) -> None:
+    repository.have(
+        {
+            "many/test_o0.py": case("o0", 2),
+            "many/test_o1.py": case("o1", 2, "time.sleep(0.5)"),
+            "mesh_wide/test_policy.py": case("m", 1),
+        }
+    )
+    run_with(repository, 2, "conformance/many", "conformance/mesh_wide").assert_outcomes(passed=5)
+    everything = ran(repository)
+    assert everything[-1].case == "m"
+    assert all(one.ended <= everything[-1].began for one in everything[:-1])
+
+
 def test_module_stays_on_one_worker(repository: Repository) -> None:
     repository.have({f"many/test_o{index}.py": case(f"o{index}", 4) for index in range(4)})
     run_with(repository, 2, "conformance/many").assert_outcomes(passed=16)

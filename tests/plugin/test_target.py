@@ -189,7 +189,7 @@ def test_one_target_for_the_whole_run(repository: Repository, more: list[str]) -
     assert len(repository.noted("prepare")) == 1
     [release] = repository.noted("release")
     run = release.split()[1]
-    assert repository.noted("case") == [f"case {run} stand-in ('noted',) 1.5"] * 4
+    assert repository.noted("target") == [f"target {run} stand-in ('noted',) 1.5"] * 4
     result.stdout.fnmatch_lines([f"*run {run}*", "*the stand-in is ready", "answered: v1.99.0"])
 
 
