@@ -1,0 +1,47 @@
+"""Draws a command's terminal output as an SVG: python docs/picture.py docs/run.svg pytest --istio-egress ..."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+WIDTH = 110
+ESCAPE_TO_LINE_START = "\r"
+
+
+def output_of(command: list[str]) -> str:
+    """Run a command on a terminal of its own and return what it wrote there; None of it is shown twice."""
+    written = io.BytesIO()
+
+    def read(descriptor: int) -> bytes:
+        data = os.read(descriptor, 4096)
+        written.write(data)
+        return data
+
+    os.environ.update(COLUMNS=str(WIDTH), LINES="50", TERM="xterm-256color")
+    pty.spawn(command, read)
+    return written.getvalue().decode(errors="replace")
+
+
+def as_left_on_screen(output: str) -> str:
+    """Return the lines as they were in the end: what was written over is gone."""
+    lines = output.replace("\r\n", "\n").split("\n")
+    return "\n".join(line.rsplit(ESCAPE_TO_LINE_START, 1)[-1] for line in lines)
+
+
+def main() -> None:
+    """Write the picture named first of the command that follows."""
+    target, *command = sys.argv[1:]
+    console = Console(record=True, width=WIDTH, file=io.StringIO())
+    console.print(Text.from_ansi(f"$ {' '.join(command)}\n" + as_left_on_screen(output_of(command))))
+    Path(target).write_text(console.export_svg(title="pytest --istio-egress"), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
