@@ -28,6 +28,7 @@ from pytest_istio_egress.embedded.versions import versions
 
 START_STEPS = 6  # API server, node, CoreDNS, istiod, Istio's webhooks, egress gateway
 STOP_PATIENCE = 30.0  # seconds for a keeper to clear up
+_keepers: dict[str, subprocess.Popen[bytes]] = {}  # those that this process started: it is theirs to reap them
 
 
 def up(
@@ -135,6 +136,8 @@ def _end(state: State) -> None:
         folders |= set(NodePlan.read(state.folder).cgroups)
     if left := remove_cgroups(folders):
         raise EmbeddedError(f"cgroup {left[0]} of cluster {state.name} cannot be removed: it still has processes", f"cat {left[0]}/cgroup.procs")
+    if keeper := _keepers.pop(state.name, None):
+        keeper.wait(STOP_PATIENCE)
     state.remove()
 
 
@@ -161,6 +164,10 @@ def _start(spec: ClusterSpec, state: State, parts: Parts, progress: Progress, *,
             keeper.terminate()
         keeper.wait(STOP_PATIENCE)
         raise
+    finally:
+        if keeper.stdout:
+            keeper.stdout.close()
+    _keepers[spec.name] = keeper
     return _cluster(replace(record, phase="ready"), state, started=True)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from pytest_istio_egress.embedded.cache import no_space
 from pytest_istio_egress.embedded.errors import EmbeddedError
 from pytest_istio_egress.embedded.go_modules import last_line
+from pytest_istio_egress.embedded.isolation import isolated
 from pytest_istio_egress.embedded.versions import Image
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -50,8 +51,7 @@ def make_image_store(images: tuple[Image, ...], files: Mapping[str, Path], root:
     for number, image in enumerate(images):
         _write_archive(image, files, shared, archives / f"{number:02}.tar")
     done = subprocess.run(
-        ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--net", "--fork", "--mount-proc", "--kill-child",
-         "sh", "-c", IMPORT, "import", str(into), str(containerd)],
+        isolated("sh", "-c", IMPORT, "import", str(into), str(containerd)),
         capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
     )
     if done.returncode:

@@ -18,10 +18,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pytest_istio_egress.embedded.cgroups import enter_cgroups, make_cgroups, remove_cgroups
+from pytest_istio_egress.embedded.isolation import isolated
 from pytest_istio_egress.embedded.node_plan import NodePlan
 from pytest_istio_egress.embedded.state import State
-
-ISOLATED = ("--net", "--cgroup", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child")
 
 
 class Keeper:
@@ -57,7 +56,7 @@ class Keeper:
     def _spawn(self, listener: int) -> subprocess.Popen[bytes]:
         node = [sys.executable, "-m", "pytest_istio_egress.embedded.node", str(self._state.folder), str(listener)]
         return subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "unshare", *ISOLATED, "--", *node],
+            isolated(*node, also=("--cgroup",)),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=[listener], bufsize=0,
             # Safe here: this process has one thread. It has to be in the cgroups when `unshare` makes their namespace.
             preexec_fn=lambda: enter_cgroups(self._cgroups),  # noqa: PLW1509  # see above
@@ -109,10 +108,10 @@ def clear_up(state: State, cgroups: Iterable[Path], why: str, log: str) -> None:
     """Remove what outlives the namespaces. Harmless when done twice."""
     remove_cgroups(cgroups)
     record = state.record()
-    if record is None or record.phase == "ended":
-        return
-    if why in {"asked to stop", "its caller ended"}:
+    if record is None or why in {"asked to stop", "its caller ended"}:
         state.remove()
+        return
+    if record.phase == "ended":
         return
     state.write(dataclasses.replace(record, phase="ended", why=f"{why}\n{log}".strip()))
     state.keep_logs_only()
@@ -127,7 +126,7 @@ def sweep_after(keeper: int, state: State) -> None:
         selector.register(keeper, selectors.EVENT_READ)
         selector.select()
     record = state.record()
-    if record is not None and record.phase != "ended" and not record.alive:
+    if state.folder.is_dir() and (record is None or (record.phase != "ended" and not record.alive)):
         clear_up(state, cgroups, "its keeper was killed", "")
 
 

@@ -49,7 +49,7 @@ class Node:
         with (self.plan.logs / f"{name}.log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 *command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, cwd=RUN,
-                env={"PATH": search, "HOME": str(RUN), "LANG": "C.UTF-8"},
+                env={"PATH": search, "HOME": str(RUN), "LANG": "C.UTF-8", "GOGC": "400", "GOMEMLIMIT": "1GiB"},
             )
         self._group.create_task(self._watch(name, process))
 

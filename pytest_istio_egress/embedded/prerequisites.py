@@ -13,6 +13,7 @@ from pytest_istio_egress.embedded.cache import Cache
 from pytest_istio_egress.embedded.debian_packages import SEARCH, MissingPackages, install, missing
 from pytest_istio_egress.embedded.errors import EmbeddedError
 from pytest_istio_egress.embedded.images import ARCHITECTURES
+from pytest_istio_egress.embedded.isolation import isolated
 from pytest_istio_egress.embedded.progress import Progress
 from pytest_istio_egress.embedded.root_filesystem import root_filesystem_key
 from pytest_istio_egress.embedded.versions import versions
@@ -90,9 +91,8 @@ def _kernel() -> None:
         raise EmbeddedError(f"kernel {platform.release()} is too old: the embedded cluster needs 5.4 or newer") from None
     if not _has_overlay():
         raise EmbeddedError("this kernel has no overlay file system", "modprobe overlay")
-    namespaces = ["unshare", "--net", "--cgroup", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]
     tried = subprocess.run(
-        [*namespaces, "sh", "-c", TRIAL], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
+        isolated("sh", "-c", TRIAL, also=("--cgroup",)), capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
         env={**os.environ, "PATH": SEARCH},
     )
     if tried.returncode:

@@ -1,0 +1,32 @@
+"""The command that starts another one in namespaces of its own, all of which end with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+NAMESPACES = ("--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child")
+
+# In a chroot, / is a plain directory of some mount outside: its propagation cannot be changed (so mounts made
+# inside would show outside), and containers cannot pivot away from it. /proc is a mount and can be made private;
+# the whole tree, bound onto a directory in it, is a mount of its own, and out of everybody's sight.
+FROM_A_CHROOT = """
+mount --make-private /proc && mount --rbind / /proc/tty && mount --make-rprivate /proc/tty &&
+exec chroot /proc/tty "$@"
+"""
+
+
+def isolated(*command: str, also: tuple[str, ...] = ()) -> list[str]:
+    """Return `command` as it runs in new network, mount and PID namespaces; `also` names more, such as "--cgroup".
+
+    When whoever starts it ends, it is killed; when it ends, everything in its namespaces is.
+    """
+    isolate = ["unshare", *also, *NAMESPACES, "--", *command]
+    if root_is_a_mount(Path("/proc/self/mountinfo").read_text(encoding="utf-8")):
+        return ["setpriv", "--pdeathsig", "KILL", *isolate]
+    enter = ["unshare", "--mount", "--propagation", "unchanged", "sh", "-c", FROM_A_CHROOT, "chroot"]
+    return ["setpriv", "--pdeathsig", "KILL", *enter, *isolate]
+
+
+def root_is_a_mount(mountinfo: str) -> bool:
+    """Tell from the text of /proc/self/mountinfo whether / is a mount, which it is not in a chroot."""
+    return any(line.split()[4] == "/" for line in mountinfo.splitlines() if line)
