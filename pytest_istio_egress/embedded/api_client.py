@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-class Refused(Exception):
+
+class RefusedError(Exception):
     """The API server's answer was an error; `status` is its HTTP code."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -26,8 +27,8 @@ class ApiClient:
         self._timeout = timeout
         self._connection: http.client.HTTPSConnection | None = None
 
-    def request(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401  # JSON of any kind
-        """Return the decoded answer. Raises Refused, OSError or http.client.HTTPException."""
+    def request(self, method: str, path: str, body: object = None) -> Any:  # JSON of any kind
+        """Return the decoded answer. Raises RefusedError, OSError or http.client.HTTPException."""
         if self._connection is None:
             self._connection = self._connect(self._timeout)
         try:
@@ -40,7 +41,7 @@ class ApiClient:
             self._connection = None
             raise
         if response.status >= 400:
-            raise Refused(response.status, text.decode(errors="replace"))
+            raise RefusedError(response.status, text.decode(errors="replace"))
         return json.loads(text) if text[:1] in b"{[" else text.decode()
 
     def watch(self, path: str, version: str, seconds: int = 240) -> Iterator[dict[str, Any]]:
@@ -52,7 +53,7 @@ class ApiClient:
             connection.request("GET", query)
             response = connection.getresponse()
             if response.status >= 400:
-                raise Refused(response.status, response.read().decode(errors="replace"))
+                raise RefusedError(response.status, response.read().decode(errors="replace"))
             while line := response.readline():
                 yield json.loads(line)
         finally:

@@ -1,6 +1,6 @@
 """Carries connections from the machine's loopback to the API server inside the cluster's network namespace.
 
-    kubectl -> 127.0.0.1:PORT (a socket made outside, which still belongs there) -> this, inside -> kube-apiserver
+kubectl -> 127.0.0.1:PORT (a socket made outside, which still belongs there) -> this, inside -> kube-apiserver
 """
 
 from __future__ import annotations

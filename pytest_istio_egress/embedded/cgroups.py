@@ -100,7 +100,9 @@ def mount_own_cgroups() -> None:
     for hierarchy in reversed(found):
         subprocess.run(["umount", str(hierarchy.mount)], check=True)
     for hierarchy in found:
-        kind = ["-t", "cgroup2"] if hierarchy.version == 2 else ["-t", "cgroup", "-o", _mount_options(hierarchy.options)]
+        kind = (
+            ["-t", "cgroup2"] if hierarchy.version == 2 else ["-t", "cgroup", "-o", _mount_options(hierarchy.options)]
+        )
         subprocess.run(["mount", *kind, "cgroup", str(hierarchy.mount)], check=True)
         if hierarchy.version == 2:
             # A version 2 cgroup with processes cannot limit its children, so the components get a leaf.

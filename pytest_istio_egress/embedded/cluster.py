@@ -103,15 +103,22 @@ def _same_versions(record: Record, spec: ClusterSpec) -> None:
     for what, wanted in _asked(spec).items():
         if record.asked[what] != wanted:
             raise EmbeddedError(
-                f"cluster {record.name} runs with {what} {record.asked[what]}, not {wanted}: end it first, or use another name",
+                f"cluster {record.name} runs with {what} {record.asked[what]}, not {wanted}:"
+                " end it first, or use another name",
                 f"istio-egress cluster down --name {record.name}",
             )
 
 
 def _cluster(record: Record, state: State, *, started: bool) -> EmbeddedCluster:
     return EmbeddedCluster(
-        name=record.name, kubeconfig=state.kubeconfig, started=started, notes=record.notes, istio=record.istio,
-        envoy=record.envoy, kubernetes=record.kubernetes, binaries=Path(record.binaries),
+        name=record.name,
+        kubeconfig=state.kubeconfig,
+        started=started,
+        notes=record.notes,
+        istio=record.istio,
+        envoy=record.envoy,
+        kubernetes=record.kubernetes,
+        binaries=Path(record.binaries),
     )
 
 
@@ -135,7 +142,10 @@ def _end(state: State) -> None:
     with contextlib.suppress(OSError, ValueError, TypeError):  # a state that cannot be read names no cgroups
         folders |= set(NodePlan.read(state.folder).cgroups)
     if left := remove_cgroups(folders):
-        raise EmbeddedError(f"cgroup {left[0]} of cluster {state.name} cannot be removed: it still has processes", f"cat {left[0]}/cgroup.procs")
+        raise EmbeddedError(
+            f"cgroup {left[0]} of cluster {state.name} cannot be removed: it still has processes",
+            f"cat {left[0]}/cgroup.procs",
+        )
     if keeper := _keepers.pop(state.name, None):
         keeper.wait(STOP_PATIENCE)
     state.remove()
@@ -152,9 +162,17 @@ def _start(spec: ClusterSpec, state: State, parts: Parts, progress: Progress, *,
         make_pki(plan.pki, plan.node, ("127.0.0.1", NODE_ADDRESS, API_SERVICE), outside, plan.node)
         keeper = _spawn_keeper(state, listener, tied=tied)
     record = Record(
-        name=spec.name, phase="starting", keeper=keeper.pid, keeper_started=started_at(keeper.pid) or 0, boot=boot_id(),
-        asked=_asked(spec), istio=parts.istio, envoy=parts.envoy, kubernetes=parts.kubernetes,
-        binaries=str(_tools(state, parts)), notes=parts.notes,
+        name=spec.name,
+        phase="starting",
+        keeper=keeper.pid,
+        keeper_started=started_at(keeper.pid) or 0,
+        boot=boot_id(),
+        asked=_asked(spec),
+        istio=parts.istio,
+        envoy=parts.envoy,
+        kubernetes=parts.kubernetes,
+        binaries=str(_tools(state, parts)),
+        notes=parts.notes,
     )
     state.write(record)
     try:
@@ -176,8 +194,13 @@ def _plan(state: State, parts: Parts) -> NodePlan:
     assert plugins is not None, "the prerequisites have looked for them"
     pause = next(image.name for image in versions().images if "/pause:" in image.name)
     return NodePlan(
-        name=state.name, state=state.folder, components=parts.components, images=parts.images,
-        istio_manifest=parts.istio_manifest, cni_plugins=plugins, pause_image=pause,
+        name=state.name,
+        state=state.folder,
+        components=parts.components,
+        images=parts.images,
+        istio_manifest=parts.istio_manifest,
+        cni_plugins=plugins,
+        pause_image=pause,
         cgroups=cgroup_folders(state.name),
     )
 
@@ -196,10 +219,21 @@ def _spawn_keeper(state: State, listener: socket.socket, *, tied: bool) -> subpr
     try:
         with (state.logs / "keeper.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "pytest_istio_egress.embedded.keeper", str(state.folder), str(listener.fileno()),
-                 str(caller), "tied" if tied else "free"],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
-                pass_fds=[listener.fileno(), caller], cwd="/",
+                [
+                    sys.executable,
+                    "-m",
+                    "pytest_istio_egress.embedded.keeper",
+                    str(state.folder),
+                    str(listener.fileno()),
+                    str(caller),
+                    "tied" if tied else "free",
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=[listener.fileno(), caller],
+                cwd="/",
             )
     finally:
         os.close(caller)
@@ -218,5 +252,7 @@ def _follow(keeper: subprocess.Popen[bytes], name: str, progress: Progress) -> N
             progress.finished(event["step"], "ready")
         elif event["event"] == "ended":
             log = f"\n{event['log']}" if event["log"] else ""
-            raise EmbeddedError(f"cluster {name} did not start: {event['message']}{log}", f"istio-egress cluster logs --name {name}")
+            raise EmbeddedError(
+                f"cluster {name} did not start: {event['message']}{log}", f"istio-egress cluster logs --name {name}"
+            )
     raise EmbeddedError(f"cluster {name} did not start: its keeper was killed")

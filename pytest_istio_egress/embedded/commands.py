@@ -6,16 +6,18 @@ import argparse
 import sys
 
 from pytest_istio_egress.embedded.cluster import down, status, up
-from pytest_istio_egress.embedded.debian_packages import MissingPackages
+from pytest_istio_egress.embedded.debian_packages import MissingPackagesError
 from pytest_istio_egress.embedded.errors import EmbeddedError
 from pytest_istio_egress.embedded.progress import progress_on
 from pytest_istio_egress.embedded.spec import MESH_MODES, ClusterSpec, check_name
 from pytest_istio_egress.embedded.state import State, cluster_names
 
 
-def register_cluster_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def register_cluster_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `cluster` to the command line; each command sets `run`, which takes the arguments and returns a code."""
-    cluster = commands.add_parser("cluster", help="a real one-node cluster with Istio on this machine, without a way out")
+    cluster = commands.add_parser(
+        "cluster", help="a real one-node cluster with Istio on this machine, without a way out"
+    )
     verbs = cluster.add_subparsers(dest="verb", metavar="COMMAND", required=True)
     start = verbs.add_parser("up", help="start it (the first time its parts are built) or find it running")
     start.add_argument("--istio", metavar="VERSION", help="version or commit of Istio's Go module (default: pinned)")
@@ -38,12 +40,14 @@ def _up(arguments: argparse.Namespace) -> int:
     try:
         with progress_on(sys.stderr) as progress:
             cluster = up(spec, progress, install_packages=arguments.install_packages)
-    except MissingPackages as error:
+    except MissingPackagesError as error:
         raise EmbeddedError(f"{error}; --install-packages installs them", error.remedy) from error
     for note in cluster.notes:
         print(note)
     what = "started" if cluster.started else "already running"
-    print(f"cluster {cluster.name} {what}: Kubernetes {cluster.kubernetes}, Istio {cluster.istio}, Envoy {cluster.envoy}")
+    print(
+        f"cluster {cluster.name} {what}: Kubernetes {cluster.kubernetes}, Istio {cluster.istio}, Envoy {cluster.envoy}"
+    )
     print(f"export KUBECONFIG={cluster.kubeconfig} PATH={cluster.binaries}:$PATH")
     return 0
 
@@ -70,7 +74,9 @@ def _status(arguments: argparse.Namespace) -> int:
 def _kubeconfig(arguments: argparse.Namespace) -> int:
     found = status(arguments.name)
     if found.cluster is None:
-        raise EmbeddedError(f"cluster {arguments.name} does not run", f"istio-egress cluster up --name {arguments.name}")
+        raise EmbeddedError(
+            f"cluster {arguments.name} does not run", f"istio-egress cluster up --name {arguments.name}"
+        )
     print(found.cluster.kubeconfig)
     return 0
 

@@ -29,7 +29,7 @@ PROGRAMS = {
 TO_BUILD = {"mmdebstrap": "mmdebstrap"}
 
 
-class MissingPackages(EmbeddedError):
+class MissingPackagesError(EmbeddedError):
     """`packages` are missing; whoever shows this may offer its own way to have them installed."""
 
     def __init__(self, what: list[str], packages: list[str]) -> None:
@@ -75,7 +75,9 @@ def install(packages: list[str], progress: Progress) -> None:
     """
     step = f"apt-get install {' '.join(packages)}"
     if shutil.which("apt-get", path=SEARCH) is None:
-        raise EmbeddedError(f"there is no apt-get here to install {' '.join(packages)} with: install their like by hand")
+        raise EmbeddedError(
+            f"there is no apt-get here to install {' '.join(packages)} with: install their like by hand"
+        )
     progress.expect(1)
     progress.started(step)
     done = _apt_get("install", "--no-install-recommends", *packages)
@@ -90,6 +92,10 @@ def install(packages: list[str], progress: Progress) -> None:
 
 def _apt_get(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["apt-get", "--yes", "--quiet", *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
+        ["apt-get", "--yes", "--quiet", *arguments],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
         env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "PATH": f"{os.environ.get('PATH', '')}:{SEARCH}"},
     )

@@ -60,14 +60,27 @@ def _compile(
     names = list(component.binaries)
     output = into / names[0] if len(names) == 1 else into
     command = [
-        str(go.program), "build", "-v", "-trimpath", "-tags", ",".join(component.tags),
-        "-ldflags", f"-s -w {linked}".strip(), "-o", f"{output}{'/' if output == into else ''}",
+        str(go.program),
+        "build",
+        "-v",
+        "-trimpath",
+        "-tags",
+        ",".join(component.tags),
+        "-ldflags",
+        f"-s -w {linked}".strip(),
+        "-o",
+        f"{output}{'/' if output == into else ''}",
         *component.binaries.values(),
     ]
     # With --pdeathsig the compiler does not outlive whoever asked for it, however that ended.
     with subprocess.Popen(
-        ["setpriv", "--pdeathsig", "TERM", *command], cwd=module, env=go.environment(), text=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        ["setpriv", "--pdeathsig", "TERM", *command],
+        cwd=module,
+        env=go.environment(),
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     ) as process:
         try:
             said = _follow(process, moved)

@@ -30,8 +30,13 @@ class Go:
     def run(self, *arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run one short go command; the caller looks at its return code."""
         return subprocess.run(
-            [str(self.program), *arguments], cwd=folder, env=self.environment(), stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, check=False,
+            [str(self.program), *arguments],
+            cwd=folder,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
 

@@ -33,17 +33,21 @@ until "$2/ctr" --address /run/containerd.sock version > /dev/null 2>&1; do
   sleep 0.1
 done
 for archive in images/*.tar; do
-  "$2/ctr" --address /run/containerd.sock --namespace k8s.io images import --snapshotter overlayfs "$archive" > /dev/null
+  "$2/ctr" --address /run/containerd.sock --namespace k8s.io images import --snapshotter overlayfs "$archive" \
+    > /dev/null
 done
 kill $!
 wait $! || true
 """
 
 
-def make_image_store(images: tuple[Image, ...], files: Mapping[str, Path], root: Path, containerd: Path, into: Path) -> None:
+def make_image_store(
+    images: tuple[Image, ...], files: Mapping[str, Path], root: Path, containerd: Path, into: Path
+) -> None:
     """Make `into`/store: a containerd root directory with every image unpacked.
 
-    `files` maps "component/file" to a path; `root` is the shared layer's tar; `containerd` is the folder of its binaries.
+    `files` maps "component/file" to a path; `root` is the shared layer's tar; `containerd` is the folder of its
+    binaries.
     """
     archives = into / "images"
     archives.mkdir()
@@ -52,7 +56,10 @@ def make_image_store(images: tuple[Image, ...], files: Mapping[str, Path], root:
         _write_archive(image, files, shared, archives / f"{number:02}.tar")
     done = subprocess.run(
         isolated("sh", "-c", IMPORT, "import", str(into), str(containerd)),
-        capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
     )
     if done.returncode:
         if "no space left" in done.stderr:

@@ -50,7 +50,10 @@ def make_istio_manifest(istioctl: Path, settings: tuple[str, ...], into: Path) -
     arguments = [part for setting in settings for part in ("--set", setting)]
     done = subprocess.run(
         [str(istioctl), "manifest", "generate", *arguments],
-        capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
     )
     if done.returncode:
         raise EmbeddedError(f"istioctl manifest generate failed: {last_line(done.stderr)}")
@@ -58,7 +61,7 @@ def make_istio_manifest(istioctl: Path, settings: tuple[str, ...], into: Path) -
     (into / "istio.json").write_text(json.dumps(objects), encoding="utf-8")
 
 
-def _loader() -> Any:  # noqa: ANN401  # the C loader has no type of its own and is not in every PyYAML
+def _loader() -> Any:  # the C loader has no type of its own and is not in every PyYAML
     return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 

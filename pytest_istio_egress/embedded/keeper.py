@@ -57,7 +57,10 @@ class Keeper:
         node = [sys.executable, "-m", "pytest_istio_egress.embedded.node", str(self._state.folder), str(listener)]
         return subprocess.Popen(
             isolated(*node, also=("--cgroup",)),
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=[listener], bufsize=0,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            pass_fds=[listener],
+            bufsize=0,
             # Safe here: this process has one thread. It has to be in the cgroups when `unshare` makes their namespace.
             preexec_fn=lambda: enter_cgroups(self._cgroups),  # noqa: PLW1509  # see above
         )

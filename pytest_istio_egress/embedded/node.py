@@ -12,17 +12,19 @@ import contextlib
 import json
 import os
 import socket
+import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 from pytest_istio_egress.embedded import node_commands
 from pytest_istio_egress.embedded.api_forward import forward
 from pytest_istio_egress.embedded.node_plan import RUN, NodePlan
 from pytest_istio_egress.embedded.node_setup import set_up_files, set_up_network
-from pytest_istio_egress.embedded.node_start import Start
+from pytest_istio_egress.embedded.node_start import NotReadyError, Start
 
 
-class ComponentDied(Exception):
+class ComponentDiedError(Exception):
     """A component ended although nobody asked it to."""
 
     def __init__(self, component: str, code: int) -> None:
@@ -48,13 +50,17 @@ class Node:
         search = f"{self.plan.components['containerd']}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         with (self.plan.logs / f"{name}.log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(
-                *command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, cwd=RUN,
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=RUN,
                 env={"PATH": search, "HOME": str(RUN), "LANG": "C.UTF-8", "GOGC": "400", "GOMEMLIMIT": "1GiB"},
             )
         self._group.create_task(self._watch(name, process))
 
     async def _watch(self, name: str, process: asyncio.subprocess.Process) -> None:
-        raise ComponentDied(name, await process.wait())
+        raise ComponentDiedError(name, await process.wait())
 
 
 async def run_node(plan: NodePlan, listener: socket.socket) -> None:
@@ -112,18 +118,21 @@ def main(state: str, listener: str) -> int:
         set_up_files(plan)
         set_up_network()
         asyncio.run(run_node(plan, socket.socket(fileno=int(listener))))
-    except* ComponentDied as group:
-        died = group.exceptions[0]
-        while isinstance(died, BaseExceptionGroup):
-            died = died.exceptions[0]
-        component = died.component if isinstance(died, ComponentDied) else ""
-        tell("failed", message=str(died), log=last_lines(plan.logs / f"{component}.log"))
-    except* Exception as group:
-        first: BaseException = group
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        tell("failed", message=f"{type(first).__name__}: {first}" if not str(first) else str(first), log="")
+    except Exception as error:  # noqa: BLE001  # whatever ends the node, the keeper shall be able to say it
+        tell("failed", **reason(error, plan.logs))
     return 1
+
+
+def reason(error: BaseException, logs: Path) -> dict[str, str]:
+    """Say in words what the innermost first error was, with the last lines of a dead component's log."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, ComponentDiedError):
+        return {"message": str(error), "log": last_lines(logs / f"{error.component}.log")}
+    if isinstance(error, NotReadyError):
+        return {"message": str(error), "log": ""}
+    said = error.stderr.decode(errors="replace") if isinstance(error, subprocess.CalledProcessError) else ""
+    return {"message": f"{type(error).__name__}: {error}", "log": said or traceback.format_exc()}
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from pytest_istio_egress.embedded.api_client import ApiClient, Refused, collection_path
+from pytest_istio_egress.embedded.api_client import ApiClient, RefusedError, collection_path
 from pytest_istio_egress.embedded.node_plan import NodePlan
 
 PATIENCE = 120.0  # seconds until a start that does not get on is given up
@@ -25,7 +25,7 @@ APPLIERS = 6
 WEBHOOKS = "/apis/admissionregistration.k8s.io/v1"
 
 
-class NotReady(Exception):
+class NotReadyError(Exception):
     """Something did not get ready in time; the text says what, and how it looked last."""
 
 
@@ -60,7 +60,7 @@ class Start:
 
     async def istio_is_ready(self) -> None:
         """Wait for CoreDNS, istiod, both of its webhooks and the egress gateway."""
-        waited = {
+        waited: dict[str, Callable[[], bool]] = {
             "CoreDNS": functools.partial(self._available, "kube-system", "coredns"),
             "istiod": functools.partial(self._available, "istio-system", "istiod"),
             "Istio's webhooks": self._webhooks_serve,
@@ -73,7 +73,9 @@ class Start:
             self._tell("finished", step=step)
 
     def _available(self, namespace: str, name: str) -> bool:
-        return _condition(self._api.request("GET", f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"), "Available")
+        return _condition(
+            self._api.request("GET", f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"), "Available"
+        )
 
     def _webhooks_serve(self) -> bool:
         """Tell whether istiod has put its certificate into its webhooks, and made validation binding."""
@@ -90,23 +92,28 @@ class Start:
                 if await asyncio.to_thread(holds):
                     return
                 last = "not yet"
-            except (Refused, OSError, http.client.HTTPException) as error:
+            except (RefusedError, OSError, http.client.HTTPException) as error:
                 last = str(error) or type(error).__name__
             await asyncio.sleep(POLL)
-        raise NotReady(f"{what} did not get ready within {PATIENCE:.0f} s (last seen: {last}){self._pods()}")
+        raise NotReadyError(f"{what} did not get ready within {PATIENCE:.0f} s (last seen: {last}){self._pods()}")
 
     def _pods(self) -> str:
         try:
             pods = self._api.request("GET", "/api/v1/pods")["items"]
-        except (Refused, OSError, http.client.HTTPException):
+        except (RefusedError, OSError, http.client.HTTPException):
             return ""
         return "".join(
-            f"\n{pod['metadata']['namespace']}/{pod['metadata']['name']}: {json.dumps(pod['status'])[:600]}" for pod in pods
+            f"\n{pod['metadata']['namespace']}/{pod['metadata']['name']}: {json.dumps(pod['status'])[:600]}"
+            for pod in pods
         )
 
     def _apply(self) -> None:
         coredns = (Path(__file__).parent / "manifests" / "coredns.yaml").read_text(encoding="utf-8")
-        objects = [*mesh_authority(self._plan.pki), *yaml.safe_load_all(coredns), *json.loads(self._plan.istio_manifest.read_bytes())]
+        objects = [
+            *mesh_authority(self._plan.pki),
+            *yaml.safe_load_all(coredns),
+            *json.loads(self._plan.istio_manifest.read_bytes()),
+        ]
         api = ApiClient(self._plan.pki)
         for name in ("kube-system", "istio-system"):
             namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
@@ -134,7 +141,7 @@ class Start:
                 return
             try:
                 self._create_in_time(api, found)
-            except NotReady as error:
+            except NotReadyError as error:
                 failures.append(error)
 
     def _create_in_time(self, api: ApiClient, found: dict[str, Any]) -> None:
@@ -143,9 +150,9 @@ class Start:
         while True:
             try:
                 create(api, found)
-            except (Refused, OSError, http.client.HTTPException) as error:
+            except (RefusedError, OSError, http.client.HTTPException) as error:
                 if time.monotonic() > give_up:
-                    raise NotReady(f"{found['kind']} {found['metadata']['name']} was refused: {error}") from error
+                    raise NotReadyError(f"{found['kind']} {found['metadata']['name']} was refused: {error}") from error
                 time.sleep(POLL)
             else:
                 return
@@ -156,7 +163,10 @@ def mesh_authority(pki: Path) -> list[dict[str, Any]]:
 
     With the root there from the start, the gateway's pod need not wait for istiod to publish it.
     """
-    certificate, key = (pki / "mesh-ca.crt").read_text(encoding="ascii"), (pki / "mesh-ca.key").read_text(encoding="ascii")
+    certificate, key = (
+        (pki / "mesh-ca.crt").read_text(encoding="ascii"),
+        (pki / "mesh-ca.key").read_text(encoding="ascii"),
+    )
     parts = {"ca-cert.pem": certificate, "ca-key.pem": key, "root-cert.pem": certificate, "cert-chain.pem": certificate}
     return [
         {
@@ -182,7 +192,7 @@ def create(api: ApiClient, found: dict[str, Any]) -> None:
     """Create an object; one that is already there is left alone."""
     try:
         api.request("POST", collection_path(found), found)
-    except Refused as error:
+    except RefusedError as error:
         if error.status != http.client.CONFLICT:
             raise
 

@@ -91,8 +91,12 @@ def prepare(spec: ClusterSpec, cache: Cache, progress: Progress) -> Parts:
     with ThreadPoolExecutor(2) as aside:
         envoy = aside.submit(_envoy, shop, envoy_version)
         root = aside.submit(
-            shop.step, "root file system", "root", root_key,
-            lambda into: make_root_filesystem(pinned.root_packages, into), "made",
+            shop.step,
+            "root file system",
+            "root",
+            root_key,
+            lambda into: make_root_filesystem(pinned.root_packages, into),
+            "made",
         )
         others = {name: shop.component(part) for name, part in pinned.components.items() if name != "istio"}
         istio_part, notes = _istio(spec, shop)
@@ -101,12 +105,20 @@ def prepare(spec: ClusterSpec, cache: Cache, progress: Progress) -> Parts:
         store = _images(shop, {**components, "envoy": envoy.result()}, release, root.result())
     settings = istio_settings(spec.mesh_mode, release)
     manifest = shop.step(
-        "Istio's manifest", "istio-manifest", recipe_key(component_key(istio_part), settings),
-        lambda into: make_istio_manifest(components["istio"] / "istioctl", settings, into), "rendered",
+        "Istio's manifest",
+        "istio-manifest",
+        recipe_key(component_key(istio_part), settings),
+        lambda into: make_istio_manifest(components["istio"] / "istioctl", settings, into),
+        "rendered",
     )
     return Parts(
-        components=components, images=store, istio_manifest=manifest / "istio.json", istio=release,
-        envoy=envoy_version, kubernetes=pinned.components["kubernetes"].version, notes=notes,
+        components=components,
+        images=store,
+        istio_manifest=manifest / "istio.json",
+        istio=release,
+        envoy=envoy_version,
+        kubernetes=pinned.components["kubernetes"].version,
+        notes=notes,
     )
 
 
@@ -134,12 +146,17 @@ def _remove(folder: Path) -> None:
 
 def _images(shop: Workshop, folders: dict[str, Path], release: str, root: Path) -> Path:
     images = tuple(image.tagged(release) for image in versions().images)
-    sources = {source: folders[source.split("/")[0]] / source.split("/")[1] for i in images for source in i.files.values()}
+    sources = {
+        source: folders[source.split("/")[0]] / source.split("/")[1] for i in images for source in i.files.values()
+    }
     # A folder's name in the cache is the hash of its recipe, so it stands for the content here.
     key = recipe_key(images, sorted(f"{source}@{path.parent.name}" for source, path in sources.items()), root.name)
     return shop.step(
-        "images", "images", key,
-        lambda into: make_image_store(images, sources, root / "root.tar", folders["containerd"], into), "made",
+        "images",
+        "images",
+        key,
+        lambda into: make_image_store(images, sources, root / "root.tar", folders["containerd"], into),
+        "made",
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pytest_istio_egress.embedded import cgroups
 from pytest_istio_egress.embedded.cache import Cache
-from pytest_istio_egress.embedded.debian_packages import SEARCH, MissingPackages, install, missing
+from pytest_istio_egress.embedded.debian_packages import SEARCH, MissingPackagesError, install, missing
 from pytest_istio_egress.embedded.errors import EmbeddedError
 from pytest_istio_egress.embedded.images import ARCHITECTURES
 from pytest_istio_egress.embedded.isolation import isolated
@@ -39,10 +39,10 @@ def meet_prerequisites(cache: Cache, progress: Progress, *, install_packages: bo
     to_build = not cache.has("root", root_filesystem_key(versions().root_packages))
     if (lacking := missing(to_build=to_build)).packages:
         if not install_packages:
-            raise MissingPackages(lacking.what, lacking.packages)
+            raise MissingPackagesError(lacking.what, lacking.packages)
         install(lacking.packages, progress)
         if (still := missing(to_build=to_build)).packages:
-            raise MissingPackages(still.what, still.packages)
+            raise MissingPackagesError(still.what, still.packages)
     if to_build:
         _apt_user()
     _cgroups()
@@ -61,7 +61,9 @@ def _machine() -> None:
 
 def _rights() -> None:
     if os.geteuid() != 0:
-        raise EmbeddedError("the embedded cluster needs root, for namespaces and mounts of its own", "sudo -E env PATH=$PATH ...")
+        raise EmbeddedError(
+            "the embedded cluster needs root, for namespaces and mounts of its own", "sudo -E env PATH=$PATH ..."
+        )
 
 
 def _apt_user() -> None:
@@ -88,11 +90,17 @@ def _kernel() -> None:
     try:
         os.close(os.pidfd_open(os.getpid()))
     except OSError:
-        raise EmbeddedError(f"kernel {platform.release()} is too old: the embedded cluster needs 5.4 or newer") from None
+        raise EmbeddedError(
+            f"kernel {platform.release()} is too old: the embedded cluster needs 5.4 or newer"
+        ) from None
     if not _has_overlay():
         raise EmbeddedError("this kernel has no overlay file system", "modprobe overlay")
     tried = subprocess.run(
-        isolated("sh", "-c", TRIAL, also=("--cgroup",)), capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
+        isolated("sh", "-c", TRIAL, also=("--cgroup",)),
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
         env={**os.environ, "PATH": SEARCH},
     )
     if tried.returncode:

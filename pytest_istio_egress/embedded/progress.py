@@ -58,7 +58,9 @@ class Lines:
         threading.Thread(target=self._tick, daemon=True, name="progress").start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._ended.set()
 
     def expect(self, steps: int) -> None:
@@ -102,9 +104,12 @@ class Live:
         from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
         self._bars = Bars(
-            SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
             TextColumn("{task.fields[detail]}", style="dim"),
-            console=Console(file=stream), transient=True,
+            console=Console(file=stream),
+            transient=True,
         )
         self._lines = Lines(self._bars.console.print)
         self._tasks: dict[str, object] = {}
@@ -113,7 +118,9 @@ class Live:
         self._bars.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._bars.stop()
 
     def expect(self, steps: int) -> None:

