@@ -54,9 +54,10 @@ def _path_of(argument: str, suite: Path, invocation: Path) -> str:
     return f"{suite / inside}{names}"
 
 
-def only_suite(chosen: Sequence[str], suite: Path) -> bool:
-    """Whether nothing but shipped cases was chosen."""
-    return all(Path(argument.partition("::")[0]).is_relative_to(suite) for argument in chosen)
+def beside_suite(chosen: Sequence[str], suite: Path, invocation: Path) -> list[Path]:
+    """Return the chosen paths that are the user's own."""
+    paths = [invocation / argument.partition("::")[0] for argument in chosen]
+    return [path for path in paths if not path.is_relative_to(suite)]
 
 
 class CaseDirectory(pytest.Collector):
@@ -86,7 +87,7 @@ class CaseDirectory(pytest.Collector):
 
 
 class WayToSuite(pytest.Collector):
-    """A folder above the suite, in a run of shipped cases only: it leads on, and nothing else in it is looked at."""
+    """A folder above the suite with nothing else of the run in it: it leads on, and that is all that's looked at."""
 
     suite: Path
 

@@ -66,16 +66,17 @@ class Collecting:
         self.allow_mesh_wide = runs_mesh_wide(chosen)
         explicit = config.args_source is pytest.Config.ArgsSource.ARGS
         given = config.args if explicit else []
-        config.args = collection.chosen_paths(given, self.suite, config.invocation_params.dir)
+        invocation = config.invocation_params.dir
+        config.args = collection.chosen_paths(given, self.suite, invocation)
         config.args_source = pytest.Config.ArgsSource.ARGS
-        self.only_suite = collection.only_suite(config.args, self.suite)
+        self.own_paths = collection.beside_suite(config.args, self.suite, invocation)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collect_directory(self, path: Path, parent: pytest.Collector) -> pytest.Collector | None:
         """Collect the suite's folders without regard to the repository's settings."""
         if path.is_relative_to(self.suite):
             return self.collection.CaseDirectory.of(parent, path, self.suite)
-        if self.only_suite and self.suite.is_relative_to(path):
+        if self.suite.is_relative_to(path) and not any(own.is_relative_to(path) for own in self.own_paths):
             return self.collection.WayToSuite.of(parent, path, self.suite)
         return None
 

@@ -90,4 +90,3 @@ class CaseScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist is unt
             return
         # What the last worker still holds of its own comes first: one worker runs one test at a time.
         super()._assign_work_unit(last)
-        last.shutdown()

@@ -79,7 +79,8 @@ def test_wheel_from_an_empty_folder_and_from_a_venv_inside_a_repository(wheel: Z
     wheel.extractall(packages)
     (repository / ".venv" / "pyvenv.cfg").touch()
     (repository / "pytest.ini").write_text("[pytest]\npython_files = *.py\ntestpaths = own\n")
-    (packages / "conftest.py").write_text("raise RuntimeError('left there by some other package')\n")
+    stray = packages / "conftest.py"
+    stray.write_text("raise RuntimeError('left there by some other package')\n")
     empty = tmp_path / "empty"
     empty.mkdir()
 
@@ -88,5 +89,9 @@ def test_wheel_from_an_empty_folder_and_from_a_venv_inside_a_repository(wheel: Z
         name for name in sources("conformance") if Path(name).name.startswith("test_")
     }
     assert collected(packages, repository) == ids
+    own = repository / "own" / "test_own.py"
+    own.parent.mkdir()
+    own.write_text("def test_own(): pass\n")
+    assert collected(packages, repository, "own", ids[0]) == ["own/test_own.py::test_own", ids[0]]
     assert collected(packages, repository, ids[0]) == ids[:1]
     assert collected(packages, empty, ids[-1]) == ids[-1:]

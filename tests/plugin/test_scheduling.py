@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from repository import Repository  # type: ignore[import-not-found]  # pytest puts this folder on the path
+
+from pytest_istio_egress.scheduling import CaseScheduling
 
 CASE = """
     import json, os, time
@@ -111,6 +115,47 @@ def test_worker_that_dies(repository: Repository) -> None:
     assert [one.case for one in everything].count("dies") == 2
     assert len(alone) == 2
     assert all(one.ended <= alone[0].began for one in everything if one.case != "m")
+
+
+class Node:
+    """A worker as the scheduler sees it."""
+
+    shutting_down = False
+
+    def __init__(self, name: str) -> None:
+        self.gateway = SimpleNamespace(id=name)
+        self.handed: list[int] = []
+
+    def shutdown(self) -> None:
+        self.shutting_down = True
+
+    def send_runtest_some(self, indices: list[int]) -> None:
+        self.handed += indices
+
+
+def test_replacement_gets_nothing_before_it_has_collected(pytester: pytest.Pytester) -> None:
+    ids = [f"many/test_o{index}.py::test_o[{number}]" for index in range(3) for number in range(2)]
+    seen: list[Sequence[str]] = []
+    scheduler = CaseScheduling(pytester.parseconfig("--tx=2*popen"), None, seen.append)
+    nodes = [Node("gw0"), Node("gw1")]
+    for node in nodes:
+        scheduler.add_node(node)
+        assert not seen
+        scheduler.add_node_collection(node, ids)
+    scheduler.schedule()
+    assert seen == [ids]
+
+    replacement = Node("gw2")
+    scheduler.add_node(replacement)
+    first = scheduler.remove_node(nodes[0])
+    scheduler.remove_node(nodes[1])
+    assert first in ids
+    assert replacement.handed == []
+    scheduler.add_node_collection(replacement, ids)
+    scheduler.schedule()
+    assert replacement.handed
+    assert ids.index(first) not in replacement.handed
+    assert seen == [ids]
 
 
 def test_without_xdist_mesh_wide_is_last(repository: Repository) -> None:
