@@ -1,13 +1,19 @@
 """A pytest plugin and conformance suite for traffic that leaves an Istio mesh: the words a case is written with."""
 
+from typing import TYPE_CHECKING
+
 from pytest_istio_egress.case import documented
 from pytest_istio_egress.outcome import Hop, Outcome, blackholed, block_all
 from pytest_istio_egress.probe import CLIENT, NEIGHBOUR, PLAIN, Probe, get, tcp, tls
+
+if TYPE_CHECKING:
+    from pytest_istio_egress.egress import Egress
 
 __all__ = [
     "CLIENT",
     "NEIGHBOUR",
     "PLAIN",
+    "Egress",
     "Hop",
     "Outcome",
     "Probe",
@@ -18,3 +24,12 @@ __all__ = [
     "tcp",
     "tls",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Load Egress when it is first named: every pytest run imports this package, few of them ask a mesh."""
+    if name != "Egress":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from pytest_istio_egress.egress import Egress
+
+    return Egress

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 DOCUMENTATION = "https://istio.io/latest/docs/"
 ATTRIBUTE = "istio_egress_case"
+CASE_NAMESPACE = "egress-client"
+"""Where the manifests go that name no namespace."""
 
 Test = TypeVar("Test", bound=Callable[..., Any])
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kubernetes.client.exceptions import ApiException
-
-from pytest_istio_egress.case import Case
-from pytest_istio_egress.cluster.api import ClusterError, reason
-from pytest_istio_egress.cluster.apply import RefusedError, load
-from pytest_istio_egress.cluster.proxy_config import ProxyConfig
-from pytest_istio_egress.evidence import CONTROL, Difference, Verdict
-from pytest_istio_egress.judge import CASE_NAMESPACE, Expectation, Judge
+from pytest_istio_egress.case import CASE_NAMESPACE, Case
+from pytest_istio_egress.evidence import CONTROL, Difference, Expectation, Verdict
 from pytest_istio_egress.outcome import Outcome
 from pytest_istio_egress.probe import CLIENT, Probe
 from pytest_istio_egress.report.explanation import explain
+
+if TYPE_CHECKING:
+    # Every case names Egress; none shall load the Kubernetes client just to be collected.
+    from pytest_istio_egress.cluster.proxy_config import ProxyConfig
+    from pytest_istio_egress.judge import Judge
 
 
 class DoesNotHoldError(AssertionError):
@@ -56,17 +55,17 @@ class Egress:
 
     def apply(self, manifest: str) -> None:
         """Apply one more manifest, from beside the case's own, and wait until the proxies have it."""
-        self.judge.add(load([self._beside(manifest)]))
+        self.judge.add(self._beside(manifest))
         self._verdicts.clear()
 
     def remove(self, manifest: str) -> None:
         """Remove what a manifest brought, and wait until the proxies have lost it."""
-        self.judge.take_away(load([self._beside(manifest)]))
+        self.judge.take_away(self._beside(manifest))
         self._verdicts.clear()
 
     def config(self, client: str = CLIENT) -> ProxyConfig:
         """Return the configuration of a client's proxy."""
-        return ProxyConfig(self.judge.api, self.judge.world.pod(client))
+        return self.judge.config(client)
 
     def real(self, text: str) -> str:
         """Return a name of the manifests as it is in the cluster."""
@@ -74,22 +73,17 @@ class Egress:
 
     def resource(self, api_version: str, kind: str, name: str, namespace: str = CASE_NAMESPACE) -> dict[str, Any]:
         """Read a resource of the case from the API."""
-        try:
-            found = self.judge.api.resource(api_version, kind).get(
-                name=name, namespace=self.judge.names.namespace(namespace)
-            )
-        except ApiException as error:
-            raise ClusterError(f"{kind} {name} can't be read: {reason(error)}") from error
-        read: dict[str, Any] = found.to_dict()
-        return read
+        return self.judge.read(api_version, kind, name, namespace)
 
     def refusal(self, manifest: str) -> str:
-        """Try to apply a manifest that must be refused, and return the API's answer; nothing of it stays."""
-        try:
-            self.judge.try_apply(load([self._beside(manifest)]))
-        except RefusedError as error:
-            return str(error)
-        raise DoesNotHoldError(f"{self.case.says}\n  {manifest} was accepted; documented is that it is refused")
+        """Have a manifest checked that must be refused, and return the API's answer; nothing of it is kept."""
+        answer = self.judge.refusal(self._beside(manifest))
+        if answer is None:
+            raise DoesNotHoldError(
+                f"documented: {self.case.says}\n            {self.case.source}\n"
+                f"differs:    {manifest}: expected to be refused, seen accepted"
+            )
+        return answer
 
     def _beside(self, manifest: str) -> Path:
         return self.case.folder / manifest

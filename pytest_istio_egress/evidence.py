@@ -57,6 +57,10 @@ class Difference:
         return f"{self.what}: expected {self.expected}, seen {self.seen}"
 
 
+Expectation = tuple[Probe, Outcome]
+"""What is asked, and what should come of it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """What became of one expectation. It holds when nothing differs; `attempts` is how often it was asked."""

@@ -9,28 +9,28 @@ import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from pytest_istio_egress.case import Case
-from pytest_istio_egress.cluster.api import Api
-from pytest_istio_egress.cluster.apply import Applier, Resource, load
+from kubernetes.client.exceptions import ApiException
+
+from pytest_istio_egress.case import CASE_NAMESPACE, Case
+from pytest_istio_egress.cluster.api import Api, ClusterError, reason
+from pytest_istio_egress.cluster.apply import Applier, RefusedError, Resource, load
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.pods import run
+from pytest_istio_egress.cluster.proxy_config import ProxyConfig
 from pytest_istio_egress.cluster.settle import Settler
 from pytest_istio_egress.cluster.witnesses import Witnesses
 from pytest_istio_egress.cluster.world import World
 from pytest_istio_egress.comparison import compare
-from pytest_istio_egress.evidence import Exchange, Verdict
+from pytest_istio_egress.evidence import Exchange, Expectation, Verdict
 from pytest_istio_egress.outcome import Outcome
 from pytest_istio_egress.probe import Probe, parse
 from pytest_istio_egress.timeouts import Timeouts
 
-CASE_NAMESPACE = "egress-client"
-"""Where the manifests go that name no namespace."""
 AT_ONCE = 8
 """Probes of one case that run side by side."""
-
-Expectation = tuple[Probe, Outcome]
 
 
 class Judge:
@@ -72,17 +72,18 @@ class Judge:
         self._case = case
         return True
 
-    def add(self, documents: Sequence[dict[str, Any]]) -> None:
+    def add(self, manifest: Path) -> None:
         """Apply more in the middle of a case, and settle; the next case starts afresh."""
         self._case = None
+        documents = load([manifest])
         self._applied += self._applier.apply(documents, CASE_NAMESPACE)
         self.world.welcome(documents)
         self._settle()
 
-    def take_away(self, documents: Sequence[dict[str, Any]]) -> None:
-        """Remove in the middle of a case what these documents brought, and settle."""
+    def take_away(self, manifest: Path) -> None:
+        """Remove in the middle of a case what a manifest brought, and settle."""
         self._case = None
-        gone = self._applier.resources(documents, CASE_NAMESPACE)
+        gone = self._applier.resources(load([manifest]), CASE_NAMESPACE)
         self._applier.remove(gone)
         self._applied = [resource for resource in self._applied if resource not in gone]
         self._settle()
@@ -96,9 +97,26 @@ class Judge:
         self._applied = []
         self._case = None
 
-    def try_apply(self, documents: Sequence[dict[str, Any]]) -> None:
-        """Ask the API (validation webhooks included) whether it takes documents, without keeping any."""
-        self._applier.dry_run(documents, CASE_NAMESPACE)
+    def refusal(self, manifest: Path) -> str | None:
+        """Ask the API (validation webhooks included) for its answer to a manifest; None where it takes it."""
+        try:
+            self._applier.dry_run(load([manifest]), CASE_NAMESPACE)
+        except RefusedError as error:
+            return str(error)
+        return None
+
+    def config(self, client: str) -> ProxyConfig:
+        """Return the configuration of a client's proxy, as it is when it is asked for."""
+        return ProxyConfig(self.api, self.world.pod(client))
+
+    def read(self, api_version: str, kind: str, name: str, namespace: str) -> dict[str, Any]:
+        """Read a resource; names are those of the manifests."""
+        try:
+            found = self.api.resource(api_version, kind).get(name=name, namespace=self.names.namespace(namespace))
+        except ApiException as error:
+            raise ClusterError(f"{kind} {name} can't be read: {reason(error)}") from error
+        resource: dict[str, Any] = found.to_dict()
+        return resource
 
     def examine(self, expectations: Sequence[Expectation]) -> list[Verdict]:
         """Probe, witness and judge, all expectations side by side.

@@ -167,12 +167,13 @@ class Leading:
         """Choose the target and make sure that it answers; does nothing when no test would run."""
         from pytest_istio_egress.collection import needs_cluster
         from pytest_istio_egress.report.header import after
-        from pytest_istio_egress.target import TARGET, NoClusterError, TargetError, prepare
+        from pytest_istio_egress.target import TARGET, NoClusterError, TargetError, look_at_mesh, prepare
 
         if not needs_cluster(ids, allow_mesh_wide=runs_mesh_wide(self.settings)):
             return
         try:
             self.prepared = prepare(self.settings, self.run, self.terminal.say)
+            self.prepared = look_at_mesh(self.prepared, self.terminal.say)
             for line in after(self.prepared):
                 self.terminal.say(line)
         except NoClusterError as error:

@@ -11,14 +11,14 @@ from pytest_istio_egress import collection
 from pytest_istio_egress.case import Case, case_of
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.lifetime import SignOfLife
-from pytest_istio_egress.cluster.mesh import Mesh
+from pytest_istio_egress.cluster.mesh import Mesh, MeshFacts
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.witnesses import Witnesses
 from pytest_istio_egress.cluster.world import World
 from pytest_istio_egress.diagnosis import cause
 from pytest_istio_egress.egress import DoesNotHoldError, Egress
-from pytest_istio_egress.evidence import Verdict
-from pytest_istio_egress.judge import Expectation, Judge
+from pytest_istio_egress.evidence import Expectation, Verdict
+from pytest_istio_egress.judge import Judge
 from pytest_istio_egress.outcome import Outcome
 from pytest_istio_egress.probe import Probe
 from pytest_istio_egress.requirements import missing
@@ -39,9 +39,10 @@ def cluster(istio_egress_target: Target) -> Api:
 
 
 @pytest.fixture(scope="session")
-def mesh(cluster: Api) -> Mesh:
+def mesh(cluster: Api, istio_egress_target: Target) -> Mesh:
     """What is known about the mesh."""
-    return Mesh(cluster)
+    facts = istio_egress_target.mesh
+    return Mesh(cluster, MeshFacts(**facts) if facts else None)
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import secrets
 import threading
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from pytest_istio_egress.kubeconfig import NoContextError, chosen_context
 from pytest_istio_egress.options import CONTEXT, EMBEDDED, Settings
 
 if TYPE_CHECKING:
-    from pytest_istio_egress.embedded import EmbeddedCluster
+    from pytest_istio_egress.embedded import EmbeddedCluster, EmbeddedError
 
 ANSWERS_WITHIN = 10.0
 """Seconds in which a cluster says its version; a credential helper that the kubeconfig names is part of it."""
@@ -32,6 +32,7 @@ class Target:
 
     `kubeconfig` None: the files named by $KUBECONFIG. `context` is always a name, so that a changed current context
     cannot move a run to another cluster. `run` is six letters and digits, a letter first: it stands in names.
+    `mesh` holds the facts that were found out before the first case (cluster/mesh.py).
     """
 
     kind: str
@@ -41,6 +42,7 @@ class Target:
     notes: tuple[str, ...]
     timeout_scale: float
     allow_mesh_wide: bool
+    mesh: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Write it for an xdist worker."""
@@ -68,11 +70,15 @@ class NoClusterError(TargetError):
 
 @dataclass(frozen=True)
 class Prepared:
-    """A target that answered, its Kubernetes version, and the embedded cluster to end with the run, if any."""
+    """A target that answered, its Kubernetes version, and the embedded cluster to end with the run, if any.
+
+    `gateway` says, for people, which egress gateway the mesh has.
+    """
 
     target: Target
     kubernetes: str
     ends: str | None = None
+    gateway: str = ""
 
 
 def new_run() -> str:
@@ -104,6 +110,33 @@ def prepare(settings: Settings, run: str, say: Say) -> Prepared:
     return Prepared(target, kubernetes_version(target))
 
 
+def look_at_mesh(prepared: Prepared, say: Say) -> Prepared:
+    """Find out what holds for the run; raises TargetError when there is no Istio that works.
+
+    What killed runs left is removed on the way: it would only make the mesh slower to ask.
+    """
+    from kubernetes.client.exceptions import ApiException
+    from urllib3.exceptions import HTTPError
+
+    from pytest_istio_egress.cluster.api import Api, ClusterError, reason
+    from pytest_istio_egress.cluster.lifetime import remove_ended
+    from pytest_istio_egress.cluster.mesh import Mesh
+
+    try:
+        api = Api(prepared.target.kubeconfig, prepared.target.context)
+        mesh = Mesh(api)
+        mesh.check()
+        gateway = mesh.gateway
+        through = f"egress gateway {gateway.service}.{gateway.namespace}" if gateway else "no egress gateway"
+        target = replace(prepared.target, mesh=asdict(mesh.facts))
+        remove_ended(api, say)
+    except ApiException as error:
+        raise TargetError(f"the mesh can't be looked at: {reason(error)}") from error
+    except (ClusterError, HTTPError) as error:
+        raise TargetError(_one_line(error)) from error
+    return replace(prepared, target=target, gateway=through)
+
+
 def release(prepared: Prepared, say: Say) -> None:
     """Remove what the run made; an embedded cluster that ends with the run takes all of it along."""
     if prepared.ends is not None:
@@ -112,7 +145,7 @@ def release(prepared: Prepared, say: Say) -> None:
         try:
             down(prepared.ends)
         except EmbeddedError as error:
-            raise TargetError(_embedded_line(error)) from error
+            raise TargetError(_embedded_line(error, say)) from error
         return
     from kubernetes.client.exceptions import ApiException
     from urllib3.exceptions import HTTPError
@@ -183,7 +216,7 @@ def _embedded(settings: Settings, run: str, say: Say) -> Prepared:
                 tied_to_caller=not settings.keep_cluster,
             )
     except EmbeddedError as error:
-        raise TargetError(_embedded_line(error)) from error
+        raise TargetError(_embedded_line(error, say)) from error
     return _prepared(cluster, settings, run)
 
 
@@ -204,6 +237,9 @@ def _prepared(cluster: EmbeddedCluster, settings: Settings, run: str) -> Prepare
     return Prepared(target, cluster.kubernetes, ends)
 
 
-def _embedded_line(error: Any) -> str:
-    line = " ".join(str(error).split())
-    return f"{line}; try `{error.remedy}`" if error.remedy else line
+def _embedded_line(error: EmbeddedError, say: Say) -> str:
+    """Return the error's one sentence and its remedy; say the log lines that follow it, if any."""
+    sentence, *log = str(error).splitlines()
+    for line in log:
+        say(line)
+    return f"{sentence}; try `{error.remedy}`" if error.remedy else sentence

@@ -140,14 +140,7 @@ def test_an_ordinary_run_loads_little(tmp_path: Path) -> None:
     assert f"{NAME}.collection" not in modules
 
 
-CASES_IMPORT_THE_JUDGE = pytest.mark.xfail(
-    reason="the cases import egress.Egress, and with it the judge and its client"
-)
-
-
-@pytest.mark.parametrize(
-    "switch", [pytest.param("--collect-only", marks=CASES_IMPORT_THE_JUDGE), "--help", "--markers"]
-)
+@pytest.mark.parametrize("switch", ["--collect-only", "--help", "--markers"])
 def test_looking_at_the_suite_loads_no_kubernetes(tmp_path: Path, switch: str) -> None:
     modules = loaded(
         f"import os, pytest; os.chdir({str(tmp_path)!r}); assert pytest.main(['--istio-egress', '-q', {switch!r}]) == 0"

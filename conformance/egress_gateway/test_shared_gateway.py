@@ -6,8 +6,7 @@ curl -> sidecar -> istio-egressgateway:80 -> outside
 
 import pytest
 
-from pytest_istio_egress import Hop, Outcome, Probe, block_all, documented, get
-from pytest_istio_egress.egress import Egress
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, block_all, documented, get
 
 TO_THE_GATEWAY = "outbound|80||istio-egressgateway.istio-system.svc.cluster.local"
 

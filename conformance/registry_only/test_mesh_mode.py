@@ -2,8 +2,7 @@
 
 import pytest
 
-from pytest_istio_egress import Outcome, Probe, blackholed, block_all, documented, get, tls
-from pytest_istio_egress.egress import Egress
+from pytest_istio_egress import Egress, Outcome, Probe, blackholed, block_all, documented, get, tls
 
 
 @documented(

@@ -2,8 +2,7 @@
 
 import pytest
 
-from pytest_istio_egress import PLAIN, Outcome, Probe, block_all, documented, get
-from pytest_istio_egress.egress import Egress
+from pytest_istio_egress import PLAIN, Egress, Outcome, Probe, block_all, documented, get
 
 ENVOY_HEADERS = {"x-envoy-decorator-operation": None, "x-envoy-attempt-count": None, "x-request-id": None}
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from pytest_istio_egress import NEIGHBOUR, Outcome, Probe, block_all, documented, get
-from pytest_istio_egress.egress import Egress
+from pytest_istio_egress import NEIGHBOUR, Egress, Outcome, Probe, block_all, documented, get
 
 
 @documented(

@@ -11,8 +11,7 @@ routes don't know the host.
 
 import pytest
 
-from pytest_istio_egress import CLIENT, NEIGHBOUR, Outcome, Probe, blackholed, block_all, documented, get
-from pytest_istio_egress.egress import Egress
+from pytest_istio_egress import CLIENT, NEIGHBOUR, Egress, Outcome, Probe, blackholed, block_all, documented, get
 
 HERE = "helloworld.egress-client.svc.cluster.local"
 THERE = "helloworld.egress-neighbour.svc.cluster.local"

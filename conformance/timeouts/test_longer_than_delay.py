@@ -2,8 +2,7 @@
 
 import pytest
 
-from pytest_istio_egress import Outcome, Probe, documented, get
-from pytest_istio_egress.egress import Egress
+from pytest_istio_egress import Egress, Outcome, Probe, documented, get
 
 
 @documented(

@@ -5,8 +5,7 @@ curl -> sidecar (0.5 s) -> outside, which answers after 1 s: the sidecar answers
 
 import pytest
 
-from pytest_istio_egress import Outcome, Probe, documented, get
-from pytest_istio_egress.egress import Egress
+from pytest_istio_egress import Egress, Outcome, Probe, documented, get
 
 
 @documented(

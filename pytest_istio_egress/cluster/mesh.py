@@ -19,6 +19,17 @@ GATEWAY_SELECTOR = "istio=egressgateway"
 
 
 @dataclass(frozen=True)
+class MeshFacts:
+    """What is found out once, before the first case, and then holds for the run, whatever happens to the mesh.
+
+    A mesh that changes while it is asked shall fail its cases; it shall not be skipped as a mesh of another kind.
+    """
+
+    istio: str
+    outbound_mode: str
+
+
+@dataclass(frozen=True)
 class Gateway:
     """An egress gateway: where its pods are, and the Service in front of them."""
 
@@ -29,9 +40,10 @@ class Gateway:
 class Mesh:
     """The mesh of one cluster. Facts are asked for when first needed and then kept: one run, one mesh."""
 
-    def __init__(self, api: Api, control_plane: str = "istio-system") -> None:
+    def __init__(self, api: Api, facts: MeshFacts | None = None, control_plane: str = "istio-system") -> None:
         self.api = api
         self.control_plane = control_plane
+        self._facts = facts
 
     @cached_property
     def kubernetes(self) -> str:
@@ -39,8 +51,19 @@ class Mesh:
         return str(client.VersionApi(self.api.client).get_code(_request_timeout=(5, 10)).git_version)
 
     @cached_property
+    def facts(self) -> MeshFacts:
+        """What holds for the run: given by who began it, else found out now."""
+        if self._facts:
+            return self._facts
+        mode = (self.settings.get("outboundTrafficPolicy") or {}).get("mode", "ALLOW_ANY")
+        return MeshFacts(istio=self._istio_version(), outbound_mode=str(mode))
+
+    @property
     def istio(self) -> str:
         """Istio's version: the tag of istiod's image."""
+        return self.facts.istio
+
+    def _istio_version(self) -> str:
         image = self._istiod().spec.template.spec.containers[0].image
         return str(image).rsplit(":", 1)[-1] if ":" in image.rsplit("/", 1)[-1] else str(image)
 
@@ -59,7 +82,7 @@ class Mesh:
     @property
     def outbound_mode(self) -> str:
         """REGISTRY_ONLY or ALLOW_ANY (Istio's default), for namespaces without a Sidecar of their own."""
-        return str((self.settings.get("outboundTrafficPolicy") or {}).get("mode", "ALLOW_ANY"))
+        return self.facts.outbound_mode
 
     @cached_property
     def gateway(self) -> Gateway | None:

@@ -1,0 +1,49 @@
+"""One embedded cluster for all tests of the suite, and the suite run on it the way a user would run it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from suite_run import Run, RunSuite, environment, read_outcomes  # type: ignore[import-not-found]  # pytest puts this folder on the path
+
+from pytest_istio_egress.cluster.api import Api
+from pytest_istio_egress.embedded import ClusterSpec, EmbeddedCluster, up
+from pytest_istio_egress.embedded import down as end
+
+NAME = "suite-tests"
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Iterator[EmbeddedCluster]:
+    """A real cluster, started for these tests alone and ended with them."""
+    yield up(ClusterSpec(name=NAME), install_packages=True, tied_to_caller=True)
+    end(NAME)
+
+
+@pytest.fixture(scope="session")
+def api(embedded: EmbeddedCluster) -> Api:
+    return Api(embedded.kubeconfig, None)
+
+
+@pytest.fixture
+def suite_command(embedded: EmbeddedCluster) -> list[str]:
+    """The command line of a run on that cluster."""
+    return [sys.executable, "-m", "pytest", "--istio-egress", "--istio-egress-kubeconfig", str(embedded.kubeconfig)]
+
+
+@pytest.fixture
+def run_suite(suite_command: list[str], tmp_path: Path) -> RunSuite:
+    """Run the suite with more arguments, from an empty folder."""
+
+    def run(*arguments: str | Path) -> Run:
+        results = tmp_path / "junit.xml"
+        results.unlink(missing_ok=True)
+        command = [*suite_command, f"--junitxml={results}", "-p", "no:cacheprovider", *map(str, arguments)]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment())
+        return Run(done.returncode, done.stdout + done.stderr, read_outcomes(results) if results.exists() else {})
+
+    return run

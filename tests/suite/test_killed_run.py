@@ -1,0 +1,44 @@
+"""A run that was killed: what it left can be found, is removed by the next run, and disturbs nobody."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+from suite_run import RunSuite, environment  # type: ignore[import-not-found]  # pytest puts this folder on the path
+
+from pytest_istio_egress.cluster.api import Api
+from pytest_istio_egress.cluster.lifetime import remains
+
+pytestmark = pytest.mark.embedded
+
+
+def test_the_next_run_removes_what_a_killed_run_left(
+    suite_command: list[str], run_suite: RunSuite, api: Api, tmp_path: Path
+) -> None:
+    with subprocess.Popen(
+        [*suite_command, "-p", "no:cacheprovider"], cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=environment()
+    ) as running:
+        assert running.stdout
+        output = ""
+        for line in running.stdout:
+            output += line
+            if "test_" in line and "." in line:  # the first case has been asked
+                running.send_signal(signal.SIGKILL)
+                break
+    run = re.search(r", run (\w+)", output)
+    assert run, output
+    left = {found.run: found for found in remains(api)}
+    assert run[1] in left
+    while any(found.alive for found in remains(api)):
+        threading.Event().wait(0.5)  # the dead run's lease has to run out
+    again = run_suite("conformance/timeouts")
+    assert again.exit == 0, again.output
+    assert run[1] in again.output
+    until_gone = threading.Event()
+    while remains(api):
+        until_gone.wait(0.2)

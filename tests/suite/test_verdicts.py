@@ -1,0 +1,145 @@
+"""The suite against a real mesh: it passes where the mesh is right, and fails, for the right reason, where it isn't."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes import client
+from suite_run import RunSuite, environment  # type: ignore[import-not-found]  # pytest puts this folder on the path
+
+from pytest_istio_egress.cluster.api import Api
+from pytest_istio_egress.cluster.apply import RUN_LABEL
+from pytest_istio_egress.embedded import EmbeddedCluster
+from pytest_istio_egress.suite import suite_folder
+
+pytestmark = pytest.mark.embedded
+
+TRUE_REASONS = ("Istio's own Envoy", "upstream Envoy", "mesh-wide configuration", "does not serve")
+"""What the embedded cluster truly can't serve; a skip for any other reason is a hole in the suite."""
+
+
+def everything(api: Api) -> set[tuple[str, str, str]]:
+    """Return what is in the cluster, events, leases and what belongs to running controllers aside."""
+    found = set()
+    custom = client.CustomObjectsApi(api.client)
+    for plural in ("serviceentries", "sidecars", "virtualservices", "destinationrules", "gateways", "envoyfilters"):
+        items = custom.list_cluster_custom_object("networking.istio.io", "v1alpha3", plural)["items"]
+        found |= {(plural, item["metadata"]["namespace"], item["metadata"]["name"]) for item in items}
+    for namespace in api.core.list_namespace().items:
+        found.add(("namespace", "", namespace.metadata.name))
+    for kind in (api.core.list_pod_for_all_namespaces, api.core.list_service_for_all_namespaces,
+                 api.core.list_secret_for_all_namespaces, api.core.list_config_map_for_all_namespaces):  # fmt: skip
+        found |= {(kind.__name__, item.metadata.namespace, item.metadata.name) for item in kind().items}
+    return found
+
+
+def test_all_holds_and_nothing_is_left_run_after_run(run_suite: RunSuite, api: Api) -> None:
+    before = everything(api)
+    for arguments in ((), ("-n", "2")):
+        run = run_suite(*arguments)
+        assert run.exit == 0, run.output
+        assert len(run.ids("passed")) >= 39
+        skipped = [line for line in run.output.splitlines() if line.startswith("SKIPPED")]
+        assert all(any(reason in line for reason in TRUE_REASONS) for line in skipped), skipped
+        assert everything(api) == before
+
+
+def copy_of_the_suite(into: Path, area: str, change: Callable[[dict[str, Any]], None]) -> Path:
+    """Copy one area's cases with every manifest changed."""
+    copy = into / area
+    shutil.copytree(suite_folder() / area, copy)
+    for file in copy.glob("*.yaml"):
+        documents = [document for document in yaml.safe_load_all(file.read_text()) if document]
+        for document in documents:
+            change(document)
+        file.write_text(yaml.safe_dump_all(documents))
+    return copy
+
+
+def allow_any(document: dict[str, Any]) -> None:
+    if document["kind"] == "Sidecar":
+        document["spec"]["outboundTrafficPolicy"] = {"mode": "ALLOW_ANY"}
+
+
+def test_a_sidecar_that_allows_any_is_told_by_the_cases_that_expect_a_block(
+    run_suite: RunSuite, tmp_path: Path
+) -> None:
+    copy = copy_of_the_suite(tmp_path, "registry_only", allow_any)
+    run = run_suite(copy / "test_unlisted_hosts.py")
+    assert run.exit == 1, run.output
+    assert {name.partition("[")[2] for name in run.ids("failure")} == {
+        "http-host-unlisted]", "http-port-unlisted]", "tls-unlisted]",
+    }  # fmt: skip
+    assert {name.partition("[")[2] for name in run.ids("passed")} == {"control-listed]"}
+    for explanation in run.output.split("documented:")[1:]:
+        assert "PassthroughCluster" in explanation
+
+
+@pytest.fixture
+def mesh_settings(api: Api) -> Iterator[Callable[[str, str], None]]:
+    """Replaces text in the mesh's own configuration; what it was comes back."""
+    original = api.core.read_namespaced_config_map("istio", "istio-system").data["mesh"]
+
+    def write(mesh: str) -> None:
+        api.core.patch_namespaced_config_map("istio", "istio-system", {"data": {"mesh": mesh}})
+
+    yield lambda old, new: write(original.replace(old, new))
+    write(original)
+
+
+def test_a_mesh_that_comes_to_allow_any_while_the_suite_runs_is_told(
+    suite_command: list[str], mesh_settings: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    command = [*suite_command, "-p", "no:cacheprovider", "conformance/registry_only/test_mesh_mode.py"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=environment()) as running:
+        assert running.stdout
+        output = ""
+        for line in running.stdout:
+            output += line
+            if "REGISTRY_ONLY" in line and "istio-egress" in line:
+                mesh_settings("REGISTRY_ONLY", "ALLOW_ANY")
+    assert running.returncode == 1, output
+    blocked = [text for text in output.split("documented:")[1:] if "unlisted" in text]
+    assert len(blocked) == 3, output
+    assert all("PassthroughCluster" in explanation for explanation in blocked)
+
+
+def test_a_stopped_istiod_is_an_error_and_not_a_verdict(run_suite: RunSuite, api: Api) -> None:
+    apps = client.AppsV1Api(api.client)
+
+    def scale(replicas: int) -> None:
+        apps.patch_namespaced_deployment_scale("istiod", "istio-system", {"spec": {"replicas": replicas}})
+        reached = threading.Event()
+        while (
+            ready := apps.read_namespaced_deployment("istiod", "istio-system").status.ready_replicas or 0
+        ) != replicas:
+            reached.wait(0.1 if ready else 0.2)
+
+    scale(0)
+    try:
+        run = run_suite()
+    finally:
+        scale(1)
+    assert run.exit not in (0, 1, 5), run.output
+    assert "istiod" in run.output
+    assert not api.core.list_namespace(label_selector=RUN_LABEL).items
+
+
+def test_an_unreachable_cluster_is_an_error(
+    embedded: EmbeddedCluster, suite_command: list[str], tmp_path: Path
+) -> None:
+    kubeconfig = yaml.safe_load(embedded.kubeconfig.read_text())
+    kubeconfig["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:9"
+    elsewhere = tmp_path / "kubeconfig"
+    elsewhere.write_text(yaml.safe_dump(kubeconfig))
+    command = [*suite_command[:-1], str(elsewhere)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment())
+    assert done.returncode not in (0, 1, 5)
+    assert "127.0.0.1" in done.stdout + done.stderr
