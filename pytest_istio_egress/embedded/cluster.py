@@ -26,7 +26,7 @@ from pytest_istio_egress.embedded.spec import ClusterSpec, EmbeddedCluster, chec
 from pytest_istio_egress.embedded.state import Record, State, boot_id, started_at
 from pytest_istio_egress.embedded.versions import versions
 
-START_STEPS = 6  # API server, node, CoreDNS, istiod, Istio's webhooks, egress gateway
+START_STEPS = 7  # API server, node, CoreDNS, istiod, Istio's webhooks, network policy, egress gateway
 STOP_PATIENCE = 30.0  # seconds for a keeper to clear up
 _keepers: dict[str, subprocess.Popen[bytes]] = {}  # those that this process started: it is theirs to reap them
 

@@ -82,6 +82,7 @@ async def run_node(plan: NodePlan, listener: socket.socket) -> None:
         await node.run("kube-proxy", node_commands.kube_proxy(plan))
         tell("finished", step="API server")
         tell("started", step="node")
+        await node.run("network-policy", node_commands.network_policy(plan))
         await applied
         await start.node_is_ready()
         tell("finished", step="node")

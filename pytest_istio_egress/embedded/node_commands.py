@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 
 from pytest_istio_egress.embedded.node_plan import (
     CONTAINERD_SOCKET,
     DNS_SERVICE,
+    NETWORK_POLICY_HOLDS,
     NODE_ADDRESS,
     POD_RANGE,
     RUN,
@@ -67,6 +69,12 @@ def kube_proxy(plan: NodePlan) -> list[str]:
         f"--hostname-override={plan.node}", f"--cluster-cidr={POD_RANGE}", "--iptables-min-sync-period=50ms",
         *(f"--conntrack-{name}=0" for name in untouched),
     ]  # fmt: skip
+
+
+def network_policy(plan: NodePlan) -> list[str]:
+    """Our own part: CNI's plugins do not enforce NetworkPolicy."""
+    module = "pytest_istio_egress.embedded.network_policy.controller"
+    return [sys.executable, "-m", module, str(plan.pki), str(NETWORK_POLICY_HOLDS)]
 
 
 def containerd(plan: NodePlan) -> list[str]:

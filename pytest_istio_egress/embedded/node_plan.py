@@ -13,6 +13,7 @@ SERVICE_RANGE = "10.96.0.0/16"
 API_SERVICE = "10.96.0.1"
 DNS_SERVICE = "10.96.0.10"
 RUN = Path("/run/istio-egress")  # a tmpfs inside the node's mount namespace: it ends with the node
+NETWORK_POLICY_HOLDS = RUN / "network-policy.holds"
 CONTAINERD_SOCKET = "/run/containerd.sock"
 
 

@@ -16,8 +16,9 @@ from typing import Any
 import yaml
 
 from pytest_istio_egress.embedded.api_client import ApiClient, RefusedError, collection_path
-from pytest_istio_egress.embedded.node_plan import NodePlan
+from pytest_istio_egress.embedded.node_plan import NETWORK_POLICY_HOLDS, NodePlan
 
+MANIFESTS = Path(__file__).parent / "manifests"
 PATIENCE = 120.0  # seconds until a start that does not get on is given up
 POLL = 0.05  # seconds between two looks at the API
 REFUSAL_PATIENCE = 15.0  # seconds until an object that the API server refuses is taken to be wrong
@@ -64,6 +65,7 @@ class Start:
             "CoreDNS": functools.partial(self._available, "kube-system", "coredns"),
             "istiod": functools.partial(self._available, "istio-system", "istiod"),
             "Istio's webhooks": self._webhooks_serve,
+            "network policy": NETWORK_POLICY_HOLDS.exists,
             "egress gateway": functools.partial(self._available, "istio-system", "istio-egressgateway"),
         }
         for step in waited:
@@ -108,10 +110,10 @@ class Start:
         )
 
     def _apply(self) -> None:
-        coredns = (Path(__file__).parent / "manifests" / "coredns.yaml").read_text(encoding="utf-8")
+        shipped = [file.read_text(encoding="utf-8") for file in sorted(MANIFESTS.glob("*.yaml"))]
         objects = [
             *mesh_authority(self._plan.pki),
-            *yaml.safe_load_all(coredns),
+            *(found for text in shipped for found in yaml.safe_load_all(text)),
             *json.loads(self._plan.istio_manifest.read_bytes()),
         ]
         api = ApiClient(self._plan.pki)

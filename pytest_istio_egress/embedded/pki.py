@@ -144,6 +144,7 @@ def make_pki(folder: Path, node: str, addresses: Sequence[str], outside: str, na
         "controller-manager": ("system:kube-controller-manager", ("system:masters",), ()),
         "scheduler": ("system:kube-scheduler", (), ()),
         "kube-proxy": ("system:kube-proxy", (), ()),
+        "network-policy": ("istio-egress:network-policy", (), ()),
         "admin": ("kubernetes-admin", ("system:masters",), ()),
     }
     for file, (user, groups, hosts) in users.items():
