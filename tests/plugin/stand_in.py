@@ -73,7 +73,7 @@ def egress(request: pytest.FixtureRequest) -> Iterator[Expect]:
 fixtures = ModuleType("pytest_istio_egress.pytest_fixtures")
 fixtures.egress = egress  # type: ignore[attr-defined]  # a module made by hand
 sys.modules[fixtures.__name__] = fixtures
-pytest_istio_egress.pytest_fixtures = fixtures  # type: ignore[attr-defined]  # as an import would do
+pytest_istio_egress.pytest_fixtures = fixtures
 
 target.prepare = prepare
 target.release = release
