@@ -25,11 +25,6 @@ def suite_folder() -> Path:
         raise pytest.UsageError(str(error)) from None
 
 
-def fixtures_folder() -> Path:
-    """Return the manifests of the clients and of the outside world, which travel with the cases."""
-    return suite_folder().parent / "fixtures"
-
-
 def chosen_paths(given: Sequence[str], suite: Path, invocation: Path) -> list[str]:
     """Return what to collect: the whole suite, or the `given` arguments with the suite's ids made paths.
 

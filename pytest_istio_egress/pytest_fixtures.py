@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from pytest_istio_egress import collection
 from pytest_istio_egress.case import Case, case_of
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.lifetime import SignOfLife
@@ -22,6 +21,7 @@ from pytest_istio_egress.judge import Judge
 from pytest_istio_egress.outcome import Outcome
 from pytest_istio_egress.probe import Probe
 from pytest_istio_egress.requirements import missing
+from pytest_istio_egress.suite import fixtures_folder
 from pytest_istio_egress.target import TARGET, Target
 from pytest_istio_egress.timeouts import Timeouts
 
@@ -51,7 +51,7 @@ def judge(cluster: Api, mesh: Mesh, istio_egress_target: Target, pytestconfig: p
     timeouts = Timeouts().scaled(istio_egress_target.timeout_scale)
     worker = getattr(pytestconfig, "workerinput", {}).get("workerid", "main")
     names = Names(istio_egress_target.run, worker)
-    world = World(cluster, names, collection.fixtures_folder(), timeouts.ready)
+    world = World(cluster, names, fixtures_folder(), timeouts.ready)
     world.build()
     alive = SignOfLife(cluster, names.run, names.namespace("egress-outside"))
     alive.start()

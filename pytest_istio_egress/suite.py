@@ -47,6 +47,11 @@ def suite_folder() -> Path:
     return folder
 
 
+def fixtures_folder() -> Path:
+    """Return the manifests of the clients and of the outside world, which travel with the cases."""
+    return suite_folder().parent / "fixtures"
+
+
 def case_files(suite: Path) -> list[Path]:
     """Return the case modules of all areas, by name."""
     return sorted(suite.glob("*/test_*.py"))

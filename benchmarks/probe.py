@@ -1,0 +1,98 @@
+"""Measures what a probe costs beyond a bare exec of the same curl, and what bringing a case on stage costs.
+
+Run against a ready mesh: python benchmarks/probe.py [--kubeconfig FILE] [ROUNDS]. Prints minimum, median and maximum in
+milliseconds, all taken alternately within one run. What it makes is removed at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from pytest_istio_egress import Outcome, get
+from pytest_istio_egress.case import Case
+from pytest_istio_egress.cluster.api import Api
+from pytest_istio_egress.cluster.lifetime import SignOfLife, remove
+from pytest_istio_egress.cluster.mesh import Mesh
+from pytest_istio_egress.cluster.names import Names
+from pytest_istio_egress.cluster.pods import run
+from pytest_istio_egress.cluster.witnesses import Witnesses
+from pytest_istio_egress.cluster.world import World
+from pytest_istio_egress.judge import Judge
+from pytest_istio_egress.suite import fixtures_folder, suite_folder
+from pytest_istio_egress.target import new_run
+from pytest_istio_egress.timeouts import Timeouts
+
+PROBE = get("http://api.test/headers")
+EXPECTED = Outcome(status=200, reached="outside", cluster="outbound|80||api.test")
+
+
+def timed(action: Callable[[], object]) -> float:
+    """Return how many milliseconds an action took."""
+    began = time.monotonic()
+    action()
+    return (time.monotonic() - began) * 1000
+
+
+def case(name: str) -> Case:
+    """Return one of the suite's manifests as a case."""
+    folder = suite_folder() / "service_entry"
+    return Case(
+        at="", says="", folder=folder, manifests=(folder / f"{name}.yaml",), requires=(), since=None, rows=()
+    )  # fmt: skip
+
+
+def measure(judge: Judge, kubeconfig: Path | None, rounds: int) -> dict[str, list[float]]:
+    """Take all figures, one of each kind per round."""
+    listed, other = case("http_host"), case("without_entry")
+    pod = judge.world.pod(PROBE.client)
+    command = [judge.names.text(word) for word in PROBE.command("benchmark")]
+    kubectl = [
+        "kubectl",
+        *(["--kubeconfig", str(kubeconfig)] if kubeconfig else []),
+        "exec",
+        "-n",
+        pod.namespace,
+        pod.name,
+    ]
+    figures: dict[str, list[float]] = {}
+
+    def note(what: str, action: Callable[[], object]) -> None:
+        figures.setdefault(what, []).append(timed(action))
+
+    for _ in range(rounds):
+        judge.enter(other)
+        note("a case's configuration: apply, settle, clean", lambda: judge.enter(listed))
+        note("kubectl exec of curl", lambda: subprocess.run([*kubectl, "-c", pod.container, "--", *command], check=True,
+                                                            capture_output=True))  # fmt: skip
+        note("exec of curl", lambda: run(judge.api, pod, command))
+        note("one expectation: probe, witness, judge", lambda: judge.examine([(PROBE, EXPECTED)]))
+        note("eight expectations side by side", lambda: judge.examine([(PROBE, EXPECTED)] * 8))
+    return figures
+
+
+def main() -> None:
+    """Build the world, measure, print, clean up."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kubeconfig", type=Path)
+    parser.add_argument("rounds", type=int, nargs="?", default=10)
+    arguments = parser.parse_args()
+    api = Api(arguments.kubeconfig, None)
+    names = Names(new_run(), "main")
+    world = World(api, names, fixtures_folder(), Timeouts().ready)
+    try:
+        print(f"{'the world: four namespaces, five pods, ready':<48}{timed(world.build):>9.0f} ms")
+        SignOfLife(api, names.run, names.namespace("egress-outside")).start()
+        judge = Judge(api, world, Witnesses(api, Mesh(api)), Timeouts())
+        for what, taken in measure(judge, arguments.kubeconfig, arguments.rounds).items():
+            print(f"{what:<48}{min(taken):>9.0f}{statistics.median(taken):>9.0f}{max(taken):>9.0f} ms")
+    finally:
+        remove(api, names.run)
+
+
+if __name__ == "__main__":
+    main()
