@@ -40,6 +40,8 @@ def istio_settings(mesh_mode: str, release: str) -> tuple[str, ...]:
         "components.egressGateways[0].enabled=true",
         f"meshConfig.outboundTrafficPolicy.mode={mesh_mode}",
         "meshConfig.accessLogFile=/dev/stdout",
+        # Without it only objects that name a revision are validated; `istioctl install` sees to it by itself.
+        "values.defaultRevision=default",
         *FOR_UPSTREAM_ENVOY,
         *ONE_NODE,
     )

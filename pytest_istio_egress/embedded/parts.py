@@ -99,7 +99,7 @@ def prepare(spec: ClusterSpec, cache: Cache, progress: Progress) -> Parts:
             "made",
         )
         others = {name: shop.component(part) for name, part in pinned.components.items() if name != "istio"}
-        istio_part, notes = _istio(spec, shop)
+        istio_part, notes = choose_istio(spec, shop)
         components = {**others, "istio": shop.component(istio_part)}
         release = (components["istio"] / "release").read_text(encoding="utf-8")
         store = _images(shop, {**components, "envoy": envoy.result()}, release, root.result())
@@ -160,7 +160,7 @@ def _images(shop: Workshop, folders: dict[str, Path], release: str, root: Path) 
     )
 
 
-def _istio(spec: ClusterSpec, shop: Workshop) -> tuple[GoComponent, tuple[str, ...]]:
+def choose_istio(spec: ClusterSpec, shop: Workshop) -> tuple[GoComponent, tuple[str, ...]]:
     """Choose the Istio to build: the one asked for by name, else the pinned one, else what is served instead."""
     pinned = versions().components["istio"]
     if spec.istio is None and shop.cache.has("istio", component_key(pinned)):

@@ -1,0 +1,69 @@
+"""What keys an entry of the cache, and what versions.toml must hold."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import pytest
+
+from pytest_istio_egress.embedded.go_modules import PSEUDO
+from pytest_istio_egress.embedded.istio_manifest import istio_settings
+from pytest_istio_egress.embedded.versions import GoComponent, recipe_key, versions
+
+COMPONENT = GoComponent("etcd", "example.test/etcd", "v1.2.3", {"etcd": "example.test/etcd/cmd"})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": "v1.2.4"},
+        {"tags": ("other",)},
+        {"variables": {"main.version": "{version}"}},
+        {"replace": {"example.test/x": "v1.0.0"}},
+        {"binaries": {"etcd": "example.test/etcd/other"}},
+    ],
+)
+def test_a_change_of_the_recipe_changes_the_key(change: dict[str, object]) -> None:
+    assert recipe_key(dataclasses.replace(COMPONENT, **change)) != recipe_key(COMPONENT)  # type: ignore[arg-type]  # fields by name
+
+
+def test_equal_recipes_share_a_key_whatever_their_order() -> None:
+    one = dataclasses.replace(COMPONENT, replace={"a": "v1", "b": "v2"})
+    other = dataclasses.replace(COMPONENT, replace={"b": "v2", "a": "v1"})
+    assert recipe_key(one) == recipe_key(other)
+
+
+def test_a_recipe_is_plain_data() -> None:
+    with pytest.raises(TypeError):
+        recipe_key(object())
+
+
+def test_another_version_does_not_take_the_pinned_replaces_along() -> None:
+    pinned = versions().components["istio"]
+    assert pinned.at(pinned.version) is pinned
+    assert not pinned.at("v0.0.0-20990101000000-000000000000").replace
+
+
+def test_everything_is_pinned() -> None:
+    for component in versions().components.values():
+        assert PSEUDO.match(component.version) or re.fullmatch(r"v\d+\.\d+\.\d+", component.version), component.name
+    for image in versions().images:
+        tag = image.name.rpartition(":")[2]
+        assert tag == "{istio}" or re.search(r"\d", tag), image.name
+    assert "==" in versions().go_wheel
+
+
+def test_every_file_of_an_image_comes_from_a_component() -> None:
+    known = {f"{part.name}/{file}" for part in versions().components.values() for file in [*part.binaries, *part.keep]}
+    for image in versions().images:
+        for source in image.files.values():
+            folder = source.partition("/")[0]
+            assert source in known or folder not in versions().components, f"{image.name}: {source}"
+
+
+def test_the_mesh_mode_reaches_istio() -> None:
+    assert set(istio_settings("ALLOW_ANY", "1")) ^ set(istio_settings("REGISTRY_ONLY", "1")) == {
+        "meshConfig.outboundTrafficPolicy.mode=ALLOW_ANY",
+        "meshConfig.outboundTrafficPolicy.mode=REGISTRY_ONLY",
+    }
