@@ -1,7 +1,7 @@
 """Takes every case's rules away and lists which cases notice: python docs/noticed.py > docs/noticed.md
 
 The suite is run with all Istio resources and network policies left out of its manifests (workloads and Services
-stay), on an embedded mesh that allows any outbound traffic. What still holds then does not depend on its own rules: that
+stay), on an embedded mesh that allows any traffic out. What still holds then does not depend on its own rules: that
 is right for a control, and for a case about traffic that no rule concerns; for any other case it is a defect.
 """
 
