@@ -21,9 +21,10 @@ class Clock(Silent):
         self._begun = time.monotonic()
         self.passed: dict[str, float] = {}
 
-    def finished(self, step: str, how: str) -> None:  # noqa: ARG002  # the protocol's signature
-        """Note the step's time."""
-        self.passed[step] = time.monotonic() - self._begun
+    def finished(self, step: str, how: str) -> None:
+        """Note the step's time; what came from the cache took none."""
+        if how != "cached":
+            self.passed[step] = time.monotonic() - self._begun
 
 
 def measure(name: str) -> dict[str, float]:
