@@ -47,9 +47,10 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from error
     config.addinivalue_line("markers", "istio_egress: one of the shipped cases of pytest-istio-egress")
     if not only_looks(config):
-        from pytest_istio_egress import pytest_fixtures
+        from pytest_istio_egress import failures, pytest_fixtures
 
         config.pluginmanager.register(pytest_fixtures, "istio-egress-fixtures")
+        config.pluginmanager.register(failures, "istio-egress-failures")
     config.pluginmanager.register(Collecting(config, chosen), "istio-egress-collecting")
     worker = hasattr(config, "workerinput")
     config.pluginmanager.register(Working() if worker else Leading(config, chosen), "istio-egress-run")

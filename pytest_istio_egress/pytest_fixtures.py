@@ -15,15 +15,17 @@ from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.witnesses import Witnesses
 from pytest_istio_egress.cluster.world import World
 from pytest_istio_egress.diagnosis import cause
-from pytest_istio_egress.egress import DoesNotHoldError, Egress
+from pytest_istio_egress.egress import Egress
 from pytest_istio_egress.evidence import Expectation, Verdict
 from pytest_istio_egress.judge import Judge
-from pytest_istio_egress.outcome import Outcome
-from pytest_istio_egress.probe import Probe
 from pytest_istio_egress.requirements import missing
 from pytest_istio_egress.suite import fixtures_folder
 from pytest_istio_egress.target import TARGET, Target
 from pytest_istio_egress.timeouts import Timeouts
+
+
+_ASKED = pytest.StashKey[list[Verdict]]()
+"""What the case on stage was asked when it was entered: all its parameters at once, controls that -k left out too."""
 
 
 @pytest.fixture(scope="session")
@@ -73,26 +75,12 @@ def egress(judge: Judge, mesh: Mesh, request: pytest.FixtureRequest) -> Egress:
     reasons = missing(case, mesh)
     if reasons:
         pytest.skip("; ".join(reasons))
+    stash = request.session.stash
     if judge.enter(case):
-        request.session.stash[_ASKED] = judge.examine(_parameters(request))
-    asked = request.session.stash[_ASKED]
-    return _Reported(judge, case, asked, RecordVerdict(request.node, judge.names, case))
-
-
-class _Reported(Egress):
-    """Fails the pytest way, without a traceback: the explanation is all there is to read."""
-
-    def expect(self, probe: Probe, expected: Outcome) -> Verdict:
-        __tracebackhide__ = True
-        try:
-            return super().expect(probe, expected)
-        except DoesNotHoldError as error:
-            explanation = str(error)
-        pytest.fail(explanation, pytrace=False)
-
-
-_ASKED = pytest.StashKey[list[Verdict]]()
-"""What the case on stage was asked when it was entered: all its parameters at once, controls that -k left out too."""
+        stash[_ASKED] = []  # should asking fail, the next parameter asks for itself
+        stash[_ASKED] = judge.examine(_parameters(request))
+    asked = stash[_ASKED]
+    return Egress(judge, case, asked, RecordVerdict(request.node, judge.names, case))
 
 
 def _parameters(request: pytest.FixtureRequest) -> list[Expectation]:

@@ -20,6 +20,7 @@ KNOW_PYTEST = {
     "plugin",
     "collection",
     "scheduling",
+    "failures",
     "pytest_fixtures",
     "report.terminal",
     "target",  # for the StashKey alone

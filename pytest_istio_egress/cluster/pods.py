@@ -10,6 +10,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from kubernetes.stream import stream
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+from websocket import WebSocketException
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 
@@ -122,6 +123,8 @@ def run(api: Api, pod: Pod, command: Sequence[str], *, container: str | None = N
         )
     except ApiException as error:
         raise ClusterError(f"exec in {pod} failed: {reason(error)}") from error
+    except (WebSocketException, OSError) as error:
+        raise ClusterError(f"exec in {pod} failed: {error}") from error
     try:
         socket.run_forever(timeout=timeout)
         if socket.is_open():
@@ -131,6 +134,8 @@ def run(api: Api, pod: Pod, command: Sequence[str], *, container: str | None = N
         if code is None and "ailure" in (status or ""):
             raise ClusterError(f"{command[0]} could not be run in {pod}: {json.loads(status)['message']}")
         return Ran(stdout=socket.read_stdout() or "", stderr=socket.read_stderr() or "", exit=code)
+    except (WebSocketException, OSError) as error:
+        raise ClusterError(f"the connection to the API was lost while {command[0]} ran in {pod}: {error}") from error
     finally:
         socket.close()
 
