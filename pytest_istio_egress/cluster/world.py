@@ -17,7 +17,8 @@ from pytest_istio_egress.cluster.names import SHARED_NAMESPACES, WORKER_NAMESPAC
 from pytest_istio_egress.cluster.pods import Pod, ready_pod
 
 STANDS_FOR = "istio-egress.dev/stands-for"
-"""Annotation of an outside server's Service: N says that 192.0.2.N in a manifest is the Service's address."""
+"""Annotation of an outside server's Service: N says that 192.0.2.N in a manifest is the Service's address,
+and 192.0.2.(N+100) that of the pod behind it."""
 _AUTHORITY = "certificate-authority"
 
 
@@ -41,9 +42,9 @@ class World:
         # Certificates before the pods that mount them: a pod without its volume waits a minute for it.
         self._certificates(applier)
         applier.apply([document for document in documents if document["kind"] != "Namespace"], "")
-        self.names = replace(self.names, addresses=self._addresses())
         with ThreadPoolExecutor(6) as pool:
             list(pool.map(self._await, ("outside.egress-outside", "second.egress-outside", *self.clients)))
+        self.names = replace(self.names, addresses=self._addresses())
 
     @property
     def clients(self) -> tuple[str, ...]:
@@ -78,13 +79,16 @@ class World:
         return ready_pod(self.api, self.names.namespace(namespace), f"app={app}", timeout=self.timeout)
 
     def _addresses(self) -> dict[str, str]:
+        """Return the addresses of the outside servers' Services and, 100 further on, those of their pods."""
         namespace = self.names.namespace("egress-outside")
-        services = self.api.core.list_namespaced_service(namespace).items
-        return {
-            f"192.0.2.{service.metadata.annotations[STANDS_FOR]}": service.spec.cluster_ip
-            for service in services
-            if STANDS_FOR in (service.metadata.annotations or {})
-        }
+        found: dict[str, str] = {}
+        for service in self.api.core.list_namespaced_service(namespace).items:
+            number = (service.metadata.annotations or {}).get(STANDS_FOR)
+            if number:
+                pod = self._await(f"{service.metadata.name}.egress-outside")
+                found[f"192.0.2.{number}"] = service.spec.cluster_ip
+                found[f"192.0.2.{int(number) + 100}"] = pod.address
+        return found
 
     def _certificates(self, applier: Applier) -> None:
         authority = self._authority_secret()

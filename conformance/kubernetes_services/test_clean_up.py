@@ -1,0 +1,58 @@
+"""What the task's clean-up leaves: neither the Service's name nor its cluster IP leads anywhere."""
+
+from pytest_istio_egress import PLAIN, Egress, Outcome, documented, get, tls
+
+PAGE = "tasks/traffic-management/egress/egress-kubernetes-services/"
+BESIDE = get("http://beside-the-clean-up.test/headers")
+BESIDE_PLAIN = get("http://beside-the-clean-up.test/headers", client=PLAIN)
+PASSES = Outcome(status=200, reached="outside", cluster="outbound|80||beside-the-clean-up.test")
+PASSES_PLAIN = Outcome(status=200, reached="outside", sidecar=False)
+
+
+@documented(
+    at=f"{PAGE}#cleanup-of-kubernetes-externalname-service",
+    says="Once the ExternalName Service and its rule are deleted, its name can't be resolved any more",
+    manifests=["clean_up.yaml"],
+    rows=["services/external-name-clean-up"],
+)
+def test_external_name(egress: Egress) -> None:
+    url = "http://my-cleaned.egress-client.svc.cluster.local/headers"
+    egress.apply("cleaned_external_name.yaml")
+    egress.expect(
+        get(url),
+        Outcome(status=200, reached="outside", cluster="outbound|80||outside.egress-outside.svc.cluster.local"),
+    )
+    egress.expect(get(url, client=PLAIN), PASSES_PLAIN)
+    egress.remove("cleaned_external_name.yaml")
+    egress.expect(BESIDE, PASSES)
+    egress.expect(BESIDE_PLAIN, PASSES_PLAIN)
+    egress.expect(get(url), Outcome(exit=6, sidecar=False))
+    egress.expect(get(url, client=PLAIN), Outcome(exit=6, sidecar=False))
+
+
+@documented(
+    at=f"{PAGE}#cleanup-of-kubernetes-service-with-endpoints",
+    says="Once rule, Endpoints and Service are deleted, nothing answers at the cluster IP any more",
+    manifests=["clean_up.yaml"],
+    rows=["services/endpoints-clean-up"],
+)
+def test_endpoints(egress: Egress) -> None:
+    egress.apply("cleaned_endpoints.yaml")
+    address = egress.resource("v1", "Service", "my-cleaned-endpoints")["spec"]["clusterIP"]
+    probe = tls("https://cleaned-endpoints.test/headers", to=address)
+    plain = tls("https://cleaned-endpoints.test/headers", to=address, client=PLAIN, max_time=5)
+    egress.expect(
+        probe,
+        Outcome(
+            status=200,
+            reached="outside",
+            cluster="outbound|443||my-cleaned-endpoints.egress-client.svc.cluster.local",
+        ),
+    )
+    egress.expect(plain, PASSES_PLAIN)
+    egress.remove("cleaned_endpoints.yaml")
+    egress.expect(BESIDE, PASSES)
+    egress.expect(BESIDE_PLAIN, PASSES_PLAIN)
+    egress.expect(probe, Outcome(exit=35, cluster="BlackHoleCluster", flags="UH"))
+    # Without a sidecar the network has the word: it answers that nothing is there, or it does not answer.
+    egress.expect(plain, Outcome(exit=frozenset({7, 28}), sidecar=False))

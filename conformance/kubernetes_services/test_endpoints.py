@@ -1,0 +1,100 @@
+"""A Service without selector: its cluster IP leads to the address of a host outside.
+
+curl --resolve HOST:443:CLUSTER-IP, its own TLS, certificate checked
+  without sidecar  -> cluster IP --kube-proxy--> outside
+  with sidecar     -> cluster IP --sidecar: outbound|443||SERVICE--> outside
+"""
+
+import pytest
+
+from pytest_istio_egress import PLAIN, Egress, Outcome, documented, tls
+
+PAGE = "tasks/traffic-management/egress/egress-kubernetes-services/#use-a-kubernetes-service-with-endpoints"
+URL = "https://wikipedia.test/headers"
+SAYS = "A Service without selector leads from its cluster IP to outside addresses, the client's TLS untouched"
+
+
+def with_sidecar(service: str, address: str) -> Outcome:
+    return Outcome(
+        status=200,
+        reached="outside",
+        cluster=f"outbound|443||{service}.egress-client.svc.cluster.local",
+        flags="-",
+        source="client",
+        connected_to=address,
+        far_end={"server-name": "wikipedia.test"},
+    )
+
+
+def without_sidecar(address: str) -> Outcome:
+    return Outcome(
+        status=200,
+        reached="outside",
+        sidecar=False,
+        source="client",
+        connected_to=address,
+        far_end={"server-name": "wikipedia.test"},
+    )
+
+
+def cluster_ip(egress: Egress, service: str) -> str:
+    return str(egress.resource("v1", "Service", service)["spec"]["clusterIP"])
+
+
+@documented(
+    at=PAGE,
+    says=SAYS,
+    rows=[
+        "services/endpoints-cluster-ip",
+        "services/endpoints-without-sidecar",
+        "services/endpoints-with-sidecar",
+        "services/endpoints-connected-to",
+        "D2",
+    ],
+)
+@pytest.mark.parametrize("client", ["with-sidecar", "without-sidecar"])
+def test_endpoints(egress: Egress, client: str) -> None:
+    address = cluster_ip(egress, "my-wikipedia")
+    if client == "with-sidecar":
+        egress.expect(tls(URL, to=address), with_sidecar("my-wikipedia", address))
+    else:
+        egress.expect(tls(URL, to=address, client=PLAIN), without_sidecar(address))
+
+
+def transports(egress: Egress) -> list[str]:
+    """What the Service's cluster can speak to an endpoint, by the label that the endpoint needs for it."""
+    cluster = egress.config().cluster(egress.real("outbound|443||my-wikipedia.egress-client.svc.cluster.local"))
+    assert cluster
+    return [match["name"] for match in cluster.raw.get("transport_socket_matches", [])]
+
+
+@documented(
+    at=PAGE,
+    says="A rule with tls mode DISABLE leaves the client's own TLS as it is, without mutual TLS around it",
+    manifests=["endpoints.yaml", "endpoints_tls_disable.yaml"],
+    since="1.5: mutual TLS is automatic, and only towards endpoints with a proxy, so TLS passes without the rule too",
+    rows=["services/endpoints-tls-disable"],
+)
+def test_endpoints_tls_disable(egress: Egress) -> None:
+    address = cluster_ip(egress, "my-wikipedia")
+    egress.expect(tls(URL, to=address), with_sidecar("my-wikipedia", address))
+    egress.state("ways to speak to the endpoints under DISABLE", [], transports(egress))
+    egress.remove("endpoints_tls_disable.yaml")
+    egress.state("ways to speak to the endpoints without it", ["tlsMode-istio", "tlsMode-disabled"], transports(egress))
+    egress.expect(tls(URL, to=address), with_sidecar("my-wikipedia", address))
+
+
+@documented(
+    at="https://kubernetes.io/docs/concepts/services-networking/service/#services-without-selectors",
+    says=SAYS,
+    manifests=["endpoint_slice.yaml"],
+    since="Kubernetes 1.33: Endpoints are deprecated in favour of EndpointSlices",
+    rows=["services/endpoint-slice", "D2"],
+)
+@pytest.mark.parametrize("client", ["with-sidecar", "without-sidecar"])
+def test_endpoint_slice(egress: Egress, client: str) -> None:
+    address = cluster_ip(egress, "my-slice")
+    if client == "with-sidecar":
+        egress.expect(tls(URL, to=address), with_sidecar("my-slice", address))
+    else:
+        egress.expect(tls(URL, to=address, client=PLAIN), without_sidecar(address))

@@ -1,0 +1,82 @@
+"""An ExternalName Service: a name inside the cluster for a host outside.
+
+without sidecar  curl --DNS: my-httpbin is outside--> outside                   Host: my-httpbin
+with sidecar     curl --> sidecar --route of the host it names--> outside       Host: my-httpbin, Envoy's headers
+"""
+
+import pytest
+
+from pytest_istio_egress import PLAIN, Egress, Outcome, Probe, documented, get
+
+ALIAS = "my-httpbin.egress-client.svc.cluster.local"
+NAMED = "outside.egress-outside.svc.cluster.local"
+PAGE = "tasks/traffic-management/egress/egress-kubernetes-services/"
+
+BY_ENVOY = ("x-envoy-decorator-operation", "x-envoy-attempt-count", "x-request-id", "x-forwarded-proto")
+BEFORE = ("x-istio-attributes", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled")
+
+
+@documented(
+    at=f"{PAGE}#kubernetes-externalname-service-to-access-an-external-service",
+    says="An ExternalName Service leads to its host without and with a sidecar, which adds its own headers",
+    since="1.21: the Service is an alias, so cluster and decorator name the host it leads to; "
+    "1.8: X-Istio-Attributes is gone with Mixer; 1.22: X-B3-* come only with a tracing provider",
+    rows=[
+        "services/external-name-without-sidecar",
+        "services/external-name-host-without-sidecar",
+        "services/external-name-with-sidecar",
+        "services/external-name-host-with-sidecar",
+        "services/sidecar-header-decorator",
+        "services/sidecar-header-b3",
+        "services/sidecar-header-attributes",
+        "services/without-sidecar",
+        "D1",
+    ],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get(f"http://{ALIAS}/headers", client=PLAIN),
+            Outcome(
+                status=200,
+                reached="outside",
+                sidecar=False,
+                source="client",
+                request_headers={"host": ALIAS, **dict.fromkeys(BY_ENVOY + BEFORE)},
+            ),
+            id="without-sidecar",
+        ),
+        pytest.param(
+            get(f"http://{ALIAS}/headers"),
+            Outcome(
+                status=200,
+                reached="outside",
+                cluster=f"outbound|80||{NAMED}",
+                details="via_upstream",
+                source="client",
+                request_headers={
+                    "host": ALIAS,
+                    **dict.fromkeys(BY_ENVOY, "*"),
+                    **dict.fromkeys(BEFORE),
+                    "x-envoy-decorator-operation": f"{NAMED}:80/*",
+                },
+            ),
+            id="with-sidecar",
+        ),
+    ],
+)
+def test_external_name(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
+
+
+@documented(
+    at=f"{PAGE}#kubernetes-externalname-service-to-access-an-external-service",
+    says="A Service of type ExternalName has no cluster IP, only the name of the host outside",
+    manifests=["external_name.yaml"],
+    rows=["services/external-name-no-cluster-ip"],
+)
+def test_no_cluster_ip(egress: Egress) -> None:
+    spec = egress.resource("v1", "Service", "my-httpbin")["spec"]
+    egress.state("cluster IP of the Service", None, spec.get("clusterIP"))
+    egress.state("external name of the Service", egress.real(NAMED), spec.get("externalName"))

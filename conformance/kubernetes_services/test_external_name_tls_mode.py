@@ -1,0 +1,33 @@
+"""A DestinationRule on an ExternalName Service does nothing; one on the host that it names does.
+
+curl -> sidecar: route of the alias -> cluster of the named host -> outside:80, which speaks no TLS
+                 (rule on the alias: none looks here)  (rule here: TLS or not)
+"""
+
+from pytest_istio_egress import Egress, Outcome, documented, get
+
+ALIAS = "my-unencrypted.egress-client.svc.cluster.local"
+CLUSTER = "outbound|80||outside.egress-outside.svc.cluster.local"
+PAGE = "tasks/traffic-management/egress/egress-kubernetes-services/"
+
+UNENCRYPTED = Outcome(status=200, reached="outside", cluster=CLUSTER, request_headers={"host": ALIAS})
+CONTROL = Outcome(status=200, reached="outside", cluster="outbound|80||beside-my-unencrypted.test")
+
+
+@documented(
+    at=f"{PAGE}#kubernetes-externalname-service-to-access-an-external-service",
+    says="Plain HTTP to an ExternalName Service leaves the sidecar unencrypted, as its host needs it",
+    since="1.21: the Service is an alias, so a DestinationRule on its name is inert, DISABLE as well as SIMPLE; "
+    "what counts is the rule of the host it names",
+    rows=["services/external-name-tls-disable", "D1"],
+)
+def test_external_name_tls_mode(egress: Egress) -> None:
+    probe = get(f"http://{ALIAS}/headers")
+    egress.expect(probe, UNENCRYPTED)
+    egress.apply("external_name_tls_simple.yaml")
+    egress.expect(probe, UNENCRYPTED)
+    egress.apply("named_host_tls_simple.yaml")
+    egress.expect(get("http://beside-my-unencrypted.test/headers"), CONTROL)
+    egress.expect(probe, Outcome(status=503, cluster=CLUSTER, failure="WRONG_VERSION_NUMBER"))
+    egress.remove("named_host_tls_simple.yaml")
+    egress.expect(probe, UNENCRYPTED)
