@@ -1,0 +1,76 @@
+"""includeOutboundIPRanges: what lies outside of the ranges goes past the sidecar.
+
+curl (to 192.0.2.81) -> sidecar -> 192.0.2.81
+curl (to 192.0.2.80) ------------> 192.0.2.80, unseen and unruled by Envoy"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Outcome, Probe, block_all, documented, get
+
+CLIENT = "bypass.egress-client"
+WITHOUT_ENVOY = {"x-envoy-decorator-operation": None, "x-envoy-attempt-count": None, "x-request-id": None}
+
+
+def past(**further: float) -> Outcome:
+    return Outcome(
+        status=200, reached="outside", sidecar=False, source="client", request_headers=WITHOUT_ENVOY, **further
+    )
+
+
+@documented(
+    at="tasks/traffic-management/egress/egress-control/#direct-access-to-external-services",
+    says="Traffic to addresses outside includeOutboundIPRanges does not pass the sidecar, so that no rule holds for it",
+    rows=[
+        "serviceentry/bypass",
+        "serviceentry/bypass-any-host",
+        "serviceentry/bypass-headers",
+        "serviceentry/bypass-inside",
+        "serviceentry/bypass-no-rules",
+        "A9",
+    ],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(get("http://past-the-sidecar.test/headers", client=CLIENT), past(), id="listed-host"),
+        pytest.param(get("http://past-and-unlisted.test/headers", client=CLIENT), past(), id="unlisted-host"),
+        pytest.param(
+            get("http://past-the-sidecar.test/delay/1", client=CLIENT),
+            Outcome(status=200, reached="outside", sidecar=False, source="client", at_least=1.0),
+            id="timeout-does-not-hold",
+        ),
+        pytest.param(
+            get("http://past-the-sidecar.test/headers", client=CLIENT, to="192.0.2.81"),
+            Outcome(status=200, reached="outside", cluster="outbound|80||past-the-sidecar.test"),
+            id="inside-the-ranges",
+        ),
+        pytest.param(
+            get("http://past-and-unlisted.test/headers", client=CLIENT, to="192.0.2.81"),
+            block_all(),
+            id="inside-the-ranges-unlisted",
+        ),
+    ],
+)
+def test_ip_ranges(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
+
+
+@documented(
+    at="tasks/traffic-management/egress/egress-control/#direct-access-to-external-services",
+    says="Pods made before, or without, the setting keep all their traffic in the sidecar",
+    manifests=["ip_ranges.yaml"],
+    rows=["serviceentry/bypass-new-pods"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://past-the-sidecar.test/headers"),
+            Outcome(status=200, reached="outside", cluster="outbound|80||past-the-sidecar.test"),
+            id="control-listed",
+        ),
+        pytest.param(get("http://past-and-unlisted.test/headers"), block_all(), id="unlisted-host"),
+    ],
+)
+def test_other_pods(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

@@ -1,0 +1,42 @@
+"""An entry that is exported to a neighbour, and a rule that is not.
+
+egress-client:    both.test, 0.5 s timeout (VirtualService exportTo ".")
+egress-neighbour: both.test, no timeout"""
+
+import pytest
+
+from pytest_istio_egress import NEIGHBOUR, Egress, Outcome, Probe, documented, get
+
+CLUSTER = "outbound|80||both.test"
+
+
+@documented(
+    at="reference/config/networking/service-entry/#ServiceEntry",
+    says="exportTo opens an entry for the namespaces it names; a VirtualService exported to '.' rules its own alone",
+    rows=["workshop/export-to-others", "workshop/export-to-rule", "workshop/mesh-keyword"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://both.test/headers"), Outcome(status=200, reached="outside", cluster=CLUSTER), id="control-own"
+        ),
+        pytest.param(
+            get("http://both.test/delay/1"),
+            Outcome(status=504, flags="UT", cluster=CLUSTER, at_least=0.5),
+            id="own-rule",
+        ),
+        pytest.param(
+            get("http://both.test/headers", client=NEIGHBOUR),
+            Outcome(status=200, reached="outside", cluster=CLUSTER),
+            id="neighbour",
+        ),
+        pytest.param(
+            get("http://both.test/delay/1", client=NEIGHBOUR),
+            Outcome(status=200, reached="outside", cluster=CLUSTER, at_least=1.0),
+            id="neighbour-without-the-rule",
+        ),
+    ],
+)
+def test_export_to_others(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

@@ -1,0 +1,30 @@
+"""A VirtualService opens nothing: a host that no entry lists has no cluster to go to."""
+
+import pytest
+
+from pytest_istio_egress import Egress, Outcome, Probe, documented, get
+
+
+@documented(
+    at="tasks/traffic-management/egress/egress-control/#manage-traffic-to-external-services",
+    says="A VirtualService alone does not let a host out: its route leads to a cluster that is not there",
+    since="the host is then known to the route, so the answer is 503 with flag NC and no longer the 502 of block_all",
+    rows=["workshop/rule-needs-entry"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://ruled.test/headers"),
+            Outcome(status=200, reached="outside", cluster="outbound|80||ruled.test"),
+            id="control-listed",
+        ),
+        pytest.param(
+            get("http://ruled-unlisted.test/headers"),
+            Outcome(status=503, flags="NC", details="cluster_not_found"),
+            id="ruled-but-unlisted",
+        ),
+    ],
+)
+def test_rule_without_entry(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

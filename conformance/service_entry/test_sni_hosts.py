@@ -1,0 +1,59 @@
+"""A TLS VirtualService chooses by the server name that the client asks for.
+
+curl https://second.test -> sidecar 0.0.0.0_443, chain [second.test] -> 192.0.2.81
+curl https://a.wild.test ->                      chain [*.wild.test] -> 192.0.2.80"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Outcome, Probe, documented, tls
+
+AT = "reference/config/networking/virtual-service/#TLSMatchAttributes"
+
+
+@documented(
+    at=AT,
+    says="sniHosts choose the destination of TLS by the server name, whatever address the client connects to",
+    rows=["serviceentry/https", "serviceentry/sni-wildcard"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            tls("https://second.test/headers"),
+            Outcome(
+                status=200,
+                reached="second",
+                cluster="outbound|443||second.test",
+                far_end={"server-name": "second.test"},
+            ),
+            id="exact",
+        ),
+        pytest.param(
+            tls("https://a.wild.test/headers", to="192.0.2.81"),
+            Outcome(status=200, reached="outside", cluster="outbound|443||*.wild.test"),
+            id="wildcard",
+        ),
+        pytest.param(
+            tls("https://wild-not.test/headers"),
+            Outcome(exit=35, cluster="BlackHoleCluster", flags="UH"),
+            id="another-name",
+        ),
+    ],
+)
+def test_sni_hosts(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
+
+
+@documented(
+    at=AT,
+    says="sniHosts become the server names of a filter chain that leads to the destination's cluster",
+    manifests=["sni_hosts.yaml"],
+    rows=["serviceentry/sni-hosts"],
+)
+def test_filter_chain(egress: Egress) -> None:
+    listener = egress.config().listener("0.0.0.0_443")
+    assert listener
+    chains = {chain.server_names: chain.cluster for chain in listener.chains}
+    for host in ("second.test", "*.wild.test"):
+        name = egress.real(host)
+        egress.state(f"cluster of the chain for {host}", f"outbound|443||{name}", chains.get((name,)))

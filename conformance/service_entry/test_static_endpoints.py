@@ -1,0 +1,39 @@
+"""A ServiceEntry with fixed endpoints: the client's own address does not matter.
+
+curl (to 192.0.2.80) -> sidecar -> endpoint 192.0.2.81"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Outcome, Probe, block_all, documented, get
+
+CLUSTER = "outbound|80||static.test"
+
+
+@documented(
+    at="reference/config/networking/service-entry/#ServiceEntry-Resolution",
+    says="With resolution STATIC requests go to the entry's endpoints, wherever the client meant them to go",
+    rows=["serviceentry/resolution-static"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://static.test/headers"), Outcome(status=200, reached="second", cluster=CLUSTER), id="listed"
+        ),
+        pytest.param(get("http://not-static.test/headers"), block_all(), id="another-host"),
+    ],
+)
+def test_static_endpoints(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
+
+
+@documented(
+    at="reference/config/networking/service-entry/#ServiceEntry-Resolution",
+    says="Resolution STATIC becomes a cluster whose endpoints istiod sends (EDS)",
+    manifests=["static_endpoints.yaml"],
+    since="it was a cluster of type STATIC; today istiod sends the endpoints apart, as type EDS",
+    rows=["serviceentry/resolution-static"],
+)
+def test_cluster(egress: Egress) -> None:
+    cluster = egress.config().cluster(egress.real(CLUSTER))
+    egress.state("cluster's type", "EDS", cluster and cluster.type)

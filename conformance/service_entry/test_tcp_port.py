@@ -1,0 +1,45 @@
+"""A TCP ServiceEntry without addresses takes its port: every connection there ends at the one host.
+
+curl https://elsewhere.test -> sidecar 0.0.0.0_443 -> second, whose certificate is for another host"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Outcome, Probe, documented, tls
+
+CLUSTER = "outbound|443||second.test"
+
+
+@documented(
+    at="ops/configuration/traffic-management/protocol-selection/",
+    says="On a TCP port without addresses every connection ends at the entry's host, whatever host it was meant for",
+    since="documents before 1.5 show this for protocol HTTPS, which today is told apart by server name",
+    rows=[
+        "serviceentry/wrong-host",
+        "serviceentry/wrong-address",
+        "serviceentry/resolution-dns-endpoints",
+        "C8",
+        "A21",
+    ],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            tls("https://second.test/headers"),
+            Outcome(status=200, reached="second", cluster=CLUSTER),
+            id="control-listed",
+        ),
+        pytest.param(
+            tls("https://elsewhere.test/headers"),
+            Outcome(exit=60, cluster=CLUSTER),
+            id="another-host-meets-the-wrong-certificate",
+        ),
+        pytest.param(
+            tls("https://192.0.2.80/headers"),
+            Outcome(exit=60, cluster=CLUSTER),
+            id="bare-address-meets-the-wrong-certificate",
+        ),
+    ],
+)
+def test_tcp_port(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

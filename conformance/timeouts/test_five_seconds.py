@@ -1,0 +1,36 @@
+"""An answer that takes five seconds, without and with a timeout of three."""
+
+import pytest
+
+from pytest_istio_egress import Egress, Outcome, Probe, documented, get
+
+
+@documented(
+    at="tasks/traffic-management/egress/egress-control/#manage-traffic-to-external-services",
+    says="Without a timeout a slow answer is waited for; with one of 3 s, 504 is answered after 3 s",
+    rows=["serviceentry/200-after-delay", "serviceentry/504", "A6", "A7"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://patient.test/delay/5"),
+            Outcome(status=200, reached="outside", cluster="outbound|80||patient.test", at_least=5.0),
+            id="without-timeout",
+        ),
+        pytest.param(
+            get("http://hurried.test/headers"),
+            Outcome(status=200, reached="outside", cluster="outbound|80||hurried.test"),
+            id="control-fast-answer",
+        ),
+        pytest.param(
+            get("http://hurried.test/delay/5"),
+            Outcome(
+                status=504, flags="UT", details="response_timeout", cluster="outbound|80||hurried.test", at_least=3.0
+            ),
+            id="with-timeout",
+        ),
+    ],
+)
+def test_five_seconds(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
