@@ -21,7 +21,8 @@ class Case:
 
     `folder` is where the case lies; `manifests` are plain YAML files in it, applied in that order. `requires` names
     features of the mesh (requirements.py). `since` says where today's behaviour differs from an older document:
-    version and why. `rows` names the entries of the coverage page that the case answers for.
+    version and why. `rows` names the entries of the coverage page that the case answers for. `fixtures` names parts of
+    the outside world (files of fixtures/) that only few cases need: made when first needed, they stay for the run.
     """
 
     at: str
@@ -31,6 +32,7 @@ class Case:
     requires: tuple[str, ...]
     since: str | None
     rows: tuple[str, ...]
+    fixtures: tuple[str, ...] = ()
 
     @property
     def source(self) -> str:
@@ -46,6 +48,7 @@ def documented(
     requires: Iterable[str] = (),
     since: str | None = None,
     rows: Iterable[str] = (),
+    fixtures: Iterable[str] = (),
 ) -> Callable[[Test], Test]:
     """Declare a test function as a case. Manifests lie beside it; by default test_x.py has x.yaml."""
 
@@ -60,6 +63,7 @@ def documented(
             requires=tuple(sorted(requires)),
             since=since,
             rows=tuple(rows),
+            fixtures=tuple(fixtures),
         )
         setattr(test, ATTRIBUTE, case)
         return test

@@ -18,6 +18,7 @@ def compare(expected: Outcome, seen: Exchange) -> tuple[Difference, ...]:
         *_curl(expected, seen),
         *_sidecar(expected, seen),
         *_gateway(expected, seen),
+        *_proxy(expected, seen),
         *_far_end(expected, seen),
         *_answer(expected, seen),
     )
@@ -62,6 +63,15 @@ def _gateway(expected: Outcome, seen: Exchange) -> Iterator[Difference]:
         yield from _hop("the gateway's", expected.gateway, seen.gateway)
 
 
+def _proxy(expected: Outcome, seen: Exchange) -> Iterator[Difference]:
+    if expected.proxy is None:
+        return
+    if seen.proxy is None:
+        yield Difference("the forward proxy's log", "a line for this connection", "none")
+    else:
+        yield from _hop("the forward proxy's", expected.proxy, seen.proxy)
+
+
 def _hop(whose: str, expected: Hop, line: AccessLogLine) -> Iterator[Difference]:
     asked = {
         "upstream cluster": (expected.cluster, line.cluster),
@@ -70,6 +80,8 @@ def _hop(whose: str, expected: Hop, line: AccessLogLine) -> Iterator[Difference]
         "route": (expected.route, line.route),
         "protocol": (expected.protocol, line.protocol),
         "status": (expected.status, line.status),
+        "method": (expected.method, line.method),
+        "authority": (expected.authority, line.authority),
         "requested server name": (expected.server_name, line.server_name),
     }
     for what, (wanted, found) in asked.items():

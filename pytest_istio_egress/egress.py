@@ -67,6 +67,10 @@ class Egress:
         """Return the configuration of a client's proxy."""
         return self.judge.config(client)
 
+    def gateway_config(self) -> ProxyConfig:
+        """Return the configuration of the mesh's egress gateway."""
+        return self.judge.gateway_config()
+
     def real(self, text: str) -> str:
         """Return a name of the manifests as it is in the cluster."""
         return self.judge.names.text(text)

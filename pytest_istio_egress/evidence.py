@@ -17,8 +17,9 @@ FAR_END = "x-outside-"
 class Exchange:
     """One request and all its witnesses. `command` is curl's command line as it ran in the pod.
 
-    `sidecar` and `gateway` are None where no log line came within its time, or none was asked for.
-    `addresses` are the client's and the gateway's, so that the source seen outside can be named.
+    `sidecar`, `gateway` and `proxy` (the forward proxy's) are None where no log line came within its time, or none was
+    asked for.
+    `addresses` are those of client, gateway and forward proxy, so that the source seen outside can be named.
     """
 
     probe: Probe
@@ -27,6 +28,7 @@ class Exchange:
     curl: CurlResult
     sidecar: AccessLogLine | None
     gateway: AccessLogLine | None
+    proxy: AccessLogLine | None = None
     addresses: Mapping[str, frozenset[str]]
 
     def far_end(self, fact: str) -> str | None:

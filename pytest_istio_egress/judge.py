@@ -29,6 +29,7 @@ from pytest_istio_egress.outcome import Outcome
 from pytest_istio_egress.probe import Probe, parse
 from pytest_istio_egress.timeouts import Timeouts
 
+_HOPS = ("gateway", "proxy")
 AT_ONCE = 8
 """Probes of one case that run side by side."""
 
@@ -61,6 +62,8 @@ class Judge:
         self._case = None
         previous, self._applied = self._applied, []
         documents = load(case.manifests)
+        self.world.extend(case.fixtures)
+        self._applier.names = self.world.names
         try:
             self._applied = self._applier.apply(documents, CASE_NAMESPACE)
         finally:
@@ -109,6 +112,13 @@ class Judge:
         """Return the configuration of a client's proxy, as it is when it is asked for."""
         return ProxyConfig(self.api, self.world.pod(client))
 
+    def gateway_config(self) -> ProxyConfig:
+        """Return the configuration of the egress gateway: of its first pod, for all have the same."""
+        pods = self.witnesses.gateways()
+        if not pods:
+            raise ClusterError("the mesh has no ready egress gateway whose configuration could be read")
+        return ProxyConfig(self.api, pods[0])
+
     def read(self, api_version: str, kind: str, name: str, namespace: str) -> dict[str, Any]:
         """Read a resource; names are those of the manifests."""
         try:
@@ -156,13 +166,11 @@ class Judge:
 
     def _real(self, outcome: Outcome) -> Outcome:
         """Return the outcome with the run's names in place of those of the manifests."""
-        given = {name: self.names.manifest(value) for name, value in vars(outcome).items() if name != "gateway"}
-        hop = outcome.gateway
-        return replace(
-            outcome,
-            **given,
-            gateway=hop and replace(hop, **{name: self.names.manifest(value) for name, value in vars(hop).items()}),
-        )
+        given = {name: self.names.manifest(value) for name, value in vars(outcome).items() if name not in _HOPS}
+        hops = {name: hop for name in _HOPS if (hop := getattr(outcome, name)) is not None}
+        for name, hop in hops.items():
+            given[name] = replace(hop, **{field: self.names.manifest(value) for field, value in vars(hop).items()})
+        return replace(outcome, **given)
 
     def _probe(self, probe: Probe) -> Exchange:
         """Run curl in the client's pod. Its user agent is unique: Envoy's log line carries it."""
@@ -177,7 +185,11 @@ class Judge:
             curl=parse(ran.stdout, ran.stderr),
             sidecar=None,
             gateway=None,
-            addresses={"client": frozenset({pod.address}), "gateway": self.witnesses.gateway_addresses()},
+            addresses={
+                "client": frozenset({pod.address}),
+                "gateway": self.witnesses.gateway_addresses(),
+                "proxy": frozenset(pod.address for pod in self.world.forward_proxies),
+            },
         )
 
     def _witness(self, expected: Outcome, exchange: Exchange) -> Exchange:
@@ -195,5 +207,11 @@ class Judge:
         )
         gateway = None
         if expected.gateway is not None and line is not None:
-            gateway = self.witnesses.gateway_line(line, timeout=self.timeouts.log_line)
-        return replace(exchange, sidecar=line, gateway=gateway)
+            pods = [self.world.pod(expected.gateway.at)] if expected.gateway.at else self.witnesses.gateways()
+            gateway = self.witnesses.gateway_line(line, pods, timeout=self.timeouts.log_line)
+        proxy = None
+        if expected.proxy is not None and line is not None:
+            timeout = self.timeouts.log_line
+            for pod in self.world.forward_proxies:
+                proxy = self.witnesses.proxy_line(gateway or line, pod, timeout=timeout)
+        return replace(exchange, sidecar=line, gateway=gateway, proxy=proxy)

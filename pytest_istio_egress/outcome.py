@@ -24,8 +24,12 @@ class Hop:
     protocol: str | None = None
     status: int | None = None
     server_name: str | None = None
+    method: str | None = None
+    authority: str | None = None
     failure: str | None = None
     """A part of Envoy's upstream transport failure reason."""
+    at: str | None = None
+    """Which gateway's log: `<app label>.<namespace>`; None is the mesh's own egress gateway."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +57,12 @@ class Outcome:
     # Witness two: the egress gateway's log, tied to the request by its x-request-id or by the connection.
     gateway: Hop | None = None
 
+    # Witness beside them: the log of the forward proxy outside, tied to the request by the last Envoy's connection.
+    proxy: Hop | None = None
+
     # Witness three: the far end.
     source: str | None = None
-    """Whose address the outside server saw: "client" or "gateway"."""
+    """Whose address the outside server saw: "client", "gateway" or "proxy" (the forward proxy)."""
     request_headers: Mapping[str, str | None] = field(default_factory=dict)
     """Headers (lower case) as the far end saw them; None: must not have arrived."""
     far_end: Mapping[str, str | None] = field(default_factory=dict)

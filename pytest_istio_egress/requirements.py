@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kubernetes.client.exceptions import ApiException
+
 from pytest_istio_egress.case import Case
+from pytest_istio_egress.cluster.api import ClusterError, reason
 from pytest_istio_egress.cluster.mesh import Mesh
 
 Detect = Callable[[Mesh], str | None]
@@ -21,6 +24,18 @@ def missing(case: Case, mesh: Mesh) -> list[str]:
         if feature not in FEATURES:
             raise UnknownFeatureError(f"no such feature: {feature!r}; known are {', '.join(sorted(FEATURES))}")
     return [reason for feature in case.requires if (reason := FEATURES[feature](mesh))]
+
+
+def features(mesh: Mesh) -> dict[str, str | None]:
+    """Return for every feature why the mesh lacks it, None where it's there; what can't be found out says so."""
+    found: dict[str, str | None] = {}
+    for name, detect in FEATURES.items():
+        try:
+            found[name] = detect(mesh)
+        except (ClusterError, ApiException) as error:
+            why = reason(error) if isinstance(error, ApiException) else str(error)
+            found[name] = f"it could not be found out: {' '.join(why.split())}"
+    return found
 
 
 def _registry_only_mesh(mesh: Mesh) -> str | None:
@@ -43,8 +58,18 @@ def _gateway_api(mesh: Mesh) -> str | None:
     return "the cluster does not serve the Gateway API (no HTTPRoute of gateway.networking.k8s.io/v1)"
 
 
+def _dynamic_dns(mesh: Mesh) -> str | None:
+    definition = mesh.api.resource("apiextensions.k8s.io/v1", "CustomResourceDefinition").get(
+        name="serviceentries.networking.istio.io"
+    )
+    if "DYNAMIC_DNS" in str(definition.to_dict()):
+        return None
+    return "the mesh's ServiceEntry knows no resolution DYNAMIC_DNS (it came with Istio 1.30)"
+
+
 FEATURES: dict[str, Detect] = {
     "registry-only-mesh": _registry_only_mesh,
     "egress-gateway": _egress_gateway,
     "gateway-api": _gateway_api,
+    "dynamic-dns": _dynamic_dns,
 }

@@ -21,6 +21,7 @@ _TEXT = re.compile(
 )
 
 _JSON_KEYS = {
+    "method": "method",
     "protocol": "protocol",
     "status": "response_code",
     "flags": "response_flags",
@@ -47,6 +48,7 @@ class AccessLogLine:
 
     raw: str
     start: str
+    method: str
     protocol: str
     status: int
     flags: str
@@ -99,7 +101,7 @@ def _entry(raw: str, words: dict[str, object]) -> AccessLogLine:
         **{
             name: word(name)
             for name in (
-                "start", "protocol", "flags", "details", "failure", "user_agent", "request_id", "authority",
+                "start", "method", "protocol", "flags", "details", "failure", "user_agent", "request_id", "authority",
                 "upstream", "cluster", "upstream_local", "downstream_local", "downstream_remote", "server_name",
                 "route",
             )

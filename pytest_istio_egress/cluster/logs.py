@@ -83,7 +83,7 @@ class ProxyLog:
         response = self._core.read_namespaced_pod_log(
             self.pod.name,
             self.pod.namespace,
-            container=PROXY,
+            container=PROXY if self.pod.injected else self.pod.container,
             follow=True,
             since_seconds=back,
             _preload_content=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -103,6 +104,11 @@ class ProxyConfig:
             if config.get("name") == route_config:
                 found.extend(_virtual_host(route_config, host) for host in config.get("virtual_hosts", []))
         return found
+
+    def requests(self, cluster: str) -> int:
+        """Return how many requests (over TCP: connections) a cluster has sent to its endpoints."""
+        counters = re.compile(re.escape(cluster) + r"::[^:]+:\d+::[rc][qx]_total::(\d+)")
+        return sum(int(found[1]) for line in self.text("/clusters").splitlines() if (found := counters.fullmatch(line)))
 
     def text(self, path: str) -> str:
         """Return the raw answer of the proxy's admin interface."""

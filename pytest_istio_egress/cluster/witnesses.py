@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 from pytest_istio_egress.cluster.access_log import AccessLogLine
 from pytest_istio_egress.cluster.api import Api, ClusterError
@@ -37,15 +38,15 @@ class Witnesses:
             lambda line: line.downstream_remote == source and line.user_agent in ("-", user_agent), timeout=timeout
         )
 
-    def gateway_line(self, hop: AccessLogLine, *, timeout: float) -> AccessLogLine | None:
-        """Find a sidecar's request in the gateway's log.
+    def gateway_line(self, hop: AccessLogLine, pods: Sequence[Pod], *, timeout: float) -> AccessLogLine | None:
+        """Find a sidecar's request in the log of the gateway that these pods are.
 
         By its unique user agent where it is HTTP (requests share a pooled connection, and a gateway gives them
         request ids of its own); else by the sidecar's own port:
 
             sidecar UPSTREAM_LOCAL_ADDRESS 10.244.0.9:41234  ->  gateway DOWNSTREAM_REMOTE_ADDRESS 10.244.0.9:41234
         """
-        logs = [self.follow(pod) for pod in self.gateways()]
+        logs = [self.follow(pod) for pod in pods]
         if not logs:
             raise ClusterError("the mesh has no ready egress gateway whose log could be read")
         for index, log in enumerate(logs):
@@ -60,6 +61,10 @@ class Witnesses:
             if found:
                 return found
         return None
+
+    def proxy_line(self, hop: AccessLogLine, proxy: Pod, *, timeout: float) -> AccessLogLine | None:
+        """Find in a forward proxy's log the connection that an Envoy of the mesh made to it, by that Envoy's port."""
+        return self.follow(proxy).find(lambda line: line.downstream_remote == hop.upstream_local, timeout=timeout)
 
     def gateways(self) -> list[Pod]:
         """Return the egress gateway's ready pods; their logs are followed from now on."""

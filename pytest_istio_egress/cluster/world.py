@@ -13,6 +13,7 @@ from kubernetes.client.exceptions import ApiException
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.apply import Applier, load
 from pytest_istio_egress.cluster.certificates import Authority
+from pytest_istio_egress.cluster.credentials import credentials, kubernetes_secret
 from pytest_istio_egress.cluster.names import SHARED_NAMESPACES, WORKER_NAMESPACES, Names
 from pytest_istio_egress.cluster.pods import Pod, ready_pod
 
@@ -20,6 +21,8 @@ STANDS_FOR = "istio-egress.dev/stands-for"
 """Annotation of an outside server's Service: N says that 192.0.2.N in a manifest is the Service's address,
 and 192.0.2.(N+100) that of the pod behind it."""
 _AUTHORITY = "certificate-authority"
+CREDENTIAL = "istio-egress.dev/credential"
+"""Label of the secrets that are there for proxies."""
 
 
 class World:
@@ -32,6 +35,7 @@ class World:
         self.timeout = timeout
         self._pods: dict[str, Pod] = {}
         self._guests: list[str] = []
+        self._extended: set[str] = set()
 
     def build(self) -> None:
         """Create what isn't there yet, and wait until every pod is ready and every address known."""
@@ -46,17 +50,34 @@ class World:
             list(pool.map(self._await, ("outside.egress-outside", "second.egress-outside", *self.clients)))
         self.names = replace(self.names, addresses=self._addresses())
 
+    def extend(self, fixtures: Iterable[str]) -> None:
+        """Make the parts of the outside world that only some cases need, when the first of these comes."""
+        missing = [name for name in fixtures if name not in self._extended]
+        if missing:
+            applier = Applier(self.api, self.names)
+            documents = load(self.manifests / name for name in missing)
+            applier.apply(documents, "egress-outside")
+            for document in documents:
+                if document["kind"] == "Namespace":
+                    self._copy_credentials(applier, document["metadata"]["name"])
+            for client in _workloads(documents, "egress-outside"):
+                self._await(client)
+            self.names = replace(self.names, addresses=self._addresses())  # waits for their pods, too
+            self._extended.update(missing)
+
     @property
     def clients(self) -> tuple[str, ...]:
         """The clients that every worker has, and those that the case on stage brought along."""
         return ("sleep.egress-plain", *(f"sleep.{namespace}" for namespace in WORKER_NAMESPACES), *self._guests)
 
+    @property
+    def forward_proxies(self) -> list[Pod]:
+        """The forward proxy outside, where the run has needed it."""
+        return [self.pod("forward-proxy.egress-outside")] if "forward_proxy.yaml" in self._extended else []
+
     def welcome(self, documents: Iterable[dict[str, Any]]) -> None:
         """Take in the workloads among a case's documents: they are clients too, while the case lasts."""
-        for document in documents:
-            if document["kind"] == "Deployment":
-                app = document["spec"]["selector"]["matchLabels"]["app"]
-                self._guests.append(f"{app}.{document['metadata'].get('namespace', WORKER_NAMESPACES[0])}")
+        self._guests.extend(_workloads(documents, WORKER_NAMESPACES[0]))
 
     def forget_guests(self) -> None:
         """Let the previous case's own workloads go."""
@@ -95,19 +116,23 @@ class World:
         public = {"ca.crt": authority["ca.crt"]}
         for namespace in (*SHARED_NAMESPACES, *WORKER_NAMESPACES):
             applier.apply([_config_map("egress-certificates", namespace, public)], namespace)
+        self._copy_credentials(applier, WORKER_NAMESPACES[0])
+
+    def _copy_credentials(self, applier: Applier, namespace: str) -> None:
+        """Put what proxies may use as credentialName beside them: a proxy gets secrets of its own namespace only."""
+        outside = self.names.namespace("egress-outside")
+        for secret in self.api.core.list_namespaced_secret(outside, label_selector=CREDENTIAL).items:
+            applier.apply([kubernetes_secret(secret.metadata.name, secret.data)], namespace)
 
     def _authority_secret(self) -> dict[str, str]:
         """Make the run's certificates, or read them where another worker was first: one run, one authority."""
         namespace = self.names.namespace("egress-outside")
         authority = Authority(f"pytest-istio-egress run {self.names.run}")
         domain = f"{self.names.run}.test"
-        wanted = {
-            "outside-certificate": authority.sign(
-                "outside", [f"*.{domain}", f"*.wild.{domain}", f"outside.{namespace}.svc.cluster.local"]
-            ),
-            "second-certificate": authority.sign("second", [f"second.{domain}"]),
-            "client-certificate": authority.sign("client", []),
-        }
+        outside = authority.sign(
+            "outside", [f"*.{domain}", f"*.wild.{domain}", f"outside.{namespace}.svc.cluster.local"]
+        )
+        second = authority.sign("second", [f"second.{domain}"])
         marker = _config_map(_AUTHORITY, namespace, {"ca.crt": authority.certificate.decode()})
         applier = Applier(self.api, self.names)
         try:
@@ -116,16 +141,21 @@ class World:
             if error.status != 409:
                 raise ClusterError(f"the run's certificates can't be stored: {reason(error)}") from error
             return dict(self.api.core.read_namespaced_config_map(_AUTHORITY, namespace).data)
-        for name, signed in wanted.items():
-            secret = {
-                "apiVersion": "v1",
-                "kind": "Secret",
-                "type": "kubernetes.io/tls",
-                "metadata": {"name": name},
-                "data": signed.secret(authority.certificate),
-            }
-            applier.apply([secret], namespace)
+        servers = {"outside-certificate": outside, "second-certificate": second}
+        for name, signed in servers.items():
+            applier.apply([kubernetes_secret(name, signed.secret(authority.certificate))], namespace)
+        for name, data in credentials(authority, revoked=outside).items():
+            applier.apply([kubernetes_secret(name, data, {CREDENTIAL: "true"})], namespace)
         return {"ca.crt": authority.certificate.decode()}
+
+
+def _workloads(documents: Iterable[dict[str, Any]], namespace: str) -> list[str]:
+    """Name the pods of the Deployments among some documents as `<app label>.<namespace>`."""
+    return [
+        f"{document['spec']['selector']['matchLabels']['app']}.{document['metadata'].get('namespace', namespace)}"
+        for document in documents
+        if document["kind"] == "Deployment"
+    ]
 
 
 def _config_map(name: str, namespace: str, data: dict[str, str]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ def test_a_dropped_connection() -> None:
 def test_an_answer_of_the_sidecar_itself() -> None:
     line = parse_line(BLOCK_ALL + "\n")
     assert line is not None
+    assert line.method == "HEAD"
     assert (line.status, line.flags, line.details, line.route) == (502, "-", "direct_response", "block_all")
     assert line.cluster == "-"
     assert line.request_id == "952652df-7761-4f15-be58-776eeedfb6cf"

@@ -11,7 +11,7 @@ from pytest_istio_egress.evidence import Exchange
 from pytest_istio_egress.probe import CurlResult
 
 LINE = AccessLogLine(
-    raw="...", start="", protocol="HTTP/1.1", status=200, flags="-", details="via_upstream", failure="-",
+    raw="...", start="", method="GET", protocol="HTTP/1.1", status=200, flags="-", details="via_upstream", failure="-",
     duration=40, user_agent="a", request_id="r", authority="api.test", upstream="10.0.0.1:80",
     cluster="outbound|80||api.test", upstream_local="10.1.0.1:1", downstream_local="10.0.0.1:80",
     downstream_remote="10.1.0.1:2", server_name="-", route="default",
@@ -23,12 +23,13 @@ CURL = CurlResult(
     body='{"headers": {"Host": ["api.test"], "X-Request-Id": ["r"]}}',
 )  # fmt: skip
 SEEN = Exchange(
-    probe=get("http://api.test/"), command=(), client="", curl=CURL, sidecar=LINE, gateway=LINE,
+    probe=get("http://api.test/"), command=(), client="", curl=CURL, sidecar=LINE, gateway=LINE, proxy=LINE,
     addresses={"gateway": frozenset({"10.1.0.9"}), "client": frozenset({"10.1.0.1"})},
 )  # fmt: skip
 RIGHT = Outcome(
     status=200, reached="outside", cluster="outbound|80||api.test", route="default", flags="-",
-    details="via_upstream", gateway=Hop(protocol="HTTP/1.1", status=200), source="gateway",
+    details="via_upstream", gateway=Hop(protocol="HTTP/1.1", status=200),
+    proxy=Hop(method="GET", authority="api.test"), source="gateway",
     request_headers={"host": "api.test", "x-b3": None}, headers={"server": "envoy", "x-other": None},
     body="api.test", at_least=0.04, connected_to="10.0.0.1",
 )  # fmt: skip
@@ -45,7 +46,8 @@ def test_what_is_as_documented_differs_in_nothing() -> None:
         {"reached": None}, {"cluster": "BlackHoleCluster"}, {"route": "block_all"}, {"flags": "UH"},
         {"details": "direct_response"}, {"failure": "VERIFY"}, {"sidecar": False},
         {"gateway": Hop(cluster="other")}, {"gateway": Hop(protocol="HTTP/2")}, {"gateway": Hop(status=503)},
-        {"gateway": Hop(server_name="api.test")}, {"source": "client"}, {"request_headers": {"host": "other"}},
+        {"gateway": Hop(server_name="api.test")}, {"proxy": Hop(method="CONNECT")},
+        {"proxy": Hop(authority="other.test:443")}, {"source": "client"}, {"request_headers": {"host": "other"}},
         {"request_headers": {"x-request-id": None}}, {"request_headers": {"missing": "*"}},
         {"headers": {"server": None}}, {"headers": {"missing": "*"}}, {"far_end": {"server": "second"}},
         {"body": "other"}, {"at_least": 0.5}, {"connected_to": "10.0.0.2"},
@@ -64,6 +66,7 @@ def test_a_block_fails_where_anybody_outside_answered(expected: Outcome) -> None
 def test_a_missing_log_line_is_a_difference() -> None:
     assert compare(RIGHT, replace(SEEN, sidecar=None))
     assert compare(RIGHT, replace(SEEN, gateway=None))
+    assert compare(RIGHT, replace(SEEN, proxy=None))
 
 
 def test_a_bypass_is_right_only_without_any_envoy() -> None:

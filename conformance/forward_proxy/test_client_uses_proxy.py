@@ -1,0 +1,45 @@
+"""A client that uses an HTTPS proxy by itself: the mesh has to know the proxy, not the host behind it.
+
+curl --CONNECT outside:443--> sidecar (TCP) -> forward proxy:3128 -> outside
+                              line 1           line 2, by the sidecar's own port
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, blackholed, documented, tls
+
+OUTSIDE = "outside.egress-outside.svc.cluster.local"
+URL = f"https://{OUTSIDE}/headers"
+
+
+def by_proxy(port: int) -> Probe:
+    return tls(URL, arguments=("--proxy", f"http://192.0.2.82:{port}"))
+
+
+@documented(
+    at="tasks/traffic-management/egress/http-proxy/",
+    says="A TCP ServiceEntry for the address of an HTTPS proxy lets clients reach hosts outside through that proxy",
+    fixtures=["forward_proxy.yaml"],
+    rows=["D7"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            by_proxy(3128),
+            Outcome(
+                status=200,
+                reached="outside",
+                cluster="outbound|3128||my-company-proxy.test",
+                proxy=Hop(method="CONNECT", authority=f"{OUTSIDE}:443", status=200),
+                source="proxy",
+                connected_to="192.0.2.82",
+            ),
+            id="through-the-proxy",
+        ),
+        pytest.param(by_proxy(3129), blackholed(), id="unlisted-port-of-the-proxy"),
+        pytest.param(tls(URL), Outcome(exit=35, cluster="BlackHoleCluster", flags="UH"), id="past-the-proxy"),
+    ],
+)
+def test_client_uses_proxy(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

@@ -1,0 +1,64 @@
+"""A DestinationRule's tunnel: the sidecar wraps the client's connection into CONNECT, the client knows of nothing.
+
+curl -> sidecar --CONNECT outside:9000 or outside:443--> forward proxy -> outside
+
+HTTP/1.1 and HTTP/2 (by the protocol of the proxy's port), in the clear and in TLS; plain HTTP and TLS inside.
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, blackholed, documented, tcp, tls
+
+SECOND = "192.0.2.81"
+WAYS = {
+    "http1": (9101, 3128, "HTTP/1.1"),
+    "http1-tls": (9102, 3129, "HTTP/1.1"),
+    "http2": (9103, 4128, "HTTP/2"),
+    "http2-tls": (9104, 4129, "HTTP/2"),
+}
+"""How the sidecar speaks to the proxy: the port that leads there, the proxy's port, the protocol in the proxy's log."""
+
+
+def tunnelled(proxy_port: int, protocol: str, subset: str, target: int) -> Outcome:
+    return Outcome(
+        status=200,
+        reached="outside",
+        cluster=f"outbound|{proxy_port}|{subset}|tunnel.test",
+        proxy=Hop(
+            method="CONNECT",
+            authority=f"outside.egress-outside.svc.cluster.local:{target}",
+            protocol=protocol,
+            status=200,
+        ),
+        source="proxy",
+    )
+
+
+def ways() -> list[object]:
+    found: list[object] = []
+    for way, (port, proxy_port, protocol) in WAYS.items():
+        host = f"{way}-tunnelled.test"
+        plain = tunnelled(proxy_port, protocol, "tcp", 9000)
+        secured = tunnelled(proxy_port, protocol, "tls", 443)
+        found += [
+            pytest.param(tcp(host, port, to=SECOND), plain, id=f"{way}-plain"),
+            pytest.param(tls(f"https://{host}/headers", to=SECOND), secured, id=f"{way}-tls"),
+        ]
+    return found
+
+
+@documented(
+    at="reference/config/networking/destination-rule/#TrafficPolicy-TunnelSettings",
+    says="A tunnel in a DestinationRule sends a sidecar's TCP and TLS traffic by CONNECT through a forward proxy",
+    fixtures=["forward_proxy.yaml"],
+    rows=["D8"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        *ways(),
+        pytest.param(tcp("http1-tunnelled.test", 9105, to=SECOND), blackholed(), id="port-without-a-tunnel"),
+    ],
+)
+def test_tunnel_from_sidecar(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

@@ -1,0 +1,83 @@
+"""A wildcard entry of resolution DYNAMIC_DNS: the sidecar asks DNS for the very host of each request.
+
+curl --Host: outside..., to the address of second--> sidecar --DNS: outside...--> outside
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Outcome, Probe, block_all, documented, get, tls
+
+DOMAIN = "egress-outside.svc.cluster.local"
+HTTP_CLUSTER = f"outbound|80||*.{DOMAIN}"
+TLS_CLUSTER = f"outbound|443||*.{DOMAIN}"
+SECOND = "192.0.2.81"
+PAGE = "reference/config/networking/service-entry/#ServiceEntry-Resolution"
+
+
+def pinned(host: str, port: int, address: str) -> tuple[str, str]:
+    """Curl's arguments that send a request for a host to an address of our choice."""
+    return ("--resolve", f"{host}:{port}:{address}")
+
+
+@documented(
+    at=PAGE,
+    says="A wildcard entry of resolution DYNAMIC_DNS reaches each host below it at the address that DNS has for it",
+    requires=["dynamic-dns"],
+    since="1.30: sidecars have DYNAMIC_DNS",
+    rows=["D6"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get(f"http://outside.{DOMAIN}/headers"),
+            Outcome(status=200, reached="outside", cluster=HTTP_CLUSTER),
+            id="one-host",
+        ),
+        pytest.param(
+            get(f"http://second.{DOMAIN}/headers"),
+            Outcome(status=200, reached="second", cluster=HTTP_CLUSTER),
+            id="another-host",
+        ),
+        # The client connects to the wrong address, and the sidecar mends it.
+        pytest.param(
+            get(f"http://outside.{DOMAIN}/headers", arguments=pinned(f"outside.{DOMAIN}", 80, SECOND)),
+            Outcome(status=200, reached="outside", cluster=HTTP_CLUSTER),
+            id="http-by-host-not-by-address",
+        ),
+        pytest.param(
+            tls(f"https://outside.{DOMAIN}/headers", arguments=pinned(f"outside.{DOMAIN}", 443, SECOND)),
+            Outcome(status=200, reached="outside", cluster=TLS_CLUSTER),
+            id="tls-by-host-not-by-address",
+        ),
+        pytest.param(
+            get(f"http://nobody.{DOMAIN}/headers", arguments=pinned(f"nobody.{DOMAIN}", 80, SECOND)),
+            Outcome(status=503, cluster=HTTP_CLUSTER, flags="DF"),
+            id="host-that-dns-does-not-know",
+        ),
+        pytest.param(get("http://beyond-dynamic-dns.test/headers"), block_all(), id="other-domain"),
+        pytest.param(
+            tls("https://beyond-dynamic-dns.test/headers"),
+            Outcome(exit=35, cluster="BlackHoleCluster", flags="UH"),
+            id="tls-other-domain",
+        ),
+    ],
+)
+def test_dynamic_dns(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
+
+
+@documented(
+    at=PAGE,
+    says="One cluster serves the whole wildcard, and counts what goes through it",
+    manifests=["dynamic_dns.yaml"],
+    requires=["dynamic-dns"],
+    rows=["D6"],
+)
+def test_one_cluster_counts(egress: Egress) -> None:
+    name = egress.real(HTTP_CLUSTER)
+    before = egress.config().requests(name)
+    egress.expect(get(f"http://outside.{DOMAIN}/headers"), Outcome(status=200, reached="outside", cluster=HTTP_CLUSTER))
+    cluster = egress.config().cluster(name)
+    egress.state("type of its cluster", "envoy.clusters.dynamic_forward_proxy", cluster and cluster.type)
+    assert egress.config().requests(name) > before, "its cluster counted no request"

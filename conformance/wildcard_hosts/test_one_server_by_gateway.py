@@ -1,0 +1,62 @@
+"""A domain that one server serves leaves through the egress gateway, whatever host of it is asked for.
+
+curl --SNI x.wild.test--> sidecar -> gateway:443 (PASSTHROUGH) -> www.wild.test, for every x
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, tls
+
+TO_THE_GATEWAY = "outbound|443||istio-egressgateway.istio-system.svc.cluster.local"
+
+
+def served(name: str) -> Outcome:
+    return Outcome(
+        status=200,
+        reached="outside",
+        cluster=TO_THE_GATEWAY,
+        gateway=Hop(cluster="outbound|443||www.wild.test", server_name=name),
+        source="gateway",
+        far_end={"server-name": name},
+    )
+
+
+@documented(
+    at="tasks/traffic-management/egress/wildcard-egress-hosts/#configure-egress-gateway-traffic-to-a-wildcard-host",
+    says="Hosts below a wildcard that one server serves are led over the gateway to that server",
+    requires=["egress-gateway"],
+    rows=["D5"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(tls("https://en.wild.test/headers"), served("en.wild.test"), id="one-host"),
+        pytest.param(tls("https://de.wild.test/headers"), served("de.wild.test"), id="another-host"),
+        # The gateway's route names the server: where the client was going does not count.
+        pytest.param(
+            tls("https://fr.wild.test/headers", to="192.0.2.81"), served("fr.wild.test"), id="whatever-the-address"
+        ),
+        pytest.param(
+            tls("https://en.not-wild-by-gateway.test/headers"),
+            Outcome(exit=35, cluster="BlackHoleCluster", flags="UH"),
+            id="other-domain",
+        ),
+    ],
+)
+def test_one_server_by_gateway(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
+
+
+@documented(
+    at="tasks/traffic-management/egress/wildcard-egress-hosts/#configure-egress-gateway-traffic-to-a-wildcard-host",
+    says="The gateway's cluster of the one server counts the requests for every host below the wildcard",
+    manifests=["one_server_by_gateway.yaml"],
+    requires=["egress-gateway"],
+    rows=["D5"],
+)
+def test_gateway_counts(egress: Egress) -> None:
+    name = egress.real("outbound|443||www.wild.test")
+    egress.expect(tls("https://en.wild.test/headers"), served("en.wild.test"))
+    before = egress.gateway_config().requests(name)
+    egress.expect(tls("https://de.wild.test/headers"), served("de.wild.test"))
+    assert egress.gateway_config().requests(name) > before, "the cluster of the one server counted no request"

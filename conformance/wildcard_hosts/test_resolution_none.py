@@ -1,0 +1,55 @@
+"""A wildcard entry of resolution NONE: hosts below it go where the client was going.
+
+curl --SNI a.wild.test, to address X--> sidecar :443 -> *.wild.test -> X
+     --SNI a.other.test-->                           -> BlackHoleCluster
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Outcome, Probe, block_all, documented, get, tls
+
+SECOND = "192.0.2.81"
+TLS_CLUSTER = "outbound|443||*.wild.test"
+HTTP_CLUSTER = "outbound|80||*.wild.test"
+
+
+def listed(name: str) -> Outcome:
+    return Outcome(status=200, reached="outside", cluster=TLS_CLUSTER, far_end={"server-name": name})
+
+
+@documented(
+    at="tasks/traffic-management/egress/wildcard-egress-hosts/#configure-direct-traffic-to-a-wildcard-host",
+    says="With REGISTRY_ONLY an entry *.DOMAIN of resolution NONE opens the hosts below DOMAIN, and no others",
+    rows=["D4"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(tls("https://a.wild.test/headers"), listed("a.wild.test"), id="one-host"),
+        pytest.param(tls("https://b.wild.test/headers"), listed("b.wild.test"), id="another-host"),
+        pytest.param(
+            get("http://a.wild.test/headers"),
+            Outcome(status=200, reached="outside", cluster=HTTP_CLUSTER),
+            id="http",
+        ),
+        # The sidecar follows the client's own address, whatever host it was asked for.
+        pytest.param(
+            get("http://a.wild.test/headers", to=SECOND),
+            Outcome(status=200, reached="second", cluster=HTTP_CLUSTER),
+            id="where-the-client-was-going",
+        ),
+        pytest.param(
+            tls("https://a.other.test/headers"),
+            Outcome(exit=35, cluster="BlackHoleCluster", flags="UH"),
+            id="other-domain",
+        ),
+        pytest.param(
+            tls("https://wild.test/headers"),
+            Outcome(exit=35, cluster="BlackHoleCluster", flags="UH"),
+            id="the-domain-itself",
+        ),
+        pytest.param(get("http://wild.test/headers"), block_all(), id="http-the-domain-itself"),
+    ],
+)
+def test_resolution_none(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
