@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from pytest_istio_egress.clean_command import register_clean_command
+from pytest_istio_egress.compare_command import register_compare_command
 from pytest_istio_egress.coverage_command import register_coverage_command
 from pytest_istio_egress.embedded.commands import register_cluster_commands
 from pytest_istio_egress.embedded.errors import EmbeddedError
@@ -18,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     register_cluster_commands(commands)
     register_clean_command(commands)
+    register_compare_command(commands)
     register_coverage_command(commands)
     arguments = parser.parse_args(argv)
     try:

@@ -106,6 +106,20 @@ OPTIONS = (
         default=1.0,
         help="stretch every waiting time by this factor (default: 1)",
     ),
+    Option(name="report", kind="path", metavar="PATH", help="write a conformance report (YAML) that can be compared"),
+    Option(name="html", kind="path", metavar="PATH", help="write a page (HTML, one file) with all that was seen"),
+    Option(
+        name="baseline",
+        kind="path",
+        metavar="PATH",
+        help="an earlier conformance report: what deviated there fails no more, what it had must not be missing",
+    ),
+    Option(
+        name="known_deviations",
+        kind="path",
+        metavar="PATH",
+        help="YAML file of deviations that fail nothing until a day: deviations: [{case, reason, expires}]",
+    ),
 )
 
 
@@ -123,6 +137,10 @@ class Settings:
     install_packages: bool
     allow_mesh_wide: bool
     timeout_scale: float
+    report: Path | None
+    html: Path | None
+    baseline: Path | None
+    known_deviations: Path | None
     places: Mapping[str, str]
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from xdist.scheduler import LoadScopeScheduling
     from xdist.workermanage import WorkerController
 
+    from pytest_istio_egress.report.known_deviations import Known
+    from pytest_istio_egress.report.results import Result
     from pytest_istio_egress.target import Prepared
 
 HANDED_OVER = "istio_egress_target"
@@ -46,14 +48,28 @@ def pytest_configure(config: pytest.Config) -> None:
     except SettingError as error:
         raise pytest.UsageError(str(error)) from error
     config.addinivalue_line("markers", "istio_egress: one of the shipped cases of pytest-istio-egress")
-    if not only_looks(config):
+    worker = hasattr(config, "workerinput")
+    looks = only_looks(config)
+    if not looks:
+        known = told_beforehand(chosen)
+        typed = config.args if config.args_source is pytest.Config.ArgsSource.ARGS else None
         from pytest_istio_egress import failures, pytest_fixtures
+        from pytest_istio_egress.report.marking import Marking
 
+        config.pluginmanager.register(Marking(known), "istio-egress-marking")
         config.pluginmanager.register(pytest_fixtures, "istio-egress-fixtures")
         config.pluginmanager.register(failures, "istio-egress-failures")
     config.pluginmanager.register(Collecting(config, chosen), "istio-egress-collecting")
-    worker = hasattr(config, "workerinput")
-    config.pluginmanager.register(Working() if worker else Leading(config, chosen), "istio-egress-run")
+    if worker:
+        config.pluginmanager.register(Working(), "istio-egress-run")
+        return
+    leading = Leading(config, chosen)
+    config.pluginmanager.register(leading, "istio-egress-run")
+    if not looks:
+        from pytest_istio_egress.report.ending import Ending
+
+        ending = Ending(config, chosen, known, typed, run=leading.run, found=leading.found)
+        config.pluginmanager.register(ending, "istio-egress-ending")
 
 
 class Collecting:
@@ -164,6 +180,10 @@ class Leading:
         if self.results.by_case:
             write_summary(terminalreporter, self.results.all(), time.monotonic() - self.began)
 
+    def found(self) -> tuple[list[Result], Prepared | None]:
+        """Return the results so far, and the target if it was asked."""
+        return self.results.all(), self.prepared
+
     def prepare(self, ids: Sequence[str]) -> None:
         """Choose the target and make sure that it answers; does nothing when no test would run."""
         from pytest_istio_egress.collection import needs_cluster
@@ -206,6 +226,17 @@ class Uncollected:
         self.outcome = report.outcome
         self.longrepr = report.longrepr
         self.user_properties: list[tuple[str, Any]] = []
+
+
+def told_beforehand(chosen: Settings) -> Known:
+    """Read the baseline and the known deviations, and make sure that the reports will have a place."""
+    from pytest_istio_egress.report.beforehand import check_places, known_of
+
+    try:
+        check_places(chosen)
+        return known_of(chosen)
+    except SettingError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 def only_looks(config: pytest.Config) -> bool:

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
 
-from pytest_istio_egress.case import Case, case_of
-from pytest_istio_egress.cluster.api import Api
+from pytest_istio_egress.case import case_of
+from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.lifetime import SignOfLife
 from pytest_istio_egress.cluster.mesh import Mesh, MeshFacts
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.witnesses import Witnesses
 from pytest_istio_egress.cluster.world import World
-from pytest_istio_egress.diagnosis import cause
 from pytest_istio_egress.egress import Egress
 from pytest_istio_egress.evidence import Expectation, Verdict
 from pytest_istio_egress.judge import Judge
+from pytest_istio_egress.probe import CLIENT
+from pytest_istio_egress.report.record import record_of
+from pytest_istio_egress.report.results import PROPERTY
 from pytest_istio_egress.requirements import missing
 from pytest_istio_egress.suite import fixtures_folder
 from pytest_istio_egress.target import TARGET, Target
 from pytest_istio_egress.timeouts import Timeouts
-
 
 _ASKED = pytest.StashKey[list[Verdict]]()
 """What the case on stage was asked when it was entered: all its parameters at once, controls that -k left out too."""
@@ -66,8 +68,17 @@ def judge(cluster: Api, mesh: Mesh, istio_egress_target: Target, pytestconfig: p
     witnesses.forget()
 
 
+@pytest.fixture(scope="session")
+def envoy_version(judge: Judge, mesh: Mesh) -> str:
+    """The version of the clients' Envoy, empty where it can't be found out: no case depends on it."""
+    try:
+        return mesh.envoy(judge.world.pod(CLIENT))
+    except (ClusterError, ApiException, HTTPError):
+        return ""
+
+
 @pytest.fixture
-def egress(judge: Judge, mesh: Mesh, request: pytest.FixtureRequest) -> Egress:
+def egress(judge: Judge, mesh: Mesh, envoy_version: str, request: pytest.FixtureRequest) -> Egress:
     """The case of the requesting test, its configuration settled and its parameters' probes asked."""
     case = case_of(request.function)
     if case is None:
@@ -80,7 +91,7 @@ def egress(judge: Judge, mesh: Mesh, request: pytest.FixtureRequest) -> Egress:
         stash[_ASKED] = []  # should asking fail, the next parameter asks for itself
         stash[_ASKED] = judge.examine(_parameters(request))
     asked = stash[_ASKED]
-    return Egress(judge, case, asked, RecordVerdict(request.node, judge.names, case))
+    return Egress(judge, case, asked, RecordVerdict(request.node, judge.names, envoy_version))
 
 
 def _parameters(request: pytest.FixtureRequest) -> list[Expectation]:
@@ -99,40 +110,18 @@ def _parameters(request: pytest.FixtureRequest) -> list[Expectation]:
 
 
 class RecordVerdict:
-    """Puts a verdict on the test's report, where xdist carries it to the controller."""
+    """Puts a verdict on the test's report, where xdist carries it to the controller; and into Allure's results."""
 
-    def __init__(self, item: pytest.Item, names: Names, case: Case) -> None:
+    def __init__(self, item: pytest.Item, names: Names, proxy: str) -> None:
         self.item = item
         self.names = names
-        self.case = case
+        self.proxy = proxy
 
     def __call__(self, verdict: Verdict) -> None:
         """Record one verdict."""
-        seen = verdict.exchange
-        plain = self.names.plain
-        self.item.user_properties.append(
-            (
-                "istio-egress",
-                {
-                    "area": Path(str(self.item.path)).parent.name,
-                    "case": self.item.nodeid,
-                    "says": self.case.says,
-                    "source": self.case.source,
-                    "probe": plain(" ".join(seen.command)),
-                    "expected": _said(verdict),
-                    "seen": plain(f"status {seen.curl.status or '-'}, exit {seen.curl.exit}"),
-                    "envoy": plain(seen.sidecar.raw) if seen.sidecar else "",
-                    "gateway": plain(seen.gateway.raw) if seen.gateway else "",
-                    "cause": "" if verdict.holds else plain(cause(verdict)),
-                    "seconds": seen.curl.seconds,
-                    "attempts": verdict.attempts,
-                    "outcome": "holds" if verdict.holds else "does not hold",
-                },
-            )
-        )
+        record = record_of(verdict, self.names.plain, self.proxy)
+        self.item.user_properties.append((PROPERTY, record))
+        if self.item.config.getoption("allure_report_dir", default=None):
+            from pytest_istio_egress.report.allure_steps import show
 
-
-def _said(verdict: Verdict) -> str:
-    expected = verdict.expected
-    exits = " or ".join(str(code) for code in sorted(expected.exits, reverse=True))
-    return f"status {expected.status or '-'}, exit {exits}"
+            show(record)

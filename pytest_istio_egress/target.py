@@ -72,13 +72,14 @@ class NoClusterError(TargetError):
 class Prepared:
     """A target that answered, its Kubernetes version, and the embedded cluster to end with the run, if any.
 
-    `gateway` says, for people, which egress gateway the mesh has.
+    `gateway` says, for people, which egress gateway the mesh has; `features` why one is missing, None where it's there.
     """
 
     target: Target
     kubernetes: str
     ends: str | None = None
     gateway: str = ""
+    features: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def new_run() -> str:
@@ -121,6 +122,7 @@ def look_at_mesh(prepared: Prepared, say: Say) -> Prepared:
     from pytest_istio_egress.cluster.api import Api, ClusterError, reason
     from pytest_istio_egress.cluster.lifetime import remove_ended
     from pytest_istio_egress.cluster.mesh import Mesh
+    from pytest_istio_egress.requirements import features
 
     try:
         api = Api(prepared.target.kubeconfig, prepared.target.context)
@@ -129,12 +131,13 @@ def look_at_mesh(prepared: Prepared, say: Say) -> Prepared:
         gateway = mesh.gateway
         through = f"egress gateway {gateway.service}.{gateway.namespace}" if gateway else "no egress gateway"
         target = replace(prepared.target, mesh=asdict(mesh.facts))
+        found = features(mesh)
         remove_ended(api, say)
     except ApiException as error:
         raise TargetError(f"the mesh can't be looked at: {reason(error)}") from error
     except (ClusterError, HTTPError) as error:
         raise TargetError(_one_line(error)) from error
-    return replace(prepared, target=target, gateway=through)
+    return replace(prepared, target=target, gateway=through, features=found)
 
 
 def release(prepared: Prepared, say: Say) -> None:

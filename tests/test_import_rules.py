@@ -22,6 +22,8 @@ KNOW_PYTEST = {
     "scheduling",
     "failures",
     "pytest_fixtures",
+    "report.ending",
+    "report.marking",
     "report.terminal",
     "target",  # for the StashKey alone
 }

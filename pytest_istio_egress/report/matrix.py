@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from pytest_istio_egress.report.results import CANNOT_BE_ASKED, DOES_NOT_HOLD, ERROR, HOLDS, OUTCOMES, Result
+from pytest_istio_egress.report.results import CANNOT_BE_ASKED, DOES_NOT_HOLD, ERROR, HOLDS, KNOWN, OUTCOMES, Result
 
-STYLES = {HOLDS: "green", DOES_NOT_HOLD: "red", ERROR: "red", CANNOT_BE_ASKED: "yellow"}
+STYLES = {HOLDS: "green", DOES_NOT_HOLD: "red", ERROR: "red", KNOWN: "yellow", CANNOT_BE_ASKED: "yellow"}
 
 
 class Text(NamedTuple):
@@ -29,16 +29,20 @@ class Marks(NamedTuple):
     does_not_hold: str
     cannot_be_asked: str
     error: str
+    known: str
 
     def of(self, outcome: str) -> str:
         """Return the mark of an outcome."""
-        return {HOLDS: self.holds, DOES_NOT_HOLD: self.does_not_hold, CANNOT_BE_ASKED: self.cannot_be_asked}.get(
-            outcome, self.error
-        )
+        return {
+            HOLDS: self.holds,
+            DOES_NOT_HOLD: self.does_not_hold,
+            CANNOT_BE_ASKED: self.cannot_be_asked,
+            KNOWN: self.known,
+        }.get(outcome, self.error)
 
 
-UNICODE = Marks("✓", "✗", "–", "!")  # noqa: RUF001  # the dash is meant as a mark of its own
-ASCII = Marks("+", "x", "-", "!")
+UNICODE = Marks("✓", "✗", "–", "!", "≈")  # noqa: RUF001  # the dash is meant as a mark of its own
+ASCII = Marks("+", "x", "-", "!", "~")
 
 
 def matrix(results: Sequence[Result], *, width: int, marks: Marks = UNICODE) -> list[Line]:
@@ -73,12 +77,12 @@ def reasons(results: Iterable[Result], *, width: int) -> list[Line]:
 
 def totals(results: Sequence[Result], seconds: float) -> Line:
     """Draw the last line: how many cases ended how, and the time that the run took."""
-    words = {HOLDS: "hold", DOES_NOT_HOLD: "do not hold", CANNOT_BE_ASKED: "cannot be asked", ERROR: "errors"}
+    words = {HOLDS: "hold", DOES_NOT_HOLD: "do not hold", KNOWN: "known deviations", ERROR: "errors"}
     line: Line = []
-    for outcome in (DOES_NOT_HOLD, ERROR, CANNOT_BE_ASKED, HOLDS):
+    for outcome in (DOES_NOT_HOLD, ERROR, KNOWN, CANNOT_BE_ASKED, HOLDS):
         count = sum(result.outcome == outcome for result in results)
         if count or outcome == HOLDS:
-            word = outcome if count == 1 else words[outcome]
+            word = outcome if count == 1 else words.get(outcome, outcome)
             line += [Text(", ") if line else Text(""), Text(f"{count} {word}", STYLES[outcome])]
     return [*line, Text(f" in {seconds:.1f} s")]
 
@@ -121,7 +125,10 @@ def _causes(cases: list[Result], width: int) -> list[Line]:
     broken: dict[str, list[str]] = {}
     for case in cases:
         if case.outcome in (ERROR, DOES_NOT_HOLD):
-            broken.setdefault(case.cause or case.seen or case.outcome, []).append(case.parameter)
+            why = case.cause or case.seen or case.outcome
+            broken.setdefault(f"{why} ({case.expired})" if case.expired else why, []).append(case.parameter)
+        elif case.outcome == KNOWN:
+            broken.setdefault(f"known deviation: {case.known}", []).append(case.parameter)
     lines: list[Line] = []
     for cause, parameters in broken.items():
         named = ", ".join(name for name in parameters if name)

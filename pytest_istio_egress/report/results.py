@@ -8,18 +8,26 @@ from typing import Any, Protocol
 
 PROPERTY = "istio-egress"
 """The name under which a result travels in `report.user_properties`, also from xdist's workers."""
+CASE_PROPERTY = "istio-egress-case"
+"""The name of what is known about a case whatever becomes of it: what it says, its source, whether it may deviate."""
 
 HOLDS = "holds"
 DOES_NOT_HOLD = "does not hold"
+KNOWN = "known deviation"
 CANNOT_BE_ASKED = "cannot be asked"
 ERROR = "error"
-OUTCOMES = (ERROR, DOES_NOT_HOLD, CANNOT_BE_ASKED, HOLDS)
+OUTCOMES = (ERROR, DOES_NOT_HOLD, KNOWN, CANNOT_BE_ASKED, HOLDS)
 """From what needs attention most to what needs none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What was found out about one case. `case` is pytest's id; `seconds` and `attempts` are those of the probe."""
+    """What was found out about one case. `case` is pytest's id; the figures are those of its probe.
+
+    `exit` is curl's, None where no curl ran; `status` 0 stands for no HTTP answer. `envoy` and `gateway` are lines of
+    access logs, `outside` is what the outside server said it saw, `headers` are the names of the answer's headers.
+    `envoy_version` is that of the client's Envoy. `known` says why a deviation is no news, `expired` that it was.
+    """
 
     case: str
     outcome: str
@@ -34,12 +42,25 @@ class Result:
     cause: str = ""
     seconds: float = 0.0
     attempts: int = 0
+    status: int = 0
+    exit: int | None = None
+    client: str = ""
+    envoy_version: str = ""
+    outside: str = ""
+    headers: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
+    known: str = ""
+    expired: str = ""
 
     @classmethod
     def from_property(cls, said: Mapping[str, Any], case: str) -> Result:
         """Read what a fixture left in the user properties; what it left out keeps its default."""
         known = {item.name for item in fields(cls)}
-        values = {key: value for key, value in said.items() if key in known and value is not None}
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in said.items()
+            if key in known and value is not None
+        }
         return cls(**({"outcome": HOLDS} | values | {"case": case, "area": area_of(case)}))
 
     @property
@@ -96,11 +117,15 @@ def flat(properties: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
     """Spread results over plain name and text pairs, as JUnit XML has them; leave other properties as they are."""
     spread: list[tuple[str, Any]] = []
     for name, value in properties:
-        if name == PROPERTY and isinstance(value, Mapping):
-            spread += [(f"{PROPERTY}.{key}", str(part)) for key, part in value.items() if part not in ("", None)]
+        if name in (PROPERTY, CASE_PROPERTY) and isinstance(value, Mapping):
+            spread += [(f"{PROPERTY}.{key}", _text(part)) for key, part in value.items() if part not in ("", None, [])]
         else:
             spread.append((name, value))
     return spread
+
+
+def _text(part: Any) -> str:
+    return "; ".join(map(str, part)) if isinstance(part, list | tuple) else str(part)
 
 
 def _rank(result: Result) -> int:
@@ -113,6 +138,8 @@ def _result(report: Report, when: str) -> Result | None:
         # Set-up and tear-down that pass say nothing; a call says it even where no fixture left a result.
         return said or (_plain(report, HOLDS, "") if when == "call" else None)
     if report.outcome == "skipped":
+        if said is not None and said.outcome == KNOWN:
+            return said
         return replace(said or _plain(report, CANNOT_BE_ASKED, ""), outcome=CANNOT_BE_ASKED, cause=_skip_reason(report))
     if said is not None and said.outcome in (DOES_NOT_HOLD, ERROR) and when == "call":
         return said
@@ -120,14 +147,31 @@ def _result(report: Report, when: str) -> Result | None:
 
 
 def _plain(report: Report, outcome: str, cause: str) -> Result:
-    return Result(case=report.nodeid, area=area_of(report.nodeid), outcome=outcome, cause=cause)
+    return Result.from_property(_about(report) | {"outcome": outcome, "cause": cause}, report.nodeid)
+
+
+def _about(report: Report) -> dict[str, Any]:
+    """Return what is known about the case whatever becomes of it."""
+    about: dict[str, Any] = {}
+    for name, value in report.user_properties:
+        if name == CASE_PROPERTY and isinstance(value, Mapping):
+            about |= value
+    return about
 
 
 def _said(report: Report) -> Result | None:
     """Return the result that the fixtures left; of several (a test that expects several things) the worst."""
     left = [value for name, value in report.user_properties if name == PROPERTY and isinstance(value, Mapping)]
-    results = [Result.from_property(value, report.nodeid) for value in left]
-    return min(results, key=_rank, default=None)
+    about = _about(report)
+    results = [Result.from_property({**about, **value}, report.nodeid) for value in left]
+    worst = min(results, key=_rank, default=None)
+    return replace(worst, outcome=KNOWN) if worst and worst.known and worst.outcome == DOES_NOT_HOLD else worst
+
+
+def said_outcome(report: Report) -> str | None:
+    """Return how the case ended by its own word, None where it left none."""
+    said = _said(report)
+    return said.outcome if said else None
 
 
 def _skip_reason(report: Report) -> str:

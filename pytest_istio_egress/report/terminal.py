@@ -7,8 +7,12 @@ from collections.abc import Iterable
 
 import pytest
 
+from pytest_istio_egress.report.comparison_text import terminal_lines
+from pytest_istio_egress.report.conformance_report import Run
+from pytest_istio_egress.report.known_deviations import Known
 from pytest_istio_egress.report.matrix import ASCII, UNICODE, Line, Marks, matrix, reasons, totals
 from pytest_istio_egress.report.results import Result
+from pytest_istio_egress.report.run_comparison import GONE, compare_runs, differences_about
 
 
 class Terminal:
@@ -41,6 +45,23 @@ def write_summary(reporter: pytest.TerminalReporter, results: list[Result], seco
     if not reporter.hasopt("s"):
         _write_lines(reporter, reasons(results, width=width))
     _write_lines(reporter, [totals(results, seconds)])
+
+
+def write_comparison(
+    reporter: pytest.TerminalReporter, known: Known, now: Run, *, lacking: Iterable[str], idle: Iterable[str]
+) -> None:
+    """Write how the run compares with its baseline, what of that is missing, and which known deviations are idle."""
+    if known.baseline:
+        reporter.write_sep("=", f"compared with {known.baseline_name}", bold=True)
+        width = reporter.config.get_terminal_writer().fullwidth
+        # What this run lacks is told below, where it counts as a failure; what was left out on purpose is no news.
+        changes = [change for change in compare_runs(known.baseline, now) if change.kind != GONE]
+        for line in terminal_lines(changes, differences_about(known.baseline, now), width):
+            reporter.write_line(line)
+    for line in lacking:
+        reporter.write_line(f"missing: {line}", red=True)
+    for line in idle:
+        reporter.write_line(f"istio-egress: {line}", yellow=True)
 
 
 def _write_lines(reporter: pytest.TerminalReporter, lines: Iterable[Line]) -> None:

@@ -17,5 +17,6 @@ def repository(
         monkeypatch.setenv(name, "")
     # What the machine has must not decide: no cluster is configured unless a test does it.
     monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
     return Repository(pytester, tmp_path_factory.mktemp("elsewhere"))

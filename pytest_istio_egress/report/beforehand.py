@@ -1,0 +1,31 @@
+"""What a run is told before it begins: which deviations are no news, and where its reports shall lie."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from pytest_istio_egress.options import SettingError, Settings
+from pytest_istio_egress.report.known_deviations import DeviationsError, Known, read_deviations
+from pytest_istio_egress.report.reading import UnreadableError, read_report
+from pytest_istio_egress.report.written import why_not_writable
+
+
+def known_of(settings: Settings) -> Known:
+    """Read what the run is told beforehand; raises SettingError where a file can't be used."""
+    baseline = settings.baseline
+    try:
+        return Known(
+            today=datetime.now(UTC).date(),
+            deviations=read_deviations(settings.known_deviations) if settings.known_deviations else (),
+            baseline=read_report(baseline) if baseline else None,
+            baseline_name=baseline.name if baseline else "",
+        )
+    except (DeviationsError, UnreadableError) as error:
+        raise SettingError(str(error)) from error
+
+
+def check_places(settings: Settings) -> None:
+    """Refuse, before anything is asked, to write a report where none can lie; raises SettingError."""
+    for option, path in (("report", settings.report), ("html", settings.html)):
+        if path is not None and (why := why_not_writable(path)):
+            raise SettingError(f"--istio-egress-{option} {path} can't be written: {why}; name another place")

@@ -1,0 +1,149 @@
+"""`conformance-report.yaml`: what a run found out, for programs; conformance_report.schema.json says its shape."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+import yaml
+
+from pytest_istio_egress.report.redaction import redacted
+from pytest_istio_egress.report.results import CANNOT_BE_ASKED, ERROR, OUTCOMES, Result
+
+FORMAT = "istio-egress-conformance-report"
+FORMAT_VERSION = 1
+HEAD = "# What pytest --istio-egress found out; two of these are compared by `istio-egress compare`.\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What a run was: which suite asked which cluster how. `features` maps a feature to why it is missing, else None.
+
+    `began` is an ISO 8601 time, `seconds` the run's length; `complete` is False where it was stopped before its end.
+    """
+
+    suite: str
+    target: str = ""
+    context: str = ""
+    kubernetes: str = ""
+    istio: str = ""
+    outbound_mode: str = ""
+    gateway: str = ""
+    notes: tuple[str, ...] = ()
+    features: Mapping[str, str | None] = field(default_factory=dict)
+    run: str = ""
+    began: str = ""
+    seconds: float = 0.0
+    complete: bool = True
+    arguments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run and what became of each case."""
+
+    about: About
+    results: Sequence[Result]
+
+    @property
+    def envoy(self) -> list[str]:
+        """The versions of the clients' Envoys; one, unless proxies differ."""
+        return sorted({result.envoy_version for result in self.results if result.envoy_version})
+
+    def count(self, outcome: str) -> int:
+        """How many cases ended so."""
+        return sum(result.outcome == outcome for result in self.results)
+
+
+def report_text(run: Run) -> str:
+    """Return the file: the same bytes for the same results, in whatever order they arrived."""
+    document = redacted(document_of(run))
+    return HEAD + yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**16)
+
+
+def document_of(run: Run) -> dict[str, Any]:
+    """Return the report as mappings and lists. `totals` comes last: a file that was cut lacks them."""
+    about = run.about
+    return {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "suite": {"name": "pytest-istio-egress", "version": about.suite},
+        "run": {
+            "id": about.run,
+            "began": about.began,
+            "seconds": round(about.seconds, 1),
+            "complete": about.complete,
+            "reproduce": shlex.join(["pytest", *about.arguments]),
+        },
+        "target": {"kind": about.target, "context": about.context, "notes": list(about.notes)},
+        "versions": {"kubernetes": about.kubernetes, "istio": about.istio, "envoy": run.envoy},
+        "mesh": {"outbound_mode": about.outbound_mode, "egress_gateway": about.gateway},
+        "features": {
+            name: {"found": True} if why is None else {"found": False, "reason": why}
+            for name, why in sorted(about.features.items())
+        },
+        "behaviours": _behaviours(run.results),
+        "totals": {"cases": len(run.results), **{outcome: run.count(outcome) for outcome in reversed(OUTCOMES)}},
+    }
+
+
+def _behaviours(results: Sequence[Result]) -> list[dict[str, Any]]:
+    ordered = sorted(results, key=lambda result: (result.area, result.behaviour, result.case))
+    groups = groupby(ordered, key=lambda result: (result.area, result.behaviour))
+    return [_behaviour(name, list(cases)) for (_, name), cases in groups]
+
+
+def _behaviour(name: str, cases: list[Result]) -> dict[str, Any]:
+    return {
+        "id": name,
+        "area": cases[0].area,
+        "says": next((case.says for case in cases if case.says), ""),
+        "source": next((case.source for case in cases if case.source), ""),
+        "outcome": min((case.outcome for case in cases), key=OUTCOMES.index),
+        "cases": [_case(case) for case in cases],
+    }
+
+
+def _case(case: Result) -> dict[str, Any]:
+    """Return one case; what nothing is known of is left out."""
+    described: dict[str, Any] = {"id": case.case, "outcome": case.outcome}
+    if case.outcome == CANNOT_BE_ASKED:
+        described["reason"] = case.cause
+    elif case.cause:
+        described["error" if case.outcome == ERROR else "cause"] = case.cause
+    texts = {
+        "known": case.known,
+        "expired": case.expired,
+        "client": case.client,
+        "probe": case.probe,
+        "expected": case.expected,
+    }
+    described |= {name: text for name, text in texts.items() if text}
+    if case.exit is not None:
+        described["seen"] = {
+            "status": case.status or None,
+            "exit": case.exit,
+            "seconds": round(case.seconds, 3),
+            "attempts": case.attempts,
+        }
+    said = {
+        "sidecar": case.envoy,
+        "gateway": case.gateway,
+        "outside": case.outside,
+        "envoy_version": case.envoy_version,
+    }
+    described |= {name: text for name, text in said.items() if text}
+    lists = {"answer_headers": case.headers, "differences": case.differences}
+    described |= {name: list(found) for name, found in lists.items() if found}
+    described["reproduce"] = shlex.join(["pytest", "--istio-egress", case.case])
+    return described
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes no anchors: a person shall read each case by itself."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  # the base class decides what it is asked
+        return True

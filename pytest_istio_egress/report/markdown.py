@@ -1,0 +1,65 @@
+"""A run as Markdown, short enough for a CI job's summary page."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from pytest_istio_egress.report.conformance_report import Run
+from pytest_istio_egress.report.redaction import redact
+from pytest_istio_egress.report.results import CANNOT_BE_ASKED, DOES_NOT_HOLD, ERROR, KNOWN, OUTCOMES, Result
+
+LARGEST = 500_000
+"""Characters. A job's summary may have 1 MiB; other steps want some of it."""
+
+
+def cell(text: str) -> str:
+    """Return a text so that Markdown shows it as it is, on one line and inside a table."""
+    line = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_{}\[\]|~])", r"\\\1", line)
+
+
+def summary_text(run: Run) -> str:
+    """Return the page: totals, what broke and why, what is known, what could not be asked."""
+    about = run.about
+    versions = {"Kubernetes": about.kubernetes, "Istio": about.istio, "Envoy": ", ".join(run.envoy)}
+    told = [f"{name} {cell(version)}" for name, version in versions.items() if version]
+    parts = ["## Egress conformance", "", ", ".join([cell(about.context or about.target), *told]), ""]
+    parts += ["| outcome | cases |", "| --- | ---: |"]
+    parts += [f"| {outcome} | {run.count(outcome)} |" for outcome in OUTCOMES if run.count(outcome)]
+    broken = [result for result in run.results if result.outcome in (ERROR, DOES_NOT_HOLD)]
+    parts += _table("Not as documented", "why", broken)
+    parts += _table("Known deviations", "reason", [one for one in run.results if one.outcome == KNOWN])
+    parts += _reasons(run.results)
+    if not about.complete:
+        parts += ["", "The run was stopped before its end."]
+    return redact("\n".join(parts) + "\n")
+
+
+def _table(title: str, column: str, results: Sequence[Result]) -> list[str]:
+    if not results:
+        return []
+    lines = ["", f"### {title}", "", f"| case | {column} |", "| --- | --- |"]
+    size = 0
+    for number, result in enumerate(results):
+        why = result.known if result.outcome == KNOWN else result.cause or result.outcome
+        row = f"| {_linked(result)} | {cell(why)} |"
+        size += len(row)
+        if size > LARGEST:
+            return [*lines, "", f"... and {len(results) - number} more."]
+        lines.append(row)
+    return lines
+
+
+def _linked(result: Result) -> str:
+    linked = re.fullmatch(r"https?://[^\s()|]+", result.source)
+    return f"[{cell(result.case)}]({result.source})" if linked else cell(result.case)
+
+
+def _reasons(results: Sequence[Result]) -> list[str]:
+    reasons = Counter(result.cause for result in results if result.outcome == CANNOT_BE_ASKED)
+    if not reasons:
+        return []
+    lines = ["", "### Cannot be asked here", ""]
+    return [*lines, *(f"- {cell(reason)} ({number})" for reason, number in sorted(reasons.items()))]

@@ -1,0 +1,81 @@
+"""What is done to pytest's reports before anybody reads them: what a case says, no secrets, known deviations."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+
+from pytest_istio_egress.case import case_of
+from pytest_istio_egress.report.known_deviations import Known
+from pytest_istio_egress.report.record import about
+from pytest_istio_egress.report.redaction import redact, redacted
+from pytest_istio_egress.report.results import CASE_PROPERTY, DOES_NOT_HOLD, PROPERTY, said_outcome
+
+
+class Marking:
+    """Hooks of every process in which cases run; `known` are the deviations that are no news."""
+
+    def __init__(self, known: Known) -> None:
+        self.known = known
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Say what is asked, also of a case that is skipped or whose fixtures fail."""
+        case = case_of(getattr(item, "function", None))
+        if case is not None:
+            item.user_properties.append((CASE_PROPERTY, about(case)))
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Make the report fit to be read. Innermost but for the explanation: Allure and JUnit read it after this."""
+        _clean_error(call)
+        report = yield
+        _clean_report(report)
+        if report.when == "call" and report.failed and said_outcome(report) == DOES_NOT_HOLD:
+            said = self._mark(report, item.nodeid)
+            # On the item too: the report of the tear-down is made of it.
+            report.user_properties += said
+            item.user_properties += said
+        return report
+
+    def _mark(self, report: pytest.TestReport, case: str) -> list[tuple[str, object]]:
+        """Let a deviation that is no news count as pytest's expected failures do; return what is to be recorded."""
+        if reason := self.known.reason(case):
+            report.outcome = "skipped"
+            report.wasxfail = f"known deviation: {reason}"
+            return [(CASE_PROPERTY, {"known": reason})]
+        if expired := self.known.expired(case):
+            report.sections.append(("known deviation, but expired", expired))
+            return [(CASE_PROPERTY, {"expired": expired})]
+        return []
+
+
+def _clean_error(call: pytest.CallInfo[None]) -> None:
+    """Take secrets out of an exception, which some reporters read instead of pytest's own report."""
+    if call.excinfo is None or redact(call.excinfo.exconly()) == call.excinfo.exconly():
+        return
+    error = call.excinfo.value
+    error.args = tuple(redacted(list(error.args)))
+    for name, value in vars(error).items():
+        setattr(error, name, redacted(value))
+    if redact(call.excinfo.exconly()) != call.excinfo.exconly():
+        told = RuntimeError(redact(call.excinfo.exconly())).with_traceback(error.__traceback__)
+        call.excinfo = pytest.ExceptionInfo.from_exception(told)
+
+
+def _clean_report(report: pytest.TestReport) -> None:
+    if isinstance(report.longrepr, tuple):
+        path, line, reason = report.longrepr
+        report.longrepr = (path, line, redact(reason))
+    elif report.longrepr is not None:
+        cleaned = redact(str(report.longrepr))
+        if cleaned != str(report.longrepr):
+            report.longrepr = cleaned
+    report.sections = [(title, redact(content)) for title, content in report.sections]
+    report.user_properties = [
+        (name, redacted(value) if name in (PROPERTY, CASE_PROPERTY) or isinstance(value, str) else value)
+        for name, value in report.user_properties
+    ]
