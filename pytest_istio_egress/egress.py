@@ -71,6 +71,11 @@ class Egress:
         """Return the configuration of the mesh's egress gateway."""
         return self.judge.gateway_config()
 
+    def pod(self, client: str = CLIENT) -> dict[str, Any]:
+        """Read a client's pod (`<app label>.<namespace>`) from the API."""
+        pod = self.judge.world.pod(client)
+        return self.judge.read("v1", "Pod", pod.name, pod.namespace)
+
     def real(self, text: str) -> str:
         """Return a name of the manifests as it is in the cluster."""
         return self.judge.names.text(text)

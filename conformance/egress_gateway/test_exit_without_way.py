@@ -1,0 +1,30 @@
+"""What an exit at the gateway is worth without a route to it, and a route to it by a short name."""
+
+import pytest
+
+from pytest_istio_egress import Egress, Outcome, Probe, documented, get
+
+
+@documented(
+    at="reference/config/networking/virtual-service/#Destination",
+    says="A Gateway alone redirects nothing; a short destination name means a service of the rule's own namespace",
+    requires=["egress-gateway"],
+    rows=["workshop/gateway-alone", "workshop/short-name"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://no-way-to-exit.test/headers"),
+            Outcome(status=200, reached="outside", cluster="outbound|80||no-way-to-exit.test", source="client"),
+            id="exit-without-route",
+        ),
+        pytest.param(
+            get("http://short-name.test/headers"),
+            Outcome(status=503, flags="NC", details="cluster_not_found"),
+            id="route-by-short-name",
+        ),
+    ],
+)
+def test_exit_without_way(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

@@ -1,0 +1,49 @@
+"""Two tenants use the shared egress gateway at once; neither sees what the other listed.
+
+egress-client:    tenant-first.test  -> gateway -> outside      tenant-second.test -> 502
+egress-neighbour: tenant-second.test -> gateway -> outside      tenant-first.test  -> 502"""
+
+import pytest
+
+from pytest_istio_egress import NEIGHBOUR, Egress, Hop, Outcome, Probe, block_all, documented, get
+
+TO_THE_GATEWAY = "outbound|80||istio-egressgateway.istio-system.svc.cluster.local"
+
+
+def through_the_gateway(host: str) -> Outcome:
+    return Outcome(
+        status=200,
+        reached="outside",
+        cluster=TO_THE_GATEWAY,
+        gateway=Hop(cluster=f"outbound|80||{host}", status=200),
+        source="gateway",
+    )
+
+
+@documented(
+    at="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-http-traffic",
+    says="Tenants who export their entries to themselves and the gateway alone share it without seeing each other's",
+    requires=["egress-gateway"],
+    rows=["workshop/tenants", "workshop/mesh-keyword"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://tenant-first.test/headers"), through_the_gateway("tenant-first.test"), id="first-tenant"
+        ),
+        pytest.param(
+            get("http://tenant-second.test/headers", client=NEIGHBOUR),
+            through_the_gateway("tenant-second.test"),
+            id="second-tenant",
+        ),
+        pytest.param(get("http://tenant-second.test/headers"), block_all(), id="first-tenant-asks-for-the-others"),
+        pytest.param(
+            get("http://tenant-first.test/headers", client=NEIGHBOUR),
+            block_all(),
+            id="second-tenant-asks-for-the-others",
+        ),
+    ],
+)
+def test_two_tenants(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
