@@ -7,10 +7,10 @@ from pathlib import Path
 NAMESPACES = ("--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child")
 
 # In a chroot, / is a plain directory of some mount outside: its propagation cannot be changed (so mounts made
-# inside would show outside), containers cannot pivot away from it, and what is executed in a container later would see
-# inside would show outside), containers cannot pivot away from it, and what is executed in a container later would see
-# the file system outside, which is still the root of the namespace. /proc is a mount and can be made private; the tree,
-# the chroot, with the working directory kept: from there that mount becomes the namespace's root, and the old one goes.
+# inside would show outside), containers cannot pivot away from it, and what is executed in a container later would
+# see the file system outside, which is still the root of the namespace. /proc is a mount and can be made private; the
+# tree, bound onto a directory in it, is a mount of its own. Entering the mount namespace that one is in already leads
+# out of the chroot, with the working directory kept: from there the tree becomes the namespace's root.
 FROM_A_CHROOT = """
 mount --make-private /proc && mount --rbind / /proc/tty && mount --make-rprivate /proc/tty &&
 exec nsenter --mount=/proc/self/ns/mnt --wd=/proc/tty -- sh -c '
