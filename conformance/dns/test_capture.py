@@ -1,0 +1,75 @@
+"""A sidecar that answers DNS: hosts that only the mesh knows get an address, and TCP entries one each.
+
+curl --DNS: second-database?--> sidecar: 240.240.x.y
+     --TCP 240.240.x.y:9000-->  sidecar: listener of that address -> second
+without capture, no address: one listener 0.0.0.0:9000 for both entries, which leads to one of them
+"""
+
+import ipaddress
+
+import pytest
+
+from pytest_istio_egress import Egress, Outcome, Probe, documented, get, tcp
+
+CAPTURING = "dns-client.egress-client"
+SECOND = "192.0.2.81"
+ALLOCATED = ipaddress.ip_network("240.240.0.0/16")
+PAGE = "ops/configuration/traffic-management/dns-proxy/"
+
+
+@documented(
+    at=PAGE,
+    says="With DNS capture the sidecar answers for an entry's host with its address; other questions get DNS's answer",
+    manifests=["capture.yaml"],
+    rows=["D9"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://with-address.test/headers", client=CAPTURING, to=None),
+            Outcome(
+                status=200, reached="outside", cluster="outbound|80||with-address.test", connected_to="198.51.100.7"
+            ),
+            id="entry-with-an-address",
+        ),
+        pytest.param(
+            get("http://unlisted-with-capture.test/headers", client=CAPTURING, to=None),
+            Outcome(exit=6, sidecar=False),
+            id="unlisted-host",
+        ),
+        pytest.param(
+            get("http://with-address.test/headers", to=None), Outcome(exit=6, sidecar=False), id="without-capture"
+        ),
+        # Also the control of the client without capture: it gets out, and to the wrong server.
+        pytest.param(
+            tcp("second-database.test", 9000, to=SECOND),
+            Outcome(status=200, reached="outside", cluster="outbound|9000||first-database.test"),
+            id="without-capture-one-entry-takes-the-port",
+        ),
+    ],
+)
+def test_capture(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
+
+
+@documented(
+    at=f"{PAGE}#address-auto-allocation",
+    says="Entries without an address get one each (240.240.x.y), so that two TCP entries can share a port",
+    manifests=["capture.yaml"],
+    since="1.25: istiod allocates the addresses and writes them into the entry's status",
+    rows=["D9"],
+)
+@pytest.mark.parametrize(("name", "server"), [("first-database", "outside"), ("second-database", "second")])
+def test_allocated_address(egress: Egress, name: str, server: str) -> None:
+    verdict = egress.expect(
+        tcp(f"{name}.test", 9000, client=CAPTURING, to=None),
+        Outcome(status=200, reached=server, cluster=f"outbound|9000||{name}.test"),
+    )
+    entry = egress.resource("networking.istio.io/v1", "ServiceEntry", name)
+    allocated = [each["value"] for each in entry["status"]["addresses"]]
+    used = verdict.exchange.curl.remote_address
+    assert ipaddress.ip_address(used) in ALLOCATED, f"{name} resolved to {used}"
+    egress.state(
+        "the address of the entry's status that curl connected to", [used], [a for a in allocated if a == used]
+    )

@@ -1,0 +1,83 @@
+"""An ExternalName Service for a Service of the mesh: wherever the alias is asked for, its Service answers.
+
+curl --Host: alias--> sidecar -> cluster of the Service that it names
+curl --Host: led.test--> sidecar or gateway --rule: to the alias--> the same cluster
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, get, tcp, tls
+
+NAMESPACE = "egress-client.svc.cluster.local"
+INSIDE = f"outbound|80||inside.{NAMESPACE}"
+UPGRADE_NOTES = "https://istio.io/latest/news/releases/1.21.x/announcing-1.21/upgrade-notes/"
+
+
+def inside(cluster: str = INSIDE) -> Outcome:
+    return Outcome(status=200, cluster=cluster, flags="-", body="User-Agent")
+
+
+@documented(
+    at=f"{UPGRADE_NOTES}#externalname-support-changes",
+    says="An ExternalName Service for a Service of the mesh is an alias of it for HTTP, TCP and TLS, whatever its ports",
+    since="1.21: before, it was a Service of its own, which needed ports; a VirtualService still needs the Service "
+    "that it leads to to list the port, else 503 (seen with 1.31), though the notes say that ports have no impact",
+    rows=["D3"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(get(f"http://alias.{NAMESPACE}/headers"), inside(), id="http-without-ports"),
+        pytest.param(get("http://alias.egress-client/headers"), inside(), id="http-by-short-name"),
+        pytest.param(get(f"http://alias-with-port.{NAMESPACE}/headers"), inside(), id="http-with-port"),
+        pytest.param(tcp(f"alias.{NAMESPACE}", 9000), inside(f"outbound|9000||inside.{NAMESPACE}"), id="tcp"),
+        pytest.param(
+            tls(
+                "https://behind-alias.test/headers",
+                to=None,
+                arguments=("--connect-to", f"behind-alias.test:443:alias-tls.{NAMESPACE}:443"),
+            ),
+            Outcome(
+                status=200,
+                reached="outside",
+                cluster=f"outbound|443||inside-tls.{NAMESPACE}",
+                far_end={"server-name": "behind-alias.test"},
+            ),
+            id="tls",
+        ),
+        pytest.param(get("http://led-to-alias.test/headers"), inside(), id="by-virtual-service"),
+        pytest.param(
+            get("http://led-to-portless-alias.test/headers"),
+            Outcome(status=503, flags="NC", details="cluster_not_found"),
+            id="by-virtual-service-without-ports",
+        ),
+    ],
+)
+def test_external_name_inside(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
+
+
+@documented(
+    at=f"{UPGRADE_NOTES}#externalname-support-changes",
+    says="A rule at a gateway can lead to an ExternalName Service, and so to the Service that it names",
+    manifests=["external_name_inside.yaml", "external_name_at_gateway.yaml"],
+    requires=["egress-gateway"],
+    rows=["D3"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://led-by-gateway-to-alias.test/headers"),
+            Outcome(
+                status=200,
+                cluster="outbound|80||istio-egressgateway.istio-system.svc.cluster.local",
+                gateway=Hop(cluster=INSIDE, status=200),
+                body="User-Agent",
+            ),
+            id="by-gateway",
+        ),
+    ],
+)
+def test_external_name_at_gateway(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
