@@ -94,6 +94,15 @@ class Egress:
             )
         return answer
 
+    def accepted(self, manifest: str) -> None:
+        """Have a manifest checked that must be taken: the control beside a refusal; nothing of it is kept."""
+        answer = self.judge.refusal(self._beside(manifest))
+        if answer is not None:
+            raise DoesNotHoldError(
+                f"documented: {self.case.says}\n            {self.case.source}\n"
+                f"differs:    {manifest}: expected to be accepted, seen refused: {self.judge.names.plain(answer)}"
+            )
+
     def _beside(self, manifest: str) -> Path:
         return self.case.folder / manifest
 

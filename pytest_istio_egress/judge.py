@@ -205,13 +205,14 @@ class Judge:
             user_agent,
             timeout=self.timeouts.log_line if expected.sidecar else self.timeouts.log_flush,
         )
-        gateway = None
+        gateway, addresses = None, exchange.addresses
         if expected.gateway is not None and line is not None:
             pods = [self.world.pod(expected.gateway.at)] if expected.gateway.at else self.witnesses.gateways()
             gateway = self.witnesses.gateway_line(line, pods, timeout=self.timeouts.log_line)
+            addresses = {**addresses, "gateway": frozenset(pod.address for pod in pods)}
         proxy = None
         if expected.proxy is not None and line is not None:
             timeout = self.timeouts.log_line
             for pod in self.world.forward_proxies:
                 proxy = self.witnesses.proxy_line(gateway or line, pod, timeout=timeout)
-        return replace(exchange, sidecar=line, gateway=gateway, proxy=proxy)
+        return replace(exchange, sidecar=line, gateway=gateway, proxy=proxy, addresses=addresses)

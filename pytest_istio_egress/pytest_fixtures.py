@@ -10,6 +10,7 @@ from urllib3.exceptions import HTTPError
 
 from pytest_istio_egress.case import case_of
 from pytest_istio_egress.cluster.api import Api, ClusterError
+from pytest_istio_egress.cluster.enforcement import Enforcement
 from pytest_istio_egress.cluster.lifetime import SignOfLife
 from pytest_istio_egress.cluster.mesh import Mesh, MeshFacts
 from pytest_istio_egress.cluster.names import Names
@@ -59,6 +60,9 @@ def judge(cluster: Api, mesh: Mesh, istio_egress_target: Target, pytestconfig: p
     world.build()
     alive = SignOfLife(cluster, names.run, names.namespace("egress-outside"))
     alive.start()
+    mesh.enforcement = Enforcement(
+        cluster, world.names, fixtures_folder(), ready=timeouts.ready, timeout=timeouts.converge
+    )
     witnesses = Witnesses(cluster, mesh)
     for client in world.clients:
         if world.pod(client).injected:

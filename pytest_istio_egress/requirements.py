@@ -27,9 +27,14 @@ def missing(case: Case, mesh: Mesh) -> list[str]:
 
 
 def features(mesh: Mesh) -> dict[str, str | None]:
-    """Return for every feature why the mesh lacks it, None where it's there; what can't be found out says so."""
+    """Return for every feature why the mesh lacks it, None where it's there; what can't be found out says so.
+
+    Features that only a probe can tell (PROBED) are left out: they are found out when the first case requires them.
+    """
     found: dict[str, str | None] = {}
     for name, detect in FEATURES.items():
+        if name in PROBED:
+            continue
         try:
             found[name] = detect(mesh)
         except (ClusterError, ApiException) as error:
@@ -67,9 +72,18 @@ def _dynamic_dns(mesh: Mesh) -> str | None:
     return "the mesh's ServiceEntry knows no resolution DYNAMIC_DNS (it came with Istio 1.30)"
 
 
+def _network_policy(mesh: Mesh) -> str | None:
+    if mesh.enforcement is None:
+        return "whether NetworkPolicy is enforced can't be found out before the run has pods of its own"
+    return mesh.enforcement.network_policy
+
+
 FEATURES: dict[str, Detect] = {
     "registry-only-mesh": _registry_only_mesh,
     "egress-gateway": _egress_gateway,
     "gateway-api": _gateway_api,
     "dynamic-dns": _dynamic_dns,
+    "network-policy": _network_policy,
 }
+PROBED = frozenset({"network-policy"})
+"""Features that can be told only by pods of the run's own, so not before the first case."""

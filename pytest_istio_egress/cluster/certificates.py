@@ -59,6 +59,18 @@ class Authority:
             ),
         )
 
+    def revoke(self, *certificates: bytes) -> bytes:
+        """Sign a list (CRL) that revokes certificates, PEM; without any, it revokes one that nobody has."""
+        now = datetime.datetime.now(datetime.UTC)
+        serials = [x509.load_pem_x509_certificate(certificate).serial_number for certificate in certificates]
+        builder = x509.CertificateRevocationListBuilder(
+            issuer_name=self._name, last_update=now - datetime.timedelta(hours=1), next_update=now + _VALID
+        )
+        for serial in serials or [x509.random_serial_number()]:
+            revoked = x509.RevokedCertificateBuilder(serial, now - datetime.timedelta(hours=1))
+            builder = builder.add_revoked_certificate(revoked.build())
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
     def _builder(self, subject: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.UTC)
         return x509.CertificateBuilder(

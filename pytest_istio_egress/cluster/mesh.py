@@ -13,6 +13,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
+from pytest_istio_egress.cluster.enforcement import Enforcement
 from pytest_istio_egress.cluster.pods import Pod, run
 
 GATEWAY_SELECTOR = "istio=egressgateway"
@@ -43,6 +44,8 @@ class Mesh:
     def __init__(self, api: Api, facts: MeshFacts | None = None, control_plane: str = "istio-system") -> None:
         self.api = api
         self.control_plane = control_plane
+        self.enforcement: Enforcement | None = None
+        """How it is found out what the cluster's network enforces; None until the run has namespaces for it."""
         self._facts = facts
 
     @cached_property

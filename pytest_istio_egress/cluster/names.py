@@ -19,8 +19,11 @@ SHARED_NAMESPACES = ("egress-outside", "egress-plain")
 """Made once per run. They hold servers and clients that no case changes."""
 WORKER_NAMESPACES = ("egress-client", "egress-neighbour")
 """Made once per worker: a Sidecar resource rules its whole namespace, so workers can't share one."""
+GATEWAY_NAMESPACE = "egress-gateway"
+"""A worker's own egress gateway, whose secrets and policies concern nobody else; made when a case first needs it."""
+_PER_WORKER = (*WORKER_NAMESPACES, GATEWAY_NAMESPACE)
 
-_NAMESPACE = re.compile(r"(?<![\w-])(" + "|".join(SHARED_NAMESPACES + WORKER_NAMESPACES) + r")(?![\w-])")
+_NAMESPACE = re.compile(r"(?<![\w-])(" + "|".join(SHARED_NAMESPACES + _PER_WORKER) + r")(?![\w-])")
 _HOST = re.compile(r"(?<=[\w*])\.test(?![\w-])(?!\.\w)")
 _ADDRESS = re.compile(r"(?<![\d.])192\.0\.2\.\d{1,3}(?![\d.]*\d)")
 
@@ -60,7 +63,7 @@ class Names:
     def plain(self, text: str) -> str:
         """Undo `text`: what a report shows are the names that the manifests use."""
         text = text.replace(f".{self.run}.test", ".test")
-        for name in WORKER_NAMESPACES:
+        for name in _PER_WORKER:
             text = text.replace(f"{name}-{self.run}-{self.worker}", name)
         for name in SHARED_NAMESPACES:
             text = text.replace(f"{name}-{self.run}", name)

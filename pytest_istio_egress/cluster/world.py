@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from kubernetes.client.exceptions import ApiException
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.apply import Applier, load
 from pytest_istio_egress.cluster.certificates import Authority
-from pytest_istio_egress.cluster.credentials import credentials, kubernetes_secret
+from pytest_istio_egress.cluster.credentials import CREDENTIALS, credentials, kubernetes_secret
 from pytest_istio_egress.cluster.names import SHARED_NAMESPACES, WORKER_NAMESPACES, Names
 from pytest_istio_egress.cluster.pods import Pod, ready_pod
 
@@ -121,8 +122,17 @@ class World:
     def _copy_credentials(self, applier: Applier, namespace: str) -> None:
         """Put what proxies may use as credentialName beside them: a proxy gets secrets of its own namespace only."""
         outside = self.names.namespace("egress-outside")
-        for secret in self.api.core.list_namespaced_secret(outside, label_selector=CREDENTIAL).items:
-            applier.apply([kubernetes_secret(secret.metadata.name, secret.data)], namespace)
+        for attempt in Retrying(
+            stop=stop_after_delay(self.timeout),
+            wait=wait_fixed(0.1),
+            retry=retry_if_exception_type(ClusterError),
+            reraise=True,
+        ):
+            with attempt:  # another worker may be at making them
+                found = self.api.core.list_namespaced_secret(outside, label_selector=CREDENTIAL).items
+                if len(found) < len(CREDENTIALS):
+                    raise ClusterError(f"the run's secrets in {outside} are not complete")
+        applier.apply([kubernetes_secret(secret.metadata.name, secret.data) for secret in found], namespace)
 
     def _authority_secret(self) -> dict[str, str]:
         """Make the run's certificates, or read them where another worker was first: one run, one authority."""

@@ -15,6 +15,9 @@ from pytest_istio_egress.report.results import OUTCOMES, Result, area_of
 LARGEST = 32 * 1024 * 1024
 """Bytes; a report of ten thousand cases has half of it."""
 
+DEEPEST = 20
+"""Levels of lists and mappings in each other; a report has seven."""
+
 AS_THEY_ARE = ("known", "expired", "client", "probe", "expected", "gateway", "outside", "envoy_version")
 """The texts of a case that have the same name in a report and in a `Result`."""
 
@@ -76,7 +79,9 @@ def run_of(text: str, name: str) -> Run:
 def _loaded(text: str, name: str) -> Any:
     try:
         # The C one takes a tenth of the time; not every installation has it.
-        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  # both are safe
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        _check_depth(text, loader)
+        return yaml.load(text, Loader=loader)  # noqa: S506  # both are safe
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
@@ -84,6 +89,15 @@ def _loaded(text: str, name: str) -> Any:
         raise UnreadableError(f"{name} is not YAML, or was cut{where} ({problem}): write it again") from error
     except (RecursionError, ValueError) as error:
         raise UnreadableError(f"{name} is no report: {_what(error)}") from error
+
+
+def _check_depth(text: str, loader: Any) -> None:
+    """Refuse what is nested deeper than any report: the C loader would run out of stack, and take Python along."""
+    depth = 0
+    for event in yaml.parse(text, Loader=loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise RecursionError
 
 
 def _what(error: Exception) -> str:

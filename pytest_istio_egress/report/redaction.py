@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-GONE = "[redacted]"
+GONE = "(redacted)"
 
 _HEADERS = r"(?:proxy-)?authorization|(?:set-)?cookie|x-api-key|x-auth-token|x-forwarded-client-cert"
 _KEYS = (
@@ -18,8 +18,8 @@ _SHIFT = r"[\"'\\]*\s*[:=]\s*[\[\s\"'\\]*"
 
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     # A block that was cut is a block too: then everything behind its first line goes.
-    (re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?(?:-----END \1-----|\Z)", re.DOTALL), rf"{GONE[:-1]} \1]"),
-    (re.compile(r"LS0tLS1CRUdJTi[A-Za-z0-9+/=\s]*[A-Za-z0-9+/=]"), GONE),  # the same block in base64
+    (re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?(?:-----END \1-----|\Z)", re.DOTALL), GONE),
+    (re.compile(r"LS0tLS1CRUdJTi[A-Za-z0-9+/=]*(?:\s+[A-Za-z0-9+/=]{40,})*"), GONE),  # the same block in base64
     (re.compile(rf"(?i)(\bheader (?:{_HEADERS})\b[^:\n]*: expected ).*"), rf"\1{GONE}"),
     (re.compile(rf"(?i)(\b(?:{_HEADERS}){_SHIFT})[^\"'\n\\\]}}]+"), rf"\1{GONE}"),
     (re.compile(rf"(?i)((?<![\w-])(?:{_KEYS}){_SHIFT})[^\s\"'\\\],}}&]+"), rf"\1{GONE}"),
