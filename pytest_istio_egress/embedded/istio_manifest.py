@@ -47,8 +47,8 @@ def istio_settings(mesh_mode: str, release: str) -> tuple[str, ...]:
     )
 
 
-def make_istio_manifest(istioctl: Path, settings: tuple[str, ...], into: Path) -> None:
-    """Write `into`/istio.json: the objects of the manifest, as a list."""
+def make_istio_manifest(istioctl: Path, settings: tuple[str, ...], definitions: Path, into: Path) -> None:
+    """Write `into`/istio.json: the objects of the manifest and the kinds defined in a folder, as a list."""
     arguments = [part for setting in settings for part in ("--set", setting)]
     done = subprocess.run(
         [str(istioctl), "manifest", "generate", *arguments],
@@ -60,6 +60,9 @@ def make_istio_manifest(istioctl: Path, settings: tuple[str, ...], into: Path) -
     if done.returncode:
         raise EmbeddedError(f"istioctl manifest generate failed: {last_line(done.stderr)}")
     objects = [_tight(found) for found in yaml.load_all(done.stdout, Loader=_loader()) if found]
+    for file in sorted(definitions.glob("*.yaml")):
+        defined = yaml.load_all(file.read_text(encoding="utf-8"), Loader=_loader())
+        objects += [found for found in defined if found and found["kind"] == "CustomResourceDefinition"]
     (into / "istio.json").write_text(json.dumps(objects), encoding="utf-8")
 
 

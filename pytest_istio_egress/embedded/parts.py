@@ -20,7 +20,7 @@ from pytest_istio_egress.embedded.istio_manifest import istio_settings, make_ist
 from pytest_istio_egress.embedded.progress import Progress
 from pytest_istio_egress.embedded.root_filesystem import make_root_filesystem, root_filesystem_key
 from pytest_istio_egress.embedded.spec import ClusterSpec
-from pytest_istio_egress.embedded.versions import GoComponent, recipe_key, versions
+from pytest_istio_egress.embedded.versions import Definitions, GoComponent, recipe_key, versions
 from pytest_istio_egress.embedded.wheels import unpack_wheel
 
 FIXED = re.compile(r"v?\d+\.\d+\.\d+(-.*)?|[0-9a-f]{12,40}")  # a release, a pseudo-version or a commit
@@ -87,7 +87,7 @@ def prepare(spec: ClusterSpec, cache: Cache, progress: Progress) -> Parts:
     """
     pinned = versions()
     shop = Workshop(cache, progress)
-    progress.expect(len(pinned.components) + 4)
+    progress.expect(len(pinned.components) + 5)
     envoy_version = spec.envoy or pinned.envoy_version
     root_key = root_filesystem_key(pinned.root_packages)
     # A version that is not to be had is found out before minutes go into building the rest.
@@ -106,12 +106,13 @@ def prepare(spec: ClusterSpec, cache: Cache, progress: Progress) -> Parts:
         components = {**others, "istio": shop.component(istio_part)}
         release = (components["istio"] / "release").read_text(encoding="utf-8")
         store = _images(shop, {**components, "envoy": envoy}, release, root.result())
+    definitions = _definitions(shop, pinned.gateway_api)
     settings = istio_settings(spec.mesh_mode, release)
     manifest = shop.step(
         "Istio's manifest",
         "istio-manifest",
-        recipe_key(component_key(istio_part), settings),
-        lambda into: make_istio_manifest(components["istio"] / "istioctl", settings, into),
+        recipe_key(component_key(istio_part), settings, pinned.gateway_api),
+        lambda into: make_istio_manifest(components["istio"] / "istioctl", settings, definitions, into),
         "rendered",
     )
     return Parts(
@@ -139,6 +140,18 @@ def _envoy(shop: Workshop, version: str) -> Path:
 
     key = recipe_key(pinned.envoy_distribution, version, platform.machine())
     return shop.step(f"envoy {version}", "envoy", key, make, "fetched")
+
+
+def _definitions(shop: Workshop, wanted: Definitions) -> Path:
+    """Return a folder with the YAML files of the kinds that a module defines."""
+
+    def make(into: Path) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            source = ModuleProxy(shop.go, Path(folder)).download(wanted.module, wanted.version) / wanted.definitions
+        for file in sorted(source.glob("*.yaml")):
+            shutil.copyfile(file, into / file.name)
+
+    return shop.step(f"Gateway API {wanted.version}", "gateway-api", recipe_key(wanted), make, "fetched")
 
 
 def _images(shop: Workshop, folders: dict[str, Path], release: str, root: Path) -> Path:

@@ -34,6 +34,15 @@ class GoComponent:
 
 
 @dataclass(frozen=True)
+class Definitions:
+    """Custom resources that a Go module defines: YAML files in its folder `definitions`."""
+
+    module: str
+    version: str
+    definitions: str
+
+
+@dataclass(frozen=True)
 class Image:
     """One container image: a layer of `files` (path in the image -> "component/file") and its configuration."""
 
@@ -61,6 +70,7 @@ class Versions:
     envoy_distribution: str
     envoy_version: str
     envoy_member: str
+    gateway_api: Definitions
     root_packages: tuple[str, ...]
     images: tuple[Image, ...]
 
@@ -80,6 +90,7 @@ def versions() -> Versions:
         envoy_distribution=data["envoy"]["distribution"],
         envoy_version=data["envoy"]["version"],
         envoy_member=data["envoy"]["member"],
+        gateway_api=Definitions(**data["gateway_api"]),
         root_packages=tuple(data["root_filesystem"]["packages"]),
         images=tuple(Image(**_tuples(table)) for table in data["images"].values()),
     )
@@ -92,7 +103,7 @@ def recipe_key(*recipe: object) -> str:
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, (GoComponent, Image)):
+    if isinstance(value, (GoComponent, Definitions, Image)):
         return asdict(value)
     if isinstance(value, Path):
         return str(value)
