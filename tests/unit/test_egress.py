@@ -1,0 +1,37 @@
+"""What a test function holds: a manifest that must be taken, and one that must be refused."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from pytest_istio_egress.case import Case
+from pytest_istio_egress.cluster.names import Names
+from pytest_istio_egress.egress import DoesNotHoldError, Egress
+from pytest_istio_egress.judge import Judge
+
+CASE = Case(at="page/", says="It is said", folder=Path("area"), manifests=(), requires=(), since=None, rows=("row",))
+
+
+def egress(answer: str | None) -> Egress:
+    asked = SimpleNamespace(refusal=lambda _: answer, names=Names(run="k3x9q", worker="gw0"))
+    return Egress(cast(Judge, asked), CASE, [], lambda _: None)
+
+
+def test_a_refusal_is_the_apis_answer() -> None:
+    assert egress("no host").refusal("bad.yaml") == "no host"
+
+
+def test_a_manifest_that_is_taken_is_no_refusal() -> None:
+    with pytest.raises(DoesNotHoldError, match="expected to be refused, seen accepted"):
+        egress(None).refusal("bad.yaml")
+
+
+def test_a_manifest_that_is_taken_is_accepted() -> None:
+    egress(None).accepted("good.yaml")
+
+
+def test_a_manifest_that_is_refused_is_not_accepted() -> None:
+    with pytest.raises(DoesNotHoldError, match=r"expected to be accepted, seen refused: no host api\.test"):
+        egress("no host api.k3x9q.test").accepted("good.yaml")
