@@ -37,6 +37,7 @@ class FilterChain:
     server_names: tuple[str, ...]
     prefix_ranges: tuple[str, ...]
     application_protocols: tuple[str, ...]
+    destination_port: int | None
     cluster: str | None
     route_config: str | None
 
@@ -69,8 +70,15 @@ class ProxyConfig:
 
     def clusters(self) -> list[Cluster]:
         """Return the clusters that istiod sent, by name."""
+        return self._clusters("dynamic_active_clusters")
+
+    def own_clusters(self) -> list[Cluster]:
+        """Return the clusters that the proxy brings along: its ways to agent and control plane, by name."""
+        return self._clusters("static_clusters")
+
+    def _clusters(self, resource: str) -> list[Cluster]:
         found = []
-        for entry in self._dump("dynamic_active_clusters"):
+        for entry in self._dump(resource):
             cluster = entry["cluster"]
             kind = cluster.get("type") or cluster.get("cluster_type", {}).get("name", "STATIC")
             found.append(Cluster(cluster["name"], kind, cluster.get("lb_policy", "ROUND_ROBIN"), cluster))
@@ -140,6 +148,7 @@ def _chains(listener: dict[str, Any]) -> Iterator[FilterChain]:
                 for prefix in match.get("prefix_ranges", ())
             ),
             application_protocols=tuple(match.get("application_protocols", ())),
+            destination_port=match.get("destination_port"),
             cluster=next((config["cluster"] for config in settings if "cluster" in config), None),
             route_config=next((config["rds"]["route_config_name"] for config in settings if "rds" in config), None),
         )

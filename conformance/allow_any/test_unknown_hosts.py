@@ -1,0 +1,77 @@
+"""ALLOW_ANY, set for a namespace by its Sidecar: what is not listed passes as it was sent, to where it was sent.
+
+curl -> sidecar :80 (HTTP, another host's)  -> route allow_any -> PassthroughCluster -> the address that curl chose
+                :443 :9000 (no listener)    -----------------> -> PassthroughCluster -> the address that curl chose
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Outcome, Probe, documented, get, tls
+
+PAGE = "tasks/traffic-management/egress/egress-control/#envoy-passthrough-to-external-services"
+
+
+def passed(protocol: str, route: str | None = None) -> Outcome:
+    return Outcome(
+        status=200,
+        reached="outside",
+        source="client",
+        cluster="PassthroughCluster",
+        route=route,
+        far_end={"protocol": protocol},
+    )
+
+
+# What the outside server makes of bytes that are no HTTP; its own words are the witness that they arrived there.
+BYTES_PASSED = Outcome(cluster="PassthroughCluster", body="X-Outside-Server: outside")
+
+
+@documented(
+    at=PAGE,
+    says="With ALLOW_ANY requests to unknown hosts pass through, in the protocol they were sent in, and are logged",
+    rows=["deck/allow-any", "deck/allow-any-log", "A1", "A14", "A15"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://listed-beside-passthrough.test/headers"),
+            Outcome(status=200, reached="second", cluster="outbound|80||listed-beside-passthrough.test"),
+            id="listed-goes-to-its-endpoint",
+        ),
+        pytest.param(get("http://passed-through.test/headers"), passed("HTTP/1.1", "allow_any"), id="http1"),
+        pytest.param(
+            get("http://passed-through.test:8082/headers", arguments=["--http2-prior-knowledge"]),
+            passed("HTTP/2.0", "allow_any"),
+            id="http2",
+        ),
+        pytest.param(tls("https://passed-through.test/headers"), passed("HTTP/2.0"), id="tls"),
+        pytest.param(get("http://passed-through.test:9000/headers"), passed("HTTP/1.1"), id="http-unlisted-port"),
+        pytest.param(get("gopher://passed-through.test:9000/_bytes"), BYTES_PASSED, id="tcp"),
+    ],
+)
+def test_unknown_hosts(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
+
+
+@documented(
+    at=PAGE,
+    says="With ALLOW_ANY, TLS and TCP to unknown hosts pass through also on ports that an HTTP entry has",
+    manifests=["unknown_hosts_conflict.yaml"],
+    rows=["deck/allow-any", "A15"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://conflicts-with-passthrough.test:9000/headers"),
+            Outcome(status=200, reached="second", cluster="outbound|9000||conflicts-with-passthrough.test"),
+            id="listed-goes-to-its-endpoint",
+        ),
+        pytest.param(tls("https://passed-conflict.test/headers"), passed("HTTP/2.0"), id="tls"),
+        pytest.param(get("http://passed-conflict.test:9000/headers"), passed("HTTP/1.1", "allow_any"), id="http"),
+        pytest.param(get("gopher://passed-conflict.test:9000/_bytes"), BYTES_PASSED, id="tcp"),
+    ],
+)
+def test_unknown_hosts_conflict(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
