@@ -1,0 +1,36 @@
+"""REGISTRY_ONLY on a port that an HTTP ServiceEntry has: only HTTP is answered by block_all.
+
+                     :9000 (HTTP entry of another host)         :8081 (nothing listed)
+HTTP                 block_all (502)                            BlackHoleCluster
+TLS, other bytes     no filter chain -> BlackHoleCluster        BlackHoleCluster
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Outcome, Probe, blackholed, block_all, documented, get, tls
+
+DROPPED = Outcome(exit=35, cluster="BlackHoleCluster", flags="UH")
+
+
+@documented(
+    at="ops/configuration/traffic-management/traffic-routing/",
+    says="With REGISTRY_ONLY, TLS and TCP end in BlackHoleCluster, also on a port that an HTTP entry has",
+    rows=["A12", "A13"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://http-on-9000.test:9000/headers"),
+            Outcome(status=200, reached="outside", cluster="outbound|9000||http-on-9000.test"),
+            id="control-listed",
+        ),
+        pytest.param(get("http://not-on-9000.test:9000/headers"), block_all(), id="http-on-the-entrys-port"),
+        pytest.param(tls("https://not-on-9000.test:9000/headers"), DROPPED, id="tls-on-the-entrys-port"),
+        pytest.param(get("gopher://not-on-9000.test:9000/_bytes"), blackholed(), id="tcp-on-the-entrys-port"),
+        pytest.param(tls("https://not-on-9000.test:8081/headers"), DROPPED, id="tls-on-an-unlisted-port"),
+        pytest.param(get("gopher://not-on-9000.test:8081/_bytes"), blackholed(), id="tcp-on-an-unlisted-port"),
+    ],
+)
+def test_http_port(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

@@ -1,0 +1,36 @@
+"""Whose outbound policy rules: the Sidecar's where it has one, else the mesh's, which is REGISTRY_ONLY here.
+
+Sidecar         none     silent     empty policy     REGISTRY_ONLY     ALLOW_ANY     deleted again
+unlisted host   502      502        502              502               200           502
+"""
+
+from pytest_istio_egress import Egress, Outcome, blackholed, block_all, documented, get
+
+LISTED = get("http://listed-under-policies.test/headers")
+UNLISTED = get("http://unlisted-under-policies.test/headers")
+UNLISTED_PORT = get("http://unlisted-under-policies.test:47811/headers")
+REACHED = Outcome(status=200, reached="outside", cluster="outbound|80||listed-under-policies.test")
+PASSED = Outcome(status=200, reached="outside", cluster="PassthroughCluster")
+
+
+def let_out(egress: Egress, http: Outcome, port: Outcome) -> None:
+    egress.expect(LISTED, REACHED)
+    egress.expect(UNLISTED, http)
+    egress.expect(UNLISTED_PORT, port)
+
+
+@documented(
+    at="reference/config/networking/sidecar/#OutboundTrafficPolicy",
+    says="A Sidecar's outbound policy wins over the mesh's; a Sidecar without one, or none at all, leaves the mesh's",
+    requires=["registry-only-mesh"],
+    rows=["A17"],
+)
+def test_sidecar_over_mesh(egress: Egress) -> None:
+    let_out(egress, block_all(), blackholed())
+    for manifest in ("policy_silent.yaml", "policy_empty.yaml", "policy_registry_only.yaml"):
+        egress.apply(manifest)
+        let_out(egress, block_all(), blackholed())
+    egress.apply("policy_allow_any.yaml")
+    let_out(egress, PASSED, PASSED)
+    egress.remove("policy_allow_any.yaml")
+    let_out(egress, block_all(), blackholed())

@@ -1,0 +1,71 @@
+"""How a Service out of scope is blocked, by what the Services in scope make of its port.
+
+                                 with a cluster IP             headless
+    http, grpc, http2            0.0.0.0_PORT: block_all       0.0.0.0_PORT: block_all
+    no protocol                  IP_PORT alone: dropped        POD_PORT alone: dropped
+    tcp, tls                     IP_PORT alone: dropped        POD_PORT alone: dropped
+
+Plain HTTP is meant; TLS and other bytes are dropped on all of them. A ServiceEntry without
+addresses and protocol has 0.0.0.0_PORT, too: plain HTTP gets block_all there.
+"""
+
+import pytest
+from _pytest.mark import ParameterSet
+
+from pytest_istio_egress import Egress, Outcome, Probe, blackholed, block_all, documented, get, tls
+
+PORTS = {"http": 1, "grpc": 2, "http2": 3, "tcp": 4, "tls": 5, "none": 6}
+WITH_ADDRESS = {name: 18100 + number for name, number in PORTS.items()}
+HEADLESS = {name: 18200 + number for name, number in PORTS.items()}
+WITHOUT_ADDRESS = 18306
+HERE = "protocols.egress-client.svc.cluster.local"
+THERE = "protocols.egress-neighbour.svc.cluster.local"
+HEADLESS_THERE = "headless.egress-neighbour.svc.cluster.local"
+NO_TLS = Outcome(exit=35, cluster="BlackHoleCluster", flags="UH")
+
+
+def plain_http(host: str, ports: dict[str, int], answered: set[str]) -> list[ParameterSet]:
+    return [
+        pytest.param(
+            get(f"http://{host}:{port}/headers"),
+            block_all() if name in answered else blackholed(),
+            id=f"{host.split('.')[0]}-{name}-plain-http",
+        )
+        for name, port in ports.items()
+    ]
+
+
+def other(host: str, ports: dict[str, int]) -> list[ParameterSet]:
+    found: list[ParameterSet] = []
+    for name, port in ports.items():
+        found += [
+            pytest.param(tls(f"https://{host}:{port}/"), NO_TLS, id=f"{host.split('.')[0]}-{name}-tls"),
+            pytest.param(get(f"gopher://{host}:{port}/_bytes"), blackholed(), id=f"{host.split('.')[0]}-{name}-bytes"),
+        ]
+    return found
+
+
+@documented(
+    at="ops/configuration/traffic-management/traffic-routing/#unmatched-traffic",
+    says="Plain HTTP to a Service out of scope gets 502 where its port is HTTP's in scope; all else is dropped",
+    rows=["A20"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get(f"http://{HERE}:{WITH_ADDRESS['http']}/headers"),
+            Outcome(status=200, cluster=f"outbound|{WITH_ADDRESS['http']}||{HERE}", details="via_upstream"),
+            id="control-in-scope",
+        ),
+        *plain_http(THERE, WITH_ADDRESS, {"http", "grpc", "http2"}),
+        *plain_http(HEADLESS_THERE, HEADLESS, {"http", "grpc", "http2"}),
+        pytest.param(
+            get(f"http://{HEADLESS_THERE}:{WITHOUT_ADDRESS}/"), block_all(), id="entry-without-address-none-plain-http"
+        ),
+        *other(THERE, WITH_ADDRESS),
+        *other(HEADLESS_THERE, HEADLESS),
+    ],
+)
+def test_port_protocols(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
