@@ -1,0 +1,32 @@
+"""A TCP entry for two CIDR ranges: what lies in either gets out to its own address, all else is dropped.
+
+curl -> 192.0.2.80:9000, 192.0.2.81:9000 -> sidecar, by address -> ORIGINAL_DST -> the same address
+        192.0.2.180:9000                 -> BlackHoleCluster
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Outcome, Probe, blackholed, documented, tcp
+
+CLUSTER = "outbound|9000||ranges.test"
+
+
+@documented(
+    at="reference/config/networking/service-entry/",
+    says="A TCP entry with resolution NONE lets out what lies in its CIDR addresses, in the second one too",
+    rows=["A19"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            tcp("192.0.2.80", 9000), Outcome(status=200, reached="outside", cluster=CLUSTER), id="in-the-first"
+        ),
+        pytest.param(
+            tcp("192.0.2.81", 9000), Outcome(status=200, reached="second", cluster=CLUSTER), id="in-the-second"
+        ),
+        pytest.param(tcp("192.0.2.180", 9000), blackholed(), id="in-none"),
+    ],
+)
+def test_cidr_addresses(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

@@ -1,0 +1,35 @@
+"""Where a listed host is, the proxy knows by itself: HTTP gets there by its Host, whatever address the client chose.
+
+curl (to 198.51.100.7, where nobody is) -> sidecar, by the Host header -> the entry's endpoint
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Outcome, Probe, block_all, documented, get, tls
+
+NOWHERE = "198.51.100.7"
+
+
+@documented(
+    at="reference/config/networking/service-entry/",
+    says="A listed host is reached over TLS at its real address, and over HTTP from any address by its Host header",
+    rows=["A18"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            tls("https://made-up.test/headers"),
+            Outcome(status=200, reached="outside", cluster="outbound|443||made-up.test"),
+            id="tls-to-the-real-address",
+        ),
+        pytest.param(
+            get("http://made-up.test/headers", to=NOWHERE),
+            Outcome(status=200, reached="outside", cluster="outbound|80||made-up.test"),
+            id="http-to-a-made-up-address",
+        ),
+        pytest.param(get("http://not-listed-made-up.test/headers", to=NOWHERE), block_all(), id="another-host-there"),
+    ],
+)
+def test_made_up_address(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

@@ -1,0 +1,34 @@
+"""A rule for a host that no ServiceEntry lists, which leads to one that is listed: it holds on port 80 only.
+
+curl led-without-entry.test :80   -> led-there.test
+                            :8081 -> block_all, though the port has a listener
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Outcome, Probe, block_all, documented, get
+
+
+@documented(
+    at="reference/config/networking/virtual-service/",
+    says="A VirtualService for a host that no ServiceEntry lists is a route on port 80, and on no other",
+    rows=["A24"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://led-without-entry.test/headers"),
+            Outcome(status=200, reached="outside", cluster="outbound|80||led-there.test"),
+            id="port-80",
+        ),
+        pytest.param(
+            get("http://led-there.test:8081/headers"),
+            Outcome(status=200, reached="outside", cluster="outbound|8081||led-there.test"),
+            id="control-listed-on-another-port",
+        ),
+        pytest.param(get("http://led-without-entry.test:8081/headers"), block_all(), id="another-port"),
+    ],
+)
+def test_rule_without_entry_elsewhere(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
