@@ -1,0 +1,114 @@
+"""What a VirtualService can do to requests that leave the mesh: abort, delay, retry, change their headers.
+
+curl -> sidecar: the route by its path, with its rules -> outside
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Outcome, Probe, blackholed, documented, get
+
+CLUSTER = "outbound|80||http-rules.test"
+SENT = {"x-set": "by-client", "x-added": "by-client", "x-removed": "by-client"}
+
+
+@documented(
+    at="reference/config/networking/virtual-service/",
+    says="Injected faults, retries and header rules do on an outside host what they say",
+    since="by 1.31: HTTP/1.0 was answered with 426 once; today it does not match the listener's HTTP chain (unless "
+    "istiod has PILOT_HTTP10), so that REGISTRY_ONLY drops it and ALLOW_ANY passes it through, past every rule",
+    rows=["A26"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://http-rules.test/anything/plain", headers=SENT),
+            Outcome(
+                status=200,
+                reached="outside",
+                cluster=CLUSTER,
+                route="plain",
+                request_headers=SENT,
+                headers={"x-answer": None, "x-outside-port": "*"},
+            ),
+            id="control-without-rules",
+        ),
+        pytest.param(
+            get("http://http-rules.test/anything/abort"),
+            Outcome(status=418, flags="FI", details="fault_filter_abort", route="abort"),
+            id="abort",
+        ),
+        pytest.param(
+            get("http://http-rules.test/anything/delay"),
+            Outcome(status=200, reached="outside", flags="DI", cluster=CLUSTER, route="delay", at_least=1.0),
+            id="delay",
+        ),
+        pytest.param(
+            get("http://http-rules.test/status/503"),
+            Outcome(
+                status=503,
+                reached="outside",
+                flags="URX",
+                details="via_upstream",
+                cluster=CLUSTER,
+                route="retried",
+            ),
+            id="retries",
+        ),
+        pytest.param(
+            get("http://http-rules.test/status/500"),
+            Outcome(status=500, reached="outside", flags="-", details="via_upstream", cluster=CLUSTER, route="plain"),
+            id="no-retries-without-a-rule",
+        ),
+        pytest.param(
+            get("http://http-rules.test/anything/headers", headers=SENT),
+            Outcome(
+                status=200,
+                reached="outside",
+                cluster=CLUSTER,
+                route="headers",
+                request_headers={"x-set": "by-rule", "x-added": "by-client, by-rule", "x-removed": None},
+                headers={"x-answer": "by-rule", "x-outside-port": None},
+            ),
+            id="headers",
+        ),
+        pytest.param(
+            get("http://http-rules.test/anything/plain", arguments=["--http1.0"]),
+            blackholed(),
+            id="http-1.0-dropped",
+        ),
+    ],
+)
+def test_http_rules(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
+
+
+@documented(
+    at="reference/config/networking/virtual-service/",
+    says="HTTP/1.0 is none of the HTTP that rules are for: with ALLOW_ANY it passes through as TCP",
+    since="by 1.31: HTTP/1.0 was answered with 426 once; with PILOT_HTTP10 istiod makes rules hold for it",
+    manifests=["http_1_0.yaml"],
+    rows=["A26"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://http-1-0.test/headers"),
+            Outcome(status=200, reached="outside", cluster="outbound|80||http-1-0.test"),
+            id="control-http-1.1",
+        ),
+        pytest.param(
+            get("http://http-1-0.test/anything/abort"),
+            Outcome(status=418, flags="FI", details="fault_filter_abort"),
+            id="http-1.1-is-ruled",
+        ),
+        pytest.param(
+            get("http://http-1-0.test/anything/abort", arguments=["--http1.0"]),
+            Outcome(status=200, reached="outside", cluster="PassthroughCluster", far_end={"protocol": "HTTP/1.0"}),
+            id="http-1.0-is-not",
+        ),
+    ],
+)
+def test_http_1_0(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
