@@ -19,7 +19,7 @@ def inside(cluster: str = INSIDE) -> Outcome:
 
 @documented(
     at=f"{UPGRADE_NOTES}#externalname-support-changes",
-    says="An ExternalName Service for a Service of the mesh is an alias of it for HTTP, TCP and TLS, whatever its ports",
+    says="An ExternalName Service for a Service of the mesh is an alias for HTTP, TCP and TLS, whatever its ports",
     since="1.21: before, it was a Service of its own, which needed ports; a VirtualService still needs the Service "
     "that it leads to to list the port, else 503 (seen with 1.31), though the notes say that ports have no impact",
     rows=["D3"],

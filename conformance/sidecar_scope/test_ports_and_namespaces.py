@@ -16,11 +16,28 @@ from pytest_istio_egress import CLIENT, NEIGHBOUR, Egress, Outcome, Probe, black
 HERE = "helloworld.egress-client.svc.cluster.local"
 THERE = "helloworld.egress-neighbour.svc.cluster.local"
 
+AGENT = {"agent": "STATIC", "prometheus_stats": "STATIC", "sds-grpc": "STATIC", "xds-grpc": "STATIC"}
+BUILT_IN = {
+    "BlackHoleCluster": "STATIC",
+    "InboundPassthroughCluster": "ORIGINAL_DST",
+    "PassthroughCluster": "ORIGINAL_DST",
+    "inbound|8080||": "ORIGINAL_DST",
+}
+
 SAYS = "A Sidecar with an egress port lets out that port alone, and on it only the services of the hosts it names"
 
 
 def reached(host: str, port: int) -> Outcome:
-    return Outcome(status=200, cluster=f"outbound|{port}||{host}", details="via_upstream", headers={"server": "envoy"})
+    return Outcome(
+        status=200,
+        cluster=f"outbound|{port}||{host}",
+        details="via_upstream",
+        headers={"server": "envoy", "x-envoy-upstream-service-time": "*"},
+    )
+
+
+def answered_here() -> Outcome:
+    return block_all(headers={"server": "envoy", "x-envoy-upstream-service-time": None})
 
 
 @documented(
@@ -37,6 +54,8 @@ def reached(host: str, port: int) -> Outcome:
         "sidecar/foo-to-foo-8080",
         "sidecar/foo-to-default-80",
         "sidecar/foo-to-default-8080",
+        "sidecar/answer-200",
+        "sidecar/answer-502",
         "sidecar/log-http",
         "sidecar/log-tcp",
         "A10",
@@ -47,7 +66,7 @@ def reached(host: str, port: int) -> Outcome:
     [
         pytest.param(get(f"http://{THERE}:80/headers"), reached(THERE, 80), id="client-to-neighbour-80"),
         pytest.param(get(f"http://{THERE}:8080/headers"), blackholed(), id="client-to-neighbour-8080"),
-        pytest.param(get(f"http://{HERE}:80/headers"), block_all(), id="client-to-client-80"),
+        pytest.param(get(f"http://{HERE}:80/headers"), answered_here(), id="client-to-client-80"),
         pytest.param(get(f"http://{HERE}:8080/headers"), blackholed(), id="client-to-client-8080"),
         pytest.param(get(f"http://{THERE}:80/headers", client=NEIGHBOUR), blackholed(), id="neighbour-to-neighbour-80"),
         pytest.param(
@@ -102,3 +121,29 @@ def test_known_clusters(egress: Egress, client: str, known: list[tuple[str, str]
 def test_built_in_clusters(egress: Egress, client: str, name: str, kind: str) -> None:
     cluster = egress.config(client).cluster(name)
     egress.state(f"type of {name}", kind, cluster and cluster.type)
+
+
+@documented(
+    at="ops/diagnostic-tools/proxy-cmd/",
+    says="A sidecar's clusters are those of its scope, its application's own port, Envoy's built-in ones and its agent's",
+    manifests=["ports_and_namespaces.yaml"],
+    since="1.22: zipkin is there only where a tracing provider is configured; 1.23: InboundPassthroughCluster is one",
+    rows=["sidecar/clusters", "sidecar/clusters-inbound", "sidecar/clusters-agent"],
+)
+@pytest.mark.parametrize(
+    ("client", "known"),
+    [
+        pytest.param(CLIENT, [f"outbound|80||{THERE}"], id="client"),
+        pytest.param(NEIGHBOUR, [f"outbound|8080||{HERE}", f"outbound|8080||{THERE}"], id="neighbour"),
+    ],
+)
+def test_whole_listing(egress: Egress, client: str, known: list[str]) -> None:
+    config = egress.config(client)
+    scope = {egress.real(name): "EDS" for name in known}
+    seen = {cluster.name: cluster.type for cluster in (*config.clusters(), *config.own_clusters())}
+    tracing = {"zipkin": "STRICT_DNS"} if "zipkin" in seen else {}
+    egress.state(
+        "clusters and their types",
+        dict(sorted({**scope, **BUILT_IN, **AGENT, **tracing}.items())),
+        dict(sorted(seen.items())),
+    )

@@ -1,0 +1,34 @@
+"""Before the Sidecars, with them, and after them: without one a sidecar knows all Services on all their ports."""
+
+from pytest_istio_egress import CLIENT, NEIGHBOUR, Egress, Outcome, blackholed, block_all, documented, get
+
+HERE = "helloworld.egress-client.svc.cluster.local"
+THERE = "helloworld.egress-neighbour.svc.cluster.local"
+ALL = [(host, port) for host in (HERE, THERE) for port in (80, 8080)]
+
+
+def everything_is_known(egress: Egress) -> None:
+    for client in (CLIENT, NEIGHBOUR):
+        outbound = egress.config(client).outbound()
+        wanted = [(egress.real(host), str(port)) for host, port in ALL]
+        egress.state(f"what {client} knows of both services", wanted, [known for known in outbound if known in wanted])
+        for host, port in ALL:
+            expected = Outcome(status=200, cluster=f"outbound|{port}||{host}", details="via_upstream")
+            egress.expect(get(f"http://{host}:{port}/headers", client=client), expected)
+
+
+@documented(
+    at="reference/config/networking/sidecar/",
+    says="Without a Sidecar a sidecar knows every Service on every port; once Sidecars are deleted it does so again",
+    rows=["sidecar/all-known", "sidecar/clean-up"],
+)
+def test_comes_and_goes(egress: Egress) -> None:
+    everything_is_known(egress)
+    egress.apply("comes_and_goes_sidecars.yaml")
+    egress.expect(
+        get(f"http://{THERE}:80/headers"), Outcome(status=200, cluster=f"outbound|80||{THERE}", details="via_upstream")
+    )
+    egress.expect(get(f"http://{THERE}:8080/headers"), blackholed())
+    egress.expect(get(f"http://{HERE}:80/headers"), block_all())
+    egress.remove("comes_and_goes_sidecars.yaml")
+    everything_is_known(egress)

@@ -1,0 +1,57 @@
+"""What a Sidecar's hosts let in: entries that are exported to it and that it names.
+
+              exported here   named by the Sidecar   REGISTRY_ONLY          ALLOW_ANY
+own           yes             yes                    200                    200
+shown         yes             yes                    200                    200
+kept          no              yes                    502                    200, as unknown traffic
+left-out      yes             no                     502                    200, as unknown traffic
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Outcome, Probe, block_all, documented, get
+
+PAGE = "reference/config/networking/sidecar/"
+
+
+def known(host: str) -> Outcome:
+    return Outcome(status=200, reached="outside", cluster=f"outbound|80||{host}")
+
+
+UNKNOWN = Outcome(status=200, reached="outside", cluster="PassthroughCluster", route="allow_any")
+
+
+@documented(
+    at=f"{PAGE}#IstioEgressListener",
+    says="With REGISTRY_ONLY a sidecar reaches the entries that are exported to it and named by its Sidecar's hosts",
+    rows=["sidecar/service-entries", "sidecar/export-to", "sidecar/registry-only"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(get("http://own-of-scope.test/headers"), known("own-of-scope.test"), id="own"),
+        pytest.param(get("http://shown.test/headers"), known("shown.test"), id="shown"),
+        pytest.param(get("http://kept.test/headers"), block_all(), id="named-but-not-exported"),
+        pytest.param(get("http://left-out.test/headers"), block_all(), id="exported-but-not-named"),
+    ],
+)
+def test_listed_hosts(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
+
+
+@documented(
+    at=f"{PAGE}#OutboundTrafficPolicy",
+    says="With ALLOW_ANY what a Sidecar's hosts leave out is reached all the same, as traffic that the mesh does not know",
+    manifests=["listed_hosts.yaml", "listed_hosts_allow_any.yaml"],
+    rows=["sidecar/allow-any", "sidecar/registry-only"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(get("http://own-of-scope.test/headers"), known("own-of-scope.test"), id="own"),
+        pytest.param(get("http://kept.test/headers"), UNKNOWN, id="named-but-not-exported"),
+        pytest.param(get("http://left-out.test/headers"), UNKNOWN, id="exported-but-not-named"),
+    ],
+)
+def test_listed_hosts_allow_any(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

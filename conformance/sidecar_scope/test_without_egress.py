@@ -1,0 +1,47 @@
+"""A Sidecar without an egress list: the scope is all that is exported, the policy still holds."""
+
+import pytest
+
+from pytest_istio_egress import CLIENT, Egress, Outcome, Probe, block_all, documented, get
+
+PAGE = "reference/config/networking/sidecar/"
+
+
+@documented(
+    at=PAGE,
+    says="A Sidecar that lists no egress knows all that is exported to its namespace, and its policy blocks the rest",
+    rows=["sidecar/without-egress"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://own-without-list.test/headers"),
+            Outcome(status=200, reached="outside", cluster="outbound|80||own-without-list.test"),
+            id="own",
+        ),
+        pytest.param(
+            get("http://shown-without-list.test/headers"),
+            Outcome(status=200, reached="outside", cluster="outbound|80||shown-without-list.test"),
+            id="exported",
+        ),
+        pytest.param(get("http://kept-without-list.test/headers"), block_all(), id="not-exported"),
+    ],
+)
+def test_without_egress(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
+
+
+@documented(
+    at=PAGE,
+    says="A Sidecar that lists no egress leaves the Services of other namespaces in the sidecar's configuration",
+    manifests=["without_egress.yaml"],
+    rows=["sidecar/without-egress"],
+)
+def test_whole_scope(egress: Egress) -> None:
+    kubernetes = ("kubernetes.default.svc.cluster.local", "443")
+    egress.state(
+        "the API server among the outbound clusters",
+        [kubernetes],
+        [known for known in egress.config(CLIENT).outbound() if known == kubernetes],
+    )
