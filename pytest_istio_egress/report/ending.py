@@ -12,6 +12,7 @@ import pytest
 from pytest_istio_egress.options import Settings
 from pytest_istio_egress.report.about import about_run
 from pytest_istio_egress.report.conformance_report import About, Run, report_text
+from pytest_istio_egress.report.html_page import page_text
 from pytest_istio_egress.report.known_deviations import Known
 from pytest_istio_egress.report.markdown import summary_text
 from pytest_istio_egress.report.results import Result
@@ -106,15 +107,17 @@ class Ending:
 
 def write_reports(run: Run, settings: Settings) -> list[str]:
     """Write what was asked for; return one line for each that could not be written."""
+    summary = os.environ.get(SUMMARY)
+    wanted = (
+        (settings.report, write_whole, report_text),
+        (settings.html, write_whole, page_text),
+        (Path(summary) if summary else None, append, summary_text),
+    )
     problems = []
-    try:
-        if settings.report:
-            write_whole(settings.report, report_text(run))
-    except NotWrittenError as error:
-        problems.append(str(error))
-    try:
-        if os.environ.get(SUMMARY):
-            append(Path(os.environ[SUMMARY]), summary_text(run))
-    except NotWrittenError as error:
-        problems.append(str(error))
+    for path, write, text_of in wanted:
+        try:
+            if path is not None:
+                write(path, text_of(run))
+        except NotWrittenError as error:
+            problems.append(str(error))
     return problems

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Generator
 
 import pytest
@@ -27,18 +28,29 @@ class Marking:
             item.user_properties.append((CASE_PROPERTY, about(case)))
 
     @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_fixture_setup(self) -> Generator[None, object, object]:
+        """Clean what a fixture raises: Allure writes it down there and then."""
+        try:
+            return (yield)
+        except BaseException as error:
+            told = _without_secrets(error)
+            if told is error:
+                raise
+            raise told from None
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Make the report fit to be read. Innermost but for the explanation: Allure and JUnit read it after this."""
         _clean_error(call)
         report = yield
-        _clean_report(report)
         if report.when == "call" and report.failed and said_outcome(report) == DOES_NOT_HOLD:
             said = self._mark(report, item.nodeid)
             # On the item too: the report of the tear-down is made of it.
             report.user_properties += said
             item.user_properties += said
+        _clean_report(report)
         return report
 
     def _mark(self, report: pytest.TestReport, case: str) -> list[tuple[str, object]]:
@@ -55,15 +67,29 @@ class Marking:
 
 def _clean_error(call: pytest.CallInfo[None]) -> None:
     """Take secrets out of an exception, which some reporters read instead of pytest's own report."""
-    if call.excinfo is None or redact(call.excinfo.exconly()) == call.excinfo.exconly():
+    if call.excinfo is None:
         return
-    error = call.excinfo.value
+    told = _without_secrets(call.excinfo.value)
+    if told is not call.excinfo.value:
+        call.excinfo = pytest.ExceptionInfo.from_exception(told)
+
+
+def _without_secrets(error: BaseException) -> BaseException:
+    """Return the exception, its text redacted; another one where it makes its text of what can't be changed."""
+    if not _tells(error):
+        return error
     error.args = tuple(redacted(list(error.args)))
     for name, value in vars(error).items():
         setattr(error, name, redacted(value))
-    if redact(call.excinfo.exconly()) != call.excinfo.exconly():
-        told = RuntimeError(redact(call.excinfo.exconly())).with_traceback(error.__traceback__)
-        call.excinfo = pytest.ExceptionInfo.from_exception(told)
+    if not _tells(error):
+        return error
+    text = "".join(traceback.format_exception_only(error)).strip()
+    return RuntimeError(redact(text)).with_traceback(error.__traceback__)
+
+
+def _tells(error: BaseException) -> bool:
+    text = "".join(traceback.format_exception_only(error))
+    return redact(text) != text
 
 
 def _clean_report(report: pytest.TestReport) -> None:
@@ -74,6 +100,8 @@ def _clean_report(report: pytest.TestReport) -> None:
         cleaned = redact(str(report.longrepr))
         if cleaned != str(report.longrepr):
             report.longrepr = cleaned
+    if hasattr(report, "wasxfail"):
+        report.wasxfail = redact(report.wasxfail)
     report.sections = [(title, redact(content)) for title, content in report.sections]
     report.user_properties = [
         (name, redacted(value) if name in (PROPERTY, CASE_PROPERTY) or isinstance(value, str) else value)

@@ -1,0 +1,153 @@
+"""A run as one HTML page that needs nothing else: every case, what each hop saw of it, search and filters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from itertools import groupby
+from pathlib import Path
+
+from pytest_istio_egress.report.conformance_report import Run
+from pytest_istio_egress.report.redaction import redact
+from pytest_istio_egress.report.results import DOES_NOT_HOLD, ERROR, OUTCOMES, Result
+from pytest_istio_egress.report.way import Stop, way_of
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+<meta name="referrer" content="no-referrer">
+<title>{title}</title>
+<style>
+{style}</style>
+</head>
+<body>
+<a class="skip" href="#results">Skip to the results</a>
+<header>
+<h1>{title}</h1>
+{facts}
+</header>
+{filters}
+<main id="results">
+{sections}
+</main>
+<script>
+{script}</script>
+</body>
+</html>
+"""  # noqa: E501  # a policy is one line
+
+
+def page_text(run: Run) -> str:
+    """Return the page. It loads nothing, works from a file, and shows everything without its script too."""
+    folder = Path(__file__).parent
+    ordered = sorted(run.results, key=lambda result: (result.area, result.behaviour, result.case))
+    filled = PAGE.format(
+        title="Istio egress conformance",
+        style=(folder / "html_page.css").read_text(encoding="utf-8"),
+        script=(folder / "html_page.js").read_text(encoding="utf-8"),
+        facts=_facts(run),
+        filters=_filters(ordered),
+        sections="\n".join(_sections(ordered)),
+    )
+    return redact(filled)
+
+
+def _facts(run: Run) -> str:
+    about = run.about
+    counts = ", ".join(f"{run.count(outcome)} {outcome}" for outcome in OUTCOMES if run.count(outcome))
+    facts = {
+        "Cases": counts,
+        "Target": f"{about.context} ({about.target})" if about.context else about.target,
+        "Kubernetes": about.kubernetes,
+        "Istio": about.istio,
+        "Envoy": ", ".join(run.envoy),
+        "Outbound traffic": about.outbound_mode,
+        "Gateway": about.gateway,
+        "Features missing": "; ".join(f"{name}: {why}" for name, why in sorted(about.features.items()) if why),
+        "Notes": "; ".join(about.notes),
+        "Suite": about.suite,
+        "Began": about.began,
+        "Took": f"{about.seconds:.0f} s" + ("" if about.complete else ", and was stopped before its end"),
+    }
+    rows = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts.items() if value)
+    return f'<dl class="facts">{rows}</dl>'
+
+
+def _filters(results: Sequence[Result]) -> str:
+    areas = sorted({result.area for result in results})
+    outcomes = [outcome for outcome in OUTCOMES if any(result.outcome == outcome for result in results)]
+    return (
+        '<form role="search" aria-label="Cases" hidden>'
+        '<label>Text<input type="search" name="text" autocomplete="off"></label>'
+        f'<label>Area<select name="area">{_options(areas)}</select></label>'
+        f'<label>Outcome<select name="outcome">{_options(outcomes)}</select></label>'
+        '<button type="reset">Show all</button> <output id="count" aria-live="polite"></output></form>'
+    )
+
+
+def _options(values: Iterable[str]) -> str:
+    return '<option value="">all</option>' + "".join(f"<option>{escape(value)}</option>" for value in values)
+
+
+def _sections(results: Sequence[Result]) -> Iterable[str]:
+    for area, found in groupby(results, key=lambda result: result.area):
+        behaviours = [list(cases) for _, cases in groupby(found, key=lambda result: result.behaviour)]
+        label = f"area-{escape(area)}"
+        articles = "\n".join(_behaviour(cases) for cases in behaviours)
+        yield f'<section aria-labelledby="{label}"><h2 id="{label}">{escape(area)}</h2>\n{articles}</section>'
+
+
+def _behaviour(cases: list[Result]) -> str:
+    first = cases[0]
+    name = escape(first.behaviour.rpartition("::")[2].removeprefix("test_"))
+    says = next((case.says for case in cases if case.says), "")
+    source = next((case.source for case in cases if case.source), "")
+    worst = min((case.outcome for case in cases), key=OUTCOMES.index)
+    linked = f'<a href="{escape(source)}">{escape(source)}</a>' if source.startswith(("https://", "http://")) else ""
+    text = escape(f"{first.behaviour} {says}")
+    return (
+        f'<article data-area="{escape(first.area)}" data-text="{text}"><h3>{name}: {_outcome(worst)}</h3>'
+        f'<p>{escape(says)}</p><p class="quiet">{linked}</p>{"".join(map(_case, cases))}</article>'
+    )
+
+
+def _outcome(outcome: str) -> str:
+    return f'<span class="outcome {outcome.replace(" ", "-")}">{outcome}</span>'
+
+
+def _case(case: Result) -> str:
+    opened = " open" if case.outcome in (ERROR, DOES_NOT_HOLD) else ""
+    name = escape(case.parameter or case.behaviour.rpartition("::")[2])
+    cause = f"<p>{escape(case.cause)}</p>" if case.cause else ""
+    known = f"<p>Known: {escape(case.known)}</p>" if case.known else ""
+    expired = f"<p>Was known: {escape(case.expired)}</p>" if case.expired else ""
+    differs = "".join(f"<li>{escape(difference)}</li>" for difference in case.differences)
+    return (
+        f'<details data-outcome="{case.outcome}"{opened}><summary>{name}: {_outcome(case.outcome)}</summary>'
+        f"{cause}{known}{expired}{f'<ul>{differs}</ul>' if differs else ''}{_way(way_of(case))}"
+        f"{_evidence(case)}</details>"
+    )
+
+
+def _way(stops: Sequence[Stop]) -> str:
+    if not stops:
+        return ""
+    items = "".join(
+        f"<li{'' if stop.saw else ' class=silent'}><strong>{stop.name}</strong>{escape(stop.saw or stop.silence)}</li>"
+        for stop in stops
+    )
+    return f'<ol class="way" aria-label="The way of the request, and what each saw of it">{items}</ol>'
+
+
+def _evidence(case: Result) -> str:
+    texts = {
+        "Asked with": case.probe,
+        "Documented outcome": case.expected,
+        "The sidecar's access log": case.envoy,
+        "The gateway's access log": case.gateway,
+        "Ask this case alone": f"pytest --istio-egress '{case.case}'",
+    }
+    return "".join(f'<p class="quiet">{what}</p><pre>{escape(text)}</pre>' for what, text in texts.items() if text)

@@ -1,0 +1,49 @@
+"""The way that a request took, stop by stop, with what each stop saw of it: from its own words, never guessed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pytest_istio_egress.cluster.access_log import parse_line
+from pytest_istio_egress.report.results import Result
+
+
+class Stop(NamedTuple):
+    """One stop. `saw` is empty where it left no word; then `silence` says what that means."""
+
+    name: str
+    saw: str
+    silence: str
+
+
+def way_of(result: Result) -> list[Stop]:
+    """Return client, sidecar, gateway (where it is part of the case) and outside; nothing where nothing was sent."""
+    if result.exit is None:
+        return []
+    asked = f"{result.client}: " if result.client else ""
+    curl = f"{asked}status {result.status or 'none'}, curl exit {result.exit}, {result.seconds:.2f} s"
+    times = f", asked {result.attempts} times" if result.attempts > 1 else ""
+    stops = [
+        Stop("client", curl + times, ""),
+        Stop("sidecar", _log(result.envoy), "no line for it in the access log"),
+    ]
+    if result.gateway or any("gateway" in difference for difference in result.differences):
+        stops.append(Stop("egress gateway", _log(result.gateway), "no line for it in the access log"))
+    return [*stops, Stop("outside", result.outside, "nobody outside answered")]
+
+
+def _log(raw: str) -> str:
+    """Return the telling fields of a line of an access log; a line in another format stays as it is."""
+    line = parse_line(raw) if raw else None
+    if line is None:
+        return raw
+    fields = {
+        "status": str(line.status or "-"),
+        "flags": line.flags,
+        "details": line.details,
+        "cluster": line.cluster,
+        "route": line.route,
+        "upstream": line.upstream,
+        "failure": line.failure,
+    }
+    return ", ".join(f"{name} {value}" for name, value in fields.items() if value not in ("-", ""))

@@ -1,0 +1,141 @@
+"""The page: whole by itself, well formed, nothing that a result says becomes markup; filters in a real browser."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from pytest_istio_egress.report.conformance_report import About, Run
+from pytest_istio_egress.report.html_page import page_text
+from pytest_istio_egress.report.results import CANNOT_BE_ASKED, DOES_NOT_HOLD, HOLDS, Result
+from pytest_istio_egress.report.way import way_of
+
+LINE = (
+    '[2026-11-21T11:55:08.962Z] "GET /headers HTTP/1.1" 504 UT response_timeout - "-" 0 437 36 26 "-" "agent" "id" '
+    '"api.test" "192.0.2.80:80" outbound|80||api.test 10.244.0.46:1 192.0.2.80:80 10.244.0.46:2 - default'
+)
+EVIL = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)>\"' & {braces}"
+SLOW = Result(
+    case="conformance/timeouts/test_x.py::test_x[slow]",
+    outcome=DOES_NOT_HOLD,
+    area="timeouts",
+    says=EVIL,
+    source='https://istio.io/latest/docs/?a=1&b="2"',
+    cause=EVIL,
+    differences=(EVIL,),
+    envoy=LINE,
+    probe=EVIL,
+    status=504,
+    exit=0,
+    outside="server outside",
+)
+RESULTS = [
+    SLOW,
+    replace(SLOW, case="conformance/timeouts/test_x.py::test_x[fast]", outcome=HOLDS, cause="", differences=()),
+    Result(case="conformance/dns/test_d.py::test_d", outcome=CANNOT_BE_ASKED, area="dns", cause="no gateway"),
+]
+RUN = Run(about=About(suite="1", context=EVIL, notes=(EVIL,)), results=RESULTS)
+VOID = {"meta", "input", "br", "img", "link"}
+
+
+class Tree(HTMLParser):
+    """Checks that elements are closed in order; collects elements, ids and what would be loaded."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len(dict(attrs)) == len(attrs)
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def test_well_formed_and_nothing_becomes_markup() -> None:
+    tree = Tree(page_text(RUN))
+    assert tree.open == []
+    assert len(tree.named("script")) == 1
+    assert tree.named("img") == []
+    assert not [name for _, attributes in tree.elements for name in attributes if name.startswith("on")]
+    ids = [attributes["id"] for _, attributes in tree.elements if "id" in attributes]
+    assert len(set(ids)) == len(ids)
+
+
+def test_loads_nothing() -> None:
+    text = page_text(RUN)
+    tree = Tree(text)
+    assert not [attributes for _, attributes in tree.elements if "src" in attributes or "srcset" in attributes]
+    assert tree.named("link") == []
+    style = text.partition("<style>")[2].partition("</style>")[0]
+    assert not re.search(r"url\(|@import", style)
+    assert all((link["href"] or "").startswith(("https://istio.io/", "#")) for link in tree.named("a"))
+
+
+def test_every_control_has_a_name() -> None:
+    text = page_text(RUN)
+    for control in re.findall(r"<(?:input|select)[^>]*>", text):
+        before = text[: text.index(control)]
+        assert before.rfind("<label>") > before.rfind("</label>")
+    assert Tree(text).named("html")[0]["lang"] == "en"
+
+
+def test_what_is_broken_is_open() -> None:
+    details = Tree(page_text(RUN)).named("details")
+    assert {entry["data-outcome"]: "open" in entry for entry in details} == {
+        DOES_NOT_HOLD: True,
+        HOLDS: False,
+        CANNOT_BE_ASKED: False,
+    }
+
+
+def test_the_way_of_a_request() -> None:
+    names = [stop.name for stop in way_of(SLOW)]
+    assert names == ["client", "sidecar", "outside"]
+    assert "UT" in way_of(SLOW)[1].saw
+    assert "outbound|80||api.test" in way_of(SLOW)[1].saw
+    bypassed = replace(SLOW, differences=("the egress gateway's access log: expected a line, seen none",))
+    assert [stop.name for stop in way_of(bypassed) if not stop.saw] == ["egress gateway"]
+    assert way_of(RESULTS[2]) == []
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
+@pytest.mark.parametrize(
+    ("do", "shown"),
+    [
+        ("", "3 cases are shown"),
+        ("form.elements.text.value = 'SLOW'; show();", "1 case is shown"),
+        ("form.elements.text.value = 'nothing like it'; show();", "0 cases are shown"),
+        ("form.elements.area.value = 'timeouts'; show();", "2 cases are shown"),
+        ("form.elements.outcome.value = 'cannot be asked'; show();", "1 case is shown"),
+    ],
+)
+def test_filters_in_a_browser(tmp_path: Path, do: str, shown: str) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(page_text(RUN).replace("</script>\n</body>", f"{do}</script>\n</body>"), encoding="utf-8")
+    seen = subprocess.run(
+        [
+            "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+            "--no-first-run", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri(),
+        ],
+        capture_output=True, text=True, check=True, timeout=120,
+    ).stdout  # fmt: skip
+    assert f">{shown}</output>" in seen
+    assert "<title>Istio egress conformance</title>" in seen
+    visible = len(re.findall(r"<details[^>]*>", seen)) - len(re.findall(r"<details[^>]* hidden[^>]*>", seen))
+    assert visible == int(shown.split()[0])

@@ -1,0 +1,74 @@
+"""No secret survives redaction, in whatever form it comes; what is no secret does."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+import yaml
+
+from pytest_istio_egress.report.redaction import redact, redacted
+
+TOKEN = "s3cr3t-Abc123.xyz_789"
+KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA7\nq83vEjRWeJ\n-----END RSA PRIVATE KEY-----\n"
+WEB_TOKEN = "eyJhbGciOiJSUzI1NiIs.eyJpc3MiOiJrdWJl.c2lnbmF0dXJl"
+ENCODED = base64.b64encode(KEY.encode()).decode()
+KUBECONFIG = {
+    "users": [{"name": "me", "user": {"token": TOKEN, "client-key-data": ENCODED, "password": "hunter2hunter2"}}],
+    "clusters": [{"cluster": {"certificate-authority-data": ENCODED, "server": "https://10.0.0.1:6443"}}],
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"curl --header 'Authorization: Bearer {TOKEN}' http://api.test/",
+        f"Authorization: {TOKEN}\nnext",
+        json.dumps({"headers": {"Authorization": [f"Bearer {TOKEN}"]}}),
+        json.dumps(json.dumps({"headers": {"authorization": [TOKEN]}})),
+        f"set-cookie: session={TOKEN}; Path=/",
+        f"header authorization at the far end: expected nothing, seen {TOKEN}",
+        f"header cookie of the answer: expected {TOKEN}, seen nothing",
+        f"http://api.test/?access_token={TOKEN}&page=2",
+        f"https://me:{TOKEN}@registry.test/path",
+        f"curl -u me:{TOKEN} http://api.test",
+        f"curl --proxy-user 'me:{TOKEN}' http://api.test",
+        yaml.dump(KUBECONFIG),
+        json.dumps(KUBECONFIG),
+        repr(KUBECONFIG),
+        KEY,
+        json.dumps(KEY),
+        KEY[:70],
+        f"tls.key: {ENCODED}",
+        f"a web token {WEB_TOKEN} in a sentence",
+    ],
+)
+def test_gone(text: str) -> None:
+    cleaned = redact(text)
+    for secret in (TOKEN, "hunter2", "MIIEpAIBAA", "q83vEjRW", ENCODED[:60], WEB_TOKEN[:30]):
+        assert secret not in cleaned
+    assert redact(cleaned) == cleaned
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[2026-11-21T11:55:08.962Z] "GET /headers HTTP/1.1" 200 - via_upstream - "-" 0 437 36 "-" "istio-egress/86128b"'
+        ' "f78c2eaa-3547-4f34-b122-a43c2f93dd49" "api.test" "192.0.2.80:80" outbound|80||api.test 10.244.0.46:38144',
+        "curl --user-agent istio-egress/86128b400006 --resolve api.test:80:192.0.2.80 http://api.test/",
+        "HTTP status: expected 502, seen 200",
+        "a basic question about bearer tokens and cookies",
+        "conformance/tls/test_x.py::test_token[bearer]",
+        "header x-envoy-decorator-operation at the far end: expected a, seen b",
+        "registry.k8s.io@sha256:0123",
+    ],
+)
+def test_the_rest_stays(text: str) -> None:
+    assert redact(text) == text
+
+
+def test_values_of_any_shape() -> None:
+    cleaned = redacted({"a": [f"token: {TOKEN}", 1, None], f"token={TOKEN}": ("x", KEY)})
+    assert TOKEN not in repr(cleaned)
+    assert cleaned["a"][1:] == [1, None]
