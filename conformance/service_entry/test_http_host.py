@@ -8,7 +8,15 @@ from pytest_istio_egress import NEIGHBOUR, Egress, Outcome, Probe, block_all, do
 @documented(
     at="tasks/traffic-management/egress/egress-control/#access-an-external-http-service",
     says="A ServiceEntry lets the sidecars of the namespaces it is exported to reach its host, and no others",
-    rows=["workshop/200", "workshop/delay", "workshop/recognised", "workshop/export-to", "A4", "A25"],
+    rows=[
+        "workshop/200",
+        "workshop/delay",
+        "workshop/recognised",
+        "workshop/export-to",
+        "deck/entry-exported",
+        "A4",
+        "A25",
+    ],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -1,4 +1,4 @@
-"""Finds out whether the cluster enforces NetworkPolicy: by a pod that is cut off, or is not; never by a plugin's name."""
+"""Finds out whether the cluster enforces NetworkPolicy: by a pod that is cut off or not, never by a plugin's name."""
 
 from __future__ import annotations
 

@@ -1,0 +1,56 @@
+"""The route at the gateway adds a header, which the outside host gets.
+
+curl -> sidecar -> istio-egressgateway:80, adds x-from-the-gateway -> outside
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, get
+
+
+@documented(
+    at="reference/config/networking/virtual-service/#Headers",
+    says="A header that the route at the gateway adds to the request reaches the outside host",
+    requires=["egress-gateway"],
+    rows=["B6"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://added-header.test/headers"),
+            Outcome(
+                status=200,
+                reached="outside",
+                cluster="outbound|80||istio-egressgateway.istio-system.svc.cluster.local",
+                gateway=Hop(cluster="outbound|80||added-header.test"),
+                request_headers={"x-from-the-gateway": "added"},
+            ),
+            id="through-the-gateway",
+        ),
+        pytest.param(
+            get("http://added-header.test/headers", headers={"x-from-the-gateway": "own"}),
+            Outcome(
+                status=200,
+                reached="outside",
+                cluster="outbound|80||istio-egressgateway.istio-system.svc.cluster.local",
+                gateway=Hop(cluster="outbound|80||added-header.test"),
+                request_headers={"x-from-the-gateway": "own, added"},
+            ),
+            id="beside-the-clients-own",
+        ),
+        pytest.param(
+            get("http://no-added-header.test/headers"),
+            Outcome(
+                status=200,
+                reached="outside",
+                cluster="outbound|80||no-added-header.test",
+                source="client",
+                request_headers={"x-from-the-gateway": None},
+            ),
+            id="past-the-gateway",
+        ),
+    ],
+)
+def test_added_header(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

@@ -1,0 +1,71 @@
+"""An egress gateway by the Gateway API: one route with the ServiceEntry as parent, one with the Gateway.
+
+curl -> sidecar: route of the entry -> gateway-api-istio: route of the Gateway -> outside
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, block_all, documented, get, tls
+
+GATEWAY = "gateway-api.egress-client"
+SERVICE = "gateway-api-istio.egress-client.svc.cluster.local"
+
+
+@documented(
+    at="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-http-traffic",
+    says="HTTPRoutes, one with the ServiceEntry as parent and one at the gateway, lead HTTP out through it",
+    requires=["gateway-api"],
+    rows=["B2"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://gateway-api.test/headers"),
+            Outcome(
+                status=200,
+                reached="outside",
+                cluster=f"outbound|80||{SERVICE}",
+                gateway=Hop(at=GATEWAY, cluster="outbound|80||gateway-api.test", status=200),
+                source="gateway",
+            ),
+            id="http",
+        ),
+        pytest.param(get("http://not-gateway-api.test/headers"), block_all(), id="another-host"),
+    ],
+)
+def test_gateway_api(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
+
+
+@documented(
+    at="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-https-traffic",
+    says="TLSRoutes, one with the ServiceEntry as parent and one at the gateway, pass TLS by its server name",
+    manifests=["gateway_api.yaml"],
+    requires=["gateway-api"],
+    rows=["B4"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            tls("https://gateway-api.test/headers"),
+            Outcome(
+                status=200,
+                reached="outside",
+                cluster=f"outbound|443||{SERVICE}",
+                gateway=Hop(at=GATEWAY, cluster="outbound|443||gateway-api.test", server_name="gateway-api.test"),
+                source="gateway",
+                far_end={"server-name": "gateway-api.test"},
+            ),
+            id="tls",
+        ),
+        pytest.param(
+            tls("https://not-gateway-api.test/headers"),
+            Outcome(exit=35, cluster="BlackHoleCluster", flags="UH"),
+            id="another-server-name",
+        ),
+    ],
+)
+def test_tls_route(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

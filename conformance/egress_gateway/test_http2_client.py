@@ -1,0 +1,37 @@
+"""HTTP/2 ends at the gateway where the entry says HTTP.
+
+curl --HTTP/2--> sidecar --HTTP/2--> istio-egressgateway:80 --HTTP/1.1--> outside
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, get
+
+THROUGH_THE_GATEWAY = Outcome(
+    status=200,
+    reached="outside",
+    cluster="outbound|80||istio-egressgateway.istio-system.svc.cluster.local",
+    gateway=Hop(cluster="outbound|80||http2-client.test", protocol="HTTP/2"),
+    source="gateway",
+    far_end={"protocol": "HTTP/1.1"},
+)
+
+
+@documented(
+    at="ops/configuration/traffic-management/protocol-selection/",
+    says="The last hop speaks what the entry's port says, HTTP/1.1, whether the client speaks HTTP/2 or HTTP/1.1",
+    requires=["egress-gateway"],
+    rows=["B7"],
+)
+@pytest.mark.parametrize(
+    ("arguments", "protocol"),
+    [
+        pytest.param(["--http2-prior-knowledge"], "HTTP/2", id="http2"),
+        pytest.param(["--http1.1"], "HTTP/1.1", id="http1"),
+    ],
+)
+def test_http2_client(egress: Egress, arguments: list[str], protocol: str) -> None:
+    probe: Probe = get("http://http2-client.test/headers", arguments=arguments)
+    verdict = egress.expect(probe, THROUGH_THE_GATEWAY)
+    line = verdict.exchange.sidecar
+    egress.state("what the client spoke to its sidecar", protocol, line.protocol if line else None)

@@ -1,0 +1,55 @@
+"""The client's TLS passes the gateway inside the mesh's own mutual TLS, which the gateway ends.
+
+curl --TLS--> sidecar --TLS in mutual TLS--> istio-egressgateway:443 (ISTIO_MUTUAL) --TLS--> outside:443
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, tls
+
+
+@documented(
+    at="reference/config/networking/gateway/#ServerTLSSettings-TLSmode",
+    says="A server of the gateway with ISTIO_MUTUAL ends the mesh's mutual TLS and leads what is in it on as TCP",
+    requires=["egress-gateway"],
+    rows=["B9"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            tls("https://mutual-tcp.test/headers"),
+            Outcome(
+                status=200,
+                reached="outside",
+                cluster="outbound|443|mutual-tcp|istio-egressgateway.istio-system.svc.cluster.local",
+                gateway=Hop(cluster="outbound|443||mutual-tcp.test", server_name="mutual-tcp.test"),
+                source="gateway",
+                far_end={"server-name": "mutual-tcp.test"},
+            ),
+            id="through-the-gateway",
+        ),
+        pytest.param(
+            tls("https://not-mutual-tcp.test/headers"),
+            Outcome(exit=35, cluster="BlackHoleCluster", flags="UH"),
+            id="an-unknown-server-name",
+        ),
+    ],
+)
+def test_mutual_tcp(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
+
+
+@documented(
+    at="reference/config/networking/gateway/#ServerTLSSettings-TLSmode",
+    says="Between sidecar and gateway the client's TLS travels inside the mesh's mutual TLS",
+    manifests=["mutual_tcp.yaml"],
+    requires=["egress-gateway"],
+    rows=["B9"],
+)
+def test_mutual_tls_on_the_hop(egress: Egress) -> None:
+    name = "outbound|443|mutual-tcp|istio-egressgateway.istio-system.svc.cluster.local"
+    cluster = egress.config().cluster(name)
+    egress.state(
+        "whether the hop to the gateway asks for the mesh's identity", expected=True, seen="spiffe://" in str(cluster)
+    )

@@ -1,0 +1,48 @@
+"""A NetworkPolicy closes every way out but the gateway's.
+
+injected pod -> sidecar -> istio-egressgateway -> outside    stays open: istio-system is allowed
+pod without a sidecar ------------------------x-> outside    closed: nothing answers
+"""
+
+from pytest_istio_egress import Egress, Hop, Outcome, documented, get
+
+STRAIGHT = "straight.egress-client"
+STRAIGHT_OUT = Outcome(status=200, reached="outside", sidecar=False, source="client")
+THROUGH_THE_GATEWAY = Outcome(
+    status=200,
+    reached="outside",
+    cluster="outbound|80||istio-egressgateway.istio-system.svc.cluster.local",
+    gateway=Hop(cluster="outbound|80||network-policy.test", status=200),
+    source="gateway",
+)
+# What the policy allows: a pod of the control plane, by a name that DNS resolves.
+ISTIOD = get("http://istiod.istio-system.svc.cluster.local:15014/version", client=STRAIGHT, to=None)
+
+
+@documented(
+    at="tasks/traffic-management/egress/egress-gateway/#apply-kubernetes-network-policies",
+    says="Under a NetworkPolicy for istio-system and DNS only, the gateway is the one way out that is left",
+    requires=["egress-gateway", "network-policy"],
+    rows=["deck/network-policy-gateway", "deck/network-policy-bypass", "deck/network-policy-dns", "B5"],
+    since="Kubernetes 1.21: namespaces carry kubernetes.io/metadata.name, and need no labels of their own",
+)
+def test_network_policy(egress: Egress) -> None:
+    past_the_gateway = get("http://network-policy.test/headers", client=STRAIGHT, max_time=3)
+    through_the_gateway = get("http://network-policy.test/headers")
+    egress.expect(past_the_gateway, STRAIGHT_OUT)
+    egress.expect(through_the_gateway, THROUGH_THE_GATEWAY)
+
+    egress.apply("network_policy_enforced.yaml")
+    # The way to istio-system stays open, DNS with it; a pod for which nothing was open would prove nothing.
+    egress.expect(ISTIOD, Outcome(status=200, sidecar=False))
+    egress.expect(past_the_gateway, Outcome(exit=28, sidecar=False))
+    egress.expect(through_the_gateway, THROUGH_THE_GATEWAY)
+    by_a_name_from_dns = get(
+        "http://istio-egressgateway.istio-system.svc.cluster.local/headers",
+        headers={"Host": "network-policy.test"},
+        to=None,
+    )
+    egress.expect(by_a_name_from_dns, THROUGH_THE_GATEWAY)
+
+    egress.remove("network_policy_enforced.yaml")
+    egress.expect(past_the_gateway, STRAIGHT_OUT)

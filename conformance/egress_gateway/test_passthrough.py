@@ -1,0 +1,45 @@
+"""The client's own TLS goes through the gateway, which looks at its server name and at nothing else.
+
+curl --SNI--> sidecar -> istio-egressgateway:443 (PASSTHROUGH) -> outside:443
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, tls
+
+
+@documented(
+    at="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-https-traffic",
+    says="TLS is led through the gateway by its server name and ends at the outside host",
+    requires=["egress-gateway"],
+    rows=["B4"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            tls("https://passthrough.test/headers"),
+            Outcome(
+                status=200,
+                reached="outside",
+                cluster="outbound|443||istio-egressgateway.istio-system.svc.cluster.local",
+                gateway=Hop(cluster="outbound|443||passthrough.test", server_name="passthrough.test"),
+                source="gateway",
+                far_end={"server-name": "passthrough.test"},
+            ),
+            id="through-the-gateway",
+        ),
+        pytest.param(
+            tls("https://past-the-gateway.test/headers"),
+            Outcome(status=200, reached="outside", cluster="outbound|443||past-the-gateway.test", source="client"),
+            id="a-server-name-without-a-rule",
+        ),
+        pytest.param(
+            tls("https://not-passthrough.test/headers"),
+            Outcome(exit=35, cluster="BlackHoleCluster", flags="UH"),
+            id="an-unknown-server-name",
+        ),
+    ],
+)
+def test_passthrough(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

@@ -1,0 +1,103 @@
+"""One VirtualService leads a host's traffic over both hops, and the outside host sees one stable origin.
+
+curl -> sidecar --HTTP/2, mutual TLS--> a subset of istio-egressgateway:80 -> outside
+        line 1                          line 2                                sees the gateway's address
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, get, tls
+
+SUBSET = "outbound|80|two-hops|istio-egressgateway.istio-system.svc.cluster.local"
+
+
+@documented(
+    at="https://youtu.be/hjTLSaK4PH8",
+    says="An entry with endpoints, a Gateway, a subset and a rule of two hops let a host see the gateway as the origin",
+    requires=["egress-gateway"],
+    rows=[
+        "deck/stable-origin",
+        "deck/static-entry",
+        "deck/gateway-listens",
+        "deck/subset",
+        "deck/first-hop",
+        "deck/second-hop",
+        "B1",
+    ],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://two-hops.test/headers"),
+            Outcome(
+                status=200,
+                reached="outside",
+                cluster=SUBSET,
+                gateway=Hop(cluster="outbound|80||two-hops.test", status=200, protocol="HTTP/2"),
+                source="gateway",
+                far_end={"protocol": "HTTP/1.1"},
+            ),
+            id="over-both-hops",
+        ),
+        # The entry's endpoints are the destination: where the client was going does not count.
+        pytest.param(
+            get("http://two-hops.test/headers", to="192.0.2.81"),
+            Outcome(
+                status=200,
+                reached="outside",
+                cluster=SUBSET,
+                gateway=Hop(cluster="outbound|80||two-hops.test"),
+                source="gateway",
+            ),
+            id="to-the-entrys-endpoints",
+        ),
+        # No rule leads port 443 to the gateway.
+        pytest.param(
+            tls("https://two-hops.test/headers"),
+            Outcome(status=200, reached="outside", cluster="outbound|443||two-hops.test", source="client"),
+            id="another-port-goes-straight",
+        ),
+        pytest.param(
+            get("http://two-hops-not-accepted.test/headers"),
+            Outcome(
+                status=404,
+                cluster=SUBSET,
+                details="via_upstream",
+                gateway=Hop(status=404, flags="NR", details="route_not_found"),
+            ),
+            id="a-host-that-the-gateway-does-not-accept",
+        ),
+    ],
+)
+def test_two_hops(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
+
+
+@documented(
+    at="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-http-traffic",
+    says="A subset of the gateway's Service is a cluster of its own in the sidecars that the rule is exported to",
+    manifests=["two_hops.yaml"],
+    requires=["egress-gateway"],
+    rows=["deck/subset"],
+)
+def test_subset_is_a_cluster(egress: Egress) -> None:
+    found = egress.config().cluster(SUBSET)
+    egress.state("whether the client's proxy has the subset's cluster", expected=True, seen=found is not None)
+    found = egress.config("sleep.egress-neighbour").cluster(SUBSET)
+    egress.state("whether the neighbour's proxy has it, too", expected=False, seen=found is not None)
+
+
+@documented(
+    at="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-http-traffic",
+    says="The certificate that the egress gateway shows inside the mesh names its service account",
+    manifests=["two_hops.yaml"],
+    requires=["egress-gateway"],
+    rows=["B3"],
+)
+def test_gateway_certificate(egress: Egress) -> None:
+    gateway = egress.gateway_config()
+    pod = egress.resource("v1", "Pod", gateway.pod.name, gateway.pod.namespace)
+    account = f"/ns/{gateway.pod.namespace}/sa/{pod['spec']['serviceAccountName']}"
+    shown = gateway.text("/certs")
+    egress.state(f"whether the gateway's certificate names {account}", expected=True, seen=f'{account}"' in shown)

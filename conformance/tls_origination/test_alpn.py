@@ -1,0 +1,42 @@
+"""What the sidecar's TLS offers follows from the entry's protocol, not from the client's.
+
+curl --HTTP/1.1--> sidecar --TLS, ALPN http/1.1 or h2--> outside:443
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Outcome, Probe, documented, get
+
+
+@documented(
+    at="reference/config/networking/destination-rule/#ClientTLSSettings",
+    says="Originated TLS offers http/1.1 for an entry's HTTP port and h2 for an HTTP2 port",
+    rows=["C6"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://alpn-http.test/headers"),
+            Outcome(
+                status=200,
+                reached="outside",
+                cluster="outbound|80||alpn-http.test",
+                far_end={"alpn": "http/1.1", "protocol": "HTTP/1.1"},
+            ),
+            id="http",
+        ),
+        pytest.param(
+            get("http://alpn-http2.test/headers"),
+            Outcome(
+                status=200,
+                reached="outside",
+                cluster="outbound|80||alpn-http2.test",
+                far_end={"alpn": "h2", "protocol": "HTTP/2.0"},
+            ),
+            id="http2",
+        ),
+    ],
+)
+def test_alpn(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

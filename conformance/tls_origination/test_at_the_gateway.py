@@ -1,0 +1,75 @@
+"""The egress gateway makes TLS of plain HTTP, and checks the outside host's certificate with a Secret.
+
+curl --HTTP--> sidecar --> exit: credentialName, a Secret of the gateway's namespace --TLS--> outside:443
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, get
+
+PAGE = "tasks/traffic-management/egress/egress-gateway-tls-origination/"
+HOST = "http://gateway-originates.test/anything"
+TO_THE_GATEWAY = "outbound|80||exit.egress-gateway.svc.cluster.local"
+GATEWAY = "exit.egress-gateway"
+
+
+def verified(port: int) -> Outcome:
+    return Outcome(
+        status=200,
+        reached="outside",
+        cluster=TO_THE_GATEWAY,
+        gateway=Hop(at=GATEWAY, cluster=f"outbound|{port}||gateway-originates.test", status=200),
+        source="gateway",
+        far_end={"port": "8443", "server-name": "gateway-originates.test"},
+    )
+
+
+def not_verified(port: int, why: str) -> Outcome:
+    return Outcome(
+        status=503,
+        cluster=TO_THE_GATEWAY,
+        gateway=Hop(at=GATEWAY, cluster=f"outbound|{port}||gateway-originates.test", status=503, failure=why),
+        body="upstream connect error or disconnect/reset before headers",
+    )
+
+
+@documented(
+    at=PAGE,
+    says="The gateway originates SIMPLE TLS: 200 with the right authority, 503 with a wrong or a missing one",
+    fixtures=["gateway.yaml"],
+    rows=["C3"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(get(f"{HOST}/right"), verified(8001), id="right-authority"),
+        pytest.param(get(f"{HOST}/wrong"), not_verified(8002, "CERTIFICATE_VERIFY_FAILED"), id="another-authority"),
+        pytest.param(
+            get(f"{HOST}/missing"),
+            # Envoy keeps a cluster back until it has its secret: the route leads to one that is not there.
+            Outcome(status=503, cluster=TO_THE_GATEWAY, gateway=Hop(at=GATEWAY, flags="NC", status=503)),
+            id="missing-secret",
+        ),
+    ],
+)
+def test_at_the_gateway(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
+
+
+@documented(
+    at="reference/config/networking/destination-rule/#ClientTLSSettings",
+    says="A certificate that the CRL in the Secret revokes is not accepted; a CRL that revokes another does no harm",
+    manifests=["at_the_gateway.yaml"],
+    fixtures=["gateway.yaml"],
+    since='1.31: the body says "remote connection failure", and no longer what the check of the certificate found',
+    rows=["C5"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(get(f"{HOST}/unrelated"), verified(8005), id="unrelated"),
+        pytest.param(get(f"{HOST}/revoked"), not_verified(8004, "CERTIFICATE_VERIFY_FAILED"), id="revoked"),
+    ],
+)
+def test_revoked_certificate(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

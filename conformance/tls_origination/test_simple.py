@@ -1,0 +1,43 @@
+"""The sidecar makes TLS of the client's plain HTTP.
+
+curl --HTTP--> sidecar --TLS, checks the certificate--> outside:443
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Outcome, Probe, documented, get
+
+
+@documented(
+    at="tasks/traffic-management/egress/egress-tls-origination/#tls-origination-for-egress-traffic",
+    says="With targetPort 443 and a rule SIMPLE the sidecar makes TLS of plain HTTP, and checks who answers",
+    since="1.21: the host's certificate is checked, so an authority that signed it has to be named",
+    rows=["C1"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://simple.test/headers"),
+            Outcome(
+                status=200,
+                reached="outside",
+                cluster="outbound|80||simple.test",
+                source="client",
+                far_end={"port": "8443", "server-name": "simple.test"},
+            ),
+            id="the-right-authority",
+        ),
+        pytest.param(
+            get("http://simple-wrong-authority.test/headers"),
+            Outcome(
+                status=503,
+                cluster="outbound|80||simple-wrong-authority.test",
+                failure="CERTIFICATE_VERIFY_FAILED",
+            ),
+            id="an-authority-that-did-not-sign-it",
+        ),
+    ],
+)
+def test_simple(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
