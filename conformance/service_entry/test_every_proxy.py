@@ -1,0 +1,34 @@
+"""An entry goes to every proxy that it is exported to, the same to each.
+
+ServiceEntry, exported to both -> istiod -> sidecar in egress-client
+                                         -> sidecar in egress-neighbour, until its Sidecar leaves it out
+"""
+
+from pytest_istio_egress import CLIENT, NEIGHBOUR, Egress, documented
+
+CLUSTER = "outbound|80||every-proxy.test"
+HOST = "every-proxy.test:80"
+
+
+@documented(
+    at="reference/config/networking/service-entry/#ServiceEntry-export_to",
+    says="Every proxy that an entry is exported to gets the same cluster and routes for it, if its Sidecar lets it in",
+    since="1.1: before, there was neither exportTo nor Sidecar, and every proxy of the mesh got every entry",
+    rows=["serviceentry/every-pod"],
+)
+def test_every_proxy(egress: Egress) -> None:
+    cluster, routes = known(egress, CLIENT)
+    egress.state("the client's cluster", "ORIGINAL_DST", cluster and cluster["type"])
+    egress.state("the client's virtual host", 1, len(routes))
+    egress.state("what the neighbour knows of the host", (cluster, routes), known(egress, NEIGHBOUR))
+    egress.apply("every_proxy_limited.yaml")
+    egress.state("what the client still knows", (cluster, routes), known(egress, CLIENT))
+    egress.state("what the neighbour knows under its Sidecar", (None, []), known(egress, NEIGHBOUR))
+
+
+def known(egress: Egress, client: str) -> tuple[dict[str, object] | None, list[tuple[object, ...]]]:
+    """What a proxy has for the host: its cluster, and domains and routes of its virtual host."""
+    config = egress.config(client)
+    found = config.cluster(egress.real(CLUSTER))
+    hosts = [host for host in config.virtual_hosts("80") if host.name == egress.real(HOST)]
+    return found.raw if found else None, [(host.domains, host.routes) for host in hosts]

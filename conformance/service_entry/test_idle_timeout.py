@@ -1,0 +1,26 @@
+"""A DestinationRule's idle timeout for the connections to a host outside: a fact of its cluster."""
+
+from typing import Any
+
+from pytest_istio_egress import Egress, documented
+
+OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+
+@documented(
+    at="reference/config/networking/destination-rule/#ConnectionPoolSettings-HTTPSettings",
+    says="An HTTP idle timeout in a DestinationRule arrives in the cluster of its host, and in no other's",
+    rows=["deck/idle-timeout"],
+)
+def test_idle_timeout(egress: Egress) -> None:
+    egress.state("the host's idle timeout", "2s", idle_timeout(egress, "outbound|80||idle.test"))
+    egress.state("another host's idle timeout", None, idle_timeout(egress, "outbound|80||not-idle.test"))
+
+
+def idle_timeout(egress: Egress, name: str) -> str | None:
+    cluster = egress.config().cluster(egress.real(name))
+    egress.state(f"cluster {name}", "there", "there" if cluster else "missing")
+    assert cluster
+    options: dict[str, Any] = cluster.raw.get("typed_extension_protocol_options", {}).get(OPTIONS, {})
+    found: str | None = options.get("common_http_protocol_options", {}).get("idle_timeout")
+    return found

@@ -1,0 +1,45 @@
+"""captureMode NONE: the sidecar serves egress where it is asked, on a port of its own; nothing is captured.
+
+curl (to 127.0.0.1:18301) -> sidecar's listener, bound there -> outside
+curl (to 192.0.2.81:80) ----------------------------------> second, past the sidecar
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Outcome, Probe, block_all, documented, get
+
+CLIENT = "uncaptured.egress-client"
+
+
+@documented(
+    at="reference/config/networking/sidecar/#CaptureMode",
+    says="An egress listener with captureMode NONE is bound to its address and port, and serves without iptables",
+    rows=["deck/capture-none"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://without-capture.test:18301/headers", client=CLIENT, to="127.0.0.1"),
+            Outcome(
+                status=200,
+                reached="outside",
+                cluster="outbound|18301||without-capture.test",
+                connected_to="127.0.0.1",
+            ),
+            id="listed-at-the-listener",
+        ),
+        pytest.param(
+            get("http://capture-unlisted.test:18301/headers", client=CLIENT, to="127.0.0.1"),
+            block_all(),
+            id="unlisted-at-the-listener",
+        ),
+        pytest.param(
+            get("http://without-capture.test/headers", client=CLIENT, to="192.0.2.81"),
+            Outcome(status=200, reached="second", sidecar=False, source="client"),
+            id="past-the-sidecar",
+        ),
+    ],
+)
+def test_without_capture(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
