@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,13 +32,17 @@ class Cluster:
 
 @dataclass(frozen=True)
 class FilterChain:
-    """One filter chain of a listener: what it matches, and where its TCP proxy or its HTTP routes lead."""
+    """One filter chain of a listener: what it matches, and where its TCP proxy or its HTTP routes lead.
+
+    `cluster` is the TCP proxy's one cluster; where it has several, `weights` says how much each of them gets.
+    """
 
     server_names: tuple[str, ...]
     prefix_ranges: tuple[str, ...]
     application_protocols: tuple[str, ...]
     destination_port: int | None
     cluster: str | None
+    weights: Mapping[str, int]
     route_config: str | None
 
 
@@ -150,6 +154,11 @@ def _chains(listener: dict[str, Any]) -> Iterator[FilterChain]:
             application_protocols=tuple(match.get("application_protocols", ())),
             destination_port=match.get("destination_port"),
             cluster=next((config["cluster"] for config in settings if "cluster" in config), None),
+            weights={
+                share["name"]: share["weight"]
+                for config in settings
+                for share in config.get("weighted_clusters", {}).get("clusters", ())
+            },
             route_config=next((config["rds"]["route_config_name"] for config in settings if "rds" in config), None),
         )
 

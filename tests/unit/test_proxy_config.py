@@ -1,0 +1,54 @@
+"""What is read of a listener: where its filter chains lead."""
+
+import json
+from typing import Any
+
+import pytest
+
+from pytest_istio_egress.cluster.proxy_config import ProxyConfig
+
+
+def tcp_proxy(**settings: Any) -> dict[str, Any]:
+    return {"name": "envoy.filters.network.tcp_proxy", "typed_config": settings}
+
+
+DUMP = {
+    "configs": [
+        {
+            "name": "0.0.0.0_443",
+            "active_state": {
+                "listener": {
+                    "name": "0.0.0.0_443",
+                    "filter_chains": [
+                        {
+                            "filter_chain_match": {"server_names": ["one.test"]},
+                            "filters": [tcp_proxy(cluster="outbound|443||one.test")],
+                        },
+                        {
+                            "filter_chain_match": {"server_names": ["shared-out.test"]},
+                            "filters": [
+                                tcp_proxy(
+                                    weighted_clusters={
+                                        "clusters": [{"name": "first", "weight": 30}, {"name": "second", "weight": 70}]
+                                    }
+                                )
+                            ],
+                        },
+                    ],
+                }
+            },
+        },
+        {"name": "warming", "warming_state": {}},
+    ]
+}
+
+
+def test_a_filter_chain_leads_to_one_cluster_or_to_several_by_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ProxyConfig, "text", lambda self, path: json.dumps(DUMP))
+    config = ProxyConfig(api=None, pod=None)  # type: ignore[arg-type]  # neither is asked: the dump is given
+    listener = config.listener("0.0.0.0_443")
+    assert listener
+    one, shared_out = listener.chains
+    assert (one.server_names, one.cluster, one.weights) == (("one.test",), "outbound|443||one.test", {})
+    assert (shared_out.cluster, shared_out.weights) == (None, {"first": 30, "second": 70})
+    assert config.listener("warming") is None
