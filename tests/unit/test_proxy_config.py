@@ -44,8 +44,8 @@ DUMP = {
 
 
 def test_a_filter_chain_leads_to_one_cluster_or_to_several_by_weight(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ProxyConfig, "text", lambda self, path: json.dumps(DUMP))
     config = ProxyConfig(api=None, pod=None)  # type: ignore[arg-type]  # neither is asked: the dump is given
+    monkeypatch.setattr(config, "text", {"/config_dump?resource=dynamic_listeners": json.dumps(DUMP)}.__getitem__)
     listener = config.listener("0.0.0.0_443")
     assert listener
     one, shared_out = listener.chains
