@@ -91,7 +91,7 @@ def test_subset_is_a_cluster(egress: Egress) -> None:
 @documented(
     at="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-http-traffic",
     says="The certificate that the egress gateway shows inside the mesh names its service account",
-    manifests=["two_hops.yaml"],
+    manifests=[],
     requires=["egress-gateway"],
     rows=["B3"],
 )
