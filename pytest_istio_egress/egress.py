@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,6 +62,14 @@ class Egress:
     def remove(self, manifest: str) -> None:
         """Remove what a manifest brought, and wait until the proxies have lost it."""
         self.judge.take_away(self._beside(manifest))
+        self._verdicts.clear()
+
+    @contextmanager
+    def mesh(self, changes: Mapping[str, Any], arrived: Callable[[ProxyConfig], bool]) -> Iterator[None]:
+        """Change fields of the mesh's own configuration for a while (cases in mesh_wide/ only)."""
+        self._verdicts.clear()
+        with self.judge.mesh(changes, arrived):
+            yield
         self._verdicts.clear()
 
     def config(self, client: str = CLIENT) -> ProxyConfig:

@@ -6,8 +6,9 @@ import shlex
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from kubernetes.client.exceptions import ApiException
 from pytest_istio_egress.case import CASE_NAMESPACE, Case
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.apply import Applier, RefusedError, Resource, load
+from pytest_istio_egress.cluster.mesh_settings import MeshSettings
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.pods import run
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
@@ -93,6 +95,34 @@ class Judge:
 
     def _settle(self) -> None:
         self._settler.settle([pod for pod in map(self.world.pod, self.world.clients) if pod.injected])
+
+    @contextmanager
+    def mesh(self, changes: Mapping[str, Any], arrived: Callable[[ProxyConfig], bool]) -> Iterator[None]:
+        """Change the mesh's configuration for a while. `arrived` tells from a proxy's configuration that it holds."""
+        self._case = None
+        settings = MeshSettings(self.api)
+        before = settings.change(changes)
+        try:
+            self._wait_for_mesh(arrived, held=True)
+            yield
+        finally:
+            settings.restore(before)
+            self._wait_for_mesh(arrived, held=False)
+
+    def _wait_for_mesh(self, arrived: Callable[[ProxyConfig], bool], *, held: bool) -> None:
+        """Wait until the clients' proxies follow the mesh configuration: istiod may read it from a mounted file."""
+        deadline = time.monotonic() + self.timeouts.mesh
+        clients = [client for client in self.world.clients if self.world.pod(client).injected]
+        while True:
+            self._settle()
+            if all(arrived(self.config(client)) is held for client in clients):
+                return
+            if time.monotonic() > deadline:
+                raise ClusterError(
+                    f"the proxies did not follow the mesh configuration within {self.timeouts.mesh:g} s: is istiod's "
+                    "configuration the ConfigMap istio in istio-system?"
+                )
+            threading.Event().wait(0.5)
 
     def leave(self) -> None:
         """Clean: remove what the last case applied."""

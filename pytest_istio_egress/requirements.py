@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from kubernetes.client.exceptions import ApiException
@@ -78,11 +79,19 @@ def _network_policy(mesh: Mesh) -> str | None:
     return mesh.enforcement.network_policy
 
 
+def _dynamic_dns_mesh(mesh: Mesh) -> str | None:
+    found = re.match(r"v?(\d+)\.(\d+)", mesh.istio)
+    if found and (int(found[1]), int(found[2])) < (1, 31):
+        return f"Istio {mesh.istio} knows no outboundTrafficPolicy ALLOW_ANY_DYNAMIC_DNS (it came with Istio 1.31)"
+    return None
+
+
 FEATURES: dict[str, Detect] = {
     "registry-only-mesh": _registry_only_mesh,
     "egress-gateway": _egress_gateway,
     "gateway-api": _gateway_api,
     "dynamic-dns": _dynamic_dns,
+    "dynamic-dns-mesh": _dynamic_dns_mesh,
     "network-policy": _network_policy,
 }
 PROBED = frozenset({"network-policy"})

@@ -15,6 +15,8 @@ class Timeouts:
     """Configuration, from the API server to a proxy that has it."""
     converge: float = 8.0
     """A documented outcome, from settled configuration until it is seen."""
+    mesh: float = 150.0
+    """Mesh-wide configuration, until the proxies follow it; a kubelet renews a mounted ConfigMap once a minute."""
     log_line: float = 6.0
     """A proxy's log line, from the end of its request until we have it; Envoy writes once a second."""
     log_flush: float = 2.5

@@ -1,0 +1,73 @@
+"""Istio's own default, ALLOW_ANY, as the mesh's mode; and what a namespace's Sidecar makes of it.
+
+Sidecar         none     silent     empty policy     REGISTRY_ONLY     ALLOW_ANY     deleted again
+unlisted host   200      200        502              502               200           200
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_istio_egress import Egress, Outcome, blackholed, block_all, documented, get, tls
+
+if TYPE_CHECKING:
+    # Only named: the Kubernetes client behind it shall not be loaded just to collect the cases.
+    from pytest_istio_egress.cluster.proxy_config import ProxyConfig
+
+LISTED = get("http://listed-in-an-open-mesh.test/headers")
+UNLISTED = get("http://unlisted-in-an-open-mesh.test/headers")
+UNLISTED_PORT = get("http://unlisted-in-an-open-mesh.test:47811/headers")
+REACHED = Outcome(status=200, reached="second", cluster="outbound|80||listed-in-an-open-mesh.test")
+PASSED = Outcome(status=200, reached="outside", cluster="PassthroughCluster")
+
+
+def is_open(config: ProxyConfig) -> bool:
+    listener = config.listener("virtualOutbound")
+    return listener is not None and any(chain.cluster == "PassthroughCluster" for chain in listener.chains)
+
+
+def let_out(egress: Egress, http: Outcome, port: Outcome) -> None:
+    egress.expect(LISTED, REACHED)
+    egress.expect(UNLISTED, http)
+    egress.expect(UNLISTED_PORT, port)
+
+
+@documented(
+    at="reference/config/istio.mesh.v1alpha1/#MeshConfig-OutboundTrafficPolicy",
+    says="With ALLOW_ANY as the mesh's mode unknown hosts are passed through, unless a Sidecar's policy says otherwise",
+    requires=["registry-only-mesh"],
+    rows=["workshop/allow-any-default", "A1", "A17"],
+)
+def test_allow_any(egress: Egress) -> None:
+    let_out(egress, block_all(), blackholed())
+    with egress.mesh({"outboundTrafficPolicy": {"mode": "ALLOW_ANY"}}, is_open):
+        let_out(egress, PASSED, PASSED)
+        egress.expect(
+            tls("https://unlisted-in-an-open-mesh.test:443/headers"),
+            Outcome(status=200, reached="outside", cluster="PassthroughCluster", far_end={"protocol": "HTTP/2.0"}),
+        )
+        egress.apply("../registry_only/policy_silent.yaml")
+        let_out(egress, PASSED, PASSED)
+        for manifest in ("policy_empty.yaml", "policy_registry_only.yaml"):
+            egress.apply(f"../registry_only/{manifest}")
+            let_out(egress, block_all(), blackholed())
+        egress.apply("../registry_only/policy_allow_any.yaml")
+        let_out(egress, PASSED, PASSED)
+        egress.remove("../registry_only/policy_allow_any.yaml")
+        let_out(egress, PASSED, PASSED)
+    let_out(egress, block_all(), blackholed())
+
+
+@documented(
+    at="reference/config/istio.mesh.v1alpha1/#MeshConfig-OutboundTrafficPolicy",
+    says="A mesh whose configuration has no outboundTrafficPolicy passes unknown hosts through",
+    since="1.1: before, they were blocked; by 1.31: a policy that is there and names no mode is REGISTRY_ONLY",
+    manifests=["allow_any.yaml"],
+    requires=["registry-only-mesh"],
+    rows=["workshop/allow-any-default"],
+)
+def test_default(egress: Egress) -> None:
+    let_out(egress, block_all(), blackholed())
+    with egress.mesh({"outboundTrafficPolicy": None}, is_open):
+        let_out(egress, PASSED, PASSED)
+    let_out(egress, block_all(), blackholed())

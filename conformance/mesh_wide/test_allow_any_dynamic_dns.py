@@ -1,0 +1,48 @@
+"""ALLOW_ANY_DYNAMIC_DNS as the mesh's mode: unknown HTTP hosts are looked up by the proxy itself.
+
+curl (to 198.51.100.7, where nobody is)  -> sidecar, by the Host header -> AllowAnyDynamicDNSCluster: asks DNS -> second
+     TLS                                 -> PassthroughCluster -> the address that curl chose
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_istio_egress import Egress, Outcome, block_all, documented, get, tls
+
+if TYPE_CHECKING:
+    # Only named: the Kubernetes client behind it shall not be loaded just to collect the cases.
+    from pytest_istio_egress.cluster.proxy_config import ProxyConfig
+
+CLUSTER = "AllowAnyDynamicDNSCluster"
+LISTED = get("http://listed-beside-names.test/headers")
+REACHED = Outcome(status=200, reached="second", cluster="outbound|80||listed-beside-names.test")
+# A host that DNS knows and the mesh does not; the address that curl connects to leads nowhere.
+BY_NAME = get(
+    "http://outside.egress-outside.svc.cluster.local/headers",
+    arguments=["--connect-to", "::198.51.100.7:80"],
+)
+
+
+def looks_names_up(config: ProxyConfig) -> bool:
+    return config.cluster(CLUSTER) is not None
+
+
+@documented(
+    at="reference/config/istio.mesh.v1alpha1/#MeshConfig-OutboundTrafficPolicy",
+    says="With ALLOW_ANY_DYNAMIC_DNS unknown HTTP hosts are found by their name, TLS passes to where it was sent",
+    requires=["registry-only-mesh", "dynamic-dns-mesh"],
+    rows=["A16"],
+)
+def test_allow_any_dynamic_dns(egress: Egress) -> None:
+    egress.expect(LISTED, REACHED)
+    egress.expect(BY_NAME, block_all())
+    with egress.mesh({"outboundTrafficPolicy": {"mode": "ALLOW_ANY_DYNAMIC_DNS"}}, looks_names_up):
+        egress.expect(LISTED, REACHED)
+        egress.expect(BY_NAME, Outcome(status=200, reached="outside", cluster=CLUSTER))
+        egress.expect(
+            tls("https://unlisted-beside-names.test/headers"),
+            Outcome(status=200, reached="outside", cluster="PassthroughCluster"),
+        )
+    egress.expect(LISTED, REACHED)
+    egress.expect(BY_NAME, block_all())

@@ -1,0 +1,65 @@
+"""Changes the mesh's own configuration for the length of a case, and puts it back as it was, to the letter.
+
+before:  ConfigMap istio, data.mesh                                          its text
+during:  the text with the changes; annotation istio-egress.dev/mesh-before  its text, for whoever finds it so
+after:   its text again, no annotation
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+from kubernetes.client.exceptions import ApiException
+
+from pytest_istio_egress.cluster.api import Api, ClusterError, reason
+
+BEFORE = "istio-egress.dev/mesh-before"
+_NAME = "istio"
+
+
+class MeshSettings:
+    """The ConfigMap that istiod watches; one change at a time."""
+
+    def __init__(self, api: Api, control_plane: str = "istio-system") -> None:
+        self.api = api
+        self.control_plane = control_plane
+
+    def change(self, changes: Mapping[str, Any]) -> str:
+        """Set fields of the mesh configuration (None: take them out); returns its text as it was.
+
+        ClusterError where another run has it changed.
+        """
+        try:
+            found = self.api.core.read_namespaced_config_map(_NAME, self.control_plane)
+        except ApiException as error:
+            raise ClusterError(f"the mesh configuration can't be read: {reason(error)}") from error
+        if BEFORE in (found.metadata.annotations or {}):
+            raise ClusterError(
+                f"the mesh configuration is changed by another run, or one that was killed; its text before is in the "
+                f"annotation {BEFORE}: `kubectl get configmap {_NAME} -n {self.control_plane} -o yaml`"
+            )
+        before = str((found.data or {}).get("mesh", ""))
+        merged = {**(yaml.safe_load(before) or {}), **changes}
+        changed = {name: value for name, value in merged.items() if value is not None}
+        # With its version: should somebody have changed it since it was read, the API refuses this.
+        self._patch(
+            {
+                "metadata": {"annotations": {BEFORE: before}, "resourceVersion": found.metadata.resource_version},
+                "data": {"mesh": yaml.safe_dump(changed)},
+            }
+        )
+        return before
+
+    def restore(self, before: str) -> None:
+        """Put back what `change` returned."""
+        self._patch({"metadata": {"annotations": {BEFORE: None}}, "data": {"mesh": before}})
+
+    def _patch(self, body: dict[str, Any]) -> None:
+        try:
+            self.api.core.patch_namespaced_config_map(_NAME, self.control_plane, body)
+        except ApiException as error:
+            raise ClusterError(
+                f"the mesh configuration (ConfigMap {_NAME} in {self.control_plane}) can't be changed: {reason(error)}"
+            ) from error
