@@ -164,6 +164,8 @@ class Judge:
         Istio is consistent in the end, not at once: what does not hold is asked again until it does or its time is
         up. How often is part of the verdict.
         """
+        for gateway in {outcome.gateway.at for _, outcome in expectations if outcome.gateway and outcome.gateway.at}:
+            self.world.pod(gateway)  # one that Istio has yet to bring up is waited for, and is no part of converging
         deadline = time.monotonic() + self.timeouts.converge
         verdicts = self._ask(expectations, attempt=1)
         attempt = 1

@@ -29,7 +29,7 @@ def not_verified(port: int, why: str) -> Outcome:
         status=503,
         cluster=TO_THE_GATEWAY,
         gateway=Hop(at=GATEWAY, cluster=f"outbound|{port}||gateway-originates.test", status=503, failure=why),
-        body="upstream connect error or disconnect/reset before headers",
+        body="remote connection failure",
     )
 
 

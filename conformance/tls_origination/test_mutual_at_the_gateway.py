@@ -1,0 +1,62 @@
+"""The egress gateway shows the outside host a client certificate of its own.
+
+curl --HTTP--> sidecar --> exit: credentialName, a Secret of the gateway's namespace --mutual TLS--> outside:444
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, get
+
+HOST = "http://gateway-mutual.test/anything"
+TO_THE_GATEWAY = "outbound|80||exit.egress-gateway.svc.cluster.local"
+GATEWAY = "exit.egress-gateway"
+
+
+def refused_by_the_host(port: int, why: str) -> Outcome:
+    return Outcome(
+        status=400,
+        reached="outside",
+        cluster=TO_THE_GATEWAY,
+        gateway=Hop(at=GATEWAY, cluster=f"outbound|{port}||gateway-mutual.test", status=400, details="via_upstream"),
+        body=why,
+    )
+
+
+@documented(
+    at="tasks/traffic-management/egress/egress-gateway-tls-origination/#perform-mutual-tls-origination-with-an-egress-gateway",
+    says="The gateway originates mutual TLS, and the outside host sees the gateway's client certificate",
+    fixtures=["gateway.yaml"],
+    since="by 1.31: what the host itself answers to a bad certificate or none arrives as it is (400)",
+    rows=["C4"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get(f"{HOST}/right"),
+            Outcome(
+                status=200,
+                reached="outside",
+                cluster=TO_THE_GATEWAY,
+                gateway=Hop(at=GATEWAY, cluster="outbound|8001||gateway-mutual.test", status=200),
+                source="gateway",
+                far_end={"port": "8444", "client-certificate": "CN=client"},
+            ),
+            id="right-certificate",
+        ),
+        pytest.param(
+            get(f"{HOST}/wrong"), refused_by_the_host(8002, "The SSL certificate error"), id="of-another-authority"
+        ),
+        pytest.param(
+            get(f"{HOST}/none"), refused_by_the_host(8004, "No required SSL certificate was sent"), id="no-certificate"
+        ),
+        pytest.param(
+            get(f"{HOST}/missing"),
+            # Envoy keeps a cluster back until it has its secret: the route leads to one that is not there.
+            Outcome(status=503, cluster=TO_THE_GATEWAY, gateway=Hop(at=GATEWAY, flags="NC", status=503)),
+            id="missing-secret",
+        ),
+    ],
+)
+def test_mutual_at_the_gateway(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
