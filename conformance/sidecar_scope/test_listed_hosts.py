@@ -41,7 +41,7 @@ def test_listed_hosts(egress: Egress, probe: Probe, expected: Outcome) -> None:
 
 @documented(
     at=f"{PAGE}#OutboundTrafficPolicy",
-    says="With ALLOW_ANY what a Sidecar's hosts leave out is reached all the same, as traffic that the mesh does not know",
+    says="With ALLOW_ANY what a Sidecar's hosts leave out is reached all the same, as unknown traffic",
     manifests=["listed_hosts.yaml", "listed_hosts_allow_any.yaml"],
     rows=["sidecar/allow-any", "sidecar/registry-only"],
 )

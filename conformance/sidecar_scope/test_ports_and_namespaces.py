@@ -125,7 +125,7 @@ def test_built_in_clusters(egress: Egress, client: str, name: str, kind: str) ->
 
 @documented(
     at="ops/diagnostic-tools/proxy-cmd/",
-    says="A sidecar's clusters are those of its scope, its application's own port, Envoy's built-in ones and its agent's",
+    says="A sidecar's clusters are those of its scope, its application's port, the built-in ones and its agent's",
     manifests=["ports_and_namespaces.yaml"],
     since="1.22: zipkin is there only where a tracing provider is configured; 1.23: InboundPassthroughCluster is one",
     rows=["sidecar/clusters", "sidecar/clusters-inbound", "sidecar/clusters-agent"],
