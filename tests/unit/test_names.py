@@ -13,6 +13,7 @@ NAMES = Names("k3x9q", "gw1", {"192.0.2.80": "10.96.17.4", "192.0.2.8": "10.96.1
         ("egress-client", "egress-client-k3x9q-gw1"),
         ("egress-outside", "egress-outside-k3x9q"),
         ("egress-neighbour/*", "egress-neighbour-k3x9q-gw1/*"),
+        ("cluster.local/ns/egress-gateway/sa/exit", "cluster.local/ns/egress-gateway-k3x9q-gw1/sa/exit"),
         ("web.egress-client.svc.cluster.local", "web.egress-client-k3x9q-gw1.svc.cluster.local"),
         ("outbound|80||api.test", "outbound|80||api.k3x9q.test"),
         ("http://api.test:8081/x", "http://api.k3x9q.test:8081/x"),
