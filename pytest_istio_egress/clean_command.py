@@ -38,7 +38,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _clean(arguments: argparse.Namespace) -> int:
     from pytest_istio_egress.cluster.api import Api
-    from pytest_istio_egress.cluster.lifetime import remains, remove
+    from pytest_istio_egress.cluster.lifetime import put_mesh_back, remains, remove
+    from pytest_istio_egress.cluster.mesh_settings import MeshSettings
 
     kubeconfig, context = chosen_context(arguments.kubeconfig, arguments.context)
     api = Api(kubeconfig, context)
@@ -47,12 +48,16 @@ def _clean(arguments: argparse.Namespace) -> int:
         state = "still running" if left.alive else "ended without cleaning up"
         print(f"run {left.run}, {state}: {', '.join(left.namespaces)}")
     chosen = [left for left in found if arguments.only or not left.alive]
-    if not chosen:
+    changed = MeshSettings(api).left_changed() is not None
+    if changed:
+        print("the mesh's own configuration is changed for a case, or was by a run that was killed since")
+    if not chosen and not changed:
         print(f"nothing to remove in the cluster of context {context}")
         return 0
     if not arguments.yes:
-        print(f"nothing was removed; to remove {', '.join(left.run for left in chosen)}, add --yes")
+        print("nothing was changed; to remove what ended runs left, add --yes")
         return 0
+    put_mesh_back(api, print)
     for left in chosen:
         removed = remove(api, left.run, say=print)
         print(f"run {left.run}: removed {', '.join(removed)}")

@@ -120,7 +120,7 @@ def look_at_mesh(prepared: Prepared, say: Say) -> Prepared:
     from urllib3.exceptions import HTTPError
 
     from pytest_istio_egress.cluster.api import Api, ClusterError, reason
-    from pytest_istio_egress.cluster.lifetime import remove_ended
+    from pytest_istio_egress.cluster.lifetime import put_mesh_back, remove_ended
     from pytest_istio_egress.cluster.mesh import Mesh
     from pytest_istio_egress.requirements import features
 
@@ -128,6 +128,7 @@ def look_at_mesh(prepared: Prepared, say: Say) -> Prepared:
         api = Api(prepared.target.kubeconfig, prepared.target.context)
         mesh = Mesh(api)
         mesh.check()
+        put_mesh_back(api, say)
         gateway = mesh.gateway
         through = f"egress gateway {gateway.service}.{gateway.namespace}" if gateway else "no egress gateway"
         target = replace(prepared.target, mesh=asdict(mesh.facts))

@@ -1,7 +1,13 @@
 """How often proxies ask DNS again is a setting of the mesh; it arrives in the clusters that resolve names."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from pytest_istio_egress import Egress, Outcome, documented, get
-from pytest_istio_egress.cluster.proxy_config import ProxyConfig
+
+if TYPE_CHECKING:
+    from pytest_istio_egress.cluster.proxy_config import ProxyConfig
 
 RATE = "7s"
 

@@ -14,6 +14,7 @@ from urllib3.exceptions import HTTPError
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.apply import RUN_LABEL
+from pytest_istio_egress.cluster.mesh_settings import MeshSettings
 
 LEASE = "run"
 RENEWED_EVERY = 5.0
@@ -103,6 +104,15 @@ def _alive(api: Api, namespaces: Sequence[str]) -> bool:
     young = datetime.timedelta(seconds=HELD_FOR)
     created = [api.core.read_namespace(name).metadata.creation_timestamp for name in namespaces]
     return any(now - moment < young for moment in created)
+
+
+def put_mesh_back(api: Api, say: Callable[[str], None]) -> None:
+    """Take back what a killed run changed of the mesh's own configuration; a run that is alive does so itself."""
+    before = MeshSettings(api).left_changed()
+    if before is None or any(left.alive for left in remains(api)):
+        return
+    say("istio-egress: a run that was killed had changed the mesh's own configuration; putting it back")
+    MeshSettings(api).restore(before)
 
 
 def remove_ended(api: Api, say: Callable[[str], None]) -> None:

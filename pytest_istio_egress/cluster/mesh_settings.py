@@ -52,6 +52,15 @@ class MeshSettings:
         )
         return before
 
+    def left_changed(self) -> str | None:
+        """Return the text as it was before a change that nobody took back, None where there is none."""
+        try:
+            found = self.api.core.read_namespaced_config_map(_NAME, self.control_plane)
+        except ApiException as error:
+            raise ClusterError(f"the mesh configuration can't be read: {reason(error)}") from error
+        before: str | None = (found.metadata.annotations or {}).get(BEFORE)
+        return before
+
     def restore(self, before: str) -> None:
         """Put back what `change` returned."""
         self._patch({"metadata": {"annotations": {BEFORE: None}}, "data": {"mesh": before}})

@@ -67,3 +67,11 @@ def test_it_is_not_changed_twice_at_once(settings: MeshSettings, maps: ConfigMap
     with pytest.raises(ClusterError, match="another run"):
         settings.change({"trustDomain": "two.test"})
     assert maps.mesh == changed
+
+
+def test_what_a_killed_run_changed_can_be_found(settings: MeshSettings) -> None:
+    assert settings.left_changed() is None
+    settings.change({"outboundTrafficPolicy": None})
+    assert settings.left_changed() == TEXT
+    settings.restore(TEXT)
+    assert settings.left_changed() is None
