@@ -82,7 +82,7 @@ def cluster() -> Iterator[EmbeddedCluster]:
     if os.geteuid() != 0:
         pytest.skip("the embedded cluster needs root")
     name = f"tests-{uuid.uuid4().hex[:6]}"
-    yield up(ClusterSpec(name=name), tied_to_caller=True)
+    yield up(ClusterSpec(name=name), install_packages=True, tied_to_caller=True)
     down(name)
 
 
