@@ -16,7 +16,7 @@ ESCAPE_TO_LINE_START = "\r"
 
 
 def output_of(command: list[str]) -> str:
-    """Run a command on a terminal of its own and return what it wrote there; None of it is shown twice."""
+    """Run a command on a terminal of its own and return what it wrote there."""
     written = io.BytesIO()
 
     def read(descriptor: int) -> bytes:
@@ -39,7 +39,8 @@ def main() -> None:
     """Write the picture named first of the command that follows."""
     target, *command = sys.argv[1:]
     console = Console(record=True, width=WIDTH, file=io.StringIO())
-    console.print(Text.from_ansi(f"$ {' '.join(command)}\n" + as_left_on_screen(output_of(command))))
+    output = as_left_on_screen(output_of(command)).replace(str(Path.cwd()), "~/checkout")
+    console.print(Text.from_ansi(f"$ {' '.join(command)}\n" + output))
     Path(target).write_text(console.export_svg(title="pytest --istio-egress"), encoding="utf-8")
 
 
