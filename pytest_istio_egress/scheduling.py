@@ -9,6 +9,7 @@ Imported only where xdist distributes a run.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import pytest
 from xdist.remote import Producer
@@ -61,6 +62,12 @@ class CaseScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist is unt
         if MESH_WIDE in self.workqueue:
             self.workqueue.move_to_end(MESH_WIDE)
         if not self._only_mesh_wide_is_left():
+            self._hand_out(node)
+
+    def _hand_out(self, node: WorkerController) -> None:
+        # A worker can die between its last report and its next work. The work stands in its name by then, so that
+        # xdist, which hears of the death a moment later, blames the test it died in and hands the rest to others.
+        with suppress(OSError):
             super()._assign_work_unit(node)
 
     def _reschedule(self, node: WorkerController) -> None:
@@ -89,4 +96,4 @@ class CaseScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist is unt
         if any(self._pending_of(self.assigned_work[node]) for node in others):
             return
         # What the last worker still holds of its own comes first: one worker runs one test at a time.
-        super()._assign_work_unit(last)
+        self._hand_out(last)
