@@ -11,6 +11,7 @@ from pytest_istio_egress.compare_command import register_compare_command
 from pytest_istio_egress.coverage_command import register_coverage_command
 from pytest_istio_egress.embedded.commands import register_cluster_commands
 from pytest_istio_egress.embedded.errors import EmbeddedError
+from pytest_istio_egress.traffic.command import register_traffic_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     register_clean_command(commands)
     register_compare_command(commands)
     register_coverage_command(commands)
+    register_traffic_command(commands)
     arguments = parser.parse_args(argv)
     try:
         code: int = arguments.run(arguments)
