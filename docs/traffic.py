@@ -82,8 +82,8 @@ STEPS = (
     Step("istiod restart", "`kubectl rollout restart` of istiod.", istiod_restart),
     Step(
         "revision switch",
-        "The clients' namespace goes from the control plane to a second revision, their Deployments are restarted: a new "
-        "pod gets ready, then the old one is told to end.",
+        "The clients' namespace goes from the control plane to a second revision, their Deployments are restarted: "
+        "a new pod gets ready, then the old one is told to end.",
         revision_switch,
     ),
     Step("gateway roll-out", "`kubectl rollout restart` of the egress gateway, one replica.", gateway_rollout),
@@ -148,10 +148,10 @@ def page(cluster: EmbeddedCluster, rounds: list[dict[str, list[Loss]]]) -> str:
         "",
         f"Made by `python docs/traffic.py {len(rounds)}` on an embedded cluster: Istio {cluster.istio}, Envoy "
         f"{cluster.envoy}, one node, two cores,",
-        "one replica of everything. `istio-egress traffic` kept eight kinds of traffic going: five requests (and five events",
-        "of each lasting connection) a second at most. Each step was taken "
-        f"{len(rounds)} times; a cell says lost/asked of each time, then the",
-        "longest time without answers. Of lasting connections (tcp, stream, gateway-stream) `asked` counts connections.",
+        "one replica of everything. `istio-egress traffic` kept eight kinds of traffic going: five requests (and five",
+        "events of each lasting connection) a second at most.",
+        f"Each step was taken {len(rounds)} times; a cell says lost/asked of each time, then the longest time without",
+        "answers. Of lasting connections (tcp, stream, gateway-stream) `asked` counts connections.",
         "A connection that ended because its own pod was told to end is not lost; their number stands behind a plus.",
         "",
         "| kind | " + " | ".join(step.name for step in STEPS) + " |",

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from pytest_istio_egress.case import documented
 from pytest_istio_egress.outcome import Hop, Outcome, blackholed, block_all
-from pytest_istio_egress.probe import CLIENT, NEIGHBOUR, PLAIN, Probe, get, tcp, tls
+from pytest_istio_egress.probe import CLIENT, NEIGHBOUR, PLAIN, Probe, get, tcp, tls, workload
 
 if TYPE_CHECKING:
     from pytest_istio_egress.egress import Egress
@@ -23,6 +23,7 @@ __all__ = [
     "get",
     "tcp",
     "tls",
+    "workload",
 ]
 
 

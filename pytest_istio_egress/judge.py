@@ -183,7 +183,7 @@ class Judge:
     def _ask(self, expectations: Sequence[Expectation], attempt: int) -> list[Verdict]:
         def one(expectation: Expectation) -> Verdict:
             probe, documented = expectation
-            expected = self._real(documented)
+            expected = documented if probe.literal else self._real(documented)
             exchange = self._witness(expected, self._probe(probe))
             return Verdict(
                 probe=probe,
@@ -207,7 +207,7 @@ class Judge:
     def _probe(self, probe: Probe) -> Exchange:
         """Run curl in the client's pod. Its user agent is unique: Envoy's log line carries it."""
         user_agent = f"istio-egress/{uuid.uuid4().hex[:12]}"
-        command = [self.names.text(word) for word in probe.command(user_agent)]
+        command = [word if probe.literal else self.names.text(word) for word in probe.command(user_agent)]
         pod = self.world.pod(probe.client)
         ran = run(self.api, pod, command, timeout=probe.max_time + self.timeouts.exec)
         return Exchange(

@@ -14,6 +14,21 @@ NEIGHBOUR = "sleep.egress-neighbour"
 PLAIN = "sleep.egress-plain"
 """The same client in a namespace without injection."""
 
+_KINDS = ("deployment", "statefulset", "daemonset")
+
+
+def workload(what: str, *, namespace: str) -> str:
+    """Name a workload of one's own as a probe's client: `deployment/payments`, in its own namespace.
+
+    Nothing of it is restarted or changed: the probe is sent from an ephemeral container in one of its pods. All names
+    of such a probe, and of what is expected of it, are taken as they stand.
+    """
+    kind, slash, name = what.partition("/")
+    if kind not in _KINDS or not slash or not name or not namespace:
+        raise ValueError(f"{what!r} in {namespace!r} is no workload such as deployment/payments (or {_KINDS[1:]})")
+    return f"{what}.{namespace}"
+
+
 OUTSIDE = "192.0.2.80"
 """The address (from the block reserved for documentation) that stands for the outside server's in manifests."""
 
@@ -30,7 +45,8 @@ _SEPARATOR = "\n--curl--"
 class Probe:
     """One request. Namespaces, `.test` hosts and 192.0.2.x addresses are those of the manifests.
 
-    `to` is the address that curl connects to for a `.test` host (no DNS is asked); None leaves it to DNS.
+    `to` is the address that curl connects to for a `.test` host (no DNS is asked); None leaves it to DNS. From a
+    `workload` of one's own DNS decides, unless `to` is another address, which then holds for any host.
     `max_time` is in seconds and ends a request that nothing answers (curl exit 28).
     """
 
@@ -40,11 +56,16 @@ class Probe:
     arguments: tuple[str, ...] = ()
     max_time: float = 15.0
 
+    @property
+    def literal(self) -> bool:
+        """Whether it is sent from somebody's own workload: its names are real ones, and stay as they are."""
+        return "/" in self.client
+
     def resolve(self) -> tuple[str, ...]:
         """Curl's arguments that pin the host's address; empty where DNS (or a literal address) decides."""
         parts = urlsplit(self.url)
         host = parts.hostname or ""
-        if self.to is None or not host.endswith(".test"):
+        if self.to is None or (self.to == OUTSIDE if self.literal else not host.endswith(".test")):
             return ()
         port = parts.port or {"http": 80, "https": 443}[parts.scheme]
         return ("--resolve", f"{host}:{port}:{self.to}")
@@ -84,8 +105,9 @@ def tls(
     arguments: Sequence[str] = (),
     max_time: float = 15.0,
 ) -> Probe:
-    """Ask for an https URL; the certificate is checked against the run's own authority, always."""
-    return Probe(url=url, client=client, to=to, arguments=("--cacert", CA_FILE, *arguments), max_time=max_time)
+    """Ask for an https URL; the certificate is checked, always: against the run's own authority in its own clients."""
+    authority = () if "/" in client else ("--cacert", CA_FILE)
+    return Probe(url=url, client=client, to=to, arguments=(*authority, *arguments), max_time=max_time)
 
 
 def tcp(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,6 +17,7 @@ from pytest_istio_egress.cluster.apply import Applier, load
 from pytest_istio_egress.cluster.certificates import Authority
 from pytest_istio_egress.cluster.credentials import CREDENTIALS, credentials, kubernetes_secret
 from pytest_istio_egress.cluster.names import SHARED_NAMESPACES, WORKER_NAMESPACES, Names
+from pytest_istio_egress.cluster.own_workload import probing_pod
 from pytest_istio_egress.cluster.pods import Pod, ready_pod
 
 STANDS_FOR = "istio-egress.dev/stands-for"
@@ -37,6 +39,7 @@ class World:
         self._pods: dict[str, Pod] = {}
         self._guests: list[str] = []
         self._extended: set[str] = set()
+        self._borrowing = threading.Lock()
 
     def build(self) -> None:
         """Create what isn't there yet, and wait until every pod is ready and every address known."""
@@ -87,10 +90,23 @@ class World:
         self._guests.clear()
 
     def pod(self, client: str) -> Pod:
-        """Return the ready pod of `<app label>.<namespace>`; it is looked up once and again after `forget`."""
+        """Return the ready pod of `<app label>.<namespace>`; it is looked up once and again after `forget`.
+
+        A user's own workload (`<kind>/<name>.<namespace>`) is looked up each time: its pods come and go as they do.
+        """
+        if "/" in client:
+            with self._borrowing:
+                return probing_pod(self.api, client, self._curl_image(), timeout=self.timeout)
         if client not in self._pods:
             self._pods[client] = self._await(client)
         return self._pods[client]
+
+    def _curl_image(self) -> str:
+        documents = [
+            document for document in load([self.manifests / "client.yaml"]) if document["kind"] == "Deployment"
+        ]
+        pods = Applier(self.api, self.names).rendered(documents[0], "")["spec"]["template"]["spec"]
+        return str(next(container["image"] for container in pods["containers"] if container["name"] == "curl"))
 
     def forget(self) -> None:
         """Look every pod up anew at the next question: one of them went."""

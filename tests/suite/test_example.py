@@ -1,0 +1,127 @@
+"""The worked example of docs/example, used as its README says; and what it says where the rules are broken."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from suite_run import environment  # type: ignore[import-not-found]  # pytest puts this folder on the path
+
+from pytest_istio_egress.cluster.api import Api
+from pytest_istio_egress.embedded import EmbeddedCluster
+
+pytestmark = pytest.mark.embedded
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "example"
+
+Ran = subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def kubectl(embedded: EmbeddedCluster) -> Callable[..., str]:
+    """The cluster's own kubectl."""
+
+    def run(*arguments: str) -> str:
+        command = [str(embedded.binaries / "kubectl"), "--kubeconfig", str(embedded.kubeconfig), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def rules(kubectl: Callable[..., str]) -> Iterator[None]:
+    """What the example's README applies."""
+    kubectl("apply", "-f", str(EXAMPLE / "manifests"))
+    for namespace, name in (("payments", "payments"), ("stripe", "api")):
+        kubectl("rollout", "status", "-n", namespace, f"deployment/{name}", "--timeout=120s")
+    yield
+    kubectl("delete", "-f", str(EXAMPLE / "manifests"))
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A user's copy of the example."""
+    return shutil.copytree(EXAMPLE, tmp_path / "example")
+
+
+@pytest.fixture
+def ask(embedded: EmbeddedCluster, kubectl: Callable[..., str], repository: Path) -> Callable[[], Ran]:
+    """Run the command of the README in it."""
+    context = kubectl("config", "current-context").strip()
+
+    def run() -> Ran:
+        command = [sys.executable, "-m", "pytest", "--istio-egress", "--istio-egress-context", context, "."]
+        return subprocess.run(
+            command,
+            cwd=repository,
+            env={**environment(), "KUBECONFIG": str(embedded.kubeconfig)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+def state(api: Api) -> set[tuple[str, int, int]]:
+    """Return the pods of payments, their restarts and the generation of what made them."""
+    pods = api.core.list_namespaced_pod("payments").items
+    return {
+        (pod.metadata.uid, sum(status.restart_count for status in pod.status.container_statuses), len(pods))
+        for pod in pods
+    }
+
+
+def probing(api: Api) -> list[str]:
+    """Return the ephemeral containers of payments' pods."""
+    pods = api.core.list_namespaced_pod("payments").items
+    return [container.name for pod in pods for container in pod.spec.ephemeral_containers or []]
+
+
+@pytest.mark.usefixtures("rules")
+def test_it_passes_and_leaves_the_workload_as_it_is(ask: Callable[[], Ran], api: Api) -> None:
+    before = state(api)
+    first = ask()
+    assert first.returncode == 0, first.stdout
+    assert "conformance" not in first.stdout, "only the repository's own cases run"
+    containers = probing(api)
+    assert len(containers) == 1
+    assert ask().returncode == 0
+    assert probing(api) == containers, "the second run uses the container of the first again"
+    assert state(api) == before
+
+
+@pytest.mark.usefixtures("rules")
+def test_a_workload_that_may_reach_anything_is_told(ask: Callable[[], Ran], kubectl: Callable[..., str]) -> None:
+    open_up = '{"spec": {"outboundTrafficPolicy": {"mode": "ALLOW_ANY"}}}'
+    kubectl("patch", "sidecar.networking.istio.io/default", "-n", "payments", "--type=merge", "-p", open_up)
+    try:
+        done = ask()
+    finally:
+        kubectl("apply", "-f", str(EXAMPLE / "manifests" / "rules.yaml"))
+    assert done.returncode == 1, done.stdout
+    assert "The sidecar let it out through PassthroughCluster" in done.stdout
+
+
+@pytest.mark.usefixtures("rules")
+def test_a_way_past_the_gateway_is_told(ask: Callable[[], Ran], kubectl: Callable[..., str]) -> None:
+    kubectl("delete", "virtualservice.networking.istio.io/stripe", "-n", "payments")
+    try:
+        done = ask()
+    finally:
+        kubectl("apply", "-f", str(EXAMPLE / "manifests" / "rules.yaml"))
+    assert done.returncode == 1, done.stdout
+    assert "the egress gateway's access log: expected a line for this request, seen none" in done.stdout
+
+
+@pytest.mark.usefixtures("rules")
+def test_a_workload_that_is_not_there_is_an_error_with_its_name(ask: Callable[[], Ran], repository: Path) -> None:
+    module = repository / "test_payments.py"
+    module.write_text(module.read_text().replace("deployment/payments", "deployment/billing"))
+    done = ask()
+    assert done.returncode == 1, done.stdout
+    assert "deployment billing in namespace payments can't be read" in done.stdout
