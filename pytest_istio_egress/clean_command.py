@@ -46,7 +46,7 @@ def _clean(arguments: argparse.Namespace) -> int:
     found = [left for left in remains(api) if arguments.only in (None, left.run)]
     for left in found:
         state = "still running" if left.alive else "ended without cleaning up"
-        print(f"run {left.run}, {state}: {', '.join(left.namespaces)}")
+        print(f"{'traffic' if left.traffic else 'run'} {left.run}, {state}: {', '.join(left.namespaces)}")
     chosen = [left for left in found if arguments.only or not left.alive]
     changed = MeshSettings(api).left_changed() is not None
     if changed:

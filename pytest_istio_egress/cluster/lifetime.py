@@ -17,6 +17,8 @@ from pytest_istio_egress.cluster.apply import RUN_LABEL
 from pytest_istio_egress.cluster.mesh_settings import MeshSettings
 
 LEASE = "run"
+TRAFFIC_LABEL = "istio-egress.dev/traffic"
+"""Carried by a namespace of steady traffic (fixtures/traffic/server.yaml)."""
 RENEWED_EVERY = 5.0
 HELD_FOR = 30
 """Seconds without a renewal after which a run counts as dead."""
@@ -24,11 +26,15 @@ HELD_FOR = 30
 
 @dataclass(frozen=True)
 class Remains:
-    """What one run has in a cluster. `alive` is whether it renewed its lease of late."""
+    """What one run has in a cluster. `alive` is whether it renewed its lease of late.
+
+    `traffic`: it is steady traffic, started by a command that has ended since; it changes nothing of the mesh.
+    """
 
     run: str
     namespaces: tuple[str, ...]
     alive: bool
+    traffic: bool = False
 
 
 class SignOfLife:
@@ -87,9 +93,15 @@ def remains(api: Api) -> list[Remains]:
     except ApiException as error:
         raise ClusterError(f"namespaces can't be listed: {reason(error)}") from error
     runs: dict[str, list[str]] = {}
+    traffic: set[str] = set()
     for namespace in namespaces:
-        runs.setdefault(namespace.metadata.labels[RUN_LABEL], []).append(namespace.metadata.name)
-    return [Remains(run, tuple(sorted(names)), _alive(api, names)) for run, names in sorted(runs.items())]
+        labels = namespace.metadata.labels
+        runs.setdefault(labels[RUN_LABEL], []).append(namespace.metadata.name)
+        if TRAFFIC_LABEL in labels:
+            traffic.add(labels[RUN_LABEL])
+    return [
+        Remains(run, tuple(sorted(names)), _alive(api, names), run in traffic) for run, names in sorted(runs.items())
+    ]
 
 
 def _alive(api: Api, namespaces: Sequence[str]) -> bool:
@@ -109,7 +121,7 @@ def _alive(api: Api, namespaces: Sequence[str]) -> bool:
 def put_mesh_back(api: Api, say: Callable[[str], None]) -> None:
     """Take back what a killed run changed of the mesh's own configuration; a run that is alive does so itself."""
     before = MeshSettings(api).left_changed()
-    if before is None or any(left.alive for left in remains(api)):
+    if before is None or any(left.alive and not left.traffic for left in remains(api)):
         return
     say("istio-egress: a run that was killed had changed the mesh's own configuration; putting it back")
     MeshSettings(api).restore(before)

@@ -98,8 +98,8 @@ def _client(pod: str, batches: Iterable[tuple[float, float]], lines: Iterable[st
     booted = min(received - uptime for received, uptime in batches)
     client = Client(pod, heard=max(received for received, _ in batches))
     for line in lines:
-        kind, word, *numbers = line.split()
         try:
+            kind, word, *numbers = line.split()
             entry = _entry(word, [float(number) for number in numbers], booted)
         except (ValueError, IndexError):
             continue  # cut off by the log's rotation

@@ -95,7 +95,7 @@ def test_a_gateway_that_goes_is_a_loss_of_what_leaves_through_it(
 
 
 def test_a_run_that_cleans_up_leaves_traffic_alone(traffic: Traffic, api: Api) -> None:
-    assert [left.alive for left in remains(api) if left.run == traffic.name] == [True]
+    assert [(left.alive, left.traffic) for left in remains(api) if left.run == traffic.name] == [(True, True)]
 
 
 def test_nothing_started_is_told_in_one_line(embedded: EmbeddedCluster) -> None:
