@@ -18,6 +18,7 @@ from pytest_istio_egress.cluster.lifetime import remains
 from pytest_istio_egress.embedded import EmbeddedCluster
 from pytest_istio_egress.suite import fixtures_folder
 from pytest_istio_egress.traffic.kinds import KINDS
+from pytest_istio_egress.traffic.page import moment
 from pytest_istio_egress.traffic.workloads import Traffic
 
 pytestmark = pytest.mark.embedded
@@ -92,6 +93,25 @@ def test_a_gateway_that_goes_is_a_loss_of_what_leaves_through_it(
     gaps = kinds["gateway-http"]["gaps"]
     assert all(gap["seconds"] > 0 and gap["saw"] for gap in gaps)
     assert command(embedded, "report", "--allow-lost", "100000").returncode == 0
+
+
+def test_a_client_that_lost_its_sidecar_gets_no_answers(
+    traffic: Traffic, embedded: EmbeddedCluster, api: Api, tmp_path: Path
+) -> None:
+    namespace = traffic.names.namespace("egress-client")
+    apps = client.AppsV1Api(api.client)
+    begin = traffic.record().ends
+    uninjected = {"spec": {"template": {"metadata": {"labels": {"sidecar.istio.io/inject": "false"}}}}}
+    apps.patch_namespaced_deployment("client", namespace, uninjected)
+    report = tmp_path / "report.yaml"
+    since = moment(begin)
+    lost = {kind.name: 0 for kind in KINDS}
+    deadline = begin + 120
+    while not all(lost[kind.name] for kind in KINDS if not kind.gateway):
+        assert further(traffic, 4) < deadline, lost
+        command(embedded, "report", "--yaml", report, "--since", since)
+        lost = {name: found["lost"] for name, found in yaml.safe_load(report.read_text())["kinds"].items()}
+    assert not any(lost[kind.name] for kind in KINDS if kind.gateway), "the others' pod was not touched"
 
 
 def test_a_run_that_cleans_up_leaves_traffic_alone(traffic: Traffic, api: Api) -> None:
