@@ -1,104 +1,213 @@
-"""Takes every case's rules away and lists which cases notice: python docs/noticed.py > docs/noticed.md
+"""Takes every case's rules away and lists which cases notice: python docs/noticed.py -n 2 > docs/noticed.md
 
-The suite is run with all Istio resources and network policies left out of its manifests (workloads and Services
-stay), on an embedded mesh that allows any traffic out. What still holds then does not depend on its own rules: that
-is right for a control, and for a case about traffic that no rule concerns; for any other case it is a defect.
+Arguments are pytest's. An outcome that still holds does not depend on the case's rules. That is right for a control
+and for traffic that no rule concerns, which the case says in `unruled`; for any other it is a defect of the case.
+The exit status is 1 where there is one, or where an error left something open; both are told on stderr.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
 import tempfile
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-CLUSTER = "noticed"
-RULES = ("istio.io", "gateway.networking.k8s.io", "networking.k8s.io")
-"""Endings of the API groups whose resources are rules for traffic."""
-WITNESS = "Telemetry"
-"""Switches the access log on: without it nothing could be seen at all."""
+from pytest_istio_egress.case import Case
+from pytest_istio_egress.embedded import ClusterSpec, down, up
+from pytest_istio_egress.report.reading import read_report
+from pytest_istio_egress.report.results import DOES_NOT_HOLD, HOLDS, Result
+from pytest_istio_egress.suite import ROOT, shipped_cases
 
+CONFORMANCE = Path(__file__).parents[1] / ROOT
+CONTROL = "control"
+"""How the id of a control begins."""
+NOTICED, UNMOVED = "noticed", "not noticed"
 
-def pytest_configure() -> None:
-    """Loaded with `-p noticed`: leave the rules out wherever the judge reads manifests."""
-    from pytest_istio_egress import judge
+HEAD = """\
+# Which cases notice when their rules are taken away
 
-    everything = judge.load
-
-    def without_rules(files: Iterable[Path]) -> list[dict[str, Any]]:
-        return [document for document in everything(files) if not is_rule(document)]
-
-    judge.load = without_rules
-
-
-def is_rule(document: dict[str, Any]) -> bool:
-    """Whether a manifest rules traffic."""
-    group = document["apiVersion"].partition("/")[0]
-    return group.endswith(RULES) and document["kind"] != WITNESS
+Made by `python docs/noticed.py -n 2` on embedded meshes. Nothing of what a case brings along is applied: no resource of
+Istio's or of the Gateway API, no network policy, no Service, no setting for the proxy in a pod's annotations, no change
+of the mesh's own configuration. Workloads stay. So every expectation is asked of a mesh that lets everything out
+(ALLOW_ANY), and what holds there once more of one that lets nothing out (REGISTRY_ONLY): what does not depend on its
+rules holds on both. A case that changes something in its course is also asked with its first state in place, and that
+change left out. A block counts alone, whether or not its control has lost its rule, too.
+"""
 
 
-def run_suite(arguments: list[str]) -> dict[str, str]:
-    """Run the suite without rules; return each test's outcome."""
-    with tempfile.TemporaryDirectory() as folder:
-        results = Path(folder) / "junit.xml"
-        subprocess.run(
-            [
-                sys.executable, "-m", "pytest", "--istio-egress", "-p", "noticed", "-q", "--tb=no",
-                "--istio-egress-timeout-scale", "0.5", f"--junitxml={results}", *arguments,
-            ],
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
-            stdout=sys.stderr,
-            check=False,
-        )  # fmt: skip
-        return dict(outcomes(results))
+@dataclass(frozen=True)
+class Way:
+    """One way to take rules away: the plugin that does it, the mesh that is asked, and how the table calls it."""
+
+    name: str
+    plugin: str
+    mesh_mode: str
 
 
-def outcomes(results: Path) -> Iterable[tuple[str, str]]:
-    """Read JUnit XML, our own."""
-    for case in ElementTree.parse(results).iter("testcase"):  # noqa: S314  # pytest has just written it
-        tags = [child.tag for child in case if child.tag in ("failure", "error", "skipped")]
-        module = str(case.get("classname")).removeprefix("conformance.").replace(".test_", "/")
-        yield f"{module}: {case.get('name')}", tags[0] if tags else "passed"
+OPEN = Way("lets all out", "without_rules", "ALLOW_ANY")
+CLOSED = Way("lets nothing out", "without_rules", "REGISTRY_ONLY")
+LATER = Way("its later changes", "without_later_rules", "REGISTRY_ONLY")
 
 
-def table(found: dict[str, str]) -> str:
-    """Return the page."""
-    noticed = sorted(name for name, outcome in found.items() if outcome in ("failure", "error"))
-    unmoved = sorted(name for name, outcome in found.items() if outcome == "passed")
-    skipped = sum(outcome == "skipped" for outcome in found.values())
-    lines = [
-        "# Which cases notice when their rules are taken away",
-        "",
-        f"Of {len(noticed) + len(unmoved)} expectations, {len(noticed)} noticed, {len(unmoved)} did not; "
-        f"{skipped} could not be asked",
-        "of a mesh in mode ALLOW_ANY. Made by `python docs/noticed.py`, which says how.",
-        "",
-        "## Not noticed",
-        "",
-        *(f"- {name}" for name in unmoved),
-        "",
-        "## Noticed",
-        "",
-        *(f"- {name}" for name in noticed),
-    ]
-    return "\n".join(lines) + "\n"
+@dataclass(frozen=True)
+class Finding:
+    """What became of one expectation, by pytest's id; `how` is the first difference, or the error's text."""
+
+    id: str
+    outcome: str
+    way: str
+    how: str
 
 
-def main() -> None:
-    """Start the mesh, run the suite without rules, print the page."""
-    from pytest_istio_egress.embedded import ClusterSpec, down, up
-
-    cluster = up(ClusterSpec(name=CLUSTER, mesh_mode="ALLOW_ANY"), tied_to_caller=True)
+def run_suite(way: Way, ids: Iterable[str], name: str, arguments: list[str]) -> list[Result]:
+    """Start the mesh, run these cases without their rules, and return what pytest's report says."""
+    cluster = up(ClusterSpec(name=name, mesh_mode=way.mesh_mode), tied_to_caller=True)
     try:
-        found = run_suite(["--istio-egress-kubeconfig", str(cluster.kubeconfig), *sys.argv[1:]])
+        with tempfile.TemporaryDirectory() as folder:
+            report = Path(folder) / "report.yaml"
+            subprocess.run(
+                [
+                    sys.executable, "-m", "pytest", "--istio-egress", "-p", way.plugin, "-p", "no:cacheprovider",
+                    "-q", "--tb=no", "--no-summary", "--istio-egress-allow-mesh-wide",
+                    "--istio-egress-kubeconfig", str(cluster.kubeconfig), f"--istio-egress-report={report}",
+                    *arguments, *ids,
+                ],
+                env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+                stdout=sys.stderr,
+                check=False,
+            )  # fmt: skip
+            return list(read_report(report).results)
     finally:
-        down(CLUSTER)
-    sys.stdout.write(table(found))
+        down(name)
+
+
+def findings(results: Iterable[Result], way: Way) -> dict[str, Finding]:
+    """Return what each result means."""
+    meaning = {DOES_NOT_HOLD: NOTICED, HOLDS: UNMOVED}
+    return {
+        result.case: Finding(
+            result.case,
+            meaning.get(result.outcome, result.outcome),
+            way.name,
+            result.differences[0] if result.differences else result.cause,
+        )
+        for result in results
+    }
+
+
+def ask(name: str, chosen: list[str], arguments: list[str], later: Iterable[str]) -> dict[str, Finding]:
+    """Take the rules away in all ways; the finding that most needs attention counts."""
+    found = findings(run_suite(OPEN, chosen, name, arguments), OPEN)
+    held = [id for id, finding in found.items() if finding.outcome == UNMOVED]
+    if held:
+        found |= findings(run_suite(CLOSED, held, name, arguments), CLOSED)
+    changing = sorted({id.partition("[")[0] for id in found} & set(later))
+    if changing:
+        asked = findings(run_suite(LATER, changing, name, arguments), LATER)
+        found |= {id: finding for id, finding in asked.items() if found[id].outcome == NOTICED}
+    return found
+
+
+def reason(id: str, cases: Mapping[str, Case]) -> str | None:
+    """Return why an expectation need not notice, as the case itself says it; None where it must."""
+    name, _, parameter = id.removesuffix("]").partition("[")
+    if parameter.startswith(CONTROL):
+        return "a control"
+    unruled = cases[name].unruled
+    return unruled.get(parameter) or unruled.get("")
+
+
+def page(found: Mapping[str, Finding], cases: Mapping[str, Case]) -> str:
+    """Return the page."""
+    return "\n".join([HEAD, *_summary(found, cases), *_exempt(found, cases), *_others(found, cases), *_noticed(found)])
+
+
+def defects(found: Mapping[str, Finding], cases: Mapping[str, Case]) -> list[Finding]:
+    """Return what has to be mended: neither noticed nor excused."""
+    return [
+        finding
+        for finding in found.values()
+        if finding.outcome != NOTICED and not (finding.outcome == UNMOVED and reason(finding.id, cases))
+    ]
+
+
+def _summary(found: Mapping[str, Finding], cases: Mapping[str, Case]) -> Iterator[str]:
+    excused = sum(finding.outcome == UNMOVED and reason(finding.id, cases) is not None for finding in found.values())
+    counted = Counter(finding.outcome for finding in found.values())
+    yield "| | expectations |"
+    yield "| --- | ---: |"
+    yield f"| noticed | {counted.pop(NOTICED, 0)} |"
+    yield f"| not noticed, and right so | {excused} |"
+    yield f"| not noticed, a defect | {counted.pop(UNMOVED, 0) - excused} |"
+    yield from (f"| {outcome} | {count} |" for outcome, count in sorted(counted.items()))
+    yield f"| **all** | {len(found)} |"
+    yield ""
+
+
+def _exempt(found: Mapping[str, Finding], cases: Mapping[str, Case]) -> Iterator[str]:
+    yield "## Not noticed, and why that is right"
+    yield ""
+    yield "| expectation | why |"
+    yield "| --- | --- |"
+    for id, finding in sorted(found.items()):
+        why = reason(id, cases)
+        if finding.outcome == UNMOVED and why:
+            yield f"| {_name(id)} | {why} |"
+    yield ""
+
+
+def _others(found: Mapping[str, Finding], cases: Mapping[str, Case]) -> Iterator[str]:
+    left = defects(found, cases)
+    if left:
+        yield "## Neither noticed nor right so"
+        yield ""
+        yield from (f"- {_name(finding.id)}: {finding.outcome}. {finding.how}" for finding in left)
+        yield ""
+
+
+def _noticed(found: Mapping[str, Finding]) -> Iterator[str]:
+    yield "## Noticed"
+    yield ""
+    yield "What was taken away: all rules, on a mesh that lets all out or one that lets nothing out; or only the later"
+    yield "changes of a case that has any."
+    yield ""
+    yield "| expectation | without rules, on a mesh that ... | first difference |"
+    yield "| --- | --- | --- |"
+    for id, finding in sorted(found.items()):
+        if finding.outcome == NOTICED:
+            yield f"| {_name(id)} | {finding.way} | {finding.how.replace('|', chr(92) + '|')} |"
+
+
+def _name(id: str) -> str:
+    return id.removeprefix(f"{ROOT}/").replace("/test_", "/").replace(".py::test_", ": ")
+
+
+def main() -> int:
+    """Run all ways, print the page, tell what has to be mended."""
+    parser = argparse.ArgumentParser(
+        prog="python docs/noticed.py",
+        description=(__doc__ or "").partition("\n\nArguments")[0],
+        epilog="All further arguments are pytest's: -n 2, or the ids of cases.",
+    )
+    parser.add_argument("--name", default="noticed", help="name of the embedded cluster (default: noticed)")
+    given, arguments = parser.parse_known_args()
+    shipped = list(shipped_cases(CONFORMANCE))
+    cases = {each.id: each.case for each in shipped if each.case}
+    later = [each.id for each in shipped if {"apply", "mesh"} & set(each.function.__code__.co_names)]
+    chosen = [argument for argument in arguments if argument.startswith(ROOT)]
+    rest = [argument for argument in arguments if argument not in chosen]
+    found = ask(given.name, chosen, rest, later)
+    sys.stdout.write(page(found, cases))
+    left = defects(found, cases)
+    for finding in left:
+        sys.stderr.write(f"{finding.id}: {finding.outcome}. {finding.how}\n")
+    return 1 if left else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +23,8 @@ class Case:
     features of the mesh (requirements.py). `since` says where today's behaviour differs from an older document:
     version and why. `rows` names the entries of the coverage page that the case answers for. `fixtures` names parts of
     the outside world (files of fixtures/) that only few cases need: made when first needed, they stay for the run.
+    `unruled` names what holds whatever the case's manifests are, and why: ids of parameters (controls need no entry),
+    or "" for the whole test.
     """
 
     at: str
@@ -33,6 +35,7 @@ class Case:
     since: str | None
     rows: tuple[str, ...]
     fixtures: tuple[str, ...] = ()
+    unruled: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def source(self) -> str:
@@ -49,6 +52,7 @@ def documented(
     since: str | None = None,
     rows: Iterable[str] = (),
     fixtures: Iterable[str] = (),
+    unruled: Mapping[str, str] | None = None,
 ) -> Callable[[Test], Test]:
     """Declare a test function as a case. Manifests lie beside it; by default test_x.py has x.yaml."""
 
@@ -64,6 +68,7 @@ def documented(
             since=since,
             rows=tuple(rows),
             fixtures=tuple(fixtures),
+            unruled=dict(unruled or {}),
         )
         setattr(test, ATTRIBUTE, case)
         return test

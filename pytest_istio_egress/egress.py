@@ -83,15 +83,17 @@ class Egress:
     def pod(self, client: str = CLIENT) -> dict[str, Any]:
         """Read a client's pod (`<app label>.<namespace>`) from the API."""
         pod = self.judge.world.pod(client)
-        return self.judge.read("v1", "Pod", pod.name, pod.namespace)
+        return self.resource("v1", "Pod", pod.name, pod.namespace)
 
     def real(self, text: str) -> str:
         """Return a name of the manifests as it is in the cluster."""
         return self.judge.names.text(text)
 
     def resource(self, api_version: str, kind: str, name: str, namespace: str = CASE_NAMESPACE) -> dict[str, Any]:
-        """Read a resource of the case from the API."""
-        return self.judge.read(api_version, kind, name, namespace)
+        """Read a resource of the case from the API; where there is none, the case does not hold."""
+        found = self.judge.read(api_version, kind, name, namespace)
+        self.state(f"{kind} {name}", "there", "there" if found is not None else "none")
+        return found or {}
 
     def refusal(self, manifest: str) -> str:
         """Have a manifest checked that must be refused, and return the API's answer; nothing of it is kept."""

@@ -149,11 +149,13 @@ class Judge:
             raise ClusterError("the mesh has no ready egress gateway whose configuration could be read")
         return ProxyConfig(self.api, pods[0])
 
-    def read(self, api_version: str, kind: str, name: str, namespace: str) -> dict[str, Any]:
-        """Read a resource; names are those of the manifests."""
+    def read(self, api_version: str, kind: str, name: str, namespace: str) -> dict[str, Any] | None:
+        """Read a resource, None where there is none; names are those of the manifests."""
         try:
             found = self.api.resource(api_version, kind).get(name=name, namespace=self.names.namespace(namespace))
         except ApiException as error:
+            if error.status == 404:
+                return None
             raise ClusterError(f"{kind} {name} can't be read: {reason(error)}") from error
         resource: dict[str, Any] = found.to_dict()
         return resource

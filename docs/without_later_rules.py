@@ -1,0 +1,30 @@
+"""A pytest plugin for noticed.py: takes away what a case applies or changes in its course; its first state stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from without_rules import count_alone, unchanged, without_rules
+
+
+def pytest_configure() -> None:
+    """Take the later rules away, in every worker."""
+    from pytest_istio_egress import judge
+
+    everything = judge.load
+
+    def only_serving(step: Callable[..., None]) -> Callable[..., None]:
+        def run(self: Any, manifest: Any) -> None:
+            judge.load = lambda files: without_rules(everything(files))
+            try:
+                step(self, manifest)
+            finally:
+                judge.load = everything
+
+        return run
+
+    judge.Judge.add = only_serving(judge.Judge.add)
+    judge.Judge.take_away = only_serving(judge.Judge.take_away)
+    judge.Judge.mesh = unchanged
+    count_alone()

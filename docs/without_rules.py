@@ -1,0 +1,54 @@
+"""A pytest plugin for noticed.py: takes away all that a case is about, wherever the judge would bring it in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+SERVING = frozenset({"Deployment", "ServiceAccount", "Role", "RoleBinding"})
+"""Kinds that stay: clients of a case's own, and what lets them run. All else that a case brings is its subject."""
+CONVERGE = 2.0
+"""Seconds until what does not hold counts as not holding. Nothing changes any more, so asking on is of no use."""
+
+
+def pytest_configure() -> None:
+    """Take the rules away, in every worker."""
+    from pytest_istio_egress import judge, requirements
+
+    everything = judge.load
+    judge.load = lambda files: without_rules(everything(files))
+    # What a case changes of the mesh's own configuration, and the mode that it requires of it, are its rules, too.
+    judge.Judge.mesh = unchanged
+    requirements.FEATURES["registry-only-mesh"] = lambda _: None
+    count_alone()
+
+
+def count_alone() -> None:
+    """Let each outcome count alone, and soon.
+
+    A block must be missed for its own sake, not because the control beside it has lost its rule as well.
+    """
+    from pytest_istio_egress import egress, pytest_fixtures
+
+    egress.Egress._beside_control = lambda _, verdict: verdict
+    pytest_fixtures.Timeouts = partial(pytest_fixtures.Timeouts, converge=CONVERGE)
+
+
+def without_rules(documents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the documents that only serve a case; their own settings for the proxy are taken off them."""
+    kept = [document for document in documents if document["kind"] in SERVING]
+    for document in kept:
+        metadata = document.get("spec", {}).get("template", {}).get("metadata", {})
+        if "annotations" in metadata:
+            metadata["annotations"] = {
+                name: value for name, value in metadata["annotations"].items() if "istio.io/" not in name
+            }
+    return kept
+
+
+@contextmanager
+def unchanged(_judge: Any, _changes: Mapping[str, Any], _arrived: Callable[..., bool]) -> Iterator[None]:
+    """Stand in for Judge.mesh: the mesh's own configuration stays as it is."""
+    yield
