@@ -77,7 +77,7 @@ def run_suite(way: Way, ids: Iterable[str], name: str, arguments: list[str]) -> 
                     "--istio-egress-kubeconfig", str(cluster.kubeconfig), f"--istio-egress-report={report}",
                     *arguments, *ids,
                 ],
-                env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+                env={**os.environ, "PYTHONPATH": os.pathsep.join((str(Path(__file__).parent), *sys.path))},
                 stdout=sys.stderr,
                 check=False,
             )  # fmt: skip
