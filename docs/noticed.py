@@ -25,7 +25,7 @@ from pytest_istio_egress.suite import ROOT, shipped_cases
 
 CONFORMANCE = Path(__file__).parents[1] / ROOT
 CONTROL = "control"
-"""How the id of a control begins."""
+"""How the case of a control begins."""
 NOTICED, UNMOVED = "noticed", "not noticed"
 
 HEAD = """\
@@ -58,7 +58,7 @@ LATER = Way("its later changes", "without_later_rules", "REGISTRY_ONLY")
 class Finding:
     """What became of one expectation, by pytest's id; `how` is the first difference, or the error's text."""
 
-    id: str
+    case: str
     outcome: str
     way: str
     how: str
@@ -103,19 +103,19 @@ def findings(results: Iterable[Result], way: Way) -> dict[str, Finding]:
 def ask(name: str, chosen: list[str], arguments: list[str], later: Iterable[str]) -> dict[str, Finding]:
     """Take the rules away in all ways; the finding that most needs attention counts."""
     found = findings(run_suite(OPEN, chosen, name, arguments), OPEN)
-    held = [id for id, finding in found.items() if finding.outcome == UNMOVED]
+    held = [case for case, finding in found.items() if finding.outcome == UNMOVED]
     if held:
         found |= findings(run_suite(CLOSED, held, name, arguments), CLOSED)
-    changing = sorted({id.partition("[")[0] for id in found} & set(later))
+    changing = sorted({case.partition("[")[0] for case in found} & set(later))
     if changing:
         asked = findings(run_suite(LATER, changing, name, arguments), LATER)
-        found |= {id: finding for id, finding in asked.items() if found[id].outcome == NOTICED}
+        found |= {case: finding for case, finding in asked.items() if found[case].outcome == NOTICED}
     return found
 
 
-def reason(id: str, cases: Mapping[str, Case]) -> str | None:
+def reason(case: str, cases: Mapping[str, Case]) -> str | None:
     """Return why an expectation need not notice, as the case itself says it; None where it must."""
-    name, _, parameter = id.removesuffix("]").partition("[")
+    name, _, parameter = case.removesuffix("]").partition("[")
     if parameter.startswith(CONTROL):
         return "a control"
     unruled = cases[name].unruled
@@ -132,12 +132,12 @@ def defects(found: Mapping[str, Finding], cases: Mapping[str, Case]) -> list[Fin
     return [
         finding
         for finding in found.values()
-        if finding.outcome != NOTICED and not (finding.outcome == UNMOVED and reason(finding.id, cases))
+        if finding.outcome != NOTICED and not (finding.outcome == UNMOVED and reason(finding.case, cases))
     ]
 
 
 def _summary(found: Mapping[str, Finding], cases: Mapping[str, Case]) -> Iterator[str]:
-    excused = sum(finding.outcome == UNMOVED and reason(finding.id, cases) is not None for finding in found.values())
+    excused = sum(finding.outcome == UNMOVED and reason(finding.case, cases) is not None for finding in found.values())
     counted = Counter(finding.outcome for finding in found.values())
     yield "| | expectations |"
     yield "| --- | ---: |"
@@ -154,10 +154,10 @@ def _exempt(found: Mapping[str, Finding], cases: Mapping[str, Case]) -> Iterator
     yield ""
     yield "| expectation | why |"
     yield "| --- | --- |"
-    for id, finding in sorted(found.items()):
-        why = reason(id, cases)
+    for case, finding in sorted(found.items()):
+        why = reason(case, cases)
         if finding.outcome == UNMOVED and why:
-            yield f"| {_name(id)} | {why} |"
+            yield f"| {_name(case)} | {why} |"
     yield ""
 
 
@@ -166,7 +166,7 @@ def _others(found: Mapping[str, Finding], cases: Mapping[str, Case]) -> Iterator
     if left:
         yield "## Neither noticed nor right so"
         yield ""
-        yield from (f"- {_name(finding.id)}: {finding.outcome}. {finding.how}" for finding in left)
+        yield from (f"- {_name(finding.case)}: {finding.outcome}. {finding.how}" for finding in left)
         yield ""
 
 
@@ -178,13 +178,13 @@ def _noticed(found: Mapping[str, Finding]) -> Iterator[str]:
     yield ""
     yield "| expectation | without rules, on a mesh that ... | first difference |"
     yield "| --- | --- | --- |"
-    for id, finding in sorted(found.items()):
+    for case, finding in sorted(found.items()):
         if finding.outcome == NOTICED:
-            yield f"| {_name(id)} | {finding.way} | {finding.how.replace('|', chr(92) + '|')} |"
+            yield f"| {_name(case)} | {finding.way} | {finding.how.replace('|', chr(92) + '|')} |"
 
 
-def _name(id: str) -> str:
-    return id.removeprefix(f"{ROOT}/").replace("/test_", "/").replace(".py::test_", ": ")
+def _name(case: str) -> str:
+    return case.removeprefix(f"{ROOT}/").replace("/test_", "/").replace(".py::test_", ": ")
 
 
 def main() -> int:
@@ -205,7 +205,7 @@ def main() -> int:
     sys.stdout.write(page(found, cases))
     left = defects(found, cases)
     for finding in left:
-        sys.stderr.write(f"{finding.id}: {finding.outcome}. {finding.how}\n")
+        sys.stderr.write(f"{finding.case}: {finding.outcome}. {finding.how}\n")
     return 1 if left else 0
 
 

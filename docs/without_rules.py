@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 SERVING = frozenset({"Deployment", "ServiceAccount", "Role", "RoleBinding"})
@@ -15,13 +16,12 @@ CONVERGE = 2.0
 
 def pytest_configure() -> None:
     """Take the rules away, in every worker."""
-    from pytest_istio_egress import judge, requirements
-
+    judge = module("judge")
     everything = judge.load
     judge.load = lambda files: without_rules(everything(files))
     # What a case changes of the mesh's own configuration, and the mode that it requires of it, are its rules, too.
     judge.Judge.mesh = unchanged
-    requirements.FEATURES["registry-only-mesh"] = lambda _: None
+    module("requirements").FEATURES["registry-only-mesh"] = lambda _: None
     count_alone()
 
 
@@ -30,10 +30,14 @@ def count_alone() -> None:
 
     A block must be missed for its own sake, not because the control beside it has lost its rule as well.
     """
-    from pytest_istio_egress import egress, pytest_fixtures
+    module("egress").Egress._beside_control = lambda _, verdict: verdict
+    fixtures = module("pytest_fixtures")
+    fixtures.Timeouts = partial(fixtures.Timeouts, converge=CONVERGE)
 
-    egress.Egress._beside_control = lambda _, verdict: verdict
-    pytest_fixtures.Timeouts = partial(pytest_fixtures.Timeouts, converge=CONVERGE)
+
+def module(name: str) -> Any:
+    """Return one of the suite's modules as something that may be changed."""
+    return import_module(f"pytest_istio_egress.{name}")
 
 
 def without_rules(documents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 BLACKHOLE_EXITS = frozenset({52, 56})
 """Curl's exit when Envoy drops a connection: documented is 56; 52 where the FIN wins the race against the RST."""
+BLACKHOLE_EXITS_OF_BYTES = BLACKHOLE_EXITS | {55}
+"""The same for bytes of one's own (gopher://): the RST may come before they are sent, and curl fails at sending."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +21,8 @@ class Hop:
 
     cluster: str | None = None
     route: str | None = None
-    flags: str | None = None
+    flags: str | frozenset[str] | None = None
+    """Several where each of them means the same, and which one it is depends on the moment."""
     details: str | None = None
     protocol: str | None = None
     status: int | None = None
@@ -48,7 +51,7 @@ class Outcome:
     # Witness one: the client's own sidecar. A shorthand for `Hop`, since nearly every case needs it.
     cluster: str | None = None
     route: str | None = None
-    flags: str | None = None
+    flags: str | frozenset[str] | None = None
     details: str | None = None
     failure: str | None = None
     sidecar: bool = True
@@ -93,9 +96,9 @@ class Outcome:
         return Hop(cluster=self.cluster, route=self.route, flags=self.flags, details=self.details, failure=self.failure)
 
 
-def blackholed(**further: object) -> Outcome:
+def blackholed(exits: frozenset[int] = BLACKHOLE_EXITS, **further: object) -> Outcome:
     """Dropped by the sidecar because nothing on that port is known: BlackHoleCluster with flag UH."""
-    return Outcome(exit=BLACKHOLE_EXITS, cluster="BlackHoleCluster", flags="UH", **further)  # type: ignore[arg-type]  # checked by Outcome itself
+    return Outcome(exit=exits, cluster="BlackHoleCluster", flags="UH", **further)  # type: ignore[arg-type]  # checked by Outcome itself
 
 
 def block_all(**further: object) -> Outcome:

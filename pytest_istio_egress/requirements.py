@@ -86,6 +86,14 @@ def _dynamic_dns_mesh(mesh: Mesh) -> str | None:
     return None
 
 
+def _validation_webhook(mesh: Mesh) -> str | None:
+    found = mesh.api.resource("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration").get()
+    for configuration in found.to_dict()["items"]:
+        if any(webhook["name"].endswith("validation.istio.io") for webhook in configuration.get("webhooks") or ()):
+            return None
+    return "nobody checks Istio's resources (no ValidatingWebhookConfiguration for validation.istio.io)"
+
+
 FEATURES: dict[str, Detect] = {
     "registry-only-mesh": _registry_only_mesh,
     "egress-gateway": _egress_gateway,
@@ -93,6 +101,7 @@ FEATURES: dict[str, Detect] = {
     "dynamic-dns": _dynamic_dns,
     "dynamic-dns-mesh": _dynamic_dns_mesh,
     "network-policy": _network_policy,
+    "validation-webhook": _validation_webhook,
 }
 PROBED = frozenset({"network-policy"})
 """Features that can be told only by pods of the run's own, so not before the first case."""

@@ -4,6 +4,8 @@ curl -> sidecar --TCP, mutual TLS or passthrough--> gateway --CONNECT outside:90
         line 1                                      line 2                                    line 3
 """
 
+from collections.abc import Callable
+
 import pytest
 
 from pytest_istio_egress import Egress, Hop, Outcome, Probe, blackholed, documented, tcp, tls
@@ -19,6 +21,7 @@ WAYS = {
     "http2-tls": (9104, 9204, 4129, "HTTP/2"),
 }
 """How the gateway speaks to the proxy: its ports for plain and for TLS, the proxy's port, the protocol in its log."""
+Test = Callable[[Egress, Probe, Outcome], None]
 
 
 def tunnelled(to_exit: str, proxy_port: int, protocol: str, subset: str) -> Outcome:
@@ -38,53 +41,70 @@ def tunnelled(to_exit: str, proxy_port: int, protocol: str, subset: str) -> Outc
     )
 
 
-def ways(*, passthrough: bool) -> list[object]:
-    """All that the client sends; a gateway that passes TLS on has one port, and sees TLS only."""
-    found: list[object] = []
+def tunnels(says: str, manifests: list[str], plain: str, secured: str, plain_as: str) -> Callable[[Test], Test]:
+    """Declare one way into the gateway, with all that the client sends.
+
+    `plain` and `secured` are the sidecar's clusters for the client's plain bytes and for its TLS; `plain_as` is the
+    gateway's subset for the first, which may reach it as TLS.
+    """
+    asked = []
     for way, (plain_port, secured_port, proxy_port, protocol) in WAYS.items():
         host = f"{way}-at-gateway.test"
-        plain_hop = f"outbound|9443|{way}|{EXIT}" if passthrough else f"outbound|{plain_port}||{EXIT}"
-        secured_hop = f"outbound|9443||{EXIT}" if passthrough else f"outbound|{secured_port}||{EXIT}"
-        plain = tunnelled(plain_hop, proxy_port, protocol, "tls" if passthrough else "tcp")
-        secured = tunnelled(secured_hop, proxy_port, protocol, "tls")
-        found += [
-            pytest.param(tcp(host, plain_port, to=SECOND), plain, id=f"{way}-plain"),
-            pytest.param(tls(f"https://{host}/headers", to=SECOND), secured, id=f"{way}-tls"),
+        to_exit = plain.format(port=plain_port, way=way), secured.format(port=secured_port, way=way)
+        asked += [
+            pytest.param(
+                tcp(host, plain_port, to=SECOND),
+                tunnelled(to_exit[0], proxy_port, protocol, plain_as),
+                id=f"{way}-plain",
+            ),
+            pytest.param(
+                tls(f"https://{host}/headers", to=SECOND),
+                tunnelled(to_exit[1], proxy_port, protocol, "tls"),
+                id=f"{way}-tls",
+            ),
         ]
-    return [*found, pytest.param(tcp("http1-at-gateway.test", 9105, to=SECOND), blackholed(), id="another-port")]
+    asked.append(pytest.param(tcp("http1-at-gateway.test", 9105, to=SECOND), blackholed(), id="another-port"))
+
+    def declare(test: Test) -> Test:
+        declared = documented(
+            at=PAGE, says=says, manifests=["gateway_proxy.yaml", *manifests], fixtures=FIXTURES, rows=["D8"]
+        )(test)
+        return pytest.mark.parametrize(("probe", "expected"), asked)(declared)
+
+    return declare
 
 
-@documented(
-    at=PAGE,
-    says="A tunnel in a DestinationRule sends what a TCP server of a gateway takes by CONNECT through a forward proxy",
-    manifests=["gateway_proxy.yaml", "gateway_routes.yaml", "gateway_tcp.yaml"],
-    fixtures=FIXTURES,
-    rows=["D8"],
+A_PORT_PER_WAY = {
+    "plain": f"outbound|{{port}}||{EXIT}",
+    "secured": f"outbound|{{port}}||{EXIT}",
+    "plain_as": "tcp",
+}
+
+
+@tunnels(
+    "A tunnel in a DestinationRule sends what a TCP server of a gateway takes by CONNECT through a forward proxy",
+    ["gateway_routes.yaml", "gateway_tcp.yaml"],
+    **A_PORT_PER_WAY,
 )
-@pytest.mark.parametrize(("probe", "expected"), ways(passthrough=False))
 def test_tcp(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)
 
 
-@documented(
-    at=PAGE,
-    says="A tunnel in a DestinationRule sends on what reaches a gateway inside mutual TLS",
-    manifests=["gateway_proxy.yaml", "gateway_routes.yaml", "gateway_istio_mutual.yaml"],
-    fixtures=FIXTURES,
-    rows=["D8"],
+@tunnels(
+    "A tunnel in a DestinationRule sends on what reaches a gateway inside mutual TLS",
+    ["gateway_routes.yaml", "gateway_istio_mutual.yaml"],
+    **A_PORT_PER_WAY,
 )
-@pytest.mark.parametrize(("probe", "expected"), ways(passthrough=False))
 def test_istio_mutual(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)
 
 
-@documented(
-    at=PAGE,
-    says="A tunnel in a DestinationRule sends on the TLS that a gateway passes through by its server name",
-    manifests=["gateway_proxy.yaml", "gateway_passthrough.yaml"],
-    fixtures=FIXTURES,
-    rows=["D8"],
+@tunnels(
+    "A tunnel in a DestinationRule sends on the TLS that a gateway passes through by its server name",
+    ["gateway_passthrough.yaml"],
+    plain=f"outbound|9443|{{way}}|{EXIT}",
+    secured=f"outbound|9443||{EXIT}",
+    plain_as="tls",
 )
-@pytest.mark.parametrize(("probe", "expected"), ways(passthrough=True))
 def test_passthrough(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)

@@ -8,8 +8,10 @@ TLS, other bytes     no filter chain -> BlackHoleCluster        BlackHoleCluster
 import pytest
 
 from pytest_istio_egress import Egress, Outcome, Probe, blackholed, block_all, documented, get, tls
+from pytest_istio_egress.outcome import BLACKHOLE_EXITS_OF_BYTES
 
 DROPPED = Outcome(exit=35, cluster="BlackHoleCluster", flags="UH")
+DROPPED_BYTES = blackholed(BLACKHOLE_EXITS_OF_BYTES)
 
 
 @documented(
@@ -27,9 +29,9 @@ DROPPED = Outcome(exit=35, cluster="BlackHoleCluster", flags="UH")
         ),
         pytest.param(get("http://not-on-9000.test:9000/headers"), block_all(), id="http-on-the-entrys-port"),
         pytest.param(tls("https://not-on-9000.test:9000/headers"), DROPPED, id="tls-on-the-entrys-port"),
-        pytest.param(get("gopher://not-on-9000.test:9000/_bytes"), blackholed(), id="tcp-on-the-entrys-port"),
+        pytest.param(get("gopher://not-on-9000.test:9000/_bytes"), DROPPED_BYTES, id="tcp-on-the-entrys-port"),
         pytest.param(tls("https://not-on-9000.test:8081/headers"), DROPPED, id="tls-on-an-unlisted-port"),
-        pytest.param(get("gopher://not-on-9000.test:8081/_bytes"), blackholed(), id="tcp-on-an-unlisted-port"),
+        pytest.param(get("gopher://not-on-9000.test:8081/_bytes"), DROPPED_BYTES, id="tcp-on-an-unlisted-port"),
     ],
 )
 def test_http_port(egress: Egress, probe: Probe, expected: Outcome) -> None:

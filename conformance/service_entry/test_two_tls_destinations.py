@@ -1,9 +1,24 @@
 """A TLS route with two destinations: connections are shared out by weight.
 
 curl https://second.test -> sidecar 0.0.0.0_443, chain [second.test] -> 30 of 100 to one, 70 to the other
+                                                                     -> all to one, then all to the other
 """
 
-from pytest_istio_egress import Egress, documented
+from pytest_istio_egress import Egress, Outcome, documented, tls
+
+ONE = "outbound|443||one.shared-out.test"
+OTHER = "outbound|443||second.test"
+CONNECTIONS = 4
+
+
+def answered_by(server: str, cluster: str) -> Outcome:
+    return Outcome(status=200, reached=server, cluster=cluster, far_end={"server-name": "second.test"})
+
+
+def share(egress: Egress) -> dict[str, int]:
+    listener = egress.config().listener("0.0.0.0_443")
+    chains = {chain.server_names: dict(chain.weights) for chain in listener.chains} if listener else {}
+    return chains.get((egress.real("second.test"),), {})
 
 
 @documented(
@@ -13,10 +28,12 @@ from pytest_istio_egress import Egress, documented
     rows=["serviceentry/one-destination"],
 )
 def test_two_tls_destinations(egress: Egress) -> None:
-    listener = egress.config().listener("0.0.0.0_443")
-    chains = {chain.server_names: chain.weights for chain in listener.chains} if listener else {}
-    weights = {
-        egress.real("outbound|443||one.shared-out.test"): 30,
-        egress.real("outbound|443||second.test"): 70,
-    }
-    egress.state("weights of the chain for second.test", weights, chains.get((egress.real("second.test"),)))
+    both = {egress.real(ONE): 30, egress.real(OTHER): 70}
+    egress.state("weights of the chain for second.test", both, share(egress))
+    # Where a single connection goes is left to chance: weights that leave no choice show that they are obeyed.
+    egress.apply("all_tls_to_one.yaml")
+    for number in range(CONNECTIONS):
+        egress.expect(tls(f"https://second.test/anything/{number}"), answered_by("outside", ONE))
+    egress.apply("all_tls_to_the_other.yaml")
+    for number in range(CONNECTIONS):
+        egress.expect(tls(f"https://second.test/anything/{number}"), answered_by("second", OTHER))

@@ -13,6 +13,7 @@ import pytest
 from _pytest.mark import ParameterSet
 
 from pytest_istio_egress import Egress, Outcome, Probe, blackholed, block_all, documented, get, tls
+from pytest_istio_egress.outcome import BLACKHOLE_EXITS_OF_BYTES
 
 PORTS = {"http": 1, "grpc": 2, "http2": 3, "tcp": 4, "tls": 5, "none": 6}
 WITH_ADDRESS = {name: 18100 + number for name, number in PORTS.items()}
@@ -22,6 +23,7 @@ HERE = "protocols.egress-client.svc.cluster.local"
 THERE = "protocols.egress-neighbour.svc.cluster.local"
 HEADLESS_THERE = "headless.egress-neighbour.svc.cluster.local"
 NO_TLS = Outcome(exit=35, cluster="BlackHoleCluster", flags="UH")
+DROPPED_BYTES = blackholed(BLACKHOLE_EXITS_OF_BYTES)
 
 
 def plain_http(host: str, ports: dict[str, int], answered: set[str]) -> list[ParameterSet]:
@@ -40,7 +42,7 @@ def other(host: str, ports: dict[str, int]) -> list[ParameterSet]:
     for name, port in ports.items():
         found += [
             pytest.param(tls(f"https://{host}:{port}/"), NO_TLS, id=f"{host.split('.')[0]}-{name}-tls"),
-            pytest.param(get(f"gopher://{host}:{port}/_bytes"), blackholed(), id=f"{host.split('.')[0]}-{name}-bytes"),
+            pytest.param(get(f"gopher://{host}:{port}/_bytes"), DROPPED_BYTES, id=f"{host.split('.')[0]}-{name}-bytes"),
         ]
     return found
 

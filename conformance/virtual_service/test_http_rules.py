@@ -28,7 +28,7 @@ SENT = {"x-set": "by-client", "x-added": "by-client", "x-removed": "by-client"}
                 reached="outside",
                 cluster=CLUSTER,
                 route="plain",
-                request_headers=SENT,
+                request_headers={**SENT, "x-envoy-attempt-count": "1"},
                 headers={"x-answer": None, "x-outside-port": "*"},
             ),
             id="control-without-rules",
@@ -56,6 +56,19 @@ SENT = {"x-set": "by-client", "x-added": "by-client", "x-removed": "by-client"}
             id="retries",
         ),
         pytest.param(
+            get("http://http-rules.test/anything/retried"),
+            Outcome(
+                status=200,
+                reached="outside",
+                flags="URX",
+                details="via_upstream",
+                cluster=CLUSTER,
+                route="counted",
+                request_headers={"x-envoy-attempt-count": "3"},
+            ),
+            id="retries-counted-outside",
+        ),
+        pytest.param(
             get("http://http-rules.test/status/500"),
             Outcome(status=500, reached="outside", flags="-", details="via_upstream", cluster=CLUSTER, route="plain"),
             id="no-retries-without-a-rule",
@@ -81,6 +94,24 @@ SENT = {"x-set": "by-client", "x-added": "by-client", "x-removed": "by-client"}
 )
 def test_http_rules(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)
+
+
+@documented(
+    at="reference/config/networking/virtual-service/#HTTPRetry",
+    says="With attempts 2 a request that fails is sent three times, and once where no rule has it retried",
+    manifests=["http_rules.yaml"],
+    rows=["A26"],
+)
+@pytest.mark.parametrize(("status", "route", "sent"), [(503, "retried", 3), (500, "plain", 1)])
+def test_attempts(egress: Egress, status: int, route: str, sent: int) -> None:
+    name = egress.real(CLUSTER)
+    before = egress.config().requests(name)
+    verdict = egress.expect(
+        get(f"http://http-rules.test/status/{status}"),
+        Outcome(status=status, reached="outside", details="via_upstream", cluster=CLUSTER, route=route),
+    )
+    after = egress.config().requests(name)
+    egress.state("requests that the cluster sent to its endpoint", sent, (after - before) / verdict.attempts)
 
 
 @documented(

@@ -117,6 +117,14 @@ class ProxyConfig:
                 found.extend(_virtual_host(route_config, host) for host in config.get("virtual_hosts", []))
         return found
 
+    def awaited_secrets(self) -> list[str]:
+        """Return the names of the secrets that the proxy has asked for and not got, by Istio's names for them."""
+        return sorted(entry["name"] for entry in self._dump("dynamic_warming_secrets"))
+
+    def warming_clusters(self) -> list[str]:
+        """Return the names of the clusters that the proxy has, but does not use yet."""
+        return [cluster.name for cluster in self._clusters("dynamic_warming_clusters")]
+
     def requests(self, cluster: str) -> int:
         """Return how many requests (over TCP: connections) a cluster has sent to its endpoints."""
         counters = re.compile(re.escape(cluster) + r"::[^:]+:\d+::[rc][qx]_total::(\d+)")

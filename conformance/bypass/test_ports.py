@@ -1,0 +1,38 @@
+"""includeOutboundPorts: what goes to these ports passes the sidecar, though its address lies outside all ranges.
+
+curl (to :80)   -> sidecar -> outside
+curl (to :9000) ------------> outside, unseen by Envoy
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Outcome, Probe, block_all, documented, get
+
+CLIENT = "ports.egress-client"
+
+
+@documented(
+    at="reference/config/annotations/#SidecarTrafficIncludeOutboundPorts",
+    says="Traffic to a port of includeOutboundPorts passes the sidecar, whatever the IP ranges say of its address",
+    rows=["deck/include-outbound-ports"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://by-port.test/headers", client=CLIENT),
+            Outcome(status=200, reached="outside", cluster="outbound|80||by-port.test"),
+            id="a-port-of-the-list",
+        ),
+        pytest.param(
+            get("http://unlisted-by-port.test/headers", client=CLIENT), block_all(), id="a-port-of-the-list-unlisted"
+        ),
+        pytest.param(
+            get("http://by-port.test:9000/headers", client=CLIENT),
+            Outcome(status=200, reached="outside", sidecar=False, source="client"),
+            id="another-port",
+        ),
+    ],
+)
+def test_ports(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

@@ -1,0 +1,31 @@
+"""A host moves into the cluster: only its Service changes, and the client goes on as before.
+
+curl --Host: my-moved--> sidecar -> outside             (the Service is a name for it)
+                                 -> a pod of the mesh   (the Service selects it)
+"""
+
+from pytest_istio_egress import Egress, Outcome, documented, get
+
+ALIAS = "my-moved.egress-client.svc.cluster.local"
+
+
+@documented(
+    at="tasks/traffic-management/egress/egress-kubernetes-services/",
+    says="A workload calls a Service the same way, whether it leads to a host outside or to pods of the cluster",
+    rows=["services/location"],
+)
+def test_moved(egress: Egress) -> None:
+    egress.expect(
+        get(f"http://{ALIAS}/headers"),
+        Outcome(
+            status=200,
+            reached="outside",
+            cluster="outbound|80||outside.egress-outside.svc.cluster.local",
+            request_headers={"host": ALIAS},
+        ),
+    )
+    egress.apply("moved_inside.yaml")
+    egress.expect(
+        get(f"http://{ALIAS}/headers"),
+        Outcome(status=200, cluster=f"outbound|80||{ALIAS}", flags="-", request_headers={"host": ALIAS}),
+    )

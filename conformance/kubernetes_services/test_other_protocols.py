@@ -1,0 +1,38 @@
+"""An ExternalName Service for a host that is no HTTP server.
+
+without sidecar  curl --DNS: my-database is outside--> outside:9000
+with sidecar     curl --> sidecar 0.0.0.0_9000: TCP entry of the host it names --> outside:9000
+"""
+
+import pytest
+
+from pytest_istio_egress import PLAIN, Egress, Outcome, Probe, blackholed, documented, tcp
+
+ALIAS = "my-database.egress-client.svc.cluster.local"
+NAMED = "outside.egress-outside.svc.cluster.local"
+
+
+@documented(
+    at="tasks/traffic-management/egress/egress-kubernetes-services/",
+    says="Kubernetes Services for egress work with protocols other than HTTP as well",
+    since="1.21: an ExternalName Service is an alias, so it is the named host's entry that has the port and protocol",
+    rows=["services/other-protocols"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            tcp(ALIAS, 9000, client=PLAIN),
+            Outcome(status=200, reached="outside", sidecar=False, source="client"),
+            id="without-sidecar",
+        ),
+        pytest.param(
+            tcp(ALIAS, 9000),
+            Outcome(status=200, reached="outside", cluster=f"outbound|9000||{NAMED}", flags="-", source="client"),
+            id="with-sidecar",
+        ),
+        pytest.param(tcp(ALIAS, 8081), blackholed(), id="another-port"),
+    ],
+)
+def test_other_protocols(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
