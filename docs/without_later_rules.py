@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from without_rules import count_alone, module, unchanged, without_rules  # type: ignore[import-not-found]  # PYTHONPATH of the run has it
+from without_rules import count_alone, module, unchanged, without_rules
 
 
 def pytest_configure() -> None:

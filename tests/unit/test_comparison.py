@@ -8,6 +8,7 @@ from pytest_istio_egress import Hop, Outcome, blackholed, block_all, get
 from pytest_istio_egress.cluster.access_log import AccessLogLine
 from pytest_istio_egress.comparison import compare
 from pytest_istio_egress.evidence import Exchange
+from pytest_istio_egress.outcome import BLACKHOLE_EXITS, BLACKHOLE_EXITS_OF_BYTES
 from pytest_istio_egress.probe import CurlResult
 
 LINE = AccessLogLine(
@@ -50,12 +51,23 @@ def test_what_is_as_documented_differs_in_nothing() -> None:
         {"proxy": Hop(authority="other.test:443")}, {"source": "client"}, {"request_headers": {"host": "other"}},
         {"request_headers": {"x-request-id": None}}, {"request_headers": {"missing": "*"}},
         {"headers": {"server": None}}, {"headers": {"missing": "*"}}, {"far_end": {"server": "second"}},
-        {"body": "other"}, {"at_least": 0.5}, {"connected_to": "10.0.0.2"},
+        {"flags": frozenset({"UF", "UH"})}, {"body": "other"}, {"at_least": 0.5}, {"connected_to": "10.0.0.2"},
     ],
     ids=str,
 )  # fmt: skip
 def test_each_field_alone_can_fail(wrong: dict[str, object]) -> None:
     assert compare(replace(RIGHT, **wrong), SEEN)  # type: ignore[arg-type]  # any field
+
+
+def test_any_of_several_flags_will_do() -> None:
+    assert compare(replace(RIGHT, flags=frozenset({"-", "URX"})), SEEN) == ()
+
+
+@pytest.mark.parametrize(("exits", "failing"), [(BLACKHOLE_EXITS, True), (BLACKHOLE_EXITS_OF_BYTES, False)])
+def test_only_bytes_of_ones_own_may_fail_at_sending(exits: frozenset[int], failing: bool) -> None:  # noqa: FBT001  # what is expected
+    dropped = replace(LINE, cluster="BlackHoleCluster", flags="UH")
+    seen = replace(SEEN, sidecar=dropped, curl=replace(CURL, exit=55, status=0, headers={}))
+    assert bool(compare(blackholed(exits), seen)) is failing
 
 
 @pytest.mark.parametrize("expected", [block_all(), blackholed(), Outcome(exit=28)])

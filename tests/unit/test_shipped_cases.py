@@ -27,6 +27,17 @@ def parameters(function: object) -> list[tuple[Probe, Outcome]]:
     return found
 
 
+def ids(function: object) -> list[str]:
+    """Return the ids of a test's parameters as pytest makes them of what the case gives."""
+    found: list[str] = []
+    for mark in getattr(function, "pytestmark", []):
+        if mark.name == "parametrize":
+            for values in mark.args[1]:
+                given = getattr(values, "values", values if isinstance(values, tuple) else (values,))
+                found.append(getattr(values, "id", None) or "-".join(map(str, given)))
+    return found
+
+
 def case(name: str) -> Case:
     found = SHIPPED[name].case
     assert found, f"{name} is not declared with @documented"
@@ -53,6 +64,20 @@ def test_a_block_has_a_control_through_the_same_client(name: str) -> None:
     passing = {probe.client for probe, expected in pairs if not expected.blocked}
     for probe, expected in pairs:
         assert not expected.blocked or probe.client in passing, f"{probe.url} from {probe.client} has no control"
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if parameters(CASES[name])])
+def test_what_is_called_a_control_is_none_of_the_blocks(name: str) -> None:
+    for named, (_, expected) in zip(ids(CASES[name]), parameters(CASES[name]), strict=True):
+        assert not (named.startswith("control") and expected.blocked), f"{named} is a block"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_no_rule_concerns_is_named_with_its_reason(name: str) -> None:
+    for parameter, why in case(name).unruled.items():
+        assert parameter in ("", *ids(CASES[name])), f"there is no parameter {parameter}"
+        assert not parameter.startswith("control"), f"{parameter} is a control, and needs no reason"
+        assert len(why.split()) >= 4, f"{parameter}: this is no reason"
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if parameters(CASES[name])])

@@ -1,0 +1,75 @@
+"""docs/noticed.py: what is taken away, and what a finding means."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+sys.path.insert(0, str(DOCS))
+
+import noticed  # noqa: E402  # it lies in docs/, where only its command and this test look
+import without_rules  # noqa: E402  # the same
+
+from pytest_istio_egress.case import Case  # noqa: E402  # in one block with them
+from pytest_istio_egress.report.results import CANNOT_BE_ASKED, DOES_NOT_HOLD, ERROR, HOLDS, Result  # noqa: E402
+
+NAME = "conformance/area/test_x.py::test_y"
+CASES = {
+    NAME: Case(
+        at="page/",
+        says="It is said",
+        folder=Path("area"),
+        manifests=(),
+        requires=(),
+        since=None,
+        rows=("row",),
+        unruled={"past": "it goes past all sidecars"},
+    )
+}
+
+
+def found(**outcomes: str) -> dict[str, noticed.Finding]:
+    results = [Result(case=f"{NAME}[{name.replace('_', '-')}]", outcome=said) for name, said in outcomes.items()]
+    return noticed.findings(results, noticed.OPEN)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "defective"),
+    [
+        ({"block": DOES_NOT_HOLD}, False),
+        ({"block": HOLDS}, True),
+        ({"block": ERROR}, True),
+        ({"block": CANNOT_BE_ASKED}, True),
+        ({"control_listed": HOLDS}, False),
+        ({"control_listed": ERROR}, True),
+        ({"past": HOLDS}, False),
+    ],
+    ids=str,
+)
+def test_only_what_noticed_or_need_not_is_no_defect(outcomes: dict[str, str], defective: bool) -> None:  # noqa: FBT001  # what is expected
+    assert bool(noticed.defects(found(**outcomes), CASES)) is defective
+
+
+def test_the_page_tells_why_something_need_not_notice_and_what_is_left() -> None:
+    page = noticed.page(found(block=HOLDS, past=HOLDS, other=ERROR, seen=DOES_NOT_HOLD), CASES)
+    assert "| area/x: y[past] | it goes past all sidecars |" in page
+    assert "- area/x: y[block]: not noticed." in page
+    assert "- area/x: y[other]: error." in page
+    assert "| error | 1 |" in page
+    assert "| noticed | 1 |" in page
+
+
+def test_rules_and_services_go_and_workloads_stay_without_their_annotations() -> None:
+    annotations = {"traffic.sidecar.istio.io/includeOutboundIPRanges": "", "mine": "stays"}
+    client = {"kind": "Deployment", "spec": {"template": {"metadata": {"annotations": annotations}}}}
+    kept = without_rules.without_rules([client, *({"kind": kind} for kind in ("Service", "Sidecar", "Endpoints"))])
+    assert [document["kind"] for document in kept] == ["Deployment"]
+    assert kept[0]["spec"]["template"]["metadata"]["annotations"] == {"mine": "stays"}
+
+
+def test_help_starts_no_cluster() -> None:
+    ran = subprocess.run([sys.executable, DOCS / "noticed.py", "--help"], capture_output=True, text=True, check=True)
+    assert "usage" in ran.stdout
+    assert not ran.stderr
