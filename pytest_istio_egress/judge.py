@@ -20,7 +20,7 @@ from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.apply import Applier, RefusedError, Resource, load
 from pytest_istio_egress.cluster.mesh_settings import MeshSettings
 from pytest_istio_egress.cluster.names import Names
-from pytest_istio_egress.cluster.pods import run
+from pytest_istio_egress.cluster.pods import NoPodError, Pod, run
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
 from pytest_istio_egress.cluster.settle import Settler
 from pytest_istio_egress.cluster.witnesses import Witnesses
@@ -48,6 +48,7 @@ class Judge:
         self._settler = Settler(api, self._applier, timeouts.settle)
         self._applied: list[Resource] = []
         self._case: Case | None = None
+        self._absent: set[str] = set()
 
     @property
     def names(self) -> Names:
@@ -94,6 +95,7 @@ class Judge:
         self._settle()
 
     def _settle(self) -> None:
+        self._absent.clear()  # what was applied may bring a gateway
         self._settler.settle([pod for pod in map(self.world.pod, self.world.clients) if pod.injected])
 
     @contextmanager
@@ -166,8 +168,8 @@ class Judge:
         Istio is consistent in the end, not at once: what does not hold is asked again until it does or its time is
         up. How often is part of the verdict.
         """
-        for gateway in {outcome.gateway.at for _, outcome in expectations if outcome.gateway and outcome.gateway.at}:
-            self.world.pod(gateway)  # one that Istio has yet to bring up is waited for, and is no part of converging
+        for gateway in {outcome.gateway.at for _, outcome in expectations if outcome.gateway}:
+            self._gateway_pods(gateway)  # one that Istio has yet to bring up is waited for: no part of converging
         deadline = time.monotonic() + self.timeouts.converge
         verdicts = self._ask(expectations, attempt=1)
         attempt = 1
@@ -226,6 +228,17 @@ class Judge:
             },
         )
 
+    def _gateway_pods(self, at: str | None) -> list[Pod]:
+        """Return the pods of a gateway; none where Istio brought none up in time, so that no line can be seen."""
+        if at is None:
+            return self.witnesses.gateways()
+        if at not in self._absent:
+            try:
+                return [self.world.pod(at)]
+            except NoPodError:
+                self._absent.add(at)
+        return []
+
     def _witness(self, expected: Outcome, exchange: Exchange) -> Exchange:
         """Ask Envoy: the sidecar's line for curl's own source port, and the gateway's for the same request."""
         pod = self.world.pod(exchange.probe.client)
@@ -241,8 +254,9 @@ class Judge:
         )
         gateway, addresses = None, exchange.addresses
         if expected.gateway is not None and line is not None:
-            pods = [self.world.pod(expected.gateway.at)] if expected.gateway.at else self.witnesses.gateways()
-            gateway = self.witnesses.gateway_line(line, pods, timeout=self.timeouts.log_line)
+            pods = self._gateway_pods(expected.gateway.at)
+            if pods or expected.gateway.at is None:
+                gateway = self.witnesses.gateway_line(line, pods, timeout=self.timeouts.log_line)
             addresses = {**addresses, "gateway": frozenset(pod.address for pod in pods)}
         proxy = None
         if expected.proxy is not None and line is not None:

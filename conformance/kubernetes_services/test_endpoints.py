@@ -64,8 +64,7 @@ def test_endpoints(egress: Egress, client: str) -> None:
 def transports(egress: Egress) -> list[str]:
     """What the Service's cluster can speak to an endpoint, by the label that the endpoint needs for it."""
     cluster = egress.config().cluster(egress.real("outbound|443||my-wikipedia.egress-client.svc.cluster.local"))
-    assert cluster
-    return [match["name"] for match in cluster.raw.get("transport_socket_matches", [])]
+    return [match["name"] for match in cluster.raw.get("transport_socket_matches", [])] if cluster else ["no cluster"]
 
 
 @documented(

@@ -52,8 +52,7 @@ def test_sni_hosts(egress: Egress, probe: Probe, expected: Outcome) -> None:
 )
 def test_filter_chain(egress: Egress) -> None:
     listener = egress.config().listener("0.0.0.0_443")
-    assert listener
-    chains = {chain.server_names: chain.cluster for chain in listener.chains}
+    chains = {chain.server_names: chain.cluster for chain in listener.chains} if listener else {}
     for host in ("second.test", "*.wild.test"):
         name = egress.real(host)
         egress.state(f"cluster of the chain for {host}", f"outbound|443||{name}", chains.get((name,)))

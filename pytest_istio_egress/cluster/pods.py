@@ -64,6 +64,10 @@ def _described(pod: client.V1Pod) -> Pod:
     )
 
 
+class NoPodError(NotReadyError):
+    """Nobody has made such a pod at all."""
+
+
 def ready_pod(api: Api, namespace: str, selector: str, *, timeout: float) -> Pod:
     """Wait for a ready pod; raises NotReadyError that says why there is none after `timeout` seconds."""
     for attempt in Retrying(
@@ -88,7 +92,8 @@ def _one_ready(api: Api, namespace: str, selector: str) -> Pod:
     if ready:
         return ready[0]
     pods = api.core.list_namespaced_pod(namespace, label_selector=selector).items
-    raise NotReadyError(f"no ready pod {selector} in {namespace}: {why_not_ready(api, namespace, pods)}")
+    error = NotReadyError if pods else NoPodError
+    raise error(f"no ready pod {selector} in {namespace}: {why_not_ready(api, namespace, pods)}")
 
 
 def why_not_ready(api: Api, namespace: str, pods: Sequence[client.V1Pod]) -> str:
