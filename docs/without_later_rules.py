@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from without_rules import count_alone, module, unchanged, without_rules
+from without_rules import WORKLOADS, count_alone, module, unchanged
 
 
 def pytest_configure() -> None:
@@ -13,9 +13,9 @@ def pytest_configure() -> None:
     judge = module("judge")
     everything = judge.load
 
-    def only_serving(step: Callable[..., None]) -> Callable[..., None]:
+    def only_workloads(step: Callable[..., None]) -> Callable[..., None]:
         def run(self: Any, manifest: Any) -> None:
-            judge.load = lambda files: without_rules(everything(files))
+            judge.load = lambda files: [each for each in everything(files) if each["kind"] in WORKLOADS]
             try:
                 step(self, manifest)
             finally:
@@ -23,7 +23,7 @@ def pytest_configure() -> None:
 
         return run
 
-    judge.Judge.add = only_serving(judge.Judge.add)
-    judge.Judge.take_away = only_serving(judge.Judge.take_away)
+    judge.Judge.add = only_workloads(judge.Judge.add)
+    judge.Judge.take_away = only_workloads(judge.Judge.take_away)
     judge.Judge.mesh = unchanged
     count_alone()

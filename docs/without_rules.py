@@ -8,8 +8,8 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-SERVING = frozenset({"Deployment", "ServiceAccount", "Role", "RoleBinding"})
-"""Kinds that stay: clients of a case's own, and what lets them run. All else that a case brings is its subject."""
+WORKLOADS = frozenset({"Deployment", "ServiceAccount", "Role", "RoleBinding"})
+"""Clients of a case's own, and what lets them run."""
 CONVERGE = 2.0
 """Seconds until what does not hold counts as not holding. Nothing changes any more, so asking on is of no use."""
 
@@ -41,8 +41,12 @@ def module(name: str) -> Any:
 
 
 def without_rules(documents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the documents that only serve a case; their own settings for the proxy are taken off them."""
-    kept = [document for document in documents if document["kind"] in SERVING]
+    """Return the documents that only serve a case; all else that it brings is its subject.
+
+    A Service that selects pods is a destination inside the mesh, and stays. One that leads out (by an external name, or
+    to Endpoints) is what its case is about. Settings for the proxy are taken off the workloads.
+    """
+    kept = [document for document in documents if document["kind"] in WORKLOADS or _selects_pods(document)]
     for document in kept:
         metadata = document.get("spec", {}).get("template", {}).get("metadata", {})
         if "annotations" in metadata:
@@ -50,6 +54,10 @@ def without_rules(documents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
                 name: value for name, value in metadata["annotations"].items() if "istio.io/" not in name
             }
     return kept
+
+
+def _selects_pods(document: dict[str, Any]) -> bool:
+    return document["kind"] == "Service" and "selector" in document["spec"]
 
 
 @contextmanager

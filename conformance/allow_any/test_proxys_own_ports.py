@@ -18,6 +18,11 @@ DROPPED = Outcome(exit=BLACKHOLE_EXITS, sidecar=False)
     at=PAGE,
     says="What connects straight to the sidecar's own ports 15001 or 15006 is dropped, whatever else may get out",
     rows=["A22"],
+    unruled={
+        "own-15001": "the proxy drops it whatever is configured: these ports are no rule's",
+        "own-15006": "the proxy drops it whatever is configured: these ports are no rule's",
+        "15001-of-another-address": "the proxy drops it whatever is configured: these ports are no rule's",
+    },
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -41,6 +46,9 @@ def test_proxys_own_ports(egress: Egress, probe: Probe, expected: Outcome) -> No
     says="The sidecar leads what comes for its own ports 15001 and 15006 to BlackHoleCluster",
     manifests=["proxys_own_ports.yaml"],
     rows=["A22"],
+    unruled={
+        "": "every proxy has these chains, whatever is configured",
+    },
 )
 @pytest.mark.parametrize(("name", "port"), [("virtualOutbound", 15001), ("virtualInbound", 15006)])
 def test_chains_of_the_own_ports(egress: Egress, name: str, port: int) -> None:

@@ -22,6 +22,10 @@ PAGE = "ops/configuration/traffic-management/dns-proxy/"
     says="With DNS capture the sidecar answers for an entry's host with its address; other questions get DNS's answer",
     manifests=["capture.yaml"],
     rows=["D9"],
+    unruled={
+        "unlisted-host": "no entry lists the host, so it is DNS's answer with and without capture",
+        "without-capture": "it has no capture that could be taken away: the contrast to the one that has",
+    },
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

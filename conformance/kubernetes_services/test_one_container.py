@@ -11,6 +11,9 @@ from pytest_istio_egress import CLIENT, PLAIN, Egress, documented
     manifests=[],
     since="1.27: an injected proxy is an init container that keeps running, so both lists count",
     rows=["services/one-container"],
+    unruled={
+        "": "the namespace's label decides on injection, no rule of the case does",
+    },
 )
 @pytest.mark.parametrize(
     ("client", "containers"),

@@ -29,6 +29,7 @@ def test_dns_refresh_rate(egress: Egress) -> None:
     before = rate(egress.config())
     egress.state("the rate before", "one, but another", "one, but another" if before not in (None, RATE) else before)
     with egress.mesh({"dnsRefreshRate": RATE}, lambda config: rate(config) == RATE):
+        egress.state("the rate", RATE, rate(egress.config()))
         found = egress.config().cluster(cluster)
         egress.state(
             "what else counts", "the TTL", "the TTL" if found and found.raw.get("respect_dns_ttl") else "nothing"

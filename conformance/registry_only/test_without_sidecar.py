@@ -11,6 +11,9 @@ ENVOY_HEADERS = {"x-envoy-decorator-operation": None, "x-envoy-attempt-count": N
     at="tasks/traffic-management/egress/egress-control/#understanding-what-happened",
     says="Traffic that does not pass a sidecar is not ruled by Istio, and nothing is added to it",
     rows=["services/without-sidecar", "workshop/without-sidecar"],
+    unruled={
+        "without-sidecar": "that no rule concerns it is what the case says",
+    },
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -11,6 +11,9 @@ from pytest_istio_egress import CLIENT, NEIGHBOUR, PLAIN, Egress, documented
     manifests=[],
     since="1.27: the proxy is an init container that goes on running; before, it was an ordinary container",
     rows=["workshop/injected-pod", "serviceentry/injected-pod", "services/one-container"],
+    unruled={
+        "": "the namespace's label decides on injection, no rule of the case does",
+    },
 )
 @pytest.mark.parametrize(("client", "proxies"), [(CLIENT, 1), (NEIGHBOUR, 1), (PLAIN, 0)], ids=str)
 def test_pods(egress: Egress, client: str, proxies: int) -> None:

@@ -39,9 +39,10 @@ def test_without_egress(egress: Egress, probe: Probe, expected: Outcome) -> None
     rows=["sidecar/without-egress"],
 )
 def test_whole_scope(egress: Egress) -> None:
-    kubernetes = ("kubernetes.default.svc.cluster.local", "443")
-    egress.state(
-        "the API server among the outbound clusters",
-        [kubernetes],
-        [known for known in egress.config(CLIENT).outbound() if known == kubernetes],
-    )
+    egress.state("whether the proxy knows the API server without a list", expected=True, seen=knows_the_api(egress))
+    egress.apply("without_egress_but_a_list.yaml")
+    egress.state("whether it does with a list", expected=False, seen=knows_the_api(egress))
+
+
+def knows_the_api(egress: Egress) -> bool:
+    return ("kubernetes.default.svc.cluster.local", "443") in egress.config(CLIENT).outbound()

@@ -61,11 +61,13 @@ def test_the_page_tells_why_something_need_not_notice_and_what_is_left() -> None
     assert "| noticed | 1 |" in page
 
 
-def test_rules_and_services_go_and_workloads_stay_without_their_annotations() -> None:
+def test_rules_and_services_that_lead_out_go_and_workloads_stay_without_their_annotations() -> None:
     annotations = {"traffic.sidecar.istio.io/includeOutboundIPRanges": "", "mine": "stays"}
     client = {"kind": "Deployment", "spec": {"template": {"metadata": {"annotations": annotations}}}}
-    kept = without_rules.without_rules([client, *({"kind": kind} for kind in ("Service", "Sidecar", "Endpoints"))])
-    assert [document["kind"] for document in kept] == ["Deployment"]
+    inside = {"kind": "Service", "spec": {"selector": {"app": "sleep"}}}
+    alias = {"kind": "Service", "spec": {"type": "ExternalName"}}
+    kept = without_rules.without_rules([client, inside, alias, {"kind": "Sidecar"}, {"kind": "Endpoints"}])
+    assert kept == [client, inside]
     assert kept[0]["spec"]["template"]["metadata"]["annotations"] == {"mine": "stays"}
 
 
