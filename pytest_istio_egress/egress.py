@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -53,6 +55,13 @@ class Egress:
                 f"documented: {self.case.says}\n            {self.case.source}\n"
                 + self.judge.names.plain(f"differs:    {Difference(what, str(expected), str(seen))}")
             )
+
+    def until(self, what: str, reached: Callable[[ProxyConfig], bool], client: str = CLIENT) -> None:
+        """Wait until a client's proxy has come so far by itself, no longer than configuration may take to settle."""
+        deadline = time.monotonic() + self.judge.timeouts.settle
+        while not (there := reached(self.config(client))) and time.monotonic() < deadline:
+            threading.Event().wait(0.2)
+        self.state(f"whether {what}", expected=True, seen=there)
 
     def apply(self, manifest: str) -> None:
         """Apply one more manifest, from beside the case's own, and wait until the proxies have it."""
