@@ -15,7 +15,7 @@ BESIDE = Outcome(status=200, reached="outside", cluster="outbound|80||beside-lat
 
 @documented(
     at="https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/cluster_manager#cluster-warming",
-    says="Until a rule's Secret has come, or for 15 s, the cluster that was there serves on without TLS; then it is 503",
+    says="Until a rule's Secret has come, or for 15 s, the cluster that was there serves on without TLS; then 503",
     rows=["C-late-rule"],
 )
 def test_late_rule(egress: Egress) -> None:
