@@ -87,7 +87,10 @@ def _dynamic_dns_mesh(mesh: Mesh) -> str | None:
 
 
 def _validation_webhook(mesh: Mesh) -> str | None:
-    found = mesh.api.resource("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration").get()
+    try:
+        found = mesh.api.resource("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration").get()
+    except ApiException as error:
+        return f"whether anybody checks Istio's resources can't be read: {reason(error)}"
     for configuration in found.to_dict()["items"]:
         if any(webhook["name"].endswith("validation.istio.io") for webhook in configuration.get("webhooks") or ()):
             return None

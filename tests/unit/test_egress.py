@@ -19,6 +19,32 @@ def egress(answer: str | None) -> Egress:
     return Egress(cast(Judge, asked), CASE, [], lambda _: None)
 
 
+def proxy(turns: int) -> Egress:
+    """Return a case whose proxy comes so far at the given look."""
+    looks = iter(range(1, 100))
+    judge = SimpleNamespace(
+        config=lambda _: next(looks) >= turns,
+        timeouts=SimpleNamespace(settle=0.5),
+        names=Names(run="k3x9q", worker="gw0"),
+        read=lambda *_: None,
+    )
+    return Egress(cast(Judge, judge), CASE, [], lambda _: None)
+
+
+def test_what_a_proxy_does_by_itself_is_waited_for() -> None:
+    proxy(2).until("it is there", bool)
+
+
+def test_what_never_comes_does_not_hold() -> None:
+    with pytest.raises(DoesNotHoldError, match="whether it is there: expected True, seen False"):
+        proxy(100).until("it is there", bool)
+
+
+def test_a_resource_that_is_not_there_does_not_hold() -> None:
+    with pytest.raises(DoesNotHoldError, match="Service mine: expected there, seen none"):
+        proxy(1).resource("v1", "Service", "mine")
+
+
 def test_a_refusal_is_the_apis_answer() -> None:
     assert egress("no host").refusal("bad.yaml") == "no host"
 

@@ -52,3 +52,14 @@ def test_a_filter_chain_leads_to_one_cluster_or_to_several_by_weight(monkeypatch
     assert (one.server_names, one.cluster, one.weights) == (("one.test",), "outbound|443||one.test", {})
     assert (shared_out.cluster, shared_out.weights) == (None, {"first": 30, "second": 70})
     assert config.listener("warming") is None
+
+
+def test_what_a_proxy_still_waits_for_is_told_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = ProxyConfig(api=None, pod=None)  # type: ignore[arg-type]  # neither is asked: the dump is given
+    dumps = {
+        "/config_dump?resource=dynamic_warming_secrets": {"configs": [{"name": "kubernetes://b"}, {"name": "a"}]},
+        "/config_dump?resource=dynamic_warming_clusters": {"configs": [{"cluster": {"name": "outbound|80||a.test"}}]},
+    }
+    monkeypatch.setattr(config, "text", lambda path: json.dumps(dumps[path]))
+    assert config.awaited_secrets() == ["a", "kubernetes://b"]
+    assert config.warming_clusters() == ["outbound|80||a.test"]
