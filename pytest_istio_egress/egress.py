@@ -48,6 +48,12 @@ class Egress:
             raise DoesNotHoldError(explain(self.case, verdict, self.judge.names))
         return verdict
 
+    def expect_all(self, *expectations: Expectation) -> None:
+        """Ask for several outcomes side by side: Envoy writes its log once a second, and they share that second."""
+        self._verdicts += self.judge.examine([asked for asked in expectations if not self._known(asked)])
+        for probe, expected in expectations:
+            self.expect(probe, expected)
+
     def state(self, what: str, expected: object, seen: object) -> None:
         """Hold a fact of a proxy's configuration or of the API against what is documented."""
         if expected != seen:

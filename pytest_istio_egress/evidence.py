@@ -17,6 +17,7 @@ FAR_END = "x-outside-"
 class Exchange:
     """One request and all its witnesses. `command` is curl's command line as it ran in the pod.
 
+    `began` is when it was sent, by this machine's time.monotonic(): log lines that came earlier are another's.
     `sidecar`, `gateway` and `proxy` (the forward proxy's) are None where no log line came within its time, or none was
     asked for.
     `addresses` are those of client, gateway and forward proxy, so that the source seen outside can be named.
@@ -25,6 +26,7 @@ class Exchange:
     probe: Probe
     command: tuple[str, ...]
     client: str
+    began: float
     curl: CurlResult
     sidecar: AccessLogLine | None
     gateway: AccessLogLine | None

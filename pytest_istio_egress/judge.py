@@ -28,6 +28,7 @@ from pytest_istio_egress.cluster.world import World
 from pytest_istio_egress.comparison import compare
 from pytest_istio_egress.evidence import Exchange, Expectation, Verdict
 from pytest_istio_egress.outcome import Outcome
+from pytest_istio_egress.phases import Phases
 from pytest_istio_egress.probe import Probe, parse
 from pytest_istio_egress.timeouts import Timeouts
 
@@ -39,7 +40,9 @@ AT_ONCE = 8
 class Judge:
     """Takes cases one after the other through the pipeline, on one worker's part of the cluster."""
 
-    def __init__(self, api: Api, world: World, witnesses: Witnesses, timeouts: Timeouts) -> None:
+    def __init__(
+        self, api: Api, world: World, witnesses: Witnesses, timeouts: Timeouts, phases: Phases | None = None
+    ) -> None:
         self.api = api
         self.world = world
         self.witnesses = witnesses
@@ -49,6 +52,7 @@ class Judge:
         self._applied: list[Resource] = []
         self._case: Case | None = None
         self._absent: set[str] = set()
+        self.phases = phases or Phases()
 
     @property
     def names(self) -> Names:
@@ -65,15 +69,16 @@ class Judge:
         self._case = None
         previous, self._applied = self._applied, []
         documents = load(case.manifests)
-        self.world.extend(case.fixtures)
+        with self.phases.phase("world"):
+            self.world.extend(case.fixtures)
         self._applier.names = self.world.names
         try:
-            self._applied = self._applier.apply(documents, CASE_NAMESPACE)
+            self._apply(documents)
         finally:
             # What both cases have was overwritten in place; only the rest has to go.
-            self._applier.remove(resource for resource in previous if resource not in self._applied)
+            self._remove([resource for resource in previous if resource not in self._applied])
         self.world.forget_guests()
-        self.world.welcome(documents)
+        self._welcome(documents)
         self._settle()
         self._case = case
         return True
@@ -82,21 +87,38 @@ class Judge:
         """Apply more in the middle of a case, and settle; the next case starts afresh."""
         self._case = None
         documents = load([manifest])
-        self._applied += self._applier.apply(documents, CASE_NAMESPACE)
-        self.world.welcome(documents)
+        self._apply(documents)
+        self._welcome(documents)
         self._settle()
 
     def take_away(self, manifest: Path) -> None:
         """Remove in the middle of a case what a manifest brought, and settle."""
         self._case = None
         gone = self._applier.resources(load([manifest]), CASE_NAMESPACE)
-        self._applier.remove(gone)
+        self._remove(gone)
         self._applied = [resource for resource in self._applied if resource not in gone]
         self._settle()
 
+    def _apply(self, documents: Sequence[dict[str, Any]]) -> None:
+        with self.phases.phase("apply"):
+            for document in documents:  # one by one: what came before a refused one is in, and has to go again
+                self._applied += self._applier.apply([document], CASE_NAMESPACE)
+
+    def _remove(self, resources: Sequence[Resource]) -> None:
+        with self.phases.phase("clean"):
+            self._applier.remove(resources)
+
+    def _welcome(self, documents: Sequence[dict[str, Any]]) -> None:
+        """Wait for the pods that a case brings along, which is no part of settling."""
+        self.world.welcome(documents)
+        with self.phases.phase("pods"):
+            for client in self.world.clients:
+                self.world.pod(client)
+
     def _settle(self) -> None:
         self._absent.clear()  # what was applied may bring a gateway
-        self._settler.settle([pod for pod in map(self.world.pod, self.world.clients) if pod.injected])
+        with self.phases.phase("settle"):
+            self._settler.settle([pod for pod in map(self.world.pod, self.world.clients) if pod.injected])
 
     @contextmanager
     def mesh(self, changes: Mapping[str, Any], arrived: Callable[[ProxyConfig], bool]) -> Iterator[None]:
@@ -128,7 +150,7 @@ class Judge:
 
     def leave(self) -> None:
         """Clean: remove what the last case applied."""
-        self._applier.remove(self._applied)
+        self._remove(self._applied)
         self._applied = []
         self._case = None
 
@@ -168,6 +190,8 @@ class Judge:
         Istio is consistent in the end, not at once: what does not hold is asked again until it does or its time is
         up. How often is part of the verdict.
         """
+        if not expectations:
+            return []
         for gateway in {outcome.gateway.at for _, outcome in expectations if outcome.gateway}:
             self._gateway_pods(gateway)  # one that Istio has yet to bring up is waited for: no part of converging
         deadline = time.monotonic() + self.timeouts.converge
@@ -185,20 +209,23 @@ class Judge:
         return verdicts
 
     def _ask(self, expectations: Sequence[Expectation], attempt: int) -> list[Verdict]:
-        def one(expectation: Expectation) -> Verdict:
-            probe, documented = expectation
-            expected = documented if probe.literal else self._real(documented)
-            exchange = self._witness(expected, self._probe(probe))
-            return Verdict(
+        """Ask once. All are sent before any is looked up in a log: they share the second in which Envoy writes it."""
+        expected = [documented if probe.literal else self._real(documented) for probe, documented in expectations]
+        again = attempt > 1
+        with self.phases.phase("probe again" if again else "probe"), ThreadPoolExecutor(AT_ONCE) as pool:
+            exchanges = list(pool.map(self._probe, [probe for probe, _ in expectations]))
+        with self.phases.phase("witness again" if again else "witness"), ThreadPoolExecutor(len(expectations)) as pool:
+            exchanges = list(pool.map(self._witness, expected, exchanges))
+        return [
+            Verdict(
                 probe=probe,
                 expected=documented,
                 exchange=exchange,
-                differences=compare(expected, exchange),
+                differences=compare(real, exchange),
                 attempts=attempt,
             )
-
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            return list(pool.map(one, expectations))
+            for (probe, documented), real, exchange in zip(expectations, expected, exchanges, strict=True)
+        ]
 
     def _real(self, outcome: Outcome) -> Outcome:
         """Return the outcome with the run's names in place of those of the manifests."""
@@ -213,11 +240,15 @@ class Judge:
         user_agent = f"istio-egress/{uuid.uuid4().hex[:12]}"
         command = [word if probe.literal else self.names.text(word) for word in probe.command(user_agent)]
         pod = self.world.pod(probe.client)
+        if pod.injected:
+            self.witnesses.follow(pod)
+        began = time.monotonic()
         ran = run(self.api, pod, command, timeout=probe.max_time + self.timeouts.exec)
         return Exchange(
             probe=probe,
             command=tuple(command),
             client=f"kubectl exec -n {pod.namespace} {pod.name} -c {pod.container} -- {shlex.join(command)}",
+            began=began,
             curl=parse(ran.stdout, ran.stderr),
             sidecar=None,
             gateway=None,
@@ -250,17 +281,18 @@ class Judge:
             pod,
             f"{curl.local_address}:{curl.local_port}",
             user_agent,
+            since=exchange.began,
             timeout=self.timeouts.log_line if expected.sidecar else self.timeouts.log_flush,
         )
         gateway, addresses = None, exchange.addresses
         if expected.gateway is not None and line is not None:
             pods = self._gateway_pods(expected.gateway.at)
             if pods or expected.gateway.at is None:
-                gateway = self.witnesses.gateway_line(line, pods, timeout=self.timeouts.log_line)
+                gateway = self.witnesses.gateway_line(line, pods, since=exchange.began, timeout=self.timeouts.log_line)
             addresses = {**addresses, "gateway": frozenset(pod.address for pod in pods)}
         proxy = None
         if expected.proxy is not None and line is not None:
             timeout = self.timeouts.log_line
             for pod in self.world.forward_proxies:
-                proxy = self.witnesses.proxy_line(gateway or line, pod, timeout=timeout)
+                proxy = self.witnesses.proxy_line(gateway or line, pod, since=exchange.began, timeout=timeout)
         return replace(exchange, sidecar=line, gateway=gateway, proxy=proxy, addresses=addresses)

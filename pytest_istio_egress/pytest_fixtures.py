@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from kubernetes.client.exceptions import ApiException
@@ -19,15 +19,16 @@ from pytest_istio_egress.cluster.world import World
 from pytest_istio_egress.egress import Egress
 from pytest_istio_egress.evidence import Expectation, Verdict
 from pytest_istio_egress.judge import Judge
+from pytest_istio_egress.phases import Phases
 from pytest_istio_egress.probe import CLIENT
 from pytest_istio_egress.report.record import record_of
-from pytest_istio_egress.report.results import PROPERTY
+from pytest_istio_egress.report.results import PHASES_PROPERTY, PROPERTY
 from pytest_istio_egress.requirements import missing
 from pytest_istio_egress.suite import fixtures_folder
 from pytest_istio_egress.target import TARGET, Target
 from pytest_istio_egress.timeouts import Timeouts
 
-_ASKED = pytest.StashKey[list[Verdict]]()
+_ASKED = pytest.StashKey[Sequence[Verdict]]()
 """What the case on stage was asked when it was entered: all its parameters at once, controls that -k left out too."""
 
 
@@ -57,7 +58,9 @@ def judge(cluster: Api, mesh: Mesh, istio_egress_target: Target, pytestconfig: p
     worker = getattr(pytestconfig, "workerinput", {}).get("workerid", "main")
     names = Names(istio_egress_target.run, worker)
     world = World(cluster, names, fixtures_folder(), timeouts.ready)
-    world.build()
+    phases = Phases()
+    with phases.phase("world"):
+        world.build()
     alive = SignOfLife(cluster, names.run, names.namespace("egress-outside"))
     alive.start()
     mesh.enforcement = Enforcement(
@@ -67,7 +70,7 @@ def judge(cluster: Api, mesh: Mesh, istio_egress_target: Target, pytestconfig: p
     for client in world.clients:
         if world.pod(client).injected:
             witnesses.follow(world.pod(client))
-    yield Judge(cluster, world, witnesses, timeouts)
+    yield Judge(cluster, world, witnesses, timeouts, phases)
     alive.stop()
     witnesses.forget()
 
@@ -82,7 +85,7 @@ def envoy_version(judge: Judge, mesh: Mesh) -> str:
 
 
 @pytest.fixture
-def egress(judge: Judge, mesh: Mesh, envoy_version: str, request: pytest.FixtureRequest) -> Egress:
+def egress(judge: Judge, mesh: Mesh, envoy_version: str, request: pytest.FixtureRequest) -> Iterator[Egress]:
     """The case of the requesting test, its configuration settled and its parameters' probes asked."""
     case = case_of(request.function)
     if case is None:
@@ -91,11 +94,13 @@ def egress(judge: Judge, mesh: Mesh, envoy_version: str, request: pytest.Fixture
     if reasons:
         pytest.skip("; ".join(reasons))
     stash = request.session.stash
-    if judge.enter(case):
-        stash[_ASKED] = []  # should asking fail, the next parameter asks for itself
-        stash[_ASKED] = judge.examine(_parameters(request))
-    asked = stash[_ASKED]
-    return Egress(judge, case, asked, RecordVerdict(request.node, judge.names, envoy_version))
+    try:
+        if judge.enter(case):
+            stash[_ASKED] = []  # should asking fail, the next parameter asks for itself
+            stash[_ASKED] = judge.examine(_parameters(request))
+        yield Egress(judge, case, stash[_ASKED], RecordVerdict(request.node, judge.names, envoy_version))
+    finally:
+        request.node.user_properties.append((PHASES_PROPERTY, judge.phases.take()))
 
 
 def _parameters(request: pytest.FixtureRequest) -> list[Expectation]:

@@ -13,7 +13,7 @@ class Timeouts:
     """A pod, from creation to ready, image pulls included."""
     settle: float = 20.0
     """Configuration, from the API server to a proxy that has it."""
-    converge: float = 8.0
+    converge: float = 15.0
     """A documented outcome, from settled configuration until it is seen."""
     mesh: float = 150.0
     """Mesh-wide configuration, until the proxies follow it; a kubelet renews a mounted ConfigMap once a minute."""

@@ -18,16 +18,15 @@ PASSES_PLAIN = Outcome(status=200, reached="outside", sidecar=False)
 def test_external_name(egress: Egress) -> None:
     url = "http://my-cleaned.egress-client.svc.cluster.local/headers"
     egress.apply("cleaned_external_name.yaml")
-    egress.expect(
-        get(url),
-        Outcome(status=200, reached="outside", cluster="outbound|80||outside.egress-outside.svc.cluster.local"),
-    )
-    egress.expect(get(url, client=PLAIN), PASSES_PLAIN)
+    named = Outcome(status=200, reached="outside", cluster="outbound|80||outside.egress-outside.svc.cluster.local")
+    egress.expect_all((get(url), named), (get(url, client=PLAIN), PASSES_PLAIN))
     egress.remove("cleaned_external_name.yaml")
-    egress.expect(BESIDE, PASSES)
-    egress.expect(BESIDE_PLAIN, PASSES_PLAIN)
-    egress.expect(get(url), Outcome(exit=6, sidecar=False))
-    egress.expect(get(url, client=PLAIN), Outcome(exit=6, sidecar=False))
+    egress.expect_all(
+        (BESIDE, PASSES),
+        (BESIDE_PLAIN, PASSES_PLAIN),
+        (get(url), Outcome(exit=6, sidecar=False)),
+        (get(url, client=PLAIN), Outcome(exit=6, sidecar=False)),
+    )
 
 
 @documented(
@@ -41,18 +40,13 @@ def test_endpoints(egress: Egress) -> None:
     address = egress.resource("v1", "Service", "my-cleaned-endpoints")["spec"]["clusterIP"]
     probe = tls("https://cleaned-endpoints.test/headers", to=address)
     plain = tls("https://cleaned-endpoints.test/headers", to=address, client=PLAIN, max_time=5)
-    egress.expect(
-        probe,
-        Outcome(
-            status=200,
-            reached="outside",
-            cluster="outbound|443||my-cleaned-endpoints.egress-client.svc.cluster.local",
-        ),
-    )
-    egress.expect(plain, PASSES_PLAIN)
+    cluster = "outbound|443||my-cleaned-endpoints.egress-client.svc.cluster.local"
+    egress.expect_all((probe, Outcome(status=200, reached="outside", cluster=cluster)), (plain, PASSES_PLAIN))
     egress.remove("cleaned_endpoints.yaml")
-    egress.expect(BESIDE, PASSES)
-    egress.expect(BESIDE_PLAIN, PASSES_PLAIN)
-    egress.expect(probe, Outcome(exit=35, cluster="BlackHoleCluster", flags="UH"))
-    # Without a sidecar the network has the word: it answers that nothing is there, or it does not answer.
-    egress.expect(plain, Outcome(exit=frozenset({7, 28}), sidecar=False))
+    egress.expect_all(
+        (BESIDE, PASSES),
+        (BESIDE_PLAIN, PASSES_PLAIN),
+        (probe, Outcome(exit=35, cluster="BlackHoleCluster", flags="UH")),
+        # Without a sidecar the network has the word: it answers that nothing is there, or it does not answer.
+        (plain, Outcome(exit=frozenset({7, 28}), sidecar=False)),
+    )

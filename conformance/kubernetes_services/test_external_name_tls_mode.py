@@ -27,7 +27,9 @@ def test_external_name_tls_mode(egress: Egress) -> None:
     egress.apply("external_name_tls_simple.yaml")
     egress.expect(probe, UNENCRYPTED)
     egress.apply("named_host_tls_simple.yaml")
-    egress.expect(get("http://beside-my-unencrypted.test/headers"), CONTROL)
-    egress.expect(probe, Outcome(status=503, cluster=CLUSTER, failure="WRONG_VERSION_NUMBER"))
+    egress.expect_all(
+        (get("http://beside-my-unencrypted.test/headers"), CONTROL),
+        (probe, Outcome(status=503, cluster=CLUSTER, failure="WRONG_VERSION_NUMBER")),
+    )
     egress.remove("named_host_tls_simple.yaml")
     egress.expect(probe, UNENCRYPTED)

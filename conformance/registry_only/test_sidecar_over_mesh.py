@@ -14,9 +14,7 @@ PASSED = Outcome(status=200, reached="outside", cluster="PassthroughCluster")
 
 
 def let_out(egress: Egress, http: Outcome, port: Outcome) -> None:
-    egress.expect(LISTED, REACHED)
-    egress.expect(UNLISTED, http)
-    egress.expect(UNLISTED_PORT, port)
+    egress.expect_all((LISTED, REACHED), (UNLISTED, http), (UNLISTED_PORT, port))
 
 
 @documented(

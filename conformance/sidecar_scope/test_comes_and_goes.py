@@ -8,13 +8,15 @@ ALL = [(host, port) for host in (HERE, THERE) for port in (80, 8080)]
 
 
 def everything_is_known(egress: Egress) -> None:
+    asked = []
     for client in (CLIENT, NEIGHBOUR):
         outbound = egress.config(client).outbound()
         wanted = [(egress.real(host), str(port)) for host, port in ALL]
         egress.state(f"what {client} knows of both services", wanted, [known for known in outbound if known in wanted])
         for host, port in ALL:
             expected = Outcome(status=200, cluster=f"outbound|{port}||{host}", details="via_upstream")
-            egress.expect(get(f"http://{host}:{port}/headers", client=client), expected)
+            asked.append((get(f"http://{host}:{port}/headers", client=client), expected))
+    egress.expect_all(*asked)
 
 
 @documented(
@@ -25,10 +27,11 @@ def everything_is_known(egress: Egress) -> None:
 def test_comes_and_goes(egress: Egress) -> None:
     everything_is_known(egress)
     egress.apply("comes_and_goes_sidecars.yaml")
-    egress.expect(
-        get(f"http://{THERE}:80/headers"), Outcome(status=200, cluster=f"outbound|80||{THERE}", details="via_upstream")
+    let_in = Outcome(status=200, cluster=f"outbound|80||{THERE}", details="via_upstream")
+    egress.expect_all(
+        (get(f"http://{THERE}:80/headers"), let_in),
+        (get(f"http://{THERE}:8080/headers"), blackholed()),
+        (get(f"http://{HERE}:80/headers"), block_all()),
     )
-    egress.expect(get(f"http://{THERE}:8080/headers"), blackholed())
-    egress.expect(get(f"http://{HERE}:80/headers"), block_all())
     egress.remove("comes_and_goes_sidecars.yaml")
     everything_is_known(egress)

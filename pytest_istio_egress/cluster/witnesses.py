@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from pytest_istio_egress.cluster.access_log import AccessLogLine
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.logs import ProxyLog
 from pytest_istio_egress.cluster.mesh import GATEWAY_SELECTOR, Mesh
 from pytest_istio_egress.cluster.pods import Pod, ready_pods
+
+Look = Callable[[ProxyLog], AccessLogLine | None]
+"""How a request's line is looked up in a proxy's log."""
 
 
 class Witnesses:
@@ -19,6 +23,7 @@ class Witnesses:
         self.api = api
         self.mesh = mesh
         self._lock = threading.Lock()
+        self._arrived = threading.Condition()
         self._logs: dict[str, ProxyLog] = {}
         self._gateways: list[Pod] | None = None
 
@@ -26,19 +31,22 @@ class Witnesses:
         """Start to follow a proxy's log; it may be called again for the same pod."""
         with self._lock:
             if pod.uid not in self._logs:
-                self._logs[pod.uid] = ProxyLog(self.api, pod)
+                self._logs[pod.uid] = ProxyLog(self.api, pod, self._arrived)
             return self._logs[pod.uid]
 
-    def sidecar_line(self, pod: Pod, source: str, user_agent: str, *, timeout: float) -> AccessLogLine | None:
+    def sidecar_line(
+        self, pod: Pod, source: str, user_agent: str, *, since: float, timeout: float
+    ) -> AccessLogLine | None:
         """Find a request of a client: its connection's source address stands in the line, TCP or HTTP alike.
 
-        A port can be used again; where the line has a user agent (HTTP), it must be this request's.
+        A port can be used again: the line must be newer than `since` (time.monotonic()), and where it has a user
+        agent (HTTP), it must be this request's.
         """
-        return self.follow(pod).find(
-            lambda line: line.downstream_remote == source and line.user_agent in ("-", user_agent), timeout=timeout
-        )
+        return self._await([pod], lambda log: log.of_connection(source, ("-", user_agent), since), timeout)
 
-    def gateway_line(self, hop: AccessLogLine, pods: Sequence[Pod], *, timeout: float) -> AccessLogLine | None:
+    def gateway_line(
+        self, hop: AccessLogLine, pods: Sequence[Pod], *, since: float, timeout: float
+    ) -> AccessLogLine | None:
         """Find a sidecar's request in the log of the gateway that these pods are.
 
         By its unique user agent where it is HTTP (requests share a pooled connection, and a gateway gives them
@@ -46,25 +54,32 @@ class Witnesses:
 
             sidecar UPSTREAM_LOCAL_ADDRESS 10.244.0.9:41234  ->  gateway DOWNSTREAM_REMOTE_ADDRESS 10.244.0.9:41234
         """
-        logs = [self.follow(pod) for pod in pods]
-        if not logs:
+        if not pods:
             raise ClusterError("the mesh has no ready egress gateway whose log could be read")
-        for index, log in enumerate(logs):
-            found = log.find(
-                lambda line: (
-                    line.user_agent == hop.user_agent
-                    if hop.user_agent != "-"
-                    else line.downstream_remote == hop.upstream_local
-                ),
-                timeout=timeout if index == 0 else 0.0,
-            )
-            if found:
-                return found
-        return None
+        if hop.user_agent != "-":
+            return self._await(pods, lambda log: log.of_request(hop.user_agent), timeout)
+        return self._await(pods, lambda log: log.of_peer(hop.upstream_local, since), timeout)
 
-    def proxy_line(self, hop: AccessLogLine, proxy: Pod, *, timeout: float) -> AccessLogLine | None:
+    def proxy_line(self, hop: AccessLogLine, proxy: Pod, *, since: float, timeout: float) -> AccessLogLine | None:
         """Find in a forward proxy's log the connection that an Envoy of the mesh made to it, by that Envoy's port."""
-        return self.follow(proxy).find(lambda line: line.downstream_remote == hop.upstream_local, timeout=timeout)
+        return self._await([proxy], lambda log: log.of_peer(hop.upstream_local, since), timeout)
+
+    def _await(self, pods: Sequence[Pod], look: Look, timeout: float) -> AccessLogLine | None:
+        """Wait up to `timeout` seconds for a line in the log of any of these pods; None if it never came."""
+        logs = [self.follow(pod) for pod in pods]
+        began = time.monotonic()
+        with self._arrived:
+            while True:
+                found = _first(logs, look)
+                left = began + timeout - time.monotonic()
+                if found or left <= 0:
+                    break
+                self._arrived.wait(left)
+        if found:
+            return found
+        for log in logs:
+            log.read_back(time.monotonic() - began)
+        return _first(logs, look)
 
     def gateways(self) -> list[Pod]:
         """Return the egress gateway's ready pods; their logs are followed from now on."""
@@ -86,3 +101,7 @@ class Witnesses:
                 log.close()
             self._logs.clear()
             self._gateways = None
+
+
+def _first(logs: Sequence[ProxyLog], look: Look) -> AccessLogLine | None:
+    return next((line for line in map(look, logs) if line), None)

@@ -10,6 +10,8 @@ PROPERTY = "istio-egress"
 """The name under which a result travels in `report.user_properties`, also from xdist's workers."""
 CASE_PROPERTY = "istio-egress-case"
 """The name of what is known about a case whatever becomes of it: what it says, its source, whether it may deviate."""
+PHASES_PROPERTY = "istio-egress-phases"
+"""The name of the seconds that a case spent in each phase of its way."""
 
 HOLDS = "holds"
 DOES_NOT_HOLD = "does not hold"
@@ -119,6 +121,8 @@ def flat(properties: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
     for name, value in properties:
         if name in (PROPERTY, CASE_PROPERTY) and isinstance(value, Mapping):
             spread += [(f"{PROPERTY}.{key}", _text(part)) for key, part in value.items() if part not in ("", None, [])]
+        elif name == PHASES_PROPERTY and isinstance(value, Mapping):
+            spread += [(f"{PROPERTY}.seconds.{phase}", f"{seconds:.3f}") for phase, seconds in value.items()]
         else:
             spread.append((name, value))
     return spread

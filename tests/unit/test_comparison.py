@@ -24,7 +24,7 @@ CURL = CurlResult(
     body='{"headers": {"Host": ["api.test"], "X-Request-Id": ["r"]}}',
 )  # fmt: skip
 SEEN = Exchange(
-    probe=get("http://api.test/"), command=(), client="", curl=CURL, sidecar=LINE, gateway=LINE, proxy=LINE,
+    probe=get("http://api.test/"), command=(), client="", began=0.0, curl=CURL, sidecar=LINE, gateway=LINE, proxy=LINE,
     addresses={"gateway": frozenset({"10.1.0.9"}), "client": frozenset({"10.1.0.1"})},
 )  # fmt: skip
 RIGHT = Outcome(

@@ -1,0 +1,116 @@
+"""A request's line is found in a proxy's log: the right one, once, and even where the stream hangs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from kubernetes import client
+
+from pytest_istio_egress.cluster import logs
+from pytest_istio_egress.cluster.api import Api
+from pytest_istio_egress.cluster.logs import ProxyLog
+from pytest_istio_egress.cluster.mesh import Mesh
+from pytest_istio_egress.cluster.pods import Pod
+from pytest_istio_egress.cluster.witnesses import Witnesses
+
+POD = Pod(namespace="here", name="sleep", uid="1", address="10.1.0.1", injected=True, container="curl")
+
+
+def line(source: str, cluster: str, user_agent: str = "-") -> bytes:
+    """Return a line as Envoy writes it."""
+    return (
+        f'[2026-01-01T00:00:00.000Z] "- - -" 0 - - - "-" 1 2 3 - "-" "{user_agent}" "-" "-" "10.0.0.1:80" '
+        f"{cluster} 10.1.0.1:9 10.0.0.1:80 {source} - -"
+    ).encode()
+
+
+class Kubelet:
+    """A log that hangs until `written` is set: its stream brings nothing, a plain read brings all."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+        self.written = threading.Event()
+
+    def read_namespaced_pod_log(self, *_: Any, follow: bool = False, **__: Any) -> Any:
+        """Answer as the client does where it is told not to read the answer itself."""
+        if not follow:
+            return SimpleNamespace(data=b"\n".join(self.lines))
+        return SimpleNamespace(stream=lambda **_: self._stream())
+
+    def _stream(self) -> Iterator[bytes]:
+        self.written.wait(5)
+        self.written.clear()
+        yield b"".join(written + b"\n" for written in self.lines)
+
+
+@pytest.fixture
+def kubelet(monkeypatch: pytest.MonkeyPatch) -> Kubelet:
+    """Stand in for the API behind a log."""
+    stand_in = Kubelet()
+    monkeypatch.setattr(client, "CoreV1Api", lambda _: stand_in)
+    return stand_in
+
+
+API = cast(Api, SimpleNamespace(new_client=lambda: None))
+
+
+def arrived(log: ProxyLog, count: int) -> None:
+    """Wait until the log has taken so many lines in."""
+    with log.arrived:
+        assert log.arrived.wait_for(lambda: len(log._lines) >= count, timeout=5)
+
+
+def test_a_port_that_is_used_again_finds_its_new_connection(kubelet: Kubelet) -> None:
+    log = ProxyLog(API, POD, threading.Condition())
+    kubelet.lines = [line("10.1.0.1:4000", "BlackHoleCluster")]
+    kubelet.written.set()
+    arrived(log, 1)
+    later = time.monotonic()
+    assert log.of_connection("10.1.0.1:4000", ("-",), later) is None
+    assert log.of_peer("10.1.0.1:4000", later) is None
+    kubelet.lines.append(line("10.1.0.1:4000", "PassthroughCluster"))
+    kubelet.written.set()
+    arrived(log, 2)
+    found = log.of_connection("10.1.0.1:4000", ("-",), later)
+    assert found
+    assert found.cluster == "PassthroughCluster"
+    log.close()
+
+
+def test_another_requests_line_on_the_same_connection_is_not_taken(kubelet: Kubelet) -> None:
+    log = ProxyLog(API, POD, threading.Condition())
+    kubelet.lines = [line("10.1.0.1:4000", "one", "egress/1"), line("10.1.0.1:4000", "two", "egress/2")]
+    kubelet.written.set()
+    arrived(log, 2)
+    found = log.of_connection("10.1.0.1:4000", ("-", "egress/1"), 0.0)
+    assert found
+    assert found.cluster == "one"
+    assert log.of_connection("10.1.0.1:4000", ("egress/3",), 0.0) is None
+    log.close()
+
+
+def test_a_log_forgets_its_oldest_lines(kubelet: Kubelet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "KEPT_LINES", 2)
+    log = ProxyLog(API, POD, threading.Condition())
+    kubelet.lines = [line(f"10.1.0.1:{port}", "one") for port in (1, 2, 3)]
+    kubelet.written.set()
+    with log.arrived:
+        assert log.arrived.wait_for(lambda: log.of_peer("10.1.0.1:3", 0.0) is not None, timeout=5)
+    assert log.of_peer("10.1.0.1:1", 0.0) is None
+    assert log.of_peer("10.1.0.1:2", 0.0)
+    log.close()
+
+
+def test_a_stream_that_hangs_decides_nothing(kubelet: Kubelet) -> None:
+    witnesses = Witnesses(API, cast(Mesh, None))
+    kubelet.lines = [line("10.1.0.1:4000", "outbound|80||api.test")]
+    found = witnesses.sidecar_line(POD, "10.1.0.1:4000", "egress/1", since=0.0, timeout=0.05)
+    assert found
+    assert found.cluster == "outbound|80||api.test"
+    assert witnesses.sidecar_line(POD, "10.1.0.1:4001", "egress/1", since=0.0, timeout=0.05) is None
+    witnesses.forget()
