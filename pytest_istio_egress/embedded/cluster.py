@@ -48,7 +48,7 @@ def up(
     with state.lock():
         if (record := state.record()) and record.alive and record.phase == "ready":
             _same_versions(record, spec)
-            return _cluster(record, state, started=False)
+            return cluster_of(record, state, started=False)
         meet_prerequisites(Cache(), told, install_packages=install_packages)
         told.expect(START_STEPS)
         parts = prepare(spec, Cache(), told)
@@ -86,30 +86,33 @@ def status(name: str = "default") -> ClusterStatus:
         return ClusterStatus(name, "none")
     if record.phase == "ended" or not record.alive:
         return ClusterStatus(name, "ended", why=record.why or "it was killed, or the machine was restarted")
-    cluster = _cluster(record, state, started=False) if record.phase == "ready" else None
+    cluster = cluster_of(record, state, started=False) if record.phase == "ready" else None
     return ClusterStatus(name, record.phase, cluster)
 
 
-def _asked(spec: ClusterSpec) -> dict[str, str]:
+def asked_of(spec: ClusterSpec) -> dict[str, str]:
+    """Return what a cluster is known by: what was asked for, or what stands for it."""
     pinned = versions()
     return {
         "Istio": spec.istio or pinned.components["istio"].version,
         "Envoy": spec.envoy or pinned.envoy_version,
         "mesh mode": spec.mesh_mode,
+        "compatibility": spec.compatibility or "its own",
     }
 
 
 def _same_versions(record: Record, spec: ClusterSpec) -> None:
-    for what, wanted in _asked(spec).items():
-        if record.asked[what] != wanted:
+    for what, wanted in asked_of(spec).items():
+        runs = record.asked.get(what, wanted)  # an earlier version of this package did not ask for all of them
+        if runs != wanted:
             raise EmbeddedError(
-                f"cluster {record.name} runs with {what} {record.asked[what]}, not {wanted}:"
-                " end it first, or use another name",
+                f"cluster {record.name} runs with {what} {runs}, not {wanted}: end it first, or use another name",
                 f"istio-egress cluster down --name {record.name}",
             )
 
 
-def _cluster(record: Record, state: State, *, started: bool) -> EmbeddedCluster:
+def cluster_of(record: Record, state: State, *, started: bool) -> EmbeddedCluster:
+    """Return the cluster that a record tells of."""
     return EmbeddedCluster(
         name=record.name,
         kubeconfig=state.kubeconfig,
@@ -167,7 +170,7 @@ def _start(spec: ClusterSpec, state: State, parts: Parts, progress: Progress, *,
         keeper=keeper.pid,
         keeper_started=started_at(keeper.pid) or 0,
         boot=boot_id(),
-        asked=_asked(spec),
+        asked=asked_of(spec),
         istio=parts.istio,
         envoy=parts.envoy,
         kubernetes=parts.kubernetes,
@@ -186,7 +189,7 @@ def _start(spec: ClusterSpec, state: State, parts: Parts, progress: Progress, *,
         if keeper.stdout:
             keeper.stdout.close()
     _keepers[spec.name] = keeper
-    return _cluster(replace(record, phase="ready"), state, started=True)
+    return cluster_of(replace(record, phase="ready"), state, started=True)
 
 
 def _plan(state: State, parts: Parts) -> NodePlan:

@@ -11,6 +11,7 @@ from pytest_istio_egress.embedded.errors import EmbeddedError
 from pytest_istio_egress.embedded.progress import progress_on
 from pytest_istio_egress.embedded.spec import MESH_MODES, ClusterSpec, check_name
 from pytest_istio_egress.embedded.state import State, cluster_names
+from pytest_istio_egress.embedded.upgrade import upgrade
 
 
 def register_cluster_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -21,10 +22,20 @@ def register_cluster_commands(commands: argparse._SubParsersAction[argparse.Argu
     verbs = cluster.add_subparsers(dest="verb", metavar="COMMAND", required=True)
     start = verbs.add_parser("up", help="start it (the first time its parts are built) or find it running")
     start.add_argument("--istio", metavar="VERSION", help="version or commit of Istio's Go module (default: pinned)")
-    start.add_argument("--envoy", metavar="VERSION", help="version of upstream Envoy (default: pinned)")
-    start.add_argument("--mesh-mode", choices=MESH_MODES, default="REGISTRY_ONLY", help="default: %(default)s")
     start.add_argument("--install-packages", action="store_true", help="apt-get install what is missing")
     start.set_defaults(run=_up)
+    change = verbs.add_parser(
+        "upgrade", help="bring a running one to another Envoy or settings of Istio, as `up` has them"
+    )
+    change.set_defaults(run=_upgrade)
+    for verb in (start, change):
+        verb.add_argument("--envoy", metavar="VERSION", help="version of upstream Envoy (default: pinned)")
+        verb.add_argument(
+            "--compatibility",
+            metavar="RELEASE",
+            help="Istio's compatibilityVersion: istiod behaves as that release did, such as 1.28 (default: as its own)",
+        )
+        verb.add_argument("--mesh-mode", choices=MESH_MODES, default="REGISTRY_ONLY", help="default: %(default)s")
     verbs.add_parser("down", help="end it and remove all of it").set_defaults(run=_down)
     verbs.add_parser("status", help="tell how it is").set_defaults(run=_status)
     verbs.add_parser("kubeconfig", help="print the path of its kubeconfig").set_defaults(run=_kubeconfig)
@@ -36,7 +47,7 @@ def register_cluster_commands(commands: argparse._SubParsersAction[argparse.Argu
 
 
 def _up(arguments: argparse.Namespace) -> int:
-    spec = ClusterSpec(arguments.name, arguments.istio, arguments.envoy, arguments.mesh_mode)
+    spec = ClusterSpec(arguments.name, arguments.istio, arguments.envoy, arguments.mesh_mode, arguments.compatibility)
     try:
         with progress_on(sys.stderr) as progress:
             cluster = up(spec, progress, install_packages=arguments.install_packages)
@@ -49,6 +60,16 @@ def _up(arguments: argparse.Namespace) -> int:
         f"cluster {cluster.name} {what}: Kubernetes {cluster.kubernetes}, Istio {cluster.istio}, Envoy {cluster.envoy}"
     )
     print(f"export KUBECONFIG={cluster.kubeconfig} PATH={cluster.binaries}:$PATH")
+    return 0
+
+
+def _upgrade(arguments: argparse.Namespace) -> int:
+    record = State(arguments.name).record()
+    istio = record.asked["Istio"] if record else None
+    spec = ClusterSpec(arguments.name, istio, arguments.envoy, arguments.mesh_mode, arguments.compatibility)
+    with progress_on(sys.stderr) as progress:
+        cluster = upgrade(spec, progress)
+    print(f"cluster {cluster.name} upgraded: Istio {cluster.istio}, Envoy {cluster.envoy}")
     return 0
 
 

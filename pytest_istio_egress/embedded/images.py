@@ -71,6 +71,11 @@ def make_image_store(
     (into / "containerd.log").unlink()
 
 
+def make_image_archive(image: Image, files: Mapping[str, Path], root: Path, archive: Path) -> None:
+    """Write one image as a docker-archive; `files` and `root` as for a whole store."""
+    _write_archive(image, files, (root, _digest(root)), archive)
+
+
 def _write_archive(image: Image, files: Mapping[str, Path], shared: tuple[Path, str], archive: Path) -> None:
     """Write one docker-archive: the shared layer, the image's own layer, its configuration."""
     own = archive.with_suffix(".layer")

@@ -30,8 +30,11 @@ ONE_NODE = (
 )
 
 
-def istio_settings(mesh_mode: str, release: str) -> tuple[str, ...]:
-    """Return what goes behind istioctl's --set, in order."""
+def istio_settings(
+    mesh_mode: str, release: str, compatibility: str | None = None, proxy_image: str | None = None
+) -> tuple[str, ...]:
+    """Return what goes behind istioctl's --set, in order; None leaves out what Istio has a default for."""
+    chosen = {"compatibilityVersion": compatibility, "values.global.proxy.image": proxy_image}
     return (
         "profile=minimal",
         "hub=docker.io/istio",
@@ -44,6 +47,7 @@ def istio_settings(mesh_mode: str, release: str) -> tuple[str, ...]:
         "values.defaultRevision=default",
         *FOR_UPSTREAM_ENVOY,
         *ONE_NODE,
+        *(f"{name}={value}" for name, value in chosen.items() if value),
     )
 
 

@@ -89,36 +89,20 @@ def prepare(spec: ClusterSpec, cache: Cache, progress: Progress) -> Parts:
     shop = Workshop(cache, progress)
     progress.expect(len(pinned.components) + 5)
     envoy_version = spec.envoy or pinned.envoy_version
-    root_key = root_filesystem_key(pinned.root_packages)
     # A version that is not to be had is found out before minutes go into building the rest.
     istio_part, notes = choose_istio(spec, shop)
-    envoy = _envoy(shop, envoy_version)
+    envoy = envoy_folder(shop, envoy_version)
     with ThreadPoolExecutor(1) as aside:
-        root = aside.submit(
-            shop.step,
-            "root file system",
-            "root",
-            root_key,
-            lambda into: make_root_filesystem(pinned.root_packages, into),
-            "made",
-        )
+        root = aside.submit(root_folder, shop)
         others = {name: shop.component(part) for name, part in pinned.components.items() if name != "istio"}
         components = {**others, "istio": shop.component(istio_part)}
         release = (components["istio"] / "release").read_text(encoding="utf-8")
         store = _images(shop, {**components, "envoy": envoy}, release, root.result())
-    definitions = _definitions(shop, pinned.gateway_api)
-    settings = istio_settings(spec.mesh_mode, release)
-    manifest = shop.step(
-        "Istio's manifest",
-        "istio-manifest",
-        recipe_key(component_key(istio_part), settings, pinned.gateway_api),
-        lambda into: make_istio_manifest(components["istio"] / "istioctl", settings, definitions, into),
-        "rendered",
-    )
+    settings = istio_settings(spec.mesh_mode, release, spec.compatibility)
     return Parts(
         components=components,
         images=store,
-        istio_manifest=manifest / "istio.json",
+        istio_manifest=rendered_istio(shop, components["istio"], settings),
         istio=release,
         envoy=envoy_version,
         kubernetes=pinned.components["kubernetes"].version,
@@ -126,7 +110,8 @@ def prepare(spec: ClusterSpec, cache: Cache, progress: Progress) -> Parts:
     )
 
 
-def _envoy(shop: Workshop, version: str) -> Path:
+def envoy_folder(shop: Workshop, version: str) -> Path:
+    """Return the folder of Envoy's upstream release."""
     pinned = versions()
 
     def make(into: Path) -> None:
@@ -140,6 +125,27 @@ def _envoy(shop: Workshop, version: str) -> Path:
 
     key = recipe_key(pinned.envoy_distribution, version, platform.machine())
     return shop.step(f"envoy {version}", "envoy", key, make, "fetched")
+
+
+def root_folder(shop: Workshop) -> Path:
+    """Return the folder with root.tar, the layer below every image."""
+    packages = versions().root_packages
+    key = root_filesystem_key(packages)
+    return shop.step("root file system", "root", key, lambda into: make_root_filesystem(packages, into), "made")
+
+
+def rendered_istio(shop: Workshop, istio: Path, settings: tuple[str, ...]) -> Path:
+    """Return the file of Istio's objects as the istioctl in the folder `istio`, an entry of the cache, renders them."""
+    gateway_api = versions().gateway_api
+    definitions = _definitions(shop, gateway_api)
+    rendered = shop.step(
+        "Istio's manifest",
+        "istio-manifest",
+        recipe_key(istio.name, settings, gateway_api),  # a folder's name in the cache is the hash of its recipe
+        lambda into: make_istio_manifest(istio / "istioctl", settings, definitions, into),
+        "rendered",
+    )
+    return rendered / "istio.json"
 
 
 def _definitions(shop: Workshop, wanted: Definitions) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from pytest_istio_egress.embedded.errors import EmbeddedError
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
+RELEASE = re.compile(r"\d+\.\d+")
 MESH_MODES = ("REGISTRY_ONLY", "ALLOW_ANY")
 
 
@@ -16,19 +17,24 @@ MESH_MODES = ("REGISTRY_ONLY", "ALLOW_ANY")
 class ClusterSpec:
     """A cluster to start: `istio` is a version or commit of module istio.io/istio, `envoy` a version of Envoy.
 
-    None means the version that versions.toml pins. `mesh_mode` is meshConfig.outboundTrafficPolicy.mode.
-    Raises EmbeddedError for a name that is not of lower-case letters, digits and '-' (at most 32).
+    None means the version that versions.toml pins. `mesh_mode` is meshConfig.outboundTrafficPolicy.mode,
+    `compatibility` Istio's compatibilityVersion such as 1.28 (None: its own behaviour).
+    Raises EmbeddedError for a name that is not of lower-case letters, digits and '-' (at most 32), and for a
+    compatibility that is no release.
     """
 
     name: str = "default"
     istio: str | None = None
     envoy: str | None = None
     mesh_mode: str = "REGISTRY_ONLY"
+    compatibility: str | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name)
         if self.mesh_mode not in MESH_MODES:
             raise EmbeddedError(f"mesh mode {self.mesh_mode!r} is neither {' nor '.join(MESH_MODES)}")
+        if self.compatibility is not None and not RELEASE.fullmatch(self.compatibility):
+            raise EmbeddedError(f"compatibility {self.compatibility!r} is no release of Istio: write it like 1.28")
 
 
 def check_name(name: str) -> None:
