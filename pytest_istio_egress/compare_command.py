@@ -7,8 +7,8 @@ import shutil
 import sys
 from pathlib import Path
 
-CANNOT_COMPARE = 2
-"""The exit code where an input can't be read or a page can't be written."""
+NO_VERDICT = 2
+"""The exit code where an input can't be read or says nothing, or a page can't be written."""
 
 
 def register_compare_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -16,11 +16,13 @@ def register_compare_command(commands: argparse._SubParsersAction[argparse.Argum
     compare = commands.add_parser(
         "compare",
         help="compare two reports of pytest --istio-egress --istio-egress-report",
-        description="Say what differs between two runs. Exit code: 0, or 1 where there is anything of --fail-on, "
-        "or 2 where a report can't be read.",
+        description="Say what got worse, is gone, changed though still right (exit 52 where 56 was, another header, "
+        "a time outside the noise), is new, or got better between two runs.",
+        epilog="exit codes: 0 nothing of --fail-on; 1 something of it; 2 no verdict: a report can't be read, both are "
+        "of the same run, AFTER was stopped before its end, or a page can't be written",
     )
-    compare.add_argument("before", type=Path, metavar="BEFORE.yaml")
-    compare.add_argument("after", type=Path, metavar="AFTER.yaml")
+    compare.add_argument("before", type=Path, metavar="BEFORE.yaml", help="the report of the earlier run")
+    compare.add_argument("after", type=Path, metavar="AFTER.yaml", help="the report of the later run")
     compare.add_argument(
         "--fail-on",
         type=_kinds,
@@ -29,6 +31,7 @@ def register_compare_command(commands: argparse._SubParsersAction[argparse.Argum
         help="what makes the exit code 1: any of worse,gone,changed,new,better, or none (default: worse,gone)",
     )
     compare.add_argument("--markdown", type=Path, metavar="FILE", help="also write the comparison as Markdown")
+    compare.add_argument("--html", type=Path, metavar="FILE", help="also write it as one HTML page with filters")
     compare.set_defaults(run=_run)
 
 
@@ -45,19 +48,34 @@ def _kinds(text: str) -> tuple[str, ...]:
 
 def _run(arguments: argparse.Namespace) -> int:
     # Imported here: YAML need not be loaded for `--help`, nor for the other commands.
-    from pytest_istio_egress.report.comparison_text import markdown_text, terminal_lines
+    from pytest_istio_egress.report.comparison_page import comparison_page
+    from pytest_istio_egress.report.comparison_text import markdown_text, terminal_lines, verdict
     from pytest_istio_egress.report.reading import UnreadableError, read_report
-    from pytest_istio_egress.report.run_comparison import compare_runs, differences_about
+    from pytest_istio_egress.report.run_comparison import compare_runs, differences_about, same_run
     from pytest_istio_egress.report.written import NotWrittenError, write_whole
 
     try:
         before, after = read_report(arguments.before), read_report(arguments.after)
+        if same_run(before, after):
+            return _refuse(f"{arguments.before} and {arguments.after} are of the same run: nothing could ever differ")
         changes, about = compare_runs(before, after), differences_about(before, after)
-        for line in terminal_lines(changes, about, shutil.get_terminal_size().columns):
+        code = int(any(change.kind in arguments.fail_on for change in changes))
+        told = verdict(changes, arguments.fail_on)
+        for line in [*terminal_lines(changes, about, shutil.get_terminal_size().columns), told]:
             print(line)
         if arguments.markdown:
-            write_whole(arguments.markdown, markdown_text(changes, about))
+            write_whole(arguments.markdown, markdown_text(changes, [*about, told]))
+        if arguments.html:
+            write_whole(arguments.html, comparison_page(changes, about, told))
     except (UnreadableError, NotWrittenError) as error:
-        sys.stderr.write(f"istio-egress: {error}\n")
-        return CANNOT_COMPARE
-    return int(any(change.kind in arguments.fail_on for change in changes))
+        return _refuse(str(error))
+    if not after.about.complete:
+        return _refuse(
+            f"{arguments.after} is of a run that was stopped before its end, so this is no verdict: repeat it"
+        )
+    return code
+
+
+def _refuse(why: str) -> int:
+    sys.stderr.write(f"istio-egress: {why}\n")
+    return NO_VERDICT

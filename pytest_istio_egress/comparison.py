@@ -106,7 +106,7 @@ def _far_end(expected: Outcome, seen: Exchange) -> Iterator[Difference]:
                 "the source address that the outside server saw", f"the {expected.source}'s", f"{address} ({whose})"
             )
     if expected.request_headers:
-        arrived = _request_headers(seen.curl.body)
+        arrived = request_headers(seen.curl.body)
         if arrived is None:
             yield Difference("the request's headers at the far end", "an answer that lists them", "another body")
             return
@@ -114,7 +114,7 @@ def _far_end(expected: Outcome, seen: Exchange) -> Iterator[Difference]:
             yield from _header(f"header {name} at the far end", value, arrived.get(name))
 
 
-def _request_headers(body: str) -> Mapping[str, str] | None:
+def request_headers(body: str) -> Mapping[str, str] | None:
     """Read what go-httpbin's /headers, /get and /anything tell; None for any other body."""
     try:
         headers = json.loads(body)["headers"]

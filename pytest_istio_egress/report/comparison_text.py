@@ -37,6 +37,13 @@ def counts(changes: Sequence[Change]) -> str:
     return ", ".join(f"{number} {kind}" for kind, number in numbers if number) or "nothing differs"
 
 
+def verdict(changes: Sequence[Change], fail_on: Sequence[str]) -> str:
+    """Return what a policy makes of the changes, in one line; `fail_on` are the kinds that it does not let pass."""
+    policy = f"--fail-on {','.join(fail_on) or 'none'}"
+    against = [change for change in changes if change.kind in fail_on]
+    return f"fails: {counts(against)} ({policy})" if against else f"passes ({policy})"
+
+
 def markdown_text(changes: Sequence[Change], about: Sequence[str]) -> str:
     """Return a page: what the meshes differ in, then a table of the changes; long ones folded away."""
     parts = ["## Egress: two runs compared", "", f"**{counts(changes)}**", ""]

@@ -7,11 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 from pytest_istio_egress.case import Case
+from pytest_istio_egress.comparison import request_headers
 from pytest_istio_egress.diagnosis import cause
 from pytest_istio_egress.evidence import FAR_END, Exchange, Verdict
 from pytest_istio_egress.outcome import Outcome
 from pytest_istio_egress.report.redaction import redacted
 from pytest_istio_egress.report.results import DOES_NOT_HOLD, HOLDS
+
+VARYING = frozenset({"age", "content-length", "date", "etag", "expires", "last-modified", "set-cookie", "x-request-id"})
+"""Headers that have another value each time; of these, and of those that time something, the name is kept alone."""
 
 Plain = Callable[[str], str]
 """Puts the manifests' names in place of the run's."""
@@ -35,7 +39,7 @@ def record_of(verdict: Verdict, plain: Plain, envoy_version: str) -> dict[str, A
         "envoy": plain(seen.sidecar.raw) if seen.sidecar else "",
         "gateway": plain(seen.gateway.raw) if seen.gateway else "",
         "outside": plain(_outside(seen)),
-        "headers": sorted(seen.curl.headers),
+        "headers": [plain(header) for header in _answer_headers(seen)],
         "differences": [plain(str(difference)) for difference in verdict.differences],
         "cause": "" if verdict.holds else plain(cause(verdict)),
         "seconds": seen.curl.seconds,
@@ -66,6 +70,14 @@ def _pasteable(seen: Exchange) -> str:
     return shlex.join(words)
 
 
+def _answer_headers(seen: Exchange) -> list[str]:
+    """Return the answer's headers as `name: value`, without the value where it says nothing or is told elsewhere."""
+    return [
+        name if name in VARYING or name.endswith("-time") or name.startswith(FAR_END) else f"{name}: {value}"
+        for name, value in sorted(seen.curl.headers.items())
+    ]
+
+
 def _outside(seen: Exchange) -> str:
     """Return what the outside server said of the request, except what it saw of a client's certificate."""
     facts = {
@@ -77,4 +89,6 @@ def _outside(seen: Exchange) -> str:
     whose = next((name for name, own in seen.addresses.items() if source in own), None)
     if whose:
         facts["source"] = f"the {whose}'s address"
+    if facts and (arrived := request_headers(seen.curl.body)):
+        facts["headers"] = " ".join(sorted(arrived))
     return ", ".join(f"{name} {value}" for name, value in facts.items() if value)

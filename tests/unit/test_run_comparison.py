@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from pytest_istio_egress import cli
 from pytest_istio_egress.report.comparison_text import markdown_text, terminal_lines
-from pytest_istio_egress.report.conformance_report import About, Run, report_text
+from pytest_istio_egress.report.conformance_report import FORMAT_VERSION, About, Run, report_text
+from pytest_istio_egress.report.reading import LARGEST
 from pytest_istio_egress.report.results import CANNOT_BE_ASKED, DOES_NOT_HOLD, ERROR, HOLDS, KNOWN, Result
 from pytest_istio_egress.report.run_comparison import (
     BETTER,
@@ -82,23 +89,31 @@ def test_new_and_gone() -> None:
         ({"envoy": line(2, cluster="PassthroughCluster")}, "cluster: outbound|80||api.test -> PassthroughCluster"),
         ({"envoy": ""}, "log line: there -> none"),
         ({"gateway": line(3)}, "gateway's log line: none -> there"),
-        ({"headers": ("date", "x-new")}, "x-new"),
+        ({"headers": ("date", "server: envoy", "x-new: 1")}, "new: x-new"),
+        ({"headers": ("date",)}, "gone: server"),
+        ({"headers": ("date", "server: istio-envoy")}, "header server of the answer: envoy -> istio-envoy"),
         ({"outside": "server second"}, "server second"),
         ({"seconds": 3.0}, "seconds: 0.1 -> 3.0"),
         ({"expected": "status 503"}, "asked otherwise"),
     ],
 )
 def test_changed_though_right(more: dict[str, object], told: str) -> None:
-    before = result(envoy=line(1), headers=("date",), outside="server outside", expected="status 200")
+    headers = ("date", "server: envoy")
+    before = result(envoy=line(1), headers=headers, outside="server outside", expected="status 200")
     [change] = compare_runs(run(before), run(replace(before, **more)))  # type: ignore[arg-type]  # any field
     assert change.kind == CHANGED
     assert told in "; ".join(change.what)
 
 
 def test_noise_is_no_change() -> None:
-    before = result(envoy=line(1), seconds=0.02, attempts=1)
-    after = result(envoy=line(2), seconds=0.9, attempts=4)
+    before = result(envoy=line(1), seconds=0.02, attempts=1, headers=("date", "server"))
+    after = result(envoy=line(2), seconds=0.9, attempts=4, headers=("date", "server: envoy"))
     assert kinds([before], [after]) == []
+
+
+@pytest.mark.parametrize(("before", "after", "changed"), [(3.0, 5.0, True), (5.0, 3.0, True), (5.0, 6.1, False)])
+def test_time_outside_the_noise(before: float, after: float, changed: bool) -> None:  # noqa: FBT001  # a parameter
+    assert kinds([result(seconds=before)], [result(seconds=after)]) == ([CHANGED] if changed else [])
 
 
 def test_meshes_that_differ() -> None:
@@ -142,22 +157,110 @@ def files(tmp_path: Path) -> tuple[str, str]:
 )
 def test_policy(files: tuple[str, str], capsys: pytest.CaptureFixture[str], more: list[str], code: int) -> None:
     assert cli.main(["compare", *files, *more]) == code
-    assert "1 worse, 1 changed" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "1 worse, 1 changed" in told
+    assert told.splitlines()[-1].startswith("fails" if code else "passes")
 
 
-def test_same_file_differs_in_nothing(files: tuple[str, str]) -> None:
+def test_equal_runs_differ_in_nothing(files: tuple[str, str]) -> None:
     everything = ["--fail-on", "worse,better,changed,new,gone"]
     assert cli.main(["compare", files[0], files[0], *everything]) == 0
 
 
-def test_unreadable(files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    other = tmp_path / "junit.xml"
-    other.write_text("<testsuites/>")
-    for before, after in ((files[0], str(other)), (str(other), files[0]), (files[0], str(tmp_path / "none"))):
-        assert cli.main(["compare", before, after]) == 2
-        told = capsys.readouterr()
-        assert told.out == ""
-        assert len(told.err.splitlines()) == 1
+def test_a_run_is_not_compared_with_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before, copy = tmp_path / "before.yaml", tmp_path / "copy.yaml"
+    for path in (before, copy):
+        path.write_text(report_text(run(result(), run="k3x9qb", began="2026-11-21T11:12:03+00:00")), encoding="utf-8")
+    for after in (before, copy):
+        assert cli.main(["compare", str(before), str(after), "--fail-on", "none"]) == 2
+        assert "same run" in the_line(capsys)
+
+
+def test_a_run_that_was_stopped_is_no_gate(
+    files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stopped = tmp_path / "stopped.yaml"
+    stopped.write_text(report_text(Run(about=About(suite="1", complete=False), results=[result()])), encoding="utf-8")
+    assert cli.main(["compare", files[0], str(stopped), "--fail-on", "none"]) == 2
+    told = capsys.readouterr()
+    assert "gone" in told.out
+    assert "stopped" in told.err
+    assert cli.main(["compare", str(stopped), str(stopped), "--fail-on", "none"]) == 2
+    capsys.readouterr()
+    assert cli.main(["compare", str(stopped), files[0]]) == 0
+    assert "stopped before its end" in capsys.readouterr().out
+
+
+def the_line(capsys: pytest.CaptureFixture[str]) -> str:
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert len(told.err.splitlines()) == 1
+    return told.err
+
+
+WHOLE = report_text(run(result(), run="other"))
+LAUGHS = "a: &a [x, x]\n" + "".join(f"{to}: &{to} [*{at}, *{at}, *{at}]\n" for at, to in pairwise("abcdefghijklmno"))
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("", "not a report"),
+        ("<testsuites/>", "not a report"),
+        ('{"uid": "x", "statusDetails": {}}', "not a report"),
+        (WHOLE.replace(f"version: {FORMAT_VERSION}\n", "version: 0\n", 1), "older"),
+        (WHOLE[: len(WHOLE) // 2], "cut"),
+        ("a: [", "not YAML"),
+        ("\x00", "not YAML"),
+        (LAUGHS, "not a report"),
+        (WHOLE + LAUGHS.replace("a: ", "bomb: ", 1) + "behaviours: *o\n", "damaged|not YAML"),
+        (WHOLE.replace("outcome: holds", "outcome: [holds]"), "damaged"),
+        (WHOLE.replace("exit: 0", "exit: zero"), "damaged"),
+        (WHOLE.replace("features: {}", "features: 7"), "damaged"),
+        (WHOLE.replace("target:\n", "target: x\nother:\n"), "damaged"),
+    ],
+    ids=[
+        "empty", "junit", "allure", "older", "cut", "not-yaml", "binary", "bomb", "bomb-in-a-report",
+        "wrong-outcome", "wrong-number", "wrong-features", "wrong-target",
+    ],
+)  # fmt: skip
+def test_unreadable(
+    files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, told: str
+) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text(content, encoding="utf-8")
+    for before, after in ((files[0], str(other)), (str(other), files[0])):
+        assert cli.main(["compare", before, after, "--fail-on", "none"]) == 2
+        line = the_line(capsys)
+        assert str(other) in line
+        assert re.search(told, line)
+
+
+def test_no_file(files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    huge = tmp_path / "huge.yaml"
+    with huge.open("wb") as file:
+        os.truncate(file.fileno(), LARGEST + 1)
+    for other, told in ((tmp_path / "none.yaml", "No such file"), (tmp_path, "directory"), (huge, "MiB")):
+        assert cli.main(["compare", files[0], str(other)]) == 2
+        assert told in the_line(capsys)
+
+
+def test_not_allowed_to_read(files: tuple[str, str], tmp_path: Path) -> None:
+    closed = tmp_path / "closed.yaml"
+    closed.write_text(WHOLE, encoding="utf-8")
+    closed.chmod(0)
+    command = [sys.executable, "-m", "pytest_istio_egress.cli", "compare", files[0], str(closed)]
+    if os.geteuid() == 0:  # root reads everything, unless it gives that right up
+        if not shutil.which("setpriv"):
+            pytest.skip("root, and no setpriv to give up root's rights with")
+        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all", *command]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Permission denied" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_unknown_policy(files: tuple[str, str]) -> None:
     with pytest.raises(SystemExit) as refused:
         cli.main(["compare", *files, "--fail-on", "wrose"])
     assert refused.value.code == 2
@@ -167,5 +270,6 @@ def test_markdown_file(files: tuple[str, str], tmp_path: Path, capsys: pytest.Ca
     page = tmp_path / "page.md"
     cli.main(["compare", *files, "--markdown", str(page)])
     assert ID in page.read_text(encoding="utf-8").replace("\\", "")
-    assert cli.main(["compare", *files, "--markdown", str(tmp_path)]) == 2
-    assert str(tmp_path) in capsys.readouterr().err
+    for option in ("--markdown", "--html"):
+        assert cli.main(["compare", *files, option, str(tmp_path)]) == 2
+        assert str(tmp_path) in capsys.readouterr().err

@@ -1,0 +1,108 @@
+"""The page of a comparison: whole by itself, nothing that a result says becomes markup; filters in a real browser."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from pytest_istio_egress import cli
+from pytest_istio_egress.report.comparison_page import comparison_page
+from pytest_istio_egress.report.conformance_report import About, Run, report_text
+from pytest_istio_egress.report.results import DOES_NOT_HOLD, HOLDS, Result
+from pytest_istio_egress.report.run_comparison import compare_runs
+
+EVIL = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)>\"' & {braces}"
+SEEN = Result(case="conformance/dns/test_d.py::test_d[a]", outcome=HOLDS, area="dns", exit=56, says=EVIL)
+BEFORE = [
+    SEEN,
+    replace(SEEN, case="conformance/dns/test_d.py::test_d[b]"),
+    replace(SEEN, case="conformance/timeouts/test_t.py::test_t[gone]", area="timeouts"),
+]
+AFTER = [
+    replace(SEEN, exit=52),
+    replace(BEFORE[1], outcome=DOES_NOT_HOLD, cause=EVIL, expected=EVIL, headers=(EVIL,)),
+    replace(SEEN, case="conformance/dns/test_d.py::test_d[new]"),
+]
+CHANGES = compare_runs(Run(about=About(suite="1"), results=BEFORE), Run(about=About(suite="1"), results=AFTER))
+PAGE = comparison_page(CHANGES, ["Envoy: 1.36.4 -> 1.40.0", "the run before was stopped before its end"], EVIL)
+
+
+class Elements(HTMLParser):
+    """Checks that elements are closed in order, and collects them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(PAGE)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+        if tag not in {"meta", "input"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_well_formed_and_nothing_becomes_markup_or_is_loaded() -> None:
+    elements = Elements()
+    assert elements.open == []
+    tags = [tag for tag, _ in elements.found]
+    assert tags.count("script") == 1
+    assert not {"img", "link"} & set(tags)
+    assert not [name for _, attributes in elements.found for name in attributes if name.startswith(("on", "src"))]
+    assert not re.search(r"url\(|@import", PAGE)
+
+
+def test_each_change_is_there_and_what_needs_attention_is_open() -> None:
+    details = {
+        attributes["data-outcome"]: "open" in attributes for tag, attributes in Elements().found if tag == "details"
+    }
+    assert details == {"worse": True, "gone": True, "changed": True, "new": False}
+    for change in CHANGES:
+        assert change.case in PAGE
+    assert "<dt>Envoy</dt><dd>1.36.4 -&gt; 1.40.0</dd>" in PAGE
+    assert "stopped before its end" in PAGE
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
+@pytest.mark.parametrize(
+    ("do", "shown"),
+    [
+        ("", "4 cases are shown"),
+        ("form.elements.outcome.value = 'worse'; show();", "1 case is shown"),
+        ("form.elements.area.value = 'timeouts'; show();", "1 case is shown"),
+        ("form.elements.text.value = '56 -> 52'; show();", "1 case is shown"),
+    ],
+)
+def test_filters_in_a_browser(tmp_path: Path, do: str, shown: str) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(PAGE.replace("</script>\n</body>", f"{do}</script>\n</body>"), encoding="utf-8")
+    seen = subprocess.run(
+        [
+            "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+            "--no-first-run", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri(),
+        ],
+        capture_output=True, text=True, check=True, timeout=120,
+    ).stdout  # fmt: skip
+    assert f">{shown}</output>" in seen
+    assert "<title>Istio egress: two runs compared</title>" in seen
+
+
+def test_written_by_the_command(tmp_path: Path) -> None:
+    files = []
+    for name, results in (("before", BEFORE), ("after", AFTER)):
+        files.append(str(tmp_path / f"{name}.yaml"))
+        text = report_text(Run(about=About(suite="1", run=name), results=results))
+        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+    page = tmp_path / "page.html"
+    assert cli.main(["compare", *files, "--html", str(page)]) == 1
+    assert "fails: 1 worse, 1 gone" in page.read_text(encoding="utf-8")
