@@ -14,14 +14,18 @@ SUITE = ("pytest", "--istio-egress")
 EMBEDDED = (*SUITE, "--istio-egress-target", "embedded")
 ENVOY_VERSIONS = ("1.36.4", "1.37.0", "1.38.3", "1.39.3", "1.40.0")
 ISTIO_VERSIONS = ("1.24", "1.26", "1.28", "1.30")
+SCRIPTS = ("bootstrap", "kind/up", "kind/down")
+WORKFLOWS = (".github/workflows/ci.yml", "docs/ci/github.yml")
+SCHEMA = "pytest_istio_egress/report/conformance_report.schema.json"
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, and that what is generated is up to date."""
+    """Check style, of Python and of shell."""
     session.install("-e", ".[dev]")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("shellcheck", *SCRIPTS)
 
 
 @nox.session
@@ -63,6 +67,24 @@ def embedded_envoy(session: nox.Session, envoy: str) -> None:
     session.install("-e", ".")
     name = f"envoy-{envoy.replace('.', '-')}"
     session.run(*EMBEDDED, "--istio-egress-name", name, "--istio-egress-envoy", envoy, *session.posargs)
+
+
+@nox.session
+def upgrade(session: nox.Session) -> None:
+    """Take one embedded cluster through upgrades, the suite at each step, and write docs/upgrade.md."""
+    session.install("-e", ".")
+    session.run("python", "docs/upgrade.py", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Check what is generated, the links between pages, the report's schema, the examples for CI."""
+    session.install("-e", ".[dev]")
+    session.run("istio-egress", "coverage", "--check")
+    session.run("python", "docs/links.py")
+    session.run("check-jsonschema", "--check-metaschema", SCHEMA)
+    session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *WORKFLOWS)
+    session.run("check-jsonschema", "--builtin-schema", "vendor.gitlab-ci", "docs/ci/gitlab.yml")
 
 
 @nox.session

@@ -90,29 +90,30 @@ UPGRADES = (
 
 def main() -> int:
     """Take the upgrades that are asked for, write the page, and return 0 where each gate did what it should."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, epilog="all other arguments are pytest's, such as -n 2")
     parser.add_argument("--only", action="append", choices=[upgrade.name for upgrade in UPGRADES], help="some of them")
     parser.add_argument("--reports", type=Path, help="folder to keep the reports in (default: they are not kept)")
     parser.add_argument("--page", type=Path, default=HERE / "upgrade.md", help="what to write (default: %(default)s)")
-    parser.add_argument("pytest", nargs="*", help="arguments for pytest, such as -n 2")
-    arguments = parser.parse_args()
+    parser.add_argument("--install-packages", action="store_true", help="let the cluster install what it lacks")
+    arguments, more = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
         reports = arguments.reports or Path(folder)
         for upgrade in UPGRADES:
             if not arguments.only or upgrade.name in arguments.only:
-                take(upgrade, reports, arguments.pytest)
+                take(upgrade, reports, more, up=("--install-packages",) if arguments.install_packages else ())
         parts = [part for upgrade in UPGRADES for part in section(upgrade, reports)]
     arguments.page.write_text("\n\n".join([HEAD, *(part.rstrip() for part, _ in parts)]) + "\n", encoding="utf-8")
     sys.stdout.write(f"{arguments.page}\n")
     return int(not all(right for _, right in parts))
 
 
-def take(upgrade: Upgrade, reports: Path, more: Sequence[str]) -> None:
-    """Take one cluster through all steps; leave a report for each."""
+def take(upgrade: Upgrade, reports: Path, more: Sequence[str], *, up: Sequence[str]) -> None:
+    """Take one cluster through all steps; leave a report for each. `more` is for pytest, `up` for the first start."""
     (reports / upgrade.name).mkdir(parents=True, exist_ok=True)
     try:
         for number, step in enumerate(upgrade.steps):
-            command("istio-egress", "cluster", "upgrade" if number else "up", "--name", NAME, *step.options)
+            verb = ["upgrade"] if number else ["up", *up]
+            command("istio-egress", "cluster", *verb, "--name", NAME, *step.options)
             kubeconfig = State(NAME).kubeconfig
             if step.manifests:
                 kubectl = State(NAME).folder / "bin" / "kubectl"

@@ -63,7 +63,7 @@ def make_istio_manifest(istioctl: Path, settings: tuple[str, ...], definitions: 
     )
     if done.returncode:
         raise EmbeddedError(f"istioctl manifest generate failed: {last_line(done.stderr)}")
-    objects = [_tight(found) for found in yaml.load_all(done.stdout, Loader=_loader()) if found]
+    objects = [tight(found) for found in yaml.load_all(done.stdout, Loader=_loader()) if found]
     for file in sorted(definitions.glob("*.yaml")):
         defined = yaml.load_all(file.read_text(encoding="utf-8"), Loader=_loader())
         objects += [found for found in defined if found and found["kind"] == "CustomResourceDefinition"]
@@ -74,7 +74,7 @@ def _loader() -> Any:  # the C loader has no type of its own and is not in every
     return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def _tight(found: dict[str, Any]) -> dict[str, Any]:
+def tight(found: dict[str, Any]) -> dict[str, Any]:
     """Have readiness asked at once and every second, so that a start does not wait for a probe's turn."""
     if found["kind"] == "Deployment":
         for container in found["spec"]["template"]["spec"]["containers"]:
