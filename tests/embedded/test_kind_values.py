@@ -1,4 +1,4 @@
-"""kind/istio.yaml is what the embedded cluster runs: the same objects, but for what one node and upstream Envoy need."""
+"""kind/istio.yaml is what the embedded cluster runs: the same objects but for what one node and upstream Envoy need."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_same_objects(cluster: EmbeddedCluster) -> None:
     # `istioctl install` makes the revision the default one by itself.
     own = ["hub=docker.io/istio", f"tag={cluster.istio}", "values.defaultRevision=default"]
     settings = [part for setting in (*own, *FOR_UPSTREAM_ENVOY, *ONE_NODE) for part in ("--set", setting)]
-    command = [cluster.binaries / "istioctl", "manifest", "generate", "-f", KIND, *settings]
+    command = [str(cluster.binaries / "istioctl"), "manifest", "generate", "-f", str(KIND), *settings]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     rendered = by_name([tight(found) for found in yaml.safe_load_all(told) if found])
     plan = NodePlan.read(State(cluster.name).folder)
