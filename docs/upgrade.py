@@ -30,6 +30,10 @@ exit code is that of `istio-egress compare` with its default policy: 1 where any
 SHOWN = 4  # changes of one kind that the page spells out; the rest is counted
 
 
+AREAS_OF_ISTIOD = ("egress_gateway", "kubernetes_services", "service_entry", "sidecar_injection", "tls_origination")
+"""Where those profiles could show: native sidecars, Services of one name, hosts that shadow, merged gateways."""
+
+
 @dataclass(frozen=True)
 class Step:
     """One state of the cluster: what it is called, and the options of `istio-egress cluster up` or `upgrade`.
@@ -66,6 +70,7 @@ UPGRADES = (
             *(Step(f"compatibility {release}", ("--compatibility", release)) for release in ("1.25", "1.28")),
             Step("its own"),
         ),
+        asked=tuple(f"conformance/{area}" for area in AREAS_OF_ISTIOD),
     ),
     Upgrade(
         "broken",
@@ -161,7 +166,9 @@ def section(upgrade: Upgrade, reports: Path) -> Iterator[tuple[str, bool]]:
         right = right and gate == upgrade.gate
     head = ["upgrade", "before", "after", *KINDS, "exit code"]
     table = ["| " + " | ".join(head) + " |", "| " + " | ".join("---" for _ in head) + " |", *rows]
-    yield "\n".join([f"## {upgrade.name}", "", upgrade.says, "", *table, "", *told]), right
+    areas = ", ".join(path.removeprefix("conformance/") for path in upgrade.asked if path != "conformance")
+    says = f"{upgrade.says} Asked: {areas}." if areas else upgrade.says
+    yield "\n".join([f"## {upgrade.name}", "", says, "", *table, "", *told]), right
 
 
 def gate_of(before: Path, after: Path) -> int:
