@@ -100,7 +100,8 @@ def main() -> int:
     parser.add_argument("--reports", type=Path, help="folder to keep the reports in (default: they are not kept)")
     parser.add_argument("--page", type=Path, default=HERE / "upgrade.md", help="what to write (default: %(default)s)")
     parser.add_argument("--install-packages", action="store_true", help="let the cluster install what it lacks")
-    arguments, more = parser.parse_known_args()
+    arguments, rest = parser.parse_known_args()
+    more = [word for word in rest if word != "--"]
     with tempfile.TemporaryDirectory() as folder:
         reports = arguments.reports or Path(folder)
         for upgrade in UPGRADES:
