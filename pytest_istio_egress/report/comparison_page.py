@@ -15,7 +15,7 @@ from pytest_istio_egress.report.run_comparison import BETTER, KINDS, NEW, Change
 STYLE = """
 .worse, .gone { color: var(--broken); } .changed { color: var(--known); } .better { color: var(--holds); }
 .sides { display: flex; flex-wrap: wrap; gap: 0 1rem; } .sides > div { flex: 1 1 24rem; min-width: 0; }
-h4 { margin: .4rem 0 0; font-size: 1rem; }
+h4 { margin: .4rem 0 0; font-size: 1rem; } li, a { overflow-wrap: anywhere; }
 """
 
 
