@@ -27,6 +27,7 @@ HEAD = """\
 Made by `python docs/upgrade.py` (`nox -s upgrade`). `istio-egress cluster upgrade` replaces the proxy's image and
 Istio's settings while the cluster runs: istiod rolls, then the egress gateway, and the suite brings new clients. The
 exit code is that of `istio-egress compare` with its default policy: 1 where anything is worse or gone."""
+TRIES = 2
 SHOWN = 4  # changes of one kind that the page spells out; the rest is counted
 
 
@@ -125,16 +126,25 @@ def take(upgrade: Upgrade, reports: Path, more: Sequence[str], *, up: Sequence[s
                 kubectl = State(NAME).folder / "bin" / "kubectl"
                 command(str(kubectl), f"--kubeconfig={kubeconfig}", "apply", "--filename", str(HERE / step.manifests))
             report = report_of(upgrade, number, reports)
-            report.unlink(missing_ok=True)
-            # Failures are what the comparison is for, so its exit code says nothing here.
             asked = [str(HERE.parent / path) for path in upgrade.asked]
             options = ["--istio-egress", "--istio-egress-allow-mesh-wide", f"--istio-egress-kubeconfig={kubeconfig}"]
-            suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, *more, *asked]
-            subprocess.run([*suite, f"--istio-egress-report={report}"], check=False, cwd=HERE.parent)
-            if not report.is_file():
-                sys.exit(f"docs/upgrade.py: the suite asked nothing after {upgrade.name}, {step.name}; see above")
+            ask([*options, *more, *asked], report)
     finally:
         command("istio-egress", "cluster", "down", "--name", NAME)
+
+
+def ask(arguments: Sequence[str], report: Path) -> None:
+    """Run the suite. Failures are what the comparison is for, so its exit code says nothing here; a report has to be.
+
+    A machine that is busy with a roll-out may answer too late to be asked at all; hence a second try.
+    """
+    report.unlink(missing_ok=True)
+    suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+    for _ in range(TRIES):
+        subprocess.run([*suite, f"--istio-egress-report={report}"], check=False, cwd=HERE.parent)
+        if report.is_file():
+            return
+    sys.exit("docs/upgrade.py: the suite could ask nothing; see above")
 
 
 def command(program: str, *arguments: str) -> None:
