@@ -28,6 +28,7 @@ Made by `python docs/upgrade.py` (`nox -s upgrade`). `istio-egress cluster upgra
 Istio's settings while the cluster runs: istiod rolls, then the egress gateway, and the suite brings new clients. The
 exit code is that of `istio-egress compare` with its default policy: 1 where anything is worse or gone."""
 TRIES = 2
+EPILOG = "all other arguments are pytest's, such as -n 2"
 SHOWN = 4  # changes of one kind that the page spells out; the rest is counted
 
 
@@ -96,7 +97,7 @@ UPGRADES = (
 
 def main() -> int:
     """Take the upgrades that are asked for, write the page, and return 0 where each gate did what it should."""
-    parser = argparse.ArgumentParser(description=__doc__, epilog="all other arguments are pytest's, such as -n 2")
+    parser = argparse.ArgumentParser(description=__doc__, epilog=EPILOG, allow_abbrev=False)
     parser.add_argument("--only", action="append", choices=[upgrade.name for upgrade in UPGRADES], help="some of them")
     parser.add_argument("--reports", type=Path, help="folder to keep the reports in (default: they are not kept)")
     parser.add_argument("--page", type=Path, default=HERE / "upgrade.md", help="what to write (default: %(default)s)")
@@ -104,7 +105,7 @@ def main() -> int:
     arguments, rest = parser.parse_known_args()
     more = [word for word in rest if word != "--"]
     with tempfile.TemporaryDirectory() as folder:
-        reports = arguments.reports or Path(folder)
+        reports = (arguments.reports or Path(folder)).absolute()
         for upgrade in UPGRADES:
             if not arguments.only or upgrade.name in arguments.only:
                 take(upgrade, reports, more, up=("--install-packages",) if arguments.install_packages else ())
