@@ -17,7 +17,7 @@ from pytest_istio_egress.report.conformance_report import Run
 from pytest_istio_egress.report.markdown import cell
 from pytest_istio_egress.report.reading import read_report
 from pytest_istio_egress.report.results import OUTCOMES
-from pytest_istio_egress.report.run_comparison import KINDS, Change, compare_runs
+from pytest_istio_egress.report.run_comparison import KINDS, Change, compare_runs, differences_about
 
 HERE = Path(__file__).parent
 NAME = "upgrade"
@@ -174,7 +174,8 @@ def section(upgrade: Upgrade, reports: Path) -> Iterator[tuple[str, bool]]:
         gate = gate_of(files[number], files[number + 1])
         figures = [str(sum(change.kind == kind for change in changes)) for kind in KINDS]
         rows.append(f"| {pair} | {outcomes(before)} | {outcomes(after)} | {' | '.join(figures)} | {gate} |")
-        told += [f"{pair}: {counts(changes)}", "", *examples(changes), ""] if changes else []
+        meshes = cell("; ".join(differences_about(before, after)))
+        told += [f"{pair} ({meshes}): {counts(changes)}", "", *examples(changes), ""]
         right = right and gate == upgrade.gate
     head = ["upgrade", "before", "after", *KINDS, "exit code"]
     table = ["| " + " | ".join(head) + " |", "| " + " | ".join("---" for _ in head) + " |", *rows]
