@@ -92,9 +92,9 @@ STEPS = (
 
 
 def pass_time(traffic: Traffic, seconds: float) -> None:
-    """Return once the record reaches so many seconds further."""
+    """Return once all is known of so many seconds more."""
     until = traffic.record().ends + seconds
-    while traffic.record().ends < until:
+    while traffic.record().complete < until:
         threading.Event().wait(0.5)  # between two looks at the record
 
 

@@ -109,7 +109,7 @@ def _report(traffic: Traffic, arguments: argparse.Namespace) -> int:
     from pytest_istio_egress.traffic.losses import losses, missed
 
     started = traffic.since()
-    record = traffic.record()
+    record = traffic.record() if arguments.until else traffic.complete_record()
     since = max(started, arguments.since or started, record.begins)
     until = min(arguments.until or record.ends, record.ends)
     found, silent = losses(record, since, until), missed(record, until)

@@ -14,12 +14,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pytest_istio_egress.traffic.kinds import KINDS, Kind
-from pytest_istio_egress.traffic.record import Answered, Client, Closed, Entry, Lost, Opened, Record, kinds_of
+from pytest_istio_egress.traffic.record import (
+    SILENT,
+    Answered,
+    Client,
+    Closed,
+    Entry,
+    Lost,
+    Opened,
+    Record,
+    kinds_of,
+)
 
 STALL = 3.0
 """Seconds without an event of a lasting connection (five are sent each second) that count as a gap of their own."""
-SILENT = 20.0
-"""Seconds without a batch (one comes every two) after which a client that did not say goodbye is missed."""
 
 _CURL = {
     5: "proxy not resolved", 6: "host not resolved", 7: "connection refused", 18: "answer cut off",

@@ -10,6 +10,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+LAG = 6.0
+"""Seconds by which what a batch tells may be older than the batch: counted for two, written for two, sent after two."""
+SILENT = 20.0
+"""Seconds without a batch (one comes every two) after which a client that did not say goodbye is missed."""
 _BATCH = re.compile(r"batch (?P<received>\d+\.\d+) (?P<pod>\S+) (?P<uptime>\d+\.\d+)\s*$")
 
 
@@ -67,6 +71,12 @@ class Record:
     begins: float
     ends: float
     clients: tuple[Client, ...]
+
+    @property
+    def complete(self) -> float:
+        """Up to when nothing is still on its way from a client that is there (Unix seconds)."""
+        there = [client.heard for client in self.clients if client.ended is None and self.ends - client.heard <= SILENT]
+        return min(there, default=self.ends + LAG) - LAG
 
 
 class NoRecordError(Exception):

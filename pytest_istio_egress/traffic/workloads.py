@@ -24,7 +24,7 @@ from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.pods import ready_pod
 from pytest_istio_egress.traffic.kinds import KINDS
 from pytest_istio_egress.traffic.losses import losses
-from pytest_istio_egress.traffic.record import NoRecordError, Record, read
+from pytest_istio_egress.traffic.record import SILENT, NoRecordError, Record, read
 
 LASTS = 86_400
 """Seconds after which the clients stop by themselves (LASTS in fixtures/traffic/); the lease holds as long."""
@@ -88,6 +88,15 @@ class Traffic:
         except ApiException as error:
             raise ClusterError(f"the record (the log of {pod}) can't be read: {reason(error)}") from error
         return read(answer.data.decode(errors="replace").splitlines())
+
+    def complete_record(self) -> Record:
+        """Wait until all that the clients saw up to now has come, and read it; a client that is stuck is not waited for."""
+        record = self.record()
+        now, deadline = record.ends, time.monotonic() + 2 * SILENT
+        while record.complete < now and time.monotonic() < deadline:
+            threading.Event().wait(0.5)  # between two looks at the record
+            record = self.record()
+        return record
 
     def _started(self) -> client.V1Namespace:
         try:

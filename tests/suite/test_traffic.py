@@ -46,9 +46,9 @@ def traffic(embedded: EmbeddedCluster, api: Api) -> Iterator[Traffic]:
 
 
 def further(traffic: Traffic, seconds: float) -> float:
-    """Wait until the record has grown by some seconds; returns the moment it reaches."""
+    """Wait until all is known of some seconds more; returns the moment up to which it is."""
     until = traffic.record().ends + seconds
-    while (now := traffic.record().ends) < until:
+    while (now := traffic.record().complete) < until:
         threading.Event().wait(0.5)  # between two looks at the record
     return now
 

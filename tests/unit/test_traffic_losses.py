@@ -10,8 +10,8 @@ import yaml
 
 from pytest_istio_egress.suite import fixtures_folder
 from pytest_istio_egress.traffic.command import over
-from pytest_istio_egress.traffic.losses import SILENT, STALL, Loss, losses, missed
-from pytest_istio_egress.traffic.record import NoRecordError, Record, read
+from pytest_istio_egress.traffic.losses import STALL, Loss, losses, missed
+from pytest_istio_egress.traffic.record import LAG, SILENT, NoRecordError, Record, read
 
 BOOTED = 1_700_000_000.0
 """The moment that is second 0 of the clients' machine."""
@@ -103,6 +103,18 @@ def test_a_connection_from_before_is_asked_for_in_every_span() -> None:
 @pytest.mark.parametrize("cut", ["http ok 1", "http lost 1 2", "tcp", "http ok one two 3"])
 def test_a_line_that_the_logs_rotation_cut_is_passed_over(cut: str) -> None:
     assert only(read(batch("a", 9, cut, "http ok 1 2 5")), "http").asked == 5
+
+
+def test_a_record_is_complete_up_to_what_the_slowest_client_that_is_there_has_told() -> None:
+    record = read(
+        [
+            *batch("slow", 40, "http ok 38 39 2"),
+            *batch("fast", 45),
+            *batch("told", 30, "- end 30"),
+            *batch("killed", 20),
+        ]
+    )
+    assert record.complete == pytest.approx(BOOTED + 40 - LAG)
 
 
 def test_no_batch_is_no_record() -> None:
