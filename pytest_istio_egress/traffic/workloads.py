@@ -90,7 +90,7 @@ class Traffic:
         return read(answer.data.decode(errors="replace").splitlines())
 
     def complete_record(self) -> Record:
-        """Wait until all that the clients saw up to now has come, and read it; a client that is stuck is not waited for."""
+        """Wait until all that the clients saw up to now has come, and read it; not for ever, should one be stuck."""
         record = self.record()
         now, deadline = record.ends, time.monotonic() + 2 * SILENT
         while record.complete < now and time.monotonic() < deadline:
