@@ -18,6 +18,7 @@ from pytest_istio_egress.case import Case
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.lifetime import SignOfLife, remove
 from pytest_istio_egress.cluster.mesh import Mesh
+from pytest_istio_egress.cluster.mesh_names import MeshNames
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.pods import run
 from pytest_istio_egress.cluster.witnesses import Witnesses
@@ -82,12 +83,13 @@ def main() -> None:
     parser.add_argument("rounds", type=int, nargs="?", default=10)
     arguments = parser.parse_args()
     api = Api(arguments.kubeconfig, None)
-    names = Names(new_run(), "main")
+    mesh = Mesh(api)
+    names = Names(new_run(), "main", mesh=MeshNames.of(mesh.facts))
     world = World(api, names, fixtures_folder(), Timeouts().ready)
     try:
         print(f"{'the world: four namespaces, five pods, ready':<48}{timed(world.build):>9.0f} ms")
         SignOfLife(api, names.run, names.namespace("egress-outside")).start()
-        judge = Judge(api, world, Witnesses(api, Mesh(api)), Timeouts())
+        judge = Judge(api, world, Witnesses(api, mesh, names), Timeouts())
         for what, taken in measure(judge, arguments.kubeconfig, arguments.rounds).items():
             print(f"{what:<48}{min(taken):>9.0f}{statistics.median(taken):>9.0f}{max(taken):>9.0f} ms")
     finally:

@@ -21,7 +21,7 @@ def pytest_configure() -> None:
     judge.load = lambda files: without_rules(everything(files))
     # What a case changes of the mesh's own configuration, and the mode that it requires of it, are its rules, too.
     judge.Judge.mesh = unchanged
-    module("requirements").FEATURES["registry-only-mesh"] = lambda _: None
+    module("requirements").DETECT["registry-only-mesh"] = lambda _: None
     count_alone()
 
 

@@ -12,6 +12,24 @@ ATTRIBUTE = "istio_egress_case"
 CASE_NAMESPACE = "egress-client"
 """Where the manifests go that name no namespace."""
 
+FEATURES = {
+    "registry-only-mesh": "the mesh's own policy is REGISTRY_ONLY",
+    "mesh-policy": "the mesh's own policy holds where no namespace has one: no mesh-wide Sidecar overrules it",
+    "egress-gateway": "an egress gateway with ports 80 and 443 whose access log can be read",
+    "gateway-api": "the Gateway API is served",
+    "dynamic-dns": "ServiceEntry knows resolution DYNAMIC_DNS",
+    "dynamic-dns-mesh": "the mesh's policy can be ALLOW_ANY_DYNAMIC_DNS",
+    "network-policy": "NetworkPolicy is enforced",
+    "validation-webhook": "somebody checks Istio's resources before they are kept",
+}
+"""What a case may require of a mesh, by name; requirements.py finds each out."""
+
+CORE, EXTENDED, ALL = PROFILES = ("core", "extended", "all")
+"""How much is asked of a mesh; a later profile holds all of an earlier one."""
+MESH_WIDE = "mesh_wide"
+"""The folder of the cases that change the mesh's own configuration."""
+OWN_GATEWAY_FIXTURE = "gateway.yaml"
+
 Test = TypeVar("Test", bound=Callable[..., Any])
 
 
@@ -41,6 +59,13 @@ class Case:
     def source(self) -> str:
         """The address of the page that documents the behaviour."""
         return self.at if "://" in self.at else DOCUMENTATION + self.at.lstrip("/")
+
+    @property
+    def profile(self) -> str:
+        """The smallest profile that holds the case: core asks only for sidecars, extended for gateways or features."""
+        if self.folder.name == MESH_WIDE:
+            return ALL
+        return EXTENDED if self.requires or OWN_GATEWAY_FIXTURE in self.fixtures else CORE
 
 
 def documented(

@@ -39,7 +39,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _clean(arguments: argparse.Namespace) -> int:
     from pytest_istio_egress.cluster.api import Api
     from pytest_istio_egress.cluster.lifetime import put_mesh_back, remains, remove
-    from pytest_istio_egress.cluster.mesh_settings import MeshSettings
+    from pytest_istio_egress.cluster.mesh import meshes
 
     kubeconfig, context = chosen_context(arguments.kubeconfig, arguments.context)
     api = Api(kubeconfig, context)
@@ -48,7 +48,7 @@ def _clean(arguments: argparse.Namespace) -> int:
         state = "still running" if left.alive else "ended without cleaning up"
         print(f"{'traffic' if left.traffic else 'run'} {left.run}, {state}: {', '.join(left.namespaces)}")
     chosen = [left for left in found if arguments.only or not left.alive]
-    changed = MeshSettings(api).left_changed() is not None
+    changed = [settings for settings in meshes(api) if settings.left_changed() is not None]
     if changed:
         print("the mesh's own configuration is changed for a case, or was by a run that was killed since")
     if not chosen and not changed:
@@ -57,7 +57,8 @@ def _clean(arguments: argparse.Namespace) -> int:
     if not arguments.yes:
         print("nothing was changed; to remove what ended runs left, add --yes")
         return 0
-    put_mesh_back(api, print)
+    for settings in changed:
+        put_mesh_back(api, settings, print)
     for left in chosen:
         removed = remove(api, left.run, say=print)
         print(f"run {left.run}: removed {', '.join(removed)}")

@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 from pytest_istio_egress import suite as shipped
+from pytest_istio_egress.case import PROFILES, case_of
 from pytest_istio_egress.suite import ROOT, id_of
 
 MESH_WIDE = f"{ROOT}/mesh_wide"
@@ -147,6 +148,13 @@ def arrange(items: list[pytest.Item], *, allow_mesh_wide: bool) -> None:
         for item in items:
             if is_mesh_wide(item.nodeid):
                 item.add_marker(skip)
+
+
+def outside_profile(items: Iterable[pytest.Item], profile: str) -> list[pytest.Item]:
+    """Return the cases that a profile leaves out; what isn't one of ours stays."""
+    kept = PROFILES[: PROFILES.index(profile) + 1]
+    cases = ((item, case_of(getattr(item, "function", None))) for item in items)
+    return [item for item, case in cases if case is not None and case.profile not in kept]
 
 
 def needs_cluster(ids: Iterable[str], *, allow_mesh_wide: bool) -> bool:

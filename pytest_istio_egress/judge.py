@@ -70,7 +70,7 @@ class Judge:
         previous, self._applied = self._applied, []
         documents = load(case.manifests)
         with self.phases.phase("world"):
-            self.world.extend(case.fixtures)
+            self.world.extend(self.world.needed(case.fixtures, case.requires))
         self._applier.names = self.world.names
         try:
             self._apply(documents)
@@ -124,7 +124,7 @@ class Judge:
     def mesh(self, changes: Mapping[str, Any], arrived: Callable[[ProxyConfig], bool]) -> Iterator[None]:
         """Change the mesh's configuration for a while. `arrived` tells from a proxy's configuration that it holds."""
         self._case = None
-        settings = MeshSettings(self.api)
+        settings = MeshSettings(self.api, self.names.mesh.control_plane, self.names.mesh.config_map)
         before = settings.change(changes)
         try:
             self._wait_for_mesh(arrived, held=True)
@@ -144,7 +144,7 @@ class Judge:
             if time.monotonic() > deadline:
                 raise ClusterError(
                     f"the proxies did not follow the mesh configuration within {self.timeouts.mesh:g} s: is istiod's "
-                    "configuration the ConfigMap istio in istio-system?"
+                    f"configuration the ConfigMap {self.names.mesh.config_map} in {self.names.mesh.control_plane}?"
                 )
             threading.Event().wait(0.5)
 

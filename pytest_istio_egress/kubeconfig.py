@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+IN_CLUSTER = "in-cluster"
+"""Stands for the context where there is no kubeconfig but a pod's own service account; cluster/api.py knows it, too."""
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
 
 class NoContextError(Exception):
     """No cluster is configured, or not the one asked for. The message is one line."""
@@ -14,10 +18,13 @@ class NoContextError(Exception):
 def chosen_context(kubeconfig: Path | None, context: str | None) -> tuple[Path | None, str]:
     """Return the kubeconfig file (None: several, named by $KUBECONFIG) and the name of the context in it.
 
-    A `context` of None means the current one. Raises NoContextError where there is none.
+    A `context` of None means the current one. In a pod without any such file, it is the pod's own service account:
+    (None, IN_CLUSTER). Raises NoContextError where there is none.
     """
     files = [kubeconfig] if kubeconfig else _usual_files()
     there = [file for file in files if file.is_file()]
+    if not there and kubeconfig is None and context in (None, IN_CLUSTER) and _in_a_pod():
+        return None, IN_CLUSTER
     if not there:
         raise NoContextError(f"no cluster is configured: no kubeconfig file at {_listed(files)}")
     current, known = _contexts(there)
@@ -30,6 +37,10 @@ def chosen_context(kubeconfig: Path | None, context: str | None) -> tuple[Path |
     if name not in known:
         raise NoContextError(f"{_listed(there)} has no context {name!r}; its contexts: {_listed(known)}")
     return (there[0] if len(files) == 1 else None), name
+
+
+def _in_a_pod() -> bool:
+    return "KUBERNETES_SERVICE_HOST" in os.environ and (SERVICE_ACCOUNT / "token").is_file()
 
 
 def _usual_files() -> list[Path]:

@@ -7,14 +7,16 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
+
+from pytest_istio_egress.option_table import CONTEXT, EMBEDDED, OPTIONS, Option
 
 if TYPE_CHECKING:
     import pytest
 
+__all__ = ["CONTEXT", "EMBEDDED", "OPTIONS", "PLACES", "SWITCH", "Option", "SettingError", "Settings", "settings"]
+
 SWITCH = "istio_egress"
-CONTEXT = "context"
-EMBEDDED = "embedded"
 PLACES = ("default", "ini", "environment", "command line")
 """Where a value can come from; a later one overrules an earlier one."""
 
@@ -24,103 +26,6 @@ FALSE = frozenset({"0", "false", "no", "off", ""})
 
 class SettingError(Exception):
     """A setting is malformed, or two of them contradict each other. The message is one line."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Option:
-    """One setting under its three names: `--istio-egress-x-y`, `istio_egress_x_y`, `ISTIO_EGRESS_X_Y`.
-
-    `only_for` is the target that the setting belongs to; None: both.
-    """
-
-    name: str
-    help: str
-    kind: Literal["text", "target", "path", "flag", "factor"] = "text"
-    metavar: str | None = None
-    default: Any = None
-    only_for: str | None = None
-
-    @property
-    def flag(self) -> str:
-        """The name on the command line."""
-        return f"--istio-egress-{self.name.replace('_', '-')}"
-
-    @property
-    def ini(self) -> str:
-        """The name in a configuration file."""
-        return f"istio_egress_{self.name}"
-
-    @property
-    def variable(self) -> str:
-        """The name in the environment."""
-        return self.ini.upper()
-
-    def named(self, place: str) -> str:
-        """Return the name that it has in that place."""
-        return {"ini": self.ini, "environment": self.variable}.get(place, self.flag)
-
-
-OPTIONS = (
-    Option(
-        name="target",
-        kind="target",
-        metavar="{context,embedded}",
-        default=CONTEXT,
-        help="the cluster to ask: a kubeconfig context (default), or a one-node cluster started on this machine",
-    ),
-    Option(name="context", metavar="NAME", only_for=CONTEXT, help="kubeconfig context (default: the current one)"),
-    Option(
-        name="kubeconfig",
-        kind="path",
-        metavar="PATH",
-        only_for=CONTEXT,
-        help="kubeconfig file (default: as kubectl finds it)",
-    ),
-    Option(name="envoy", metavar="VERSION", only_for=EMBEDDED, help="Envoy release of the embedded cluster"),
-    Option(name="istio", metavar="REF", only_for=EMBEDDED, help="Istio module version of the embedded cluster"),
-    Option(name="name", metavar="NAME", only_for=EMBEDDED, help="name of the embedded cluster"),
-    Option(
-        name="keep_cluster",
-        kind="flag",
-        default=False,
-        only_for=EMBEDDED,
-        help="leave the embedded cluster running",
-    ),
-    Option(
-        name="install_packages",
-        kind="flag",
-        default=False,
-        only_for=EMBEDDED,
-        help="let the embedded cluster install the Debian packages that it lacks",
-    ),
-    Option(
-        name="allow_mesh_wide",
-        kind="flag",
-        default=False,
-        help="also run the cases that change mesh-wide configuration (the embedded cluster always does)",
-    ),
-    Option(
-        name="timeout_scale",
-        kind="factor",
-        metavar="FACTOR",
-        default=1.0,
-        help="stretch every waiting time by this factor (default: 1)",
-    ),
-    Option(name="report", kind="path", metavar="PATH", help="write a conformance report (YAML) that can be compared"),
-    Option(name="html", kind="path", metavar="PATH", help="write a page (HTML, one file) with all that was seen"),
-    Option(
-        name="baseline",
-        kind="path",
-        metavar="PATH",
-        help="an earlier conformance report: what deviated there fails no more, what it had must not be missing",
-    ),
-    Option(
-        name="known_deviations",
-        kind="path",
-        metavar="PATH",
-        help="YAML file of deviations that fail nothing until a day: deviations: [{case, reason, expires}]",
-    ),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +41,15 @@ class Settings:
     keep_cluster: bool
     install_packages: bool
     allow_mesh_wide: bool
+    revision: str | None
+    gateway: str | None
+    fact: tuple[str, ...]
+    require: tuple[str, ...]
+    profile: str
+    image: tuple[str, ...]
+    pull_secret: tuple[str, ...]
+    node_selector: tuple[str, ...]
+    toleration: tuple[str, ...]
     timeout_scale: float
     report: Path | None
     html: Path | None
@@ -157,6 +71,9 @@ def add_options(parser: pytest.Parser) -> None:
         if option.kind == "flag":
             group.addoption(option.flag, action="store_true", default=None, dest=option.ini, help=option.help)
             parser.addini(option.ini, option.help, type="bool", default=None)
+        elif option.kind == "list":
+            group.addoption(option.flag, action="append", metavar=option.metavar, dest=option.ini, help=option.help)
+            parser.addini(option.ini, option.help, type="linelist", default=None)
         else:
             group.addoption(option.flag, metavar=option.metavar, dest=option.ini, help=option.help)
             parser.addini(option.ini, option.help, default=None)
@@ -184,13 +101,13 @@ def _found(option: Option, config: pytest.Config) -> tuple[Any, str]:
     given = config.getoption(option.ini)
     if given is not None:
         return given, "command line"
-    if os.environ.get(option.variable):
-        return os.environ[option.variable], "environment"
+    if said := os.environ.get(option.variable):
+        return said.split() if option.kind == "list" else said, "environment"
     try:
         written = config.getini(option.ini)
     except (TypeError, ValueError) as error:
         raise SettingError(f"{option.ini} in {config.inipath}: {error}") from error
-    return (None, "default") if written is None else (written, "ini")
+    return (None, "default") if written in (None, []) else (written, "ini")
 
 
 def _parsed(option: Option, raw: Any, place: str, config: pytest.Config) -> Any:
@@ -205,6 +122,11 @@ def _parsed(option: Option, raw: Any, place: str, config: pytest.Config) -> Any:
             return base / Path(raw).expanduser()
         case "target" if raw not in (CONTEXT, EMBEDDED):
             raise SettingError(f"{name} is {CONTEXT} or {EMBEDDED}, not {raw!r}")
+    for value in raw if option.kind == "list" else [raw]:
+        if value and (wrong := option.complaint(value)):
+            raise SettingError(f"{name} {wrong}")
+    if option.kind == "list":
+        return tuple(value for value in raw if value)
     if not raw:
         raise SettingError(f"{name} is empty: give it a value or leave it out")
     return raw

@@ -81,6 +81,7 @@ class Collecting:
         self.collection = collection
         self.suite = collection.suite_folder()
         self.allow_mesh_wide = runs_mesh_wide(chosen)
+        self.profile = chosen.profile
         explicit = config.args_source is pytest.Config.ArgsSource.ARGS
         given = config.args if explicit else []
         invocation = config.invocation_params.dir
@@ -98,8 +99,12 @@ class Collecting:
         return None
 
     @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Put what changes the whole mesh last, after all selecting and shuffling."""
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Leave out what isn't in the profile, and put what changes the whole mesh last, after all selecting."""
+        left_out = self.collection.outside_profile(items, self.profile)
+        if left_out:
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if item not in left_out]
         self.collection.arrange(items, allow_mesh_wide=self.allow_mesh_wide)
 
 
@@ -194,7 +199,7 @@ class Leading:
             return
         try:
             self.prepared = prepare(self.settings, self.run, self.terminal.say)
-            self.prepared = look_at_mesh(self.prepared, self.terminal.say)
+            self.prepared = look_at_mesh(self.prepared, self.settings, self.terminal.say)
             for line in after(self.prepared):
                 self.terminal.say(line)
         except NoClusterError as error:

@@ -12,14 +12,17 @@ from pytest_istio_egress.case import case_of
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.enforcement import Enforcement
 from pytest_istio_egress.cluster.lifetime import SignOfLife
-from pytest_istio_egress.cluster.mesh import Mesh, MeshFacts
+from pytest_istio_egress.cluster.mesh import Mesh
+from pytest_istio_egress.cluster.mesh_names import MeshNames
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.witnesses import Witnesses
 from pytest_istio_egress.cluster.world import World
 from pytest_istio_egress.egress import Egress
 from pytest_istio_egress.evidence import Expectation, Verdict
 from pytest_istio_egress.judge import Judge
+from pytest_istio_egress.mesh_facts import MeshFacts
 from pytest_istio_egress.phases import Phases
+from pytest_istio_egress.placement import Placement
 from pytest_istio_egress.probe import CLIENT
 from pytest_istio_egress.report.record import record_of
 from pytest_istio_egress.report.results import PHASES_PROPERTY, PROPERTY
@@ -48,7 +51,7 @@ def cluster(istio_egress_target: Target) -> Api:
 def mesh(cluster: Api, istio_egress_target: Target) -> Mesh:
     """What is known about the mesh."""
     facts = istio_egress_target.mesh
-    return Mesh(cluster, MeshFacts(**facts) if facts else None)
+    return Mesh(cluster, MeshFacts.of(facts) if facts else None)
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +59,8 @@ def judge(cluster: Api, mesh: Mesh, istio_egress_target: Target, pytestconfig: p
     """This worker's part of the cluster, with its clients, and the pipeline on it."""
     timeouts = Timeouts().scaled(istio_egress_target.timeout_scale)
     worker = getattr(pytestconfig, "workerinput", {}).get("workerid", "main")
-    names = Names(istio_egress_target.run, worker)
+    placement = Placement.of(istio_egress_target.placement)
+    names = Names(istio_egress_target.run, worker, mesh=MeshNames.of(mesh.facts), placement=placement)
     world = World(cluster, names, fixtures_folder(), timeouts.ready)
     phases = Phases()
     with phases.phase("world"):
@@ -66,7 +70,7 @@ def judge(cluster: Api, mesh: Mesh, istio_egress_target: Target, pytestconfig: p
     mesh.enforcement = Enforcement(
         cluster, world.names, fixtures_folder(), ready=timeouts.ready, timeout=timeouts.converge
     )
-    witnesses = Witnesses(cluster, mesh)
+    witnesses = Witnesses(cluster, mesh, names)
     for client in world.clients:
         if world.pod(client).injected:
             witnesses.follow(world.pod(client))
@@ -85,14 +89,20 @@ def envoy_version(judge: Judge, mesh: Mesh) -> str:
 
 
 @pytest.fixture
-def egress(judge: Judge, mesh: Mesh, envoy_version: str, request: pytest.FixtureRequest) -> Iterator[Egress]:
+def egress(
+    judge: Judge, mesh: Mesh, istio_egress_target: Target, envoy_version: str, request: pytest.FixtureRequest
+) -> Iterator[Egress]:
     """The case of the requesting test, its configuration settled and its parameters' probes asked."""
     case = case_of(request.function)
     if case is None:
         pytest.fail(f"{request.node.nodeid} uses `egress` but is not declared with @documented", pytrace=False)
     reasons = missing(case, mesh)
+    demanded = [feature for feature in reasons if feature in istio_egress_target.require]
+    if demanded:
+        told = "; ".join(f"{feature}: {reasons[feature]}" for feature in demanded)
+        pytest.fail(f"--istio-egress-require: the mesh lacks {told}", pytrace=False)
     if reasons:
-        pytest.skip("; ".join(reasons))
+        pytest.skip("; ".join(reasons.values()))
     stash = request.session.stash
     try:
         if judge.enter(case):

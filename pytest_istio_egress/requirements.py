@@ -1,4 +1,4 @@
-"""The features that a case may require of a mesh, and how each is detected; a missing one is a true reason to skip."""
+"""How the features that a case may require (case.FEATURES) are detected; a missing one is a true reason to skip."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class UnknownFeatureError(Exception):
     """A case requires a feature that nobody can detect."""
 
 
-def missing(case: Case, mesh: Mesh) -> list[str]:
-    """Return why the case can't be asked of this mesh: one reason per missing feature, none if it can."""
+def missing(case: Case, mesh: Mesh) -> dict[str, str]:
+    """Return why the case can't be asked of this mesh: a reason for each missing feature, none if it can."""
     for feature in case.requires:
-        if feature not in FEATURES:
-            raise UnknownFeatureError(f"no such feature: {feature!r}; known are {', '.join(sorted(FEATURES))}")
-    return [reason for feature in case.requires if (reason := FEATURES[feature](mesh))]
+        if feature not in DETECT:
+            raise UnknownFeatureError(f"no such feature: {feature!r}; known are {', '.join(sorted(DETECT))}")
+    return {feature: reason for feature in case.requires if (reason := DETECT[feature](mesh))}
 
 
 def features(mesh: Mesh) -> dict[str, str | None]:
@@ -33,7 +33,7 @@ def features(mesh: Mesh) -> dict[str, str | None]:
     Features that only a probe can tell (PROBED) are left out: they are found out when the first case requires them.
     """
     found: dict[str, str | None] = {}
-    for name, detect in FEATURES.items():
+    for name, detect in DETECT.items():
         if name in PROBED:
             continue
         try:
@@ -51,11 +51,31 @@ def _registry_only_mesh(mesh: Mesh) -> str | None:
 
 
 def _egress_gateway(mesh: Mesh) -> str | None:
-    return (
-        None
-        if mesh.gateway
-        else "the mesh has no egress gateway (no Service and ready pod labelled istio=egressgateway)"
-    )
+    gateway = mesh.gateway
+    if gateway is None:
+        why = mesh.facts.facts["egress-gateways"].why
+        return (
+            "the mesh has no egress gateway to ask"
+            + (f": {why}" if why else "")
+            + " (--istio-egress-gateway own has the run bring one, NAMESPACE/SERVICE names one)"
+        )
+    lacking = [str(port) for port in (80, 443) if port not in gateway.ports]
+    if lacking:
+        return f"the egress gateway's Service {gateway.service}.{gateway.namespace} lacks port {', '.join(lacking)}"
+    if not gateway.logs:
+        return (
+            f"the egress gateway {gateway.service}.{gateway.namespace} writes no access log in a format of Istio's, so "
+            "its side can't be seen (a Telemetry with accessLogging in its namespace would do; or "
+            "--istio-egress-gateway own)"
+        )
+    return None
+
+
+def _mesh_policy(mesh: Mesh) -> str | None:
+    sidecar = mesh.facts.value("mesh-sidecar", "none")
+    if "outboundTrafficPolicy" in sidecar:
+        return f"a mesh-wide Sidecar overrules the mesh's own outboundTrafficPolicy ({sidecar})"
+    return None
 
 
 def _gateway_api(mesh: Mesh) -> str | None:
@@ -97,8 +117,9 @@ def _validation_webhook(mesh: Mesh) -> str | None:
     return "nobody checks Istio's resources (no ValidatingWebhookConfiguration for validation.istio.io)"
 
 
-FEATURES: dict[str, Detect] = {
+DETECT: dict[str, Detect] = {
     "registry-only-mesh": _registry_only_mesh,
+    "mesh-policy": _mesh_policy,
     "egress-gateway": _egress_gateway,
     "gateway-api": _gateway_api,
     "dynamic-dns": _dynamic_dns,

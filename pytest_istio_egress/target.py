@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest import StashKey
 
 from pytest_istio_egress.kubeconfig import NoContextError, chosen_context
 from pytest_istio_egress.options import CONTEXT, EMBEDDED, Settings
+from pytest_istio_egress.placement import Placement
 
 if TYPE_CHECKING:
     from pytest_istio_egress.embedded import EmbeddedCluster, EmbeddedError
@@ -32,7 +33,8 @@ class Target:
 
     `kubeconfig` None: the files named by $KUBECONFIG. `context` is always a name, so that a changed current context
     cannot move a run to another cluster. `run` is six letters and digits, a letter first: it stands in names.
-    `mesh` holds the facts that were found out before the first case (cluster/mesh.py).
+    `mesh` holds the facts that were found out before the first case (mesh_facts.py), `placement` what the run's pods
+    differ in from the plain manifests (placement.py), `require` the features whose lack is a failure.
     """
 
     kind: str
@@ -42,7 +44,9 @@ class Target:
     notes: tuple[str, ...]
     timeout_scale: float
     allow_mesh_wide: bool
-    mesh: Mapping[str, str] = field(default_factory=dict)
+    mesh: Mapping[str, Any] = field(default_factory=dict)
+    placement: Mapping[str, Any] = field(default_factory=dict)
+    require: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Write it for an xdist worker."""
@@ -53,7 +57,12 @@ class Target:
         """Read what `to_json` wrote."""
         fields = json.loads(text)
         kubeconfig = fields["kubeconfig"] and Path(fields["kubeconfig"])
-        return cls(**(fields | {"kubeconfig": kubeconfig, "notes": tuple(fields["notes"])}))
+        return cls(
+            **(
+                fields
+                | {"kubeconfig": kubeconfig, "notes": tuple(fields["notes"]), "require": tuple(fields["require"])}
+            )
+        )
 
 
 TARGET = StashKey[Target]()
@@ -107,11 +116,27 @@ def prepare(settings: Settings, run: str, say: Say) -> Prepared:
         notes=(),
         timeout_scale=settings.timeout_scale,
         allow_mesh_wide=settings.allow_mesh_wide,
+        placement=placement_of(settings).to_mapping(),
+        require=settings.require,
     )
     return Prepared(target, kubernetes_version(target))
 
 
-def look_at_mesh(prepared: Prepared, say: Say) -> Prepared:
+def placement_of(settings: Settings) -> Placement:
+    """Return what the settings say of the run's pods."""
+    return Placement(
+        images=_pairs(settings.image),
+        pull_secrets=settings.pull_secret,
+        node_selector=_pairs(settings.node_selector),
+        tolerations=settings.toleration,
+    )
+
+
+def _pairs(words: Iterable[str]) -> dict[str, str]:
+    return {name: value for name, _, value in (word.partition("=") for word in words)}
+
+
+def look_at_mesh(prepared: Prepared, settings: Settings, say: Say) -> Prepared:
     """Find out what holds for the run; raises TargetError when there is no Istio that works.
 
     What killed runs left is removed on the way: it would only make the mesh slower to ask.
@@ -120,18 +145,21 @@ def look_at_mesh(prepared: Prepared, say: Say) -> Prepared:
     from urllib3.exceptions import HTTPError
 
     from pytest_istio_egress.cluster.api import Api, ClusterError, reason
+    from pytest_istio_egress.cluster.facts.table import Given
     from pytest_istio_egress.cluster.lifetime import put_mesh_back, remove_ended
     from pytest_istio_egress.cluster.mesh import Mesh
+    from pytest_istio_egress.cluster.mesh_settings import MeshSettings
     from pytest_istio_egress.requirements import features
 
     try:
         api = Api(prepared.target.kubeconfig, prepared.target.context)
-        mesh = Mesh(api)
+        given = Given(settings.revision, settings.gateway, _pairs(settings.fact), settings.places)
+        mesh = Mesh(api, given=given)
         mesh.check()
-        put_mesh_back(api, say)
+        put_mesh_back(api, MeshSettings(api, mesh.facts.control_plane, mesh.facts.mesh_config), say)
         gateway = mesh.gateway
-        through = f"egress gateway {gateway.service}.{gateway.namespace}" if gateway else "no egress gateway"
-        target = replace(prepared.target, mesh=asdict(mesh.facts))
+        through = f"egress gateway {gateway}" if gateway else "no egress gateway"
+        target = replace(prepared.target, mesh=mesh.facts.to_mapping())
         found = features(mesh)
         remove_ended(api, say)
     except ApiException as error:
@@ -165,7 +193,8 @@ def release(prepared: Prepared, say: Say) -> None:
 
 
 def kubernetes_version(target: Target) -> str:
-    """Ask for /version; raises TargetError within ANSWERS_WITHIN seconds when nothing answers."""
+    """Ask for /version; raises TargetError within ANSWERS_WITHIN seconds (scaled) when nothing answers."""
+    within = ANSWERS_WITHIN * max(1.0, target.timeout_scale)
     answers: list[str] = []
     errors: list[Exception] = []
 
@@ -178,10 +207,10 @@ def kubernetes_version(target: Target) -> str:
     # A thread, because a credential helper or a name look-up knows no timeout; a daemon, so that none outlives the run.
     asking = threading.Thread(target=ask, name="asking the cluster for its version", daemon=True)
     asking.start()
-    asking.join(ANSWERS_WITHIN)
+    asking.join(within)
     if answers:
         return answers[0]
-    why = _one_line(errors[0]) if errors else f"no answer within {ANSWERS_WITHIN:g} s"
+    why = _one_line(errors[0]) if errors else f"no answer within {within:g} s"
     where = f"--context {target.context}" + (f" --kubeconfig {target.kubeconfig}" if target.kubeconfig else "")
     raise TargetError(
         f"the cluster of context {target.context!r} can't be asked: {why}; try `kubectl {where} version`"
@@ -197,7 +226,11 @@ def _asked_version(target: Target) -> str:
     # One try: retries would multiply the timeout, and a cluster that needs them is not one to start a run on.
     configuration.retries = False
     with client.ApiClient(configuration) as once:
-        return str(client.VersionApi(once).get_code(_request_timeout=(5, 8)).git_version)
+        return str(client.VersionApi(once).get_code(_request_timeout=_scaled(target, 5, 8)).git_version)
+
+
+def _scaled(target: Target, *seconds: float) -> tuple[float, ...]:
+    return tuple(max(1.0, target.timeout_scale) * each for each in seconds)
 
 
 def _one_line(error: Exception) -> str:
@@ -236,6 +269,8 @@ def _prepared(cluster: EmbeddedCluster, settings: Settings, run: str) -> Prepare
         notes=cluster.notes,
         timeout_scale=settings.timeout_scale,
         allow_mesh_wide=True,
+        placement=placement_of(settings).to_mapping(),
+        require=settings.require,
     )
     ends = cluster.name if cluster.started and not settings.keep_cluster else None
     return Prepared(target, cluster.kubernetes, ends)

@@ -13,8 +13,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "pytest_istio_egress"
 NAME = PACKAGE.name
 
-WORDS = {"case", "probe", "outcome"}
-"""What a case is written with: they import nothing of ours."""
+WORDS = {"case", "probe", "outcome", "mesh_facts", "placement"}
+"""What a case is written with, and what is known of a mesh and of pods: they import nothing of ours."""
 
 KNOW_PYTEST = {
     "plugin",

@@ -11,6 +11,8 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.dynamic import DynamicClient
 from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
+IN_CLUSTER = "in-cluster"
+"""As a context, where there is no kubeconfig: the service account of the pod that this runs in."""
 REQUEST_TIMEOUT = (5.0, 30.0)
 """Seconds to connect and to answer, for every call that isn't a stream."""
 
@@ -25,11 +27,14 @@ class Api:
     def __init__(self, kubeconfig: Path | None, context: str | None) -> None:
         self.configuration = client.Configuration()
         try:
-            config.load_kube_config(
-                config_file=None if kubeconfig is None else str(kubeconfig),
-                context=context,
-                client_configuration=self.configuration,
-            )
+            if kubeconfig is None and context == IN_CLUSTER:
+                config.load_incluster_config(client_configuration=self.configuration)
+            else:
+                config.load_kube_config(
+                    config_file=None if kubeconfig is None else str(kubeconfig),
+                    context=context,
+                    client_configuration=self.configuration,
+                )
         except config.ConfigException as error:
             raise ClusterError(f"the kubeconfig can't be used: {error}") from error
         # Eight probes, three log streams and the settling of proxies run side by side.

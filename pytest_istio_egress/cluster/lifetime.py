@@ -118,13 +118,13 @@ def _alive(api: Api, namespaces: Sequence[str]) -> bool:
     return any(now - moment < young for moment in created)
 
 
-def put_mesh_back(api: Api, say: Callable[[str], None]) -> None:
+def put_mesh_back(api: Api, settings: MeshSettings, say: Callable[[str], None]) -> None:
     """Take back what a killed run changed of the mesh's own configuration; a run that is alive does so itself."""
-    before = MeshSettings(api).left_changed()
+    before = settings.left_changed()
     if before is None or any(left.alive and not left.traffic for left in remains(api)):
         return
     say("istio-egress: a run that was killed had changed the mesh's own configuration; putting it back")
-    MeshSettings(api).restore(before)
+    settings.restore(before)
 
 
 def remove_ended(api: Api, say: Callable[[str], None]) -> None:

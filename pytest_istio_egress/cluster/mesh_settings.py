@@ -16,15 +16,15 @@ from kubernetes.client.exceptions import ApiException
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 
 BEFORE = "istio-egress.dev/mesh-before"
-_NAME = "istio"
 
 
 class MeshSettings:
     """The ConfigMap that istiod watches; one change at a time."""
 
-    def __init__(self, api: Api, control_plane: str = "istio-system") -> None:
+    def __init__(self, api: Api, control_plane: str = "istio-system", config_map: str = "istio") -> None:
         self.api = api
         self.control_plane = control_plane
+        self.config_map = config_map
 
     def change(self, changes: Mapping[str, Any]) -> str:
         """Set fields of the mesh configuration (None: take them out); returns its text as it was.
@@ -32,13 +32,13 @@ class MeshSettings:
         ClusterError where another run has it changed.
         """
         try:
-            found = self.api.core.read_namespaced_config_map(_NAME, self.control_plane)
+            found = self.api.core.read_namespaced_config_map(self.config_map, self.control_plane)
         except ApiException as error:
             raise ClusterError(f"the mesh configuration can't be read: {reason(error)}") from error
         if BEFORE in (found.metadata.annotations or {}):
             raise ClusterError(
                 f"the mesh configuration is changed by another run, or one that was killed; its text before is in the "
-                f"annotation {BEFORE}: `kubectl get configmap {_NAME} -n {self.control_plane} -o yaml`"
+                f"annotation {BEFORE}: `kubectl get configmap {self.config_map} -n {self.control_plane} -o yaml`"
             )
         before = str((found.data or {}).get("mesh", ""))
         merged = {**(yaml.safe_load(before) or {}), **changes}
@@ -55,7 +55,7 @@ class MeshSettings:
     def left_changed(self) -> str | None:
         """Return the text as it was before a change that nobody took back, None where there is none."""
         try:
-            found = self.api.core.read_namespaced_config_map(_NAME, self.control_plane)
+            found = self.api.core.read_namespaced_config_map(self.config_map, self.control_plane)
         except ApiException as error:
             raise ClusterError(f"the mesh configuration can't be read: {reason(error)}") from error
         before: str | None = (found.metadata.annotations or {}).get(BEFORE)
@@ -67,8 +67,9 @@ class MeshSettings:
 
     def _patch(self, body: dict[str, Any]) -> None:
         try:
-            self.api.core.patch_namespaced_config_map(_NAME, self.control_plane, body)
+            self.api.core.patch_namespaced_config_map(self.config_map, self.control_plane, body)
         except ApiException as error:
             raise ClusterError(
-                f"the mesh configuration (ConfigMap {_NAME} in {self.control_plane}) can't be changed: {reason(error)}"
+                f"the mesh configuration (ConfigMap {self.config_map} in {self.control_plane}) can't be changed: "
+                f"{reason(error)}"
             ) from error

@@ -6,6 +6,8 @@ a manifest pasted into kubectl as it is can harm nobody:
     egress-client            a namespace of the suite       egress-client-k3x9q-gw0
     api.test                 a host outside the mesh        api.k3x9q.test
     192.0.2.80               an outside server's address    10.96.17.4
+
+What manifests call by the names of Istio's documents (istio-system) becomes what the mesh has: mesh_names.py.
 """
 
 from __future__ import annotations
@@ -14,6 +16,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from pytest_istio_egress.cluster.mesh_names import GATEWAY, MeshNames
+from pytest_istio_egress.placement import Placement
 
 SHARED_NAMESPACES = ("egress-outside", "egress-plain")
 """Made once per run. They hold servers and clients that no case changes."""
@@ -34,18 +39,34 @@ class UnknownAddressError(Exception):
 
 @dataclass(frozen=True)
 class Names:
-    """The names of one worker of one run; `addresses` maps 192.0.2.x to what it stands for."""
+    """The names of one worker of one run; `addresses` maps 192.0.2.x to what it stands for, `mesh` has the mesh's own.
+
+    `placement` says what pods differ in from the plain manifests.
+    """
 
     run: str
     worker: str
     addresses: Mapping[str, str] = field(default_factory=dict)
+    mesh: MeshNames = field(default_factory=MeshNames)
+    placement: Placement = field(default_factory=Placement)
 
     def namespace(self, name: str) -> str:
         """Return the run's namespace for one of the suite's; any other name is left as it is."""
         return _NAMESPACE.sub(self._namespace, name)
 
+    def selector(self, workload: str) -> str:
+        """Return what selects the pods of `<app label>.<namespace>`, for kubectl: a gateway has its own labels."""
+        if workload == GATEWAY:
+            return self.text(self.mesh.gateway.selector)
+        return f"app={workload.partition('.')[0]}"
+
+    def home(self, workload: str) -> str:
+        """Return the namespace of `<app label>.<namespace>`."""
+        return self.namespace(self.mesh.gateway.namespace if workload == GATEWAY else workload.partition(".")[2])
+
     def text(self, text: str) -> str:
         """Replace every reserved name in a text."""
+        text = self.mesh.text(text)
         text = _NAMESPACE.sub(self._namespace, text)
         text = _HOST.sub(f".{self.run}.test", text)
         return _ADDRESS.sub(self._address, text)
@@ -55,9 +76,9 @@ class Names:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, list):
-            return [self.manifest(item) for item in value]
+            return [self.manifest(item) for item in self.mesh.items(value)]
         if isinstance(value, dict):
-            return {self.manifest(key): self.manifest(item) for key, item in value.items()}
+            return {self.manifest(key): self.manifest(item) for key, item in self.mesh.labels(value).items()}
         return value
 
     def plain(self, text: str) -> str:
@@ -69,7 +90,7 @@ class Names:
             text = text.replace(f"{name}-{self.run}", name)
         for reserved, address in self.addresses.items():
             text = re.sub(rf"(?<![\d.]){re.escape(address)}(?![\d]|\.\d)", reserved, text)
-        return text
+        return self.mesh.plain(text)
 
     def _namespace(self, match: re.Match[str]) -> str:
         name = match[1]

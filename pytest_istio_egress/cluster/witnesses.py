@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from pytest_istio_egress.cluster.access_log import AccessLogLine
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.logs import ProxyLog
-from pytest_istio_egress.cluster.mesh import GATEWAY_SELECTOR, Mesh
+from pytest_istio_egress.cluster.mesh import Mesh
+from pytest_istio_egress.cluster.mesh_names import GATEWAY
+from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.pods import Pod, ready_pods
 
 Look = Callable[[ProxyLog], AccessLogLine | None]
@@ -19,9 +21,10 @@ Look = Callable[[ProxyLog], AccessLogLine | None]
 class Witnesses:
     """Follows logs from the moment they are first needed."""
 
-    def __init__(self, api: Api, mesh: Mesh) -> None:
+    def __init__(self, api: Api, mesh: Mesh, names: Names) -> None:
         self.api = api
         self.mesh = mesh
+        self.names = names
         self._lock = threading.Lock()
         self._arrived = threading.Condition()
         self._logs: dict[str, ProxyLog] = {}
@@ -85,8 +88,10 @@ class Witnesses:
         """Return the egress gateway's ready pods; their logs are followed from now on."""
         with self._lock:
             if self._gateways is None:
-                where = self.mesh.gateway
-                found = ready_pods(self.api, where.namespace, GATEWAY_SELECTOR) if where else []
+                where, selector = self.names.home(GATEWAY), self.names.selector(GATEWAY)
+                found = ready_pods(self.api, where, selector) if self.mesh.gateway else []
+                if not found and self.mesh.facts.own_gateway:
+                    return []  # made when the first case needs it
                 self._gateways = found
             return self._gateways
 

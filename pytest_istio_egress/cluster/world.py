@@ -19,6 +19,7 @@ from pytest_istio_egress.cluster.credentials import CREDENTIALS, credentials, ku
 from pytest_istio_egress.cluster.names import SHARED_NAMESPACES, WORKER_NAMESPACES, Names
 from pytest_istio_egress.cluster.own_workload import probing_pod
 from pytest_istio_egress.cluster.pods import Pod, ready_pod
+from pytest_istio_egress.mesh_facts import RUNS_OWN_GATEWAY
 
 STANDS_FOR = "istio-egress.dev/stands-for"
 """Annotation of an outside server's Service: N says that 192.0.2.N in a manifest is the Service's address,
@@ -54,9 +55,14 @@ class World:
             list(pool.map(self._await, ("outside.egress-outside", "second.egress-outside", *self.clients)))
         self.names = replace(self.names, addresses=self._addresses())
 
+    def needed(self, fixtures: Iterable[str], requires: Iterable[str]) -> list[str]:
+        """Return the fixtures that a case needs in this mesh: the run's own gateway is one where it's asked for."""
+        own = "egress-gateway" in requires and self.names.mesh.gateway == RUNS_OWN_GATEWAY
+        return [*fixtures, *(["gateway.yaml"] * own)]
+
     def extend(self, fixtures: Iterable[str]) -> None:
         """Make the parts of the outside world that only some cases need, when the first of these comes."""
-        missing = [name for name in fixtures if name not in self._extended]
+        missing = [name for name in dict.fromkeys(fixtures) if name not in self._extended]
         if missing:
             applier = Applier(self.api, self.names)
             documents = load(self.manifests / name for name in missing)
@@ -64,6 +70,7 @@ class World:
             for document in documents:
                 if document["kind"] == "Namespace":
                     self._copy_credentials(applier, document["metadata"]["name"])
+                    self._pull_secrets(applier, document["metadata"]["name"])
             for client in _workloads(documents, "egress-outside"):
                 self._await(client)
             self.names = replace(self.names, addresses=self._addresses())  # waits for their pods, too
@@ -113,8 +120,7 @@ class World:
         self._pods.clear()
 
     def _await(self, client: str) -> Pod:
-        app, _, namespace = client.partition(".")
-        return ready_pod(self.api, self.names.namespace(namespace), f"app={app}", timeout=self.timeout)
+        return ready_pod(self.api, self.names.home(client), self.names.selector(client), timeout=self.timeout)
 
     def _addresses(self) -> dict[str, str]:
         """Return the addresses of the outside servers' Services and, 100 further on, those of their pods."""
@@ -133,7 +139,18 @@ class World:
         public = {"ca.crt": authority["ca.crt"]}
         for namespace in (*SHARED_NAMESPACES, *WORKER_NAMESPACES):
             applier.apply([_config_map("egress-certificates", namespace, public)], namespace)
+            self._pull_secrets(applier, namespace)
         self._copy_credentials(applier, WORKER_NAMESPACES[0])
+
+    def _pull_secrets(self, applier: Applier, namespace: str) -> None:
+        """Copy the secrets that images are pulled with: a pod uses those of its own namespace only."""
+        for where in self.names.placement.pull_secrets:
+            origin, _, name = where.partition("/")
+            try:
+                found = self.api.core.read_namespaced_secret(name, origin)
+            except ApiException as error:
+                raise ClusterError(f"the pull secret {where} can't be read: {reason(error)}") from error
+            applier.apply([{**kubernetes_secret(name, found.data), "type": found.type}], namespace)
 
     def _copy_credentials(self, applier: Applier, namespace: str) -> None:
         """Put what proxies may use as credentialName beside them: a proxy gets secrets of its own namespace only."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pytest_istio_egress.mesh_facts import MeshFacts
 from pytest_istio_egress.report.conformance_report import About
 from pytest_istio_egress.target import Prepared
 
@@ -15,17 +16,18 @@ def about_run(
     from importlib.metadata import version
 
     target = prepared.target if prepared else None
-    mesh = target.mesh if target else {}
+    mesh = MeshFacts.of(target.mesh if target else {})
     return About(
         suite=version("pytest-istio-egress"),
         target=target.kind if target else "",
         context=(target.context or "") if target else "",
         kubernetes=prepared.kubernetes if prepared else "",
-        istio=mesh.get("istio", ""),
-        outbound_mode=mesh.get("outbound_mode", ""),
+        istio=mesh.istio,
+        outbound_mode=mesh.value("outbound-mode"),
         gateway=prepared.gateway if prepared else "",
         notes=target.notes if target else (),
         features=prepared.features if prepared else {},
+        facts=mesh.facts,
         run=run,
         began=began,
         seconds=seconds,

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from pytest_istio_egress.mesh_facts import Known
 from pytest_istio_egress.report.redaction import redacted
 from pytest_istio_egress.report.results import CANNOT_BE_ASKED, ERROR, OUTCOMES, Result
 
@@ -20,7 +21,8 @@ HEAD = "# What pytest --istio-egress found out; two of these are compared by `is
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """What a run was: which suite asked which cluster how. `features` maps a feature to why it is missing, else None.
+    """What a run was: which suite asked which cluster how. `features` maps a feature to why it is missing, else None;
+    `facts` are those of the mesh, by the names of mesh_facts.py.
 
     `began` is an ISO 8601 time, `seconds` the run's length; `complete` is False where it was stopped before its end.
     """
@@ -34,6 +36,7 @@ class About:
     gateway: str = ""
     notes: tuple[str, ...] = ()
     features: Mapping[str, str | None] = field(default_factory=dict)
+    facts: Mapping[str, Known] = field(default_factory=dict)
     run: str = ""
     began: str = ""
     seconds: float = 0.0
@@ -80,13 +83,20 @@ def document_of(run: Run) -> dict[str, Any]:
         },
         "target": {"kind": about.target, "context": about.context, "notes": list(about.notes)},
         "versions": {"kubernetes": about.kubernetes, "istio": about.istio, "envoy": run.envoy},
-        "mesh": {"outbound_mode": about.outbound_mode, "egress_gateway": about.gateway},
+        "mesh": {"outbound_mode": about.outbound_mode, "egress_gateway": about.gateway, "facts": _facts(about)},
         "features": {
             name: {"found": True} if why is None else {"found": False, "reason": why}
             for name, why in sorted(about.features.items())
         },
         "behaviours": _behaviours(run.results),
         "totals": {"cases": len(run.results), **{outcome: run.count(outcome) for outcome in reversed(OUTCOMES)}},
+    }
+
+
+def _facts(about: About) -> dict[str, Any]:
+    return {
+        name: {"value": known.value, "origin": known.origin} | ({"why": known.why} if known.why else {})
+        for name, known in about.facts.items()
     }
 
 

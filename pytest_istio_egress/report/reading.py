@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from pytest_istio_egress.mesh_facts import Known
 from pytest_istio_egress.report.conformance_report import FORMAT, FORMAT_VERSION, About, Run
 from pytest_istio_egress.report.results import OUTCOMES, Result, area_of
 
@@ -140,6 +141,10 @@ def _about(document: dict[str, Any]) -> About:
         features={
             _text(name): None if said["found"] else _text(said.get("reason", ""))
             for name, said in document["features"].items()
+        },
+        facts={
+            _text(name): Known(**{_text(key): _text(value) for key, value in said.items()})
+            for name, said in mesh.get("facts", {}).items()
         },
         run=_text(run["id"]),
         began=_text(run["began"]),

@@ -20,6 +20,7 @@ from pytest_istio_egress.cluster.certificates import Authority
 from pytest_istio_egress.cluster.credentials import kubernetes_secret
 from pytest_istio_egress.cluster.lifetime import LEASE, remains_of, remove
 from pytest_istio_egress.cluster.mesh import Mesh
+from pytest_istio_egress.cluster.mesh_names import MeshNames
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.pods import ready_pod
 from pytest_istio_egress.traffic.kinds import KINDS
@@ -59,7 +60,9 @@ class Traffic:
                 f"traffic {self.name} is there already: `istio-egress traffic report --name {self.name}` tells of it, "
                 f"`istio-egress traffic stop --name {self.name}` ends it"
             )
-        through_gateway = Mesh(self.api).gateway is not None
+        mesh = Mesh(self.api)
+        self.names = replace(self.names, mesh=MeshNames.of(mesh.facts))
+        through_gateway = mesh.gateway is not None
         if not through_gateway:
             say("the mesh has no egress gateway that is ready: its kinds of traffic are left out")
         try:

@@ -77,7 +77,8 @@ pytest_istio_egress.pytest_fixtures = fixtures
 
 target.prepare = prepare
 target.release = release
-target.look_at_mesh = lambda prepared, say: prepared  # noqa: ARG005  # the parameters are the real one's
-target.look_at_mesh = lambda prepared, say: prepared  # noqa: ARG005  # there is no mesh to look at
+target.look_at_mesh = lambda prepared, settings, say: prepared  # noqa: ARG005  # there is no mesh to look at
+
+
 header.after = lambda prepared: [f"answered: {prepared.kubernetes}"]
 collection.suite_folder = lambda: SUITE

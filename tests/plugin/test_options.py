@@ -9,6 +9,17 @@ import pytest
 from pytest_istio_egress.options import OPTIONS, Option, SettingError, Settings, settings
 
 SAMPLES = {"text": "sample", "target": "embedded", "path": "sample/config", "flag": "true", "factor": "2.5"}
+OF_OPTION = {
+    "gateway": "tenants/exit",
+    "fact": "trust-domain=corp.example",
+    "require": "gateway-api",
+    "profile": "core",
+    "image": "curl=registry.example/curl:1",
+    "pull_secret": "images/pull",
+    "node_selector": "pool=mesh",
+    "toleration": "pool=mesh:NoSchedule",
+}
+"""Samples of the settings whose values are checked."""
 
 
 def read(pytester: pytest.Pytester, *arguments: str) -> Settings:
@@ -21,7 +32,7 @@ def fitting_target(option: Option) -> list[str]:
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
 def test_three_places(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, option: Option) -> None:
-    word = SAMPLES[option.kind]
+    word = OF_OPTION.get(option.name) or SAMPLES[option.kind]
     target = fitting_target(option)
     untouched = read(pytester, *target)
     assert getattr(untouched, option.name) == option.default
@@ -57,6 +68,19 @@ def test_flag_switched_off_in_the_environment(pytester: pytest.Pytester, monkeyp
     assert read(pytester).allow_mesh_wide is False
 
 
+def test_a_list_has_a_line_each_in_a_file_and_spaces_in_the_environment(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = ("gateway-api", "egress-gateway")
+    options = [word for feature in wanted for word in ("--istio-egress-require", feature)]
+    assert read(pytester, *options).require == wanted
+    monkeypatch.setenv("ISTIO_EGRESS_REQUIRE", " ".join(wanted))
+    assert read(pytester).require == wanted
+    monkeypatch.delenv("ISTIO_EGRESS_REQUIRE")
+    pytester.makeini("[pytest]\nistio_egress_require =\n  gateway-api\n  egress-gateway\n")
+    assert read(pytester).require == wanted
+
+
 def test_native_toml(pytester: pytest.Pytester) -> None:
     pytester.makepyprojecttoml('[tool.pytest]\nistio_egress_allow_mesh_wide = true\nistio_egress_context = "a"\n')
     found = read(pytester)
@@ -87,6 +111,15 @@ def test_kubeconfig_of_an_ini_file_is_beside_it(pytester: pytest.Pytester, monke
         (["--istio-egress-keep-cluster"], ["--istio-egress-keep-cluster", "embedded"]),
         (["--istio-egress-target=embedded", "--istio-egress-context=prod"], ["--istio-egress-context", "context"]),
         (["--istio-egress-target=embedded", "--istio-egress-kubeconfig=x"], ["--istio-egress-kubeconfig"]),
+        (["--istio-egress-require", "egress-gatway"], ["--istio-egress-require", "'egress-gatway'", "egress-gateway"]),
+        (["--istio-egress-fact", "outbound=ALLOW_ANY"], ["--istio-egress-fact", "'outbound'", "outbound-mode"]),
+        (["--istio-egress-fact", "trust-domain"], ["NAME=VALUE"]),
+        (["--istio-egress-gateway", "exit"], ["--istio-egress-gateway", "NAMESPACE/SERVICE"]),
+        (["--istio-egress-profile", "most"], ["'most'", "core, extended, all"]),
+        (["--istio-egress-image", "nginx=x"], ["'nginx'", "nginx-unprivileged"]),
+        (["--istio-egress-pull-secret", "pull"], ["NAMESPACE/NAME"]),
+        (["--istio-egress-node-selector", "pool"], ["KEY=VALUE"]),
+        (["--istio-egress-toleration", "a=b:Never"], ["'a=b:Never'", "NoSchedule"]),
     ],
 )
 def test_refused(pytester: pytest.Pytester, arguments: list[str], told: list[str]) -> None:

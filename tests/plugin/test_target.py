@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from repository import Repository  # type: ignore[import-not-found]  # pytest puts this folder on the path
 
+from pytest_istio_egress import kubeconfig as kubeconfig_module
 from pytest_istio_egress import target as target_module
-from pytest_istio_egress.kubeconfig import NoContextError, chosen_context
+from pytest_istio_egress.kubeconfig import IN_CLUSTER, NoContextError, chosen_context
 from pytest_istio_egress.plugin import CANNOT_ASK
 from pytest_istio_egress.target import Target, TargetError, kubernetes_version, new_run
 
@@ -54,6 +55,19 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("KUBECONFIG", raising=False)
     return tmp_path
+
+
+def test_a_pod_without_kubeconfig_uses_its_service_account(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kubeconfig_module, "SERVICE_ACCOUNT", home)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    with pytest.raises(NoContextError):
+        chosen_context(None, None)
+    (home / "token").write_text("t")
+    assert chosen_context(None, None) == (None, IN_CLUSTER)
+    with pytest.raises(NoContextError):
+        chosen_context(None, "prod")
+    path = kubeconfig(home / ".kube" / "config", "a", current="a")
+    assert chosen_context(None, None) == (path, "a")
 
 
 def test_current_context_of_the_usual_file(home: Path) -> None:

@@ -11,7 +11,7 @@ from pytest_istio_egress.cluster.enforcement import Enforcement
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.pods import Pod, Ran
-from pytest_istio_egress.requirements import FEATURES, PROBED
+from pytest_istio_egress.requirements import DETECT, PROBED
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 TIMED_OUT = 28
@@ -71,11 +71,11 @@ def test_it_is_found_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
     played = Played(monkeypatch, enforces=True)
     mesh = Mesh(Api.__new__(Api))
     mesh.enforcement = probe()
-    assert [FEATURES["network-policy"](mesh) for _ in range(2)] == [None, None]
+    assert [DETECT["network-policy"](mesh) for _ in range(2)] == [None, None]
     assert played.asked == len(["before the policy", "under it"])
 
 
 def test_what_is_probed_is_a_feature_that_is_unknown_before_the_run() -> None:
     mesh = Mesh(Api.__new__(Api))
-    assert set(FEATURES) >= PROBED
-    assert all(FEATURES[name](mesh) for name in PROBED)
+    assert set(DETECT) >= PROBED
+    assert all(DETECT[name](mesh) for name in PROBED)

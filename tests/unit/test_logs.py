@@ -15,6 +15,7 @@ from pytest_istio_egress.cluster import logs
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.logs import ProxyLog
 from pytest_istio_egress.cluster.mesh import Mesh
+from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.cluster.witnesses import Witnesses
 
@@ -107,7 +108,7 @@ def test_a_log_forgets_its_oldest_lines(kubelet: Kubelet, monkeypatch: pytest.Mo
 
 
 def test_a_stream_that_hangs_decides_nothing(kubelet: Kubelet) -> None:
-    witnesses = Witnesses(API, cast(Mesh, None))
+    witnesses = Witnesses(API, cast(Mesh, None), Names("k3x9q", "gw0"))
     kubelet.lines = [line("10.1.0.1:4000", "outbound|80||api.test")]
     found = witnesses.sidecar_line(POD, "10.1.0.1:4000", "egress/1", since=0.0, timeout=0.05)
     assert found

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from pytest_istio_egress import Outcome, Probe
-from pytest_istio_egress.case import Case
-from pytest_istio_egress.requirements import FEATURES
+from pytest_istio_egress.case import ALL, CORE, FEATURES, PROFILES, Case
+from pytest_istio_egress.requirements import DETECT
 from pytest_istio_egress.suite import OUTCOMES, manifest_files, shipped_cases
 
 CONFORMANCE = Path(__file__).parents[2] / "conformance"
@@ -55,7 +55,17 @@ def test_a_case_has_a_source_and_says_what_it_is_about(name: str) -> None:
 def test_a_cases_manifests_and_features_exist(name: str) -> None:
     for manifest in case(name).manifests:
         assert manifest.is_file()
-    assert set(case(name).requires) <= set(FEATURES)
+    assert set(case(name).requires) <= set(DETECT)
+
+
+def test_every_feature_has_a_name_and_a_detector() -> None:
+    assert set(FEATURES) == set(DETECT)
+
+
+def test_every_profile_holds_cases_of_its_own() -> None:
+    assert {case(name).profile for name in CASES} == set(PROFILES)
+    assert all((case(name).profile == ALL) == ("/mesh_wide/" in name) for name in CASES)
+    assert not [name for name in CASES if case(name).profile == CORE and case(name).requires]
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if parameters(CASES[name])])

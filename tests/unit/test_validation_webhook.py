@@ -7,7 +7,7 @@ import pytest
 from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.mesh import Mesh
-from pytest_istio_egress.requirements import FEATURES
+from pytest_istio_egress.requirements import DETECT
 
 
 def missing(answer: Any) -> str | None:
@@ -17,7 +17,7 @@ def missing(answer: Any) -> str | None:
         return SimpleNamespace(to_dict=lambda: {"items": answer})
 
     api = SimpleNamespace(resource=lambda _version, _kind: SimpleNamespace(get=get))
-    return FEATURES["validation-webhook"](cast(Mesh, SimpleNamespace(api=api)))
+    return DETECT["validation-webhook"](cast(Mesh, SimpleNamespace(api=api)))
 
 
 @pytest.mark.parametrize("name", ["validation.istio.io", "rev.validation.istio.io"])

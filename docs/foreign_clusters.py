@@ -1,0 +1,207 @@
+"""Runs the suite on clusters that were made differently: python docs/foreign_clusters.py [NAME ...]
+
+foreign_clusters.yaml says how each is made. One after the other is started, changed by kubectl and istioctl as its
+owner might have, handed over as a kubeconfig and asked; foreign_figures.yaml keeps what came out, foreign_clusters.md
+shows it. `--cases` chooses what is asked of each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import yaml
+from foreign_kubeconfigs import by_plugin_and_proxy
+
+from pytest_istio_egress.embedded import ClusterSpec, EmbeddedCluster, down, up
+from pytest_istio_egress.embedded.istio_manifest import istio_settings
+
+HERE = Path(__file__).parent
+PAGE = HERE / "foreign_clusters.md"
+FIGURES = HERE / "foreign_figures.yaml"
+CASES = (
+    "conformance/registry_only",
+    "conformance/sidecar_injection",
+    "conformance/service_entry/test_http_host.py",
+    "conformance/service_entry/test_https_dns.py",
+    "conformance/service_entry/test_export_to_others.py",
+    "conformance/sidecar_scope/test_ports_and_namespaces.py",
+    "conformance/dns",
+    "conformance/egress_gateway/test_shared_gateway.py",
+    "conformance/egress_gateway/test_two_hops.py",
+    "conformance/egress_gateway/test_passthrough.py",
+    "conformance/egress_gateway/test_workload.py",
+    "conformance/egress_gateway/test_authorization.py",
+    "conformance/tls_origination/test_simple.py",
+)
+"""A part of every area that a mesh's make may change; all areas: `--cases conformance`."""
+
+Foreign = dict[str, Any]
+
+
+def main() -> None:
+    """Run the clusters that are named, all by default, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--cases", nargs="+", default=CASES, help="what is asked (default: a part of most areas)")
+    parser.add_argument("--only-write", action="store_true", help="write the page from the figures that are there")
+    arguments = parser.parse_args()
+    known = {entry["name"]: entry for entry in yaml.safe_load((HERE / "foreign_clusters.yaml").read_text())}
+    unknown = [name for name in arguments.names if name not in known]
+    if unknown:
+        parser.error(f"no such cluster: {', '.join(unknown)}; there are {', '.join(known)}")
+    figures = yaml.safe_load(FIGURES.read_text()) if FIGURES.exists() else {}
+    for name in [] if arguments.only_write else arguments.names or known:
+        figures[name] = ask(known[name], arguments.cases)
+        FIGURES.write_text(yaml.safe_dump(figures, allow_unicode=True, width=120))
+    PAGE.write_text(page(known, figures))
+
+
+def ask(foreign: Foreign, cases: list[str]) -> dict[str, Any]:
+    """Make a cluster, ask it, end it; returns the figures of its line."""
+    sys.stdout.write(f"== {foreign['name']}: {foreign['differs']}\n")
+    sys.stdout.flush()
+    cluster = up(ClusterSpec(name=f"foreign-{foreign['name']}"[:32]), tied_to_caller=True)
+    try:
+        make(foreign, cluster)
+        with tempfile.TemporaryDirectory(prefix="foreign-") as folder:
+            return suite(foreign, cluster, cases, Path(folder))
+    finally:
+        down(cluster.name)
+
+
+def make(foreign: Foreign, cluster: EmbeddedCluster) -> None:
+    """Change a stock cluster into the foreign one, and wait until all that is there is ready."""
+    namespace = foreign.get("namespace", "istio-system")
+    for gone in foreign.get("gone", ()):
+        kubectl(cluster, "delete", "-n", "istio-system", gone)
+    if foreign.get("istio"):
+        if not foreign.get("beside"):
+            for kind in ("mutatingwebhookconfiguration", "validatingwebhookconfiguration"):
+                kubectl(cluster, "delete", kind, "--all")
+            kubectl(cluster, "delete", "namespace", "istio-system")
+        if namespace != "istio-system" or not foreign.get("beside"):
+            kubectl(cluster, "create", "namespace", namespace)
+        install(foreign, cluster)
+    node = foreign.get("node", {})
+    if node:
+        kubectl(cluster, "label", "node", "--all", node["label"])
+    wait(cluster)
+    if "apply" in foreign:
+        apply(cluster, foreign["apply"])
+        wait(cluster)
+    if node:
+        kubectl(cluster, "taint", "node", "--all", node["taint"])
+
+
+def install(foreign: Foreign, cluster: EmbeddedCluster) -> None:
+    """Install Istio with istioctl's own manifest."""
+    settings = [*istio_settings("REGISTRY_ONLY", cluster.istio), *foreign["istio"]]
+    words = [word for setting in settings for word in ("--set", setting)]
+    manifest = run(cluster, "istioctl", "manifest", "generate", *words).stdout
+    objects = [found for found in yaml.safe_load_all(manifest) if found]
+    # Definitions first, and those that are there stay: an API server needs a while for new ones.
+    apply(cluster, yaml.safe_dump_all(found for found in objects if found["kind"] != "CustomResourceDefinition"))
+
+
+def apply(cluster: EmbeddedCluster, manifest: str) -> None:
+    """Apply manifests; webhooks that have yet to come up are asked again."""
+    deadline = time.monotonic() + 300
+    while True:
+        done = run(
+            cluster, "kubectl", "apply", "--server-side", "--force-conflicts", "-f", "-", given=manifest, may=True
+        )
+        if done.returncode == 0:
+            return
+        if time.monotonic() > deadline:
+            raise SystemExit(f"kubectl apply: {done.stderr}")
+
+
+def wait(cluster: EmbeddedCluster) -> None:
+    """Wait until every Deployment of the cluster is rolled out."""
+    for line in kubectl(cluster, "get", "deploy", "-A", "--no-headers").splitlines():
+        namespace, name = line.split()[:2]
+        kubectl(cluster, "rollout", "status", "-n", namespace, f"deploy/{name}", "--timeout=600s")
+
+
+def suite(foreign: Foreign, cluster: EmbeddedCluster, cases: list[str], folder: Path) -> dict[str, Any]:
+    """Run the suite from an empty folder, as a user would; returns what its report says."""
+    kubeconfig, report = cluster.kubeconfig, folder / "report.yaml"
+    if foreign.get("kubeconfig"):
+        kubeconfig = by_plugin_and_proxy(kubeconfig, folder)
+    options = [word.format(istio=cluster.istio) for word in foreign.get("options", ())]
+    command = [sys.executable, "-m", "pytest", "--istio-egress", "-n", "2", "-p", "no:cacheprovider", *options]
+    command += ["--istio-egress-report", str(report), "--istio-egress-timeout-scale", "5", *cases]
+    began = time.monotonic()
+    done = subprocess.run(command, cwd=folder, env=os.environ | {"KUBECONFIG": str(kubeconfig)}, check=False)
+    seconds = round(time.monotonic() - began)
+    if not report.exists():
+        raise SystemExit(f"{foreign['name']}: the suite could not be run (exit {done.returncode})")
+    said = yaml.safe_load(report.read_text())
+    asked = [case for behaviour in said["behaviours"] for case in behaviour["cases"]]
+    outcomes = Counter(case["outcome"] for case in asked)
+    reasons = Counter(case["reason"] for case in asked if "reason" in case)
+    return {
+        "outcomes": dict(outcomes),
+        "skipped": dict(reasons),
+        "not": [case["id"] for case in asked if case["outcome"] not in ("holds", "cannot be asked")],
+        "seconds": seconds,
+        "exit": done.returncode,
+        "options": options,
+        "facts": {name: known["value"] for name, known in said["mesh"]["facts"].items()},
+    }
+
+
+def page(known: dict[str, Foreign], figures: dict[str, Any]) -> str:
+    """Return the page: a line for each cluster, then why cases were skipped or did not hold."""
+    lines = [
+        "# Clusters made by somebody else",
+        "",
+        "Made by `python docs/foreign_clusters.py`, on one-node clusters that are set up as",
+        "[foreign_clusters.yaml](foreign_clusters.yaml) says and handed over as a kubeconfig.",
+        "",
+        "| cluster | what differs | holds | does not | error | skipped | seconds |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    shown = [(known[name], figures[name]) for name in known if name in figures]
+    for foreign, seen in shown:
+        counts = [seen["outcomes"].get(word, 0) for word in ("holds", "does not hold", "error", "cannot be asked")]
+        differs = " ".join(foreign["differs"].split())
+        lines.append(f"| {foreign['name']} | {differs} | {' | '.join(map(str, counts))} | {seen['seconds']} |")
+    for foreign, seen in shown:
+        lines += ["", f"## {foreign['name']}", ""]
+        lines += [f"Told: `{' '.join(seen['options'])}`", ""] * bool(seen["options"])
+        facts = ("revisions", "outbound-mode", "egress-gateways", "access-log", "mutual-tls", "dns-capture")
+        lines += [f"- {fact}: {seen['facts'].get(fact) or 'not found out'}" for fact in facts]
+        lines += [f"- {number} skipped: {reason}" for reason, number in sorted(seen["skipped"].items())]
+        lines += [f"- not: `{case}`" for case in seen["not"]]
+    return "\n".join(lines) + "\n"
+
+
+def kubectl(cluster: EmbeddedCluster, *words: str) -> str:
+    """Run the cluster's kubectl; ends the program where it fails."""
+    return run(cluster, "kubectl", *words).stdout
+
+
+def run(
+    cluster: EmbeddedCluster, *command: str, given: str | None = None, may: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run a tool of the cluster's own; `may` fail."""
+    tool = str(cluster.binaries / command[0])
+    environment = os.environ | {"KUBECONFIG": str(cluster.kubeconfig)}
+    words = [tool, *command[1:]]
+    done = subprocess.run(words, input=given, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode and not may:
+        raise SystemExit(f"{' '.join(command)}: {done.stderr}")
+    return done
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""A kubeconfig as companies hand them out: credentials come from a plugin, the API is reached by way of a proxy."""
+
+from __future__ import annotations
+
+import base64
+import json
+import select
+import shlex
+import socket
+import sys
+import threading
+from pathlib import Path
+
+import yaml
+
+
+def by_plugin_and_proxy(kubeconfig: Path, folder: Path) -> Path:
+    """Return a kubeconfig whose user runs a program for its certificate, and whose cluster names a proxy."""
+    config = yaml.safe_load(kubeconfig.read_text())
+    user = config["users"][0]["user"]
+    credential = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": {
+            "clientCertificateData": _read(user, "client-certificate"),
+            "clientKeyData": _read(user, "client-key"),
+        },
+    }
+    answer = folder / "credential.json"
+    answer.write_text(json.dumps(credential))
+    plugin = folder / "plugin"
+    plugin.write_text(f"#!/bin/sh\nexec cat {shlex.quote(str(answer))}\n")
+    plugin.chmod(0o700)
+    config["users"][0]["user"] = {
+        "exec": {
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "command": str(plugin),
+            "interactiveMode": "Never",
+        }
+    }
+    config["clusters"][0]["cluster"]["proxy-url"] = f"http://127.0.0.1:{_proxy()}"
+    written = folder / "kubeconfig"
+    written.write_text(yaml.safe_dump(config))
+    return written
+
+
+def _read(user: dict[str, str], what: str) -> str:
+    if f"{what}-data" in user:
+        return base64.b64decode(user[f"{what}-data"]).decode()
+    return Path(user[what]).read_text()
+
+
+def _proxy() -> int:
+    """Serve CONNECT on a port of loopback for as long as this process lives; returns the port."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            client, _ = listening.accept()
+            threading.Thread(target=_tunnel, args=(client,), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    port: int = listening.getsockname()[1]
+    return port
+
+
+def _tunnel(client: socket.socket) -> None:
+    asked = b""
+    while b"\r\n\r\n" not in asked:
+        asked += client.recv(4096)
+    method, where, _ = asked.split(b"\r\n", 1)[0].decode().split()
+    if method != "CONNECT":
+        sys.stderr.write(f"the proxy was asked for {method}\n")
+        client.close()
+        return
+    host, _, port = where.rpartition(":")
+    with client, socket.create_connection((host, int(port))) as server:
+        client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        ends = {client: server, server: client}
+        while True:
+            for ready in select.select(list(ends), [], [])[0]:
+                data = ready.recv(65536)
+                if not data:
+                    return
+                ends[ready].sendall(data)

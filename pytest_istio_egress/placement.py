@@ -1,0 +1,75 @@
+"""Where the run's pods come from and where they go: images by name, pull secrets, node selectors, tolerations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+IMAGES = ("curl", "go-httpbin", "nginx-unprivileged", "envoy")
+"""The images of fixtures and cases, by the last part of their names."""
+EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What differs from the plain manifests. `pull_secrets` are NAMESPACE/NAME of secrets to be copied.
+
+    `tolerations` are written KEY[=VALUE][:EFFECT], as `kubectl taint` has them.
+    """
+
+    images: Mapping[str, str] = field(default_factory=dict)
+    pull_secrets: tuple[str, ...] = ()
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    tolerations: tuple[str, ...] = ()
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return it as what JSON holds."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, written: Mapping[str, Any]) -> Placement:
+        """Read what `to_mapping` returned."""
+        lists = {name: tuple(written.get(name, ())) for name in ("pull_secrets", "tolerations")}
+        return cls(images=written.get("images", {}), node_selector=written.get("node_selector", {}), **lists)
+
+    def placed(self, document: dict[str, Any]) -> dict[str, Any]:
+        """Return a manifest with its pods placed; anything without pods is left as it is."""
+        pods = _pods(document)
+        if pods is not None:
+            for container in [*pods.get("initContainers", []), *pods.get("containers", [])]:
+                container["image"] = self.images.get(image_name(container["image"]), container["image"])
+            if self.pull_secrets:
+                pods["imagePullSecrets"] = [{"name": secret.partition("/")[2]} for secret in self.pull_secrets]
+            if self.node_selector:
+                pods["nodeSelector"] = {**pods.get("nodeSelector", {}), **self.node_selector}
+            if self.tolerations:
+                pods["tolerations"] = [*pods.get("tolerations", []), *map(toleration, self.tolerations)]
+        return document
+
+
+def image_name(image: str) -> str:
+    """Return the last part of an image's name, without registry, tag and digest."""
+    return image.partition("@")[0].rsplit("/", 1)[-1].partition(":")[0]
+
+
+def toleration(written: str) -> dict[str, str]:
+    """Return a toleration of KEY[=VALUE][:EFFECT]; ValueError where the effect is none of Kubernetes'."""
+    taint, _, effect = written.partition(":")
+    key, equals, value = taint.partition("=")
+    if not key or (effect and effect not in EFFECTS):
+        raise ValueError(f"a toleration is KEY[=VALUE][:EFFECT], the effect one of {', '.join(EFFECTS)}")
+    found = {"key": key, "operator": "Equal", "value": value} if equals else {"key": key, "operator": "Exists"}
+    return {**found, **({"effect": effect} if effect else {})}
+
+
+def _pods(document: dict[str, Any]) -> dict[str, Any] | None:
+    spec = document.get("spec") or {}
+    if document["kind"] == "Pod":
+        return document.get("spec")
+    template = spec.get("template") if isinstance(spec, dict) else None
+    pods = template.get("spec") if isinstance(template, dict) and document["kind"] in _WITH_PODS else None
+    return pods if isinstance(pods, dict) else None
+
+
+_WITH_PODS = frozenset({"Deployment", "DaemonSet", "StatefulSet", "Job"})
