@@ -1,9 +1,10 @@
-"""Runs the suite against a ready mesh and says where its time went, against the floor of what it had to do.
+"""Runs the suite against a ready mesh, once or many times: where its time went, and what was not steady.
 
     python benchmarks/suite.py [--workers N] [--rounds R] [PYTEST ARGUMENT ...]
 
 The floor is what the probes and the changes of configuration themselves took (apply, settle, probe, clean), shared by
 the workers; what stands above it is waiting for Envoy's log, pods that cases bring along, and pytest's own work.
+Exit status 1 when a case did not hold in a round; those that had to be asked again are counted, too.
 """
 
 from __future__ import annotations
@@ -17,23 +18,25 @@ import time
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 PHASE = "istio-egress.seconds."
+ATTEMPTS = "istio-egress.attempts"
 FLOOR = ("apply", "settle", "probe", "clean")
 ORDER = ("world", "pods", "apply", "settle", "probe", "witness", "clean", "probe again", "witness again")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Round:
-    """One run: its wall time, its cases' own time and how that was spent, all in seconds."""
+    """One run: its wall time, its cases' own time and how that was spent, all in seconds; and who was not steady."""
 
     wall: float
-    cases: int
-    failed: int
-    busy: float
-    phases: Counter[str]
+    cases: int = 0
+    busy: float = 0.0
+    phases: Counter[str] = field(default_factory=Counter)
+    failed: list[str] = field(default_factory=list)
+    again: list[str] = field(default_factory=list)
 
     @property
     def work(self) -> float:
@@ -42,7 +45,7 @@ class Round:
 
 
 def run_suite(workers: int, arguments: Sequence[str]) -> Round:
-    """Run the suite once."""
+    """Run the suite once; its own words go to the standard error."""
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "junit.xml"
         began = time.monotonic()
@@ -54,51 +57,76 @@ def run_suite(workers: int, arguments: Sequence[str]) -> Round:
             stdout=sys.stderr,
             check=False,
         )  # fmt: skip
-        return read(results, time.monotonic() - began)
+        wall = time.monotonic() - began
+        if not results.exists():
+            sys.exit("benchmarks/suite.py: pytest wrote no results; its own words are above")
+        return read(results, wall)
 
 
 def read(results: Path, wall: float) -> Round:
     """Add up what JUnit's XML says of the cases."""
-    phases: Counter[str] = Counter()
-    cases = failed = 0
-    busy = 0.0
+    found = Round(wall)
     for case in ElementTree.parse(results).iter("testcase"):  # noqa: S314  # written by our own run
-        cases += case.find("skipped") is None
-        failed += case.find("failure") is not None or case.find("error") is not None
-        busy += float(case.get("time", 0))
-        for item in case.iter("property"):
-            name = item.get("name", "")
-            if name.startswith(PHASE):
-                phases[name.removeprefix(PHASE)] += float(item.get("value", 0))
-    return Round(wall, cases, failed, busy, phases)
+        name = f"{str(case.get('classname')).removeprefix('conformance.')}::{case.get('name')}"
+        said = {str(item.get("name")): str(item.get("value")) for item in case.iter("property")}
+        found.cases += case.find("skipped") is None
+        found.busy += float(case.get("time", 0))
+        if case.find("failure") is not None or case.find("error") is not None:
+            found.failed.append(name)
+        elif int(said.get(ATTEMPTS, 1)) > 1:
+            found.again.append(name)
+        for key, value in said.items():
+            if key.startswith(PHASE):
+                found.phases[key.removeprefix(PHASE)] += float(value)
+    return found
 
 
 def spread(values: Sequence[float]) -> str:
-    """Minimum, median and maximum, in seconds."""
-    return f"{min(values):7.1f} {statistics.median(values):7.1f} {max(values):7.1f}"
+    """Minimum, median and maximum."""
+    return f"{min(values):8.1f} {statistics.median(values):8.1f} {max(values):8.1f}"
 
 
-def main() -> None:
-    """Run the rounds and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=1)
-    chosen, arguments = parser.parse_known_args()
-    rounds = [run_suite(chosen.workers, arguments) for _ in range(chosen.rounds)]
-    print(
-        f"{chosen.rounds} rounds, {chosen.workers} workers, {rounds[0].cases} cases, failed: "
-        + ", ".join(str(one.failed) for one in rounds)
-    )
-    print(f"{'seconds':24} {'min':>7} {'median':>7} {'max':>7}")
+def write_times(rounds: Sequence[Round], workers: int) -> None:
+    """Print where the time went."""
+    print(f"{'seconds':24} {'min':>8} {'median':>8} {'max':>8}")
     print(f"{'wall':24} {spread([one.wall for one in rounds])}")
-    print(f"{'per case':24} {spread([one.wall / one.cases for one in rounds])}")
-    print(f"{'all workers':24} {spread([one.wall * chosen.workers for one in rounds])}")
+    print(f"{'for 150 behaviours':24} {spread([150 * one.wall / one.cases for one in rounds])}")
+    print(f"{f'of {workers} workers':24} {spread([one.wall * workers for one in rounds])}")
     for name in ORDER:
         print(f"  {name:22} {spread([one.phases[name] for one in rounds])}")
     print(f"  {'rest of the cases':22} {spread([one.busy - one.phases.total() for one in rounds])}")
-    print(f"  {'idle and pytest':22} {spread([one.wall * chosen.workers - one.busy for one in rounds])}")
-    print(f"{'floor':24} {spread([one.work / chosen.workers for one in rounds])}")
-    print(f"{'wall / floor':24} {spread([one.wall * chosen.workers / one.work for one in rounds])}")
+    print(f"  {'idle, and pytest':22} {spread([one.wall * workers - one.busy for one in rounds])}")
+    print(f"{'floor':24} {spread([one.work / workers for one in rounds])}")
+    print(f"{'wall / floor':24} {spread([one.wall * workers / one.work for one in rounds])}")
+
+
+def write_steadiness(rounds: Sequence[Round]) -> None:
+    """Print who did not hold, and who had to be asked more than once before it did."""
+    for what, names in (
+        ("did not hold", Counter(name for one in rounds for name in one.failed)),
+        ("was asked more than once", Counter(name for one in rounds for name in one.again)),
+    ):
+        print(f"{what}: {names.total()} of {sum(one.cases for one in rounds)}")
+        for name, count in sorted(names.items(), key=lambda item: (-item[1], item[0])):
+            print(f"  {count:3} {name}")
+
+
+def main() -> None:
+    """Run the rounds and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workers", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=1)
+    chosen, arguments = parser.parse_known_args()
+    rounds: list[Round] = []
+    for number in range(1, chosen.rounds + 1):
+        rounds.append(run_suite(chosen.workers, arguments))
+        said = f"round {number} of {chosen.rounds}: {rounds[-1].wall:.1f} s, {len(rounds[-1].failed)} did not hold"
+        print(said, file=sys.stderr, flush=True)
+    print(f"{len(rounds)} rounds, {chosen.workers} workers, {rounds[0].cases} cases")
+    print(f"rounds in which all held: {sum(not one.failed for one in rounds)} of {len(rounds)}")
+    write_steadiness(rounds)
+    write_times(rounds, chosen.workers)
+    sys.exit(any(one.failed for one in rounds))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,104 @@
+"""Runs the suite in a mesh as it is, then in one that also holds much of other people's, and compares the times.
+
+    python benchmarks/growth.py [--kubeconfig FILE] [--workers N] [--rounds R] [PYTEST ARGUMENT ...]
+
+100 namespaces, 300 Services and 1,000 ServiceEntries, visible to every proxy, as they are by default. What it makes
+carries a label of its own and is removed at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from suite import Round, run_suite
+
+from pytest_istio_egress.cluster.api import Api
+
+LABEL = "istio-egress.dev/growth"
+NAMESPACES, SERVICES, ENTRIES = 100, 300, 1000
+
+
+def namespaces() -> Iterator[dict[str, Any]]:
+    """Other people's namespaces."""
+    for number in range(NAMESPACES):
+        metadata = {"name": f"growth-{number}", "labels": {LABEL: "true"}}
+        yield {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+
+
+def inhabitants() -> Iterator[dict[str, Any]]:
+    """What is in them, spread evenly."""
+    for number in range(SERVICES):
+        yield {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": f"service-{number}", "namespace": f"growth-{number % NAMESPACES}"},
+            "spec": {"ports": [{"name": "http", "port": 8000 + number}], "selector": {"app": f"service-{number}"}},
+        }
+    for number in range(ENTRIES):
+        yield {
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "ServiceEntry",
+            "metadata": {"name": f"entry-{number}", "namespace": f"growth-{number % NAMESPACES}"},
+            "spec": {
+                "hosts": [f"growth-{number}.test"],
+                "location": "MESH_EXTERNAL",
+                "resolution": "STATIC",
+                "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}],
+                "endpoints": [{"address": f"198.18.{number // 250}.{number % 250 + 1}"}],
+            },
+        }
+
+
+@contextmanager
+def grown(api: Api) -> Iterator[None]:
+    """Fill the mesh for a while."""
+
+    def create(document: dict[str, Any]) -> None:
+        kind = api.resource(document["apiVersion"], document["kind"])
+        kind.create(body=document, namespace=document["metadata"].get("namespace"))
+
+    with ThreadPoolExecutor(8) as pool:
+        try:
+            list(pool.map(create, namespaces()))
+            list(pool.map(create, inhabitants()))
+            yield
+        finally:
+            made = api.core.list_namespace(label_selector=LABEL).items
+            list(pool.map(lambda namespace: api.core.delete_namespace(namespace.metadata.name), made))
+
+
+def main() -> None:
+    """Compare; exit status 1 when a case did not hold."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kubeconfig", type=Path)
+    parser.add_argument("--workers", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=1)
+    chosen, arguments = parser.parse_known_args()
+    if chosen.kubeconfig:
+        arguments += ["--istio-egress-kubeconfig", str(chosen.kubeconfig)]
+
+    def rounds() -> list[Round]:
+        return [run_suite(chosen.workers, arguments) for _ in range(chosen.rounds)]
+
+    small = rounds()
+    with grown(Api(chosen.kubeconfig, None)):
+        large = rounds()
+    before = statistics.median(one.wall for one in small)
+    after = statistics.median(one.wall for one in large)
+    failed = [name for one in (*small, *large) for name in one.failed]
+    print(f"{small[0].cases} cases, {chosen.workers} workers, median of {chosen.rounds} rounds each")
+    print(f"the mesh as it is: {before:.1f} s")
+    print(f"with {NAMESPACES} namespaces, {SERVICES} Services and {ENTRIES} ServiceEntries more: {after:.1f} s")
+    print(f"ratio: {after / before:.2f}; did not hold: {', '.join(failed) or 'none'}")
+    sys.exit(bool(failed))
+
+
+if __name__ == "__main__":
+    main()
