@@ -111,7 +111,7 @@ def _far_end(expected: Outcome, seen: Exchange) -> Iterator[Difference]:
             yield Difference("the request's headers at the far end", "an answer that lists them", "another body")
             return
         for name, value in expected.request_headers.items():
-            yield from _header(f"header {name} at the far end", value, arrived.get(name))
+            yield from _header(f"header {name} at the far end", value, arrived.get(name.lower()))
 
 
 def request_headers(body: str) -> Mapping[str, str] | None:
@@ -125,7 +125,7 @@ def request_headers(body: str) -> Mapping[str, str] | None:
 
 def _answer(expected: Outcome, seen: Exchange) -> Iterator[Difference]:
     for name, value in expected.headers.items():
-        yield from _header(f"header {name} of the answer", value, seen.curl.headers.get(name))
+        yield from _header(f"header {name} of the answer", value, seen.curl.headers.get(name.lower()))
     if expected.body is not None and expected.body not in seen.curl.body:
         yield Difference("the answer's body", f"...{expected.body}...", repr(seen.curl.body[:120]))
     if expected.connected_to is not None:

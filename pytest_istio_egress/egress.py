@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_istio_egress.case import CASE_NAMESPACE, Case
+from pytest_istio_egress.diagnosis import configuration
 from pytest_istio_egress.evidence import CONTROL, Difference, Expectation, Verdict
 from pytest_istio_egress.outcome import Outcome
 from pytest_istio_egress.probe import CLIENT, Probe
-from pytest_istio_egress.report.explanation import explain
+from pytest_istio_egress.report.explanation import explain, explain_fact
 
 if TYPE_CHECKING:
     # Every case names Egress; none shall load the Kubernetes client just to be collected.
@@ -43,6 +44,10 @@ class Egress:
         What a case's parameters ask was asked side by side when the case was entered; here it is looked up.
         """
         verdict = self._beside_control(self._known((probe, expected)) or self._ask((probe, expected)))
+        if trouble := verdict.surroundings.log_trouble:
+            from pytest_istio_egress.cluster.logs import NoWitnessError  # loads the Kubernetes client
+
+            raise NoWitnessError(trouble)
         self._record(verdict)
         if not verdict.holds:
             raise DoesNotHoldError(explain(self.case, verdict, self.judge.names))
@@ -58,8 +63,7 @@ class Egress:
         """Hold a fact of a proxy's configuration or of the API against what is documented."""
         if expected != seen:
             raise DoesNotHoldError(
-                f"documented: {self.case.says}\n            {self.case.source}\n"
-                + self.judge.names.plain(f"differs:    {Difference(what, str(expected), str(seen))}")
+                explain_fact(self.case, self.judge.names.plain(str(Difference(what, str(expected), str(seen)))))
             )
 
     def until(self, what: str, reached: Callable[[ProxyConfig], bool], client: str = CLIENT) -> None:
@@ -115,8 +119,9 @@ class Egress:
         answer = self.judge.refusal(self._beside(manifest))
         if answer is None:
             raise DoesNotHoldError(
-                f"documented: {self.case.says}\n            {self.case.source}\n"
-                f"differs:    {manifest}: expected to be refused, seen accepted"
+                explain_fact(
+                    self.case, f"{manifest}: expected to be refused, seen accepted", configuration.not_refused()
+                )
             )
         return answer
 
@@ -125,8 +130,11 @@ class Egress:
         answer = self.judge.refusal(self._beside(manifest))
         if answer is not None:
             raise DoesNotHoldError(
-                f"documented: {self.case.says}\n            {self.case.source}\n"
-                f"differs:    {manifest}: expected to be accepted, seen refused: {self.judge.names.plain(answer)}"
+                explain_fact(
+                    self.case,
+                    f"{manifest}: expected to be accepted, seen refused: {self.judge.names.plain(answer)}",
+                    configuration.refused(answer),
+                )
             )
 
     def _beside(self, manifest: str) -> Path:

@@ -9,12 +9,39 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from pytest_istio_egress.cluster.api import ClusterError, reason
+from pytest_istio_egress.cluster.apply import RefusedError
+from pytest_istio_egress.cluster.logs import NoWitnessError
+from pytest_istio_egress.cluster.pods import NotReadyError
+from pytest_istio_egress.cluster.settle import NotSettledError
 from pytest_istio_egress.egress import DoesNotHoldError
 from pytest_istio_egress.probe import NoCurlResultError
 from pytest_istio_egress.report.results import DOES_NOT_HOLD, ERROR, PROPERTY, said_outcome
 
 TROUBLE = (ClusterError, ApiException, HTTPError, NoCurlResultError)
 """What says nothing about the mesh: the way to the cluster, or the cluster itself, failed."""
+
+
+NEXT: tuple[tuple[type[BaseException], str], ...] = (
+    (NotSettledError, "Look at istiod's pods and log, and at `istioctl proxy-status`."),
+    (RefusedError, "Look at the manifest beside the versions of Istio and of its CRDs: validation rejected it."),
+    (NotReadyError, "Look at the pod's events: `kubectl describe pod`."),
+    (NoWitnessError, "Without that log nothing can be said about the request."),
+    (NoCurlResultError, "Look whether the client's pod still runs, and whether its image has a current curl."),
+    (HTTPError, "The API server does not answer: look at the cluster and at the kubeconfig's server."),
+    (ApiException, "Look at the permissions of the kubeconfig's user: `kubectl auth can-i --list`."),
+)
+"""What to look at next, by the kind of trouble."""
+
+_WEBHOOK = "Istio's validation can't be asked: look at istiod's pods, and at the way from the API server to them."
+
+
+def told(error: BaseException) -> str:
+    """Return trouble in one line: the error's own words, and what to look at next."""
+    words = reason(error) if isinstance(error, ApiException) else " ".join(str(error).split())
+    if "failed calling webhook" in words:
+        return f"{words.rstrip('.')}. {_WEBHOOK}"
+    look = next((look for kind, look in NEXT if isinstance(error, kind)), "")
+    return f"{words.rstrip('.')}. {look}" if look else words
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
@@ -27,7 +54,7 @@ def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, py
         if said_outcome(report) != DOES_NOT_HOLD:
             report.user_properties.append((PROPERTY, _stated(str(error))))
     elif isinstance(error, TROUBLE):
-        line = reason(error) if isinstance(error, ApiException) else " ".join(str(error).split())
+        line = told(error)
         report.longrepr = f"no verdict on the mesh, because of trouble with the cluster: {line}"
         report.user_properties.append((PROPERTY, {"outcome": ERROR, "cause": line}))
     return report
@@ -35,7 +62,8 @@ def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, py
 
 def _stated(explanation: str) -> dict[str, object]:
     """Return what to record of a fact that was no probe's: the explanation's own lines are all there is."""
-    differs = [
-        line.removeprefix("differs:").strip() for line in explanation.splitlines() if line.startswith("differs:")
-    ]
-    return {"outcome": DOES_NOT_HOLD, "differences": differs, "cause": "; ".join(differs)}
+    differs, causes = (
+        [line.removeprefix(word).strip() for line in explanation.splitlines() if line.startswith(word)]
+        for word in ("differs:", "cause:")
+    )
+    return {"outcome": DOES_NOT_HOLD, "differences": differs, "cause": "; ".join(causes or differs)}

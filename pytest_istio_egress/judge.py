@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import threading
 import time
 import uuid
@@ -26,7 +25,8 @@ from pytest_istio_egress.cluster.settle import Settler
 from pytest_istio_egress.cluster.witnesses import Witnesses
 from pytest_istio_egress.cluster.world import World
 from pytest_istio_egress.comparison import compare
-from pytest_istio_egress.evidence import Exchange, Expectation, Verdict
+from pytest_istio_egress.evidence import Exchange, Expectation, Verdict, pasteable
+from pytest_istio_egress.inquiry import Inquiry
 from pytest_istio_egress.outcome import Outcome
 from pytest_istio_egress.phases import Phases
 from pytest_istio_egress.probe import Probe, parse
@@ -49,6 +49,7 @@ class Judge:
         self.timeouts = timeouts
         self._applier = Applier(api, world.names)
         self._settler = Settler(api, self._applier, timeouts.settle)
+        self._inquiry = Inquiry(api, world, witnesses, self._probe, self._gateway_pods)
         self._applied: list[Resource] = []
         self._case: Case | None = None
         self._absent: set[str] = set()
@@ -68,6 +69,7 @@ class Judge:
             return False
         self._case = None
         previous, self._applied = self._applied, []
+        self._inquiry.since = time.monotonic()
         documents = load(case.manifests)
         with self.phases.phase("world"):
             self.world.extend(self.world.needed(case.fixtures, case.requires))
@@ -206,7 +208,7 @@ class Judge:
             answers = self._ask([expectations[index] for index in again], attempt)
             for index, verdict in zip(again, answers, strict=True):
                 verdicts[index] = verdict
-        return verdicts
+        return [verdict if verdict.holds else self._inquiry.into(verdict) for verdict in verdicts]
 
     def _ask(self, expectations: Sequence[Expectation], attempt: int) -> list[Verdict]:
         """Ask once. All are sent before any is looked up in a log: they share the second in which Envoy writes it."""
@@ -247,7 +249,7 @@ class Judge:
         return Exchange(
             probe=probe,
             command=tuple(command),
-            client=f"kubectl exec -n {pod.namespace} {pod.name} -c {pod.container} -- {shlex.join(command)}",
+            client=f"kubectl exec -n {pod.namespace} {pod.name} -c {pod.container} -- {pasteable(command)}",
             began=began,
             curl=parse(ran.stdout, ran.stderr),
             sidecar=None,

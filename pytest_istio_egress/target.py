@@ -204,6 +204,11 @@ def kubernetes_version(target: Target) -> str:
         except Exception as error:  # noqa: BLE001  # whatever it is, it is carried over to the waiting thread
             errors.append(error)
 
+    # The client loads its thousand models when it is first used: on a busy machine seconds that are not the cluster's.
+    from kubernetes import client
+
+    client.CoreV1Api(client.ApiClient(client.Configuration()))
+
     # A thread, because a credential helper or a name look-up knows no timeout; a daemon, so that none outlives the run.
     asking = threading.Thread(target=ask, name="asking the cluster for its version", daemon=True)
     asking.start()

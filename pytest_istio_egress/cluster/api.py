@@ -70,9 +70,13 @@ class Api:
 def reason(error: ApiException) -> str:
     """Return the API server's own message of a refusal, in one line."""
     import json
+    import re
 
     try:
         message = json.loads(error.body)["message"]
     except (TypeError, ValueError, KeyError):
         message = error.reason or str(error)
+        # What a refused exec leaves: the handshake's status line, headers and body in one.
+        if found := re.search(r'"message":("(?:[^"\\]|\\.)*")', message):
+            message = json.loads(found[1])
     return " ".join(str(message).split())

@@ -12,7 +12,7 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from pytest_istio_egress.cluster.access_log import AccessLogLine, parse_line
-from pytest_istio_egress.cluster.api import REQUEST_TIMEOUT, Api
+from pytest_istio_egress.cluster.api import REQUEST_TIMEOUT, Api, ClusterError
 from pytest_istio_egress.cluster.pods import PROXY, Pod
 
 KEPT_LINES = 20_000
@@ -25,6 +25,10 @@ _Index = dict[str, deque[tuple[float, AccessLogLine]]]
 """Lines with the time at which they arrived, oldest first, by what they are looked up by."""
 
 
+class NoWitnessError(ClusterError):
+    """A proxy's access log can't be read, or says nothing: what became of a request is not known."""
+
+
 class ProxyLog:
     """The access log of one proxy, read in a thread of its own from now on.
 
@@ -34,6 +38,7 @@ class ProxyLog:
 
     def __init__(self, api: Api, pod: Pod, arrived: threading.Condition) -> None:
         self.pod = pod
+        self.readable = 0
         self.unreadable = 0
         self.trouble: str | None = None
         self.arrived = arrived
@@ -141,9 +146,10 @@ class ProxyLog:
         self._lines[raw] = line
         if line is None:
             # Envoy's and the agent's own messages share the stream; an access log in a format of somebody's own
-            # making looks like this too, and is told apart by mesh.py.
+            # making looks like this too, and is told apart by survey.py.
             self.unreadable += 1
             return
+        self.readable += 1
         for index, key in self._places(line):
             index.setdefault(key, deque()).append((time.monotonic(), line))
 

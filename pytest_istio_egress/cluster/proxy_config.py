@@ -108,6 +108,19 @@ class ProxyConfig:
         """Return one listener, None if the proxy has none of that name."""
         return next((listener for listener in self.listeners() if listener.name == name), None)
 
+    def logs_requests(self) -> bool:
+        """Whether any filter of the outbound listeners writes an access log; a listener's own is not about requests."""
+        outbound = (
+            entry["active_state"]["listener"] for entry in self._dump("dynamic_listeners") if "active_state" in entry
+        )
+        return any(
+            entry.get("typed_config", {}).get("access_log")
+            for listener in outbound
+            if listener.get("traffic_direction") == "OUTBOUND"
+            for chain in [*listener.get("filter_chains", []), listener.get("default_filter_chain", {})]
+            for entry in chain.get("filters", [])
+        )
+
     def virtual_hosts(self, route_config: str) -> list[VirtualHost]:
         """Return the virtual hosts of one route configuration (named after its port for outbound HTTP)."""
         found: list[VirtualHost] = []

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from typing import Any
 
 from pytest_istio_egress.case import Case
 from pytest_istio_egress.comparison import request_headers
 from pytest_istio_egress.diagnosis import cause
-from pytest_istio_egress.evidence import FAR_END, Exchange, Verdict
+from pytest_istio_egress.evidence import FAR_END, Exchange, Verdict, pasteable
 from pytest_istio_egress.outcome import Outcome
 from pytest_istio_egress.report.redaction import redacted
 from pytest_istio_egress.report.results import DOES_NOT_HOLD, HOLDS
@@ -31,7 +30,7 @@ def record_of(verdict: Verdict, plain: Plain, envoy_version: str) -> dict[str, A
     seen = verdict.exchange
     kept = {
         "client": verdict.probe.client,
-        "probe": plain(_pasteable(seen)),
+        "probe": plain(pasteable(seen.command)),
         "expected": expected_text(verdict.expected),
         "seen": plain(f"status {seen.curl.status or '-'}, exit {seen.curl.exit}"),
         "status": seen.curl.status,
@@ -61,13 +60,15 @@ def expected_text(expected: Outcome) -> str:
     return ", ".join(words)
 
 
-def _pasteable(seen: Exchange) -> str:
-    """Return curl's command line without what makes it speak JSON, which only a program wants to read."""
-    words = list(seen.command)
-    if "--write-out" in words:
-        begin = words.index("--write-out")
-        del words[begin : begin + 2]
-    return shlex.join(words)
+def seen_text(seen: Exchange) -> str:
+    """Say what was seen, in one line, in the order of `expected_text`."""
+    words = [f"status {seen.curl.status or '-'}, exit {seen.curl.exit}"]
+    if seen.sidecar is not None:
+        line = seen.sidecar
+        words += [f"cluster {line.cluster}", f"route {line.route}", f"flags {line.flags}", f"details {line.details}"]
+    reached = seen.far_end("server")
+    words.append(f"answered by {reached}" if reached else "nobody outside reached")
+    return ", ".join(words)
 
 
 def _answer_headers(seen: Exchange) -> list[str]:

@@ -1,0 +1,29 @@
+"""What a proxy refused is read from its log, whether Envoy shows the whole resource or not."""
+
+from pytest_istio_egress.cluster.nack import refused
+
+WHOLE = """2026-11-21T14:14:12.05Z\twarning\tenvoy config a.cc:282\tdelta config for type.googleapis.com/envoy.config.cluster.v3.Cluster rejected: goo.gle/debugstr   
+name: "outbound|80||api.test"
+type: EDS
+metadata {
+  name: "another"
+}
+: Proto constraint validation failed (RingHash: too large)\tthread=13
+2026-11-21T14:14:12.06Z\twarning\tenvoy config b.cc:160\tgRPC config for type.googleapis.com/envoy.config.cluster.v3.Cluster rejected: goo.gle/debugstr   
+name: "outbound|80||api.test"
+: Proto constraint validation failed (RingHash: too large)\tthread=13
+[2026-11-21T14:14:12.857Z] "GET /headers HTTP/1.1" 503 NC cluster_not_found
+"""  # noqa: E501, W291  # as Envoy writes it
+SHORT = "2026\tgRPC config for type.googleapis.com/envoy.config.listener.v3.Listener rejected: a b: no\tthread=1\n"
+
+
+def test_a_resource_that_is_shown_is_named_once() -> None:
+    assert refused(WHOLE) == ["Cluster outbound|80||api.test: Proto constraint validation failed (RingHash: too large)"]
+
+
+def test_a_short_entry_is_told_as_it_is() -> None:
+    assert refused(SHORT) == ["Listener a b: no"]
+
+
+def test_a_log_without_any_tells_nothing() -> None:
+    assert refused("2026\tinfo\tall is well\n") == []
