@@ -26,10 +26,11 @@ def compare(expected: Outcome, seen: Exchange) -> tuple[Difference, ...]:
 
 def _differ(what: str, expected: object, seen: object) -> Iterator[Difference]:
     if expected != seen:
-        yield Difference(what, _said(expected), _said(seen))
+        yield Difference(what, said(expected), said(seen))
 
 
-def _said(value: object) -> str:
+def said(value: object) -> str:
+    """Return a value in words: several that are equally right in a stable order."""
     if isinstance(value, frozenset):
         return " or ".join(str(item) for item in sorted(value, reverse=True))
     return _NOTHING if value is None else str(value)
@@ -39,7 +40,7 @@ def _curl(expected: Outcome, seen: Exchange) -> Iterator[Difference]:
     yield from _differ("HTTP status", expected.status, seen.curl.status or None)
     if seen.curl.exit not in expected.exits:
         error = f" ({seen.curl.error})" if seen.curl.error else ""
-        yield Difference("curl's exit code", _said(expected.exits), f"{seen.curl.exit}{error}")
+        yield Difference("curl's exit code", said(expected.exits), f"{seen.curl.exit}{error}")
 
 
 def _sidecar(expected: Outcome, seen: Exchange) -> Iterator[Difference]:

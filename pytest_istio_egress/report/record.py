@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pytest_istio_egress.case import Case
-from pytest_istio_egress.comparison import request_headers
+from pytest_istio_egress.comparison import request_headers, said
 from pytest_istio_egress.diagnosis import cause
 from pytest_istio_egress.evidence import FAR_END, Exchange, Verdict, pasteable
 from pytest_istio_egress.outcome import Outcome
@@ -55,7 +55,7 @@ def expected_text(expected: Outcome) -> str:
     exits = " or ".join(str(code) for code in sorted(expected.exits, reverse=True))
     words = [f"status {expected.status or '-'}, exit {exits}"]
     hop = {"cluster": expected.cluster, "route": expected.route, "flags": expected.flags, "details": expected.details}
-    words += [f"{name} {value}" for name, value in hop.items() if value is not None]
+    words += [f"{name} {said(value)}" for name, value in hop.items() if value is not None]
     words.append(f"answered by {expected.reached}" if expected.reached else "nobody outside reached")
     return ", ".join(words)
 

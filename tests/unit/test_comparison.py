@@ -10,6 +10,7 @@ from pytest_istio_egress.comparison import compare
 from pytest_istio_egress.evidence import Exchange
 from pytest_istio_egress.outcome import BLACKHOLE_EXITS, BLACKHOLE_EXITS_OF_BYTES
 from pytest_istio_egress.probe import CurlResult
+from pytest_istio_egress.report.record import expected_text
 
 LINE = AccessLogLine(
     raw="...", start="", method="GET", protocol="HTTP/1.1", status=200, flags="-", details="via_upstream", failure="-",
@@ -87,3 +88,8 @@ def test_a_bypass_is_right_only_without_any_envoy() -> None:
     assert compare(bypass, plain) == ()
     assert compare(bypass, replace(plain, curl=CURL))
     assert compare(bypass, replace(plain, sidecar=LINE))
+
+
+def test_flags_that_mean_the_same_are_told_in_a_stable_order() -> None:
+    told = expected_text(Outcome(status=503, flags=frozenset({"UF", "NC", "URX,UF"})))
+    assert "flags URX,UF or UF or NC" in told
