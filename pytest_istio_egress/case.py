@@ -42,7 +42,7 @@ class Case:
     version and why. `rows` names the entries of the coverage page that the case answers for. `fixtures` names parts of
     the outside world (files of fixtures/) that only few cases need: made when first needed, they stay for the run.
     `unruled` names what holds whatever the case's manifests are, and why: ids of parameters (controls need no entry),
-    or "" for the whole test.
+    or "" for the whole test. `from_istio` is the release of Istio from which on the behaviour is documented.
     """
 
     at: str
@@ -54,6 +54,7 @@ class Case:
     rows: tuple[str, ...]
     fixtures: tuple[str, ...] = ()
     unruled: Mapping[str, str] = field(default_factory=dict)
+    from_istio: str | None = None
 
     @property
     def source(self) -> str:
@@ -78,6 +79,7 @@ def documented(
     rows: Iterable[str] = (),
     fixtures: Iterable[str] = (),
     unruled: Mapping[str, str] | None = None,
+    from_istio: str | None = None,
 ) -> Callable[[Test], Test]:
     """Declare a test function as a case. Manifests lie beside it; by default test_x.py has x.yaml."""
 
@@ -94,6 +96,7 @@ def documented(
             rows=tuple(rows),
             fixtures=tuple(fixtures),
             unruled=dict(unruled or {}),
+            from_istio=from_istio,
         )
         setattr(test, ATTRIBUTE, case)
         return test

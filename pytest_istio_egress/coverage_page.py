@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 
 from pytest_istio_egress.coverage import Coverage, Document, Row
+from pytest_istio_egress.istio_versions import SEEN, SUPPORTED
+from pytest_istio_egress.outcome import Outcome
 from pytest_istio_egress.suite import ShippedCase
 
 HEAD = """\
@@ -22,7 +24,12 @@ each mesh has: where it is missing, the case, or that part of it, is skipped wit
 def page_of(coverage: Coverage) -> str:
     """Return the whole page as Markdown; links to cases lead from docs/ to the files beside it."""
     return "\n".join(
-        [HEAD, *_summary(coverage), *(line for each in coverage.documents for line in _section(each, coverage))]
+        [
+            HEAD,
+            *_summary(coverage),
+            *_versions(coverage),
+            *(line for each in coverage.documents for line in _section(each, coverage)),
+        ]
     )
 
 
@@ -36,6 +43,35 @@ def _summary(coverage: Coverage) -> Iterator[str]:
     asserting = {shipped.id for row in coverage.rows for shipped in coverage.asserting(row)}
     yield f"{len(asserting)} cases assert them."
     yield ""
+
+
+def _versions(coverage: Coverage) -> Iterator[str]:
+    seen = "; ".join(f"{release} ({where})" for release, where in SEEN.items())
+    unseen = [release for release in SUPPORTED if release not in SEEN]
+    yield "## Versions of Istio"
+    yield ""
+    yield f"Istio {SUPPORTED[0]} and later are supported. Seen in a run: {seen}."
+    yield f"**Not yet seen**, and written from Istio's documents alone: {', '.join(unseen)}."
+    yield "Where the documented outcome depends on the version, the case says so:"
+    yield ""
+    yield "| case | from Istio | before it (not yet seen) |"
+    yield "| --- | --- | --- |"
+    for shipped in coverage.cases:
+        if shipped.case and shipped.case.from_istio:
+            yield f"| `{shipped.id}` | {shipped.case.from_istio} | skipped: it is not documented |"
+        for release in sorted({outcome.before[0] for outcome in _outcomes(shipped) if outcome.before}):
+            yield f"| `{shipped.id}` | {release} | another outcome |"
+    yield ""
+
+
+def _outcomes(shipped: ShippedCase) -> Iterator[Outcome]:
+    """Yield the outcomes that a case's parameters expect."""
+    for mark in getattr(shipped.function, "pytestmark", ()):
+        for values in mark.args[1] if mark.name == "parametrize" else ():
+            given = getattr(values, "values", values)
+            yield from (
+                each for each in (given if isinstance(given, tuple | list) else ()) if isinstance(each, Outcome)
+            )
 
 
 def _counts(name: str, rows: tuple[Row, ...], coverage: Coverage) -> str:

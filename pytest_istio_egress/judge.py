@@ -27,6 +27,7 @@ from pytest_istio_egress.cluster.world import World
 from pytest_istio_egress.comparison import compare
 from pytest_istio_egress.evidence import Exchange, Expectation, Verdict, pasteable
 from pytest_istio_egress.inquiry import Inquiry
+from pytest_istio_egress.istio_versions import older
 from pytest_istio_egress.outcome import Outcome
 from pytest_istio_egress.phases import Phases
 from pytest_istio_egress.probe import Probe, parse
@@ -230,7 +231,9 @@ class Judge:
         ]
 
     def _real(self, outcome: Outcome) -> Outcome:
-        """Return the outcome with the run's names in place of those of the manifests."""
+        """Return the outcome for this version of Istio, with the run's names in place of those of the manifests."""
+        if outcome.before and older(self.witnesses.mesh.istio, outcome.before[0]):
+            outcome = outcome.before[1]
         given = {name: self.names.manifest(value) for name, value in vars(outcome).items() if name not in _HOPS}
         hops = {name: hop for name in _HOPS if (hop := getattr(outcome, name)) is not None}
         for name, hop in hops.items():

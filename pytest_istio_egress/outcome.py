@@ -80,6 +80,9 @@ class Outcome:
     connected_to: str | None = None
     """The address that curl has to name as the one it connected to; 192.0.2.x stands for an outside server's."""
 
+    before: tuple[str, Outcome] | None = None
+    """A release of Istio, and the outcome that is documented for those older than it."""
+
     @property
     def exits(self) -> frozenset[int]:
         """Curl's exit codes that fulfil the outcome."""

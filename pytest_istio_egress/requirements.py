@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from kubernetes.client.exceptions import ApiException
@@ -10,6 +9,7 @@ from kubernetes.client.exceptions import ApiException
 from pytest_istio_egress.case import Case
 from pytest_istio_egress.cluster.api import ClusterError, reason
 from pytest_istio_egress.cluster.mesh import Mesh
+from pytest_istio_egress.istio_versions import older
 
 Detect = Callable[[Mesh], str | None]
 """Returns None where the mesh has the feature, else the reason why a case that needs it can't be asked."""
@@ -24,7 +24,10 @@ def missing(case: Case, mesh: Mesh) -> dict[str, str]:
     for feature in case.requires:
         if feature not in DETECT:
             raise UnknownFeatureError(f"no such feature: {feature!r}; known are {', '.join(sorted(DETECT))}")
-    return {feature: reason for feature in case.requires if (reason := DETECT[feature](mesh))}
+    lacking = {feature: reason for feature in case.requires if (reason := DETECT[feature](mesh))}
+    if case.from_istio and older(mesh.istio, case.from_istio):
+        lacking["istio"] = f"this is documented from Istio {case.from_istio} on, and the mesh has {mesh.istio}"
+    return lacking
 
 
 def features(mesh: Mesh) -> dict[str, str | None]:
@@ -100,8 +103,7 @@ def _network_policy(mesh: Mesh) -> str | None:
 
 
 def _dynamic_dns_mesh(mesh: Mesh) -> str | None:
-    found = re.match(r"v?(\d+)\.(\d+)", mesh.istio)
-    if found and (int(found[1]), int(found[2])) < (1, 31):
+    if older(mesh.istio, "1.31"):
         return f"Istio {mesh.istio} knows no outboundTrafficPolicy ALLOW_ANY_DYNAMIC_DNS (it came with Istio 1.31)"
     return None
 

@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "pytest_istio_egress"
 NAME = PACKAGE.name
 
-WORDS = {"case", "probe", "outcome", "mesh_facts", "placement"}
+WORDS = {"case", "probe", "outcome", "mesh_facts", "placement", "istio_versions"}
 """What a case is written with, and what is known of a mesh and of pods: they import nothing of ours."""
 
 KNOW_PYTEST = {

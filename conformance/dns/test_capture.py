@@ -61,6 +61,7 @@ def test_capture(egress: Egress, probe: Probe, expected: Outcome) -> None:
     at=f"{PAGE}#address-auto-allocation",
     says="Entries without an address get one each (240.240.x.y), so that two TCP entries can share a port",
     manifests=["capture.yaml"],
+    from_istio="1.25",
     since="1.25: istiod allocates the addresses and writes them into the entry's status",
     rows=["D9"],
 )

@@ -49,7 +49,7 @@ def test_mutual_tcp(egress: Egress, probe: Probe, expected: Outcome) -> None:
 )
 def test_mutual_tls_on_the_hop(egress: Egress) -> None:
     name = "outbound|443|mutual-tcp|istio-egressgateway.istio-system.svc.cluster.local"
-    cluster = egress.config().cluster(name)
+    cluster = egress.config().cluster(egress.real(name))
     egress.state(
         "whether the hop to the gateway asks for the mesh's identity", expected=True, seen="spiffe://" in str(cluster)
     )

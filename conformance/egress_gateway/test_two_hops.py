@@ -82,9 +82,9 @@ def test_two_hops(egress: Egress, probe: Probe, expected: Outcome) -> None:
     rows=["deck/subset"],
 )
 def test_subset_is_a_cluster(egress: Egress) -> None:
-    found = egress.config().cluster(SUBSET)
+    found = egress.config().cluster(egress.real(SUBSET))
     egress.state("whether the client's proxy has the subset's cluster", expected=True, seen=found is not None)
-    found = egress.config("sleep.egress-neighbour").cluster(SUBSET)
+    found = egress.config("sleep.egress-neighbour").cluster(egress.real(SUBSET))
     egress.state("whether the neighbour's proxy has it, too", expected=False, seen=found is not None)
 
 

@@ -3,6 +3,8 @@
 curl --HTTP--> sidecar --> exit: credentialName, a Secret of the gateway's namespace --TLS--> outside:443
 """
 
+from dataclasses import replace
+
 import pytest
 
 from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, get
@@ -28,12 +30,13 @@ def verified(port: int) -> Outcome:
 
 
 def not_verified(port: int, why: str) -> Outcome:
-    return Outcome(
+    older = Outcome(
         status=503,
         cluster=TO_THE_GATEWAY,
         gateway=Hop(at=GATEWAY, cluster=f"outbound|{port}||gateway-originates.test", status=503, failure=why),
-        body="remote connection failure",
+        body=why,
     )
+    return replace(older, body="remote connection failure", before=("1.31", older))
 
 
 @documented(
