@@ -28,15 +28,24 @@ class DoesNotHoldError(AssertionError):
 
 
 class Egress:
-    """One case on the stage. `record` is told every verdict, whether it holds or not."""
+    """One case on the stage. `record` is told every verdict, whether it holds or not.
+
+    `keep` gathers the evidence of what does not hold, at once: what the case brought may be gone a moment later.
+    """
 
     def __init__(
-        self, judge: Judge, case: Case, verdicts: Sequence[Verdict], record: Callable[[Verdict], None]
+        self,
+        judge: Judge,
+        case: Case,
+        verdicts: Sequence[Verdict],
+        record: Callable[[Verdict], None],
+        keep: Callable[[Verdict | None], None] = lambda _: None,
     ) -> None:
         self.judge = judge
         self.case = case
         self._verdicts = list(verdicts)
         self._record = record
+        self._keep = keep
 
     def expect(self, probe: Probe, expected: Outcome) -> Verdict:
         """Ask for an outcome; raises DoesNotHoldError, with all evidence, where it is not seen in time.
@@ -48,6 +57,8 @@ class Egress:
             from pytest_istio_egress.cluster.logs import NoWitnessError  # loads the Kubernetes client
 
             raise NoWitnessError(trouble)
+        if not verdict.holds:
+            self._keep(verdict)
         self._record(verdict)
         if not verdict.holds:
             raise DoesNotHoldError(explain(self.case, verdict, self.judge.names))
@@ -62,6 +73,7 @@ class Egress:
     def state(self, what: str, expected: object, seen: object) -> None:
         """Hold a fact of a proxy's configuration or of the API against what is documented."""
         if expected != seen:
+            self._keep(None)
             raise DoesNotHoldError(
                 explain_fact(self.case, self.judge.names.plain(str(Difference(what, str(expected), str(seen)))))
             )
@@ -118,6 +130,7 @@ class Egress:
         """Have a manifest checked that must be refused, and return the API's answer; nothing of it is kept."""
         answer = self.judge.refusal(self._beside(manifest))
         if answer is None:
+            self._keep(None)
             raise DoesNotHoldError(
                 explain_fact(
                     self.case, f"{manifest}: expected to be refused, seen accepted", configuration.not_refused()
@@ -129,6 +142,7 @@ class Egress:
         """Have a manifest checked that must be taken: the control beside a refusal; nothing of it is kept."""
         answer = self.judge.refusal(self._beside(manifest))
         if answer is not None:
+            self._keep(None)
             raise DoesNotHoldError(
                 explain_fact(
                     self.case,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from typing import TYPE_CHECKING
 
 import pytest
 from kubernetes.client.exceptions import ApiException
@@ -15,8 +16,14 @@ from pytest_istio_egress.cluster.pods import NotReadyError
 from pytest_istio_egress.cluster.settle import NotSettledError
 from pytest_istio_egress.egress import DoesNotHoldError
 from pytest_istio_egress.probe import NoCurlResultError
+from pytest_istio_egress.report.kept import EVIDENCE
 from pytest_istio_egress.report.results import DOES_NOT_HOLD, ERROR, PROPERTY, said_outcome
 
+if TYPE_CHECKING:
+    from pytest_istio_egress.pytest_fixtures import KeepEvidence
+
+KEEPER: pytest.StashKey[KeepEvidence] = pytest.StashKey()
+"""On an item: who keeps the evidence of its case, once its pipeline has begun."""
 TROUBLE = (ClusterError, ApiException, HTTPError, NoCurlResultError)
 """What says nothing about the mesh: the way to the cluster, or the cluster itself, failed."""
 
@@ -45,10 +52,18 @@ def told(error: BaseException) -> str:
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
-def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Put the explanation in the place of the traceback."""
     report = yield
     error = call.excinfo.value if call.excinfo else None
+    keeper = item.stash.get(KEEPER, None)
+    if keeper and isinstance(error, TROUBLE):
+        keeper(None)
+    if keeper and error and keeper.files:
+        # On this report alone: the item's own properties would go with each of its reports.
+        report.user_properties.append((EVIDENCE, dict(keeper.files)))
     if isinstance(error, DoesNotHoldError):
         report.longrepr = str(error)
         if said_outcome(report) != DOES_NOT_HOLD:

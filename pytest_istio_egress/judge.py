@@ -55,6 +55,9 @@ class Judge:
         self._case: Case | None = None
         self._absent: set[str] = set()
         self.phases = phases or Phases()
+        self.documents: list[dict[str, Any]] = []
+        """What the case on stage applied, as it was sent."""
+        self.entered = time.monotonic()
 
     @property
     def names(self) -> Names:
@@ -69,12 +72,14 @@ class Judge:
         if case is self._case:
             return False
         self._case = None
+        self.entered = time.monotonic()
         previous, self._applied = self._applied, []
         self._inquiry.since = time.monotonic()
         documents = load(case.manifests)
         with self.phases.phase("world"):
             self.world.extend(self.world.needed(case.fixtures, case.requires))
         self._applier.names = self.world.names
+        self.documents = [self._applier.rendered(document, CASE_NAMESPACE) for document in documents]
         try:
             self._apply(documents)
         finally:
@@ -90,6 +95,7 @@ class Judge:
         """Apply more in the middle of a case, and settle; the next case starts afresh."""
         self._case = None
         documents = load([manifest])
+        self.documents += [self._applier.rendered(document, CASE_NAMESPACE) for document in documents]
         self._apply(documents)
         self._welcome(documents)
         self._settle()
@@ -97,9 +103,12 @@ class Judge:
     def take_away(self, manifest: Path) -> None:
         """Remove in the middle of a case what a manifest brought, and settle."""
         self._case = None
-        gone = self._applier.resources(load([manifest]), CASE_NAMESPACE)
+        removed = load([manifest])
+        gone = self._applier.resources(removed, CASE_NAMESPACE)
         self._remove(gone)
         self._applied = [resource for resource in self._applied if resource not in gone]
+        sent = [self._applier.rendered(document, CASE_NAMESPACE) for document in removed]
+        self.documents = [document for document in self.documents if document not in sent]
         self._settle()
 
     def _apply(self, documents: Sequence[dict[str, Any]]) -> None:

@@ -112,6 +112,7 @@ class Leading:
     """Chooses the target, hands it over, gathers the results, cleans up."""
 
     def __init__(self, config: pytest.Config, chosen: Settings) -> None:
+        from pytest_istio_egress.report.live import Live
         from pytest_istio_egress.report.results import Results
         from pytest_istio_egress.report.terminal import Terminal
         from pytest_istio_egress.target import new_run
@@ -121,6 +122,8 @@ class Leading:
         self.run = new_run()
         self.results = Results()
         self.terminal = Terminal(config)
+        self.live = Live(config, self.terminal)
+        config.pluginmanager.register(self.live, "istio-egress-live")
         self.prepared: Prepared | None = None
         self.began = time.monotonic()
         self.handover = TemporaryDirectory(prefix="istio-egress-")
@@ -198,10 +201,15 @@ class Leading:
         if not needs_cluster(ids, allow_mesh_wide=runs_mesh_wide(self.settings)):
             return
         try:
-            self.prepared = prepare(self.settings, self.run, self.terminal.say)
-            self.prepared = look_at_mesh(self.prepared, self.settings, self.terminal.say)
-            for line in after(self.prepared):
-                self.terminal.say(line)
+            self.live.begin(ids)
+            self.live.phase("asking the cluster")
+            self.prepared = prepare(self.settings, self.run, self.live.say)
+            self.live.phase("looking at the mesh")
+            self.prepared = look_at_mesh(self.prepared, self.settings, self.live.say)
+            with self.live.hidden():
+                for line in after(self.prepared):
+                    self.terminal.head(line)
+            self.live.phase("preparing clients and the outside world")
         except NoClusterError as error:
             raise pytest.UsageError(str(error)) from error
         except TargetError as error:

@@ -8,7 +8,7 @@ import pytest
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
-from pytest_istio_egress.case import case_of
+from pytest_istio_egress.case import Case, case_of
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.enforcement import Enforcement
 from pytest_istio_egress.cluster.lifetime import SignOfLife
@@ -19,11 +19,15 @@ from pytest_istio_egress.cluster.witnesses import Witnesses
 from pytest_istio_egress.cluster.world import World
 from pytest_istio_egress.egress import Egress
 from pytest_istio_egress.evidence import Expectation, Verdict
+from pytest_istio_egress.failures import KEEPER
 from pytest_istio_egress.judge import Judge
+from pytest_istio_egress.keeping import keep
 from pytest_istio_egress.mesh_facts import MeshFacts
+from pytest_istio_egress.options import settings
 from pytest_istio_egress.phases import Phases
 from pytest_istio_egress.placement import Placement
 from pytest_istio_egress.probe import CLIENT
+from pytest_istio_egress.report.kept import evidence_folder
 from pytest_istio_egress.report.record import record_of
 from pytest_istio_egress.report.results import PHASES_PROPERTY, PROPERTY
 from pytest_istio_egress.requirements import missing
@@ -103,12 +107,15 @@ def egress(
         pytest.fail(f"--istio-egress-require: the mesh lacks {told}", pytrace=False)
     if reasons:
         pytest.skip("; ".join(reasons.values()))
+    keeper = KeepEvidence(request.node, judge, case)
+    request.node.stash[KEEPER] = keeper
     stash = request.session.stash
     try:
         if judge.enter(case):
             stash[_ASKED] = []  # should asking fail, the next parameter asks for itself
             stash[_ASKED] = judge.examine(_parameters(request))
-        yield Egress(judge, case, stash[_ASKED], RecordVerdict(request.node, judge.names, envoy_version))
+        record = RecordVerdict(request.node, judge.names, envoy_version, keeper)
+        yield Egress(judge, case, stash[_ASKED], record, keeper)
     finally:
         request.node.user_properties.append((PHASES_PROPERTY, judge.phases.take()))
 
@@ -128,19 +135,49 @@ def _parameters(request: pytest.FixtureRequest) -> list[Expectation]:
     return found
 
 
+class KeepEvidence:
+    """Gathers the evidence of one case, if anybody will read it; `files` are what it found, by name."""
+
+    def __init__(self, item: pytest.Item, judge: Judge, case: Case) -> None:
+        self.item = item
+        self.judge = judge
+        self.case = case
+        self.files: dict[str, str] = {}
+
+    def __call__(self, verdict: Verdict | None) -> None:
+        """Gather it now; only the first time, for what comes later may come of that."""
+        if not self.files and (evidence_folder(settings(self.item.config)) or wants_allure(self.item.config)):
+            self.files = keep(self.judge, self.case, verdict)
+            if verdict is None:
+                self.attach()
+
+    def attach(self) -> None:
+        """Attach it to Allure's results, where those are asked for."""
+        if wants_allure(self.item.config):
+            from pytest_istio_egress.report.allure_steps import attach
+
+            attach(self.files)
+
+
+def wants_allure(config: pytest.Config) -> bool:
+    """Whether Allure's results are asked for."""
+    return bool(config.getoption("allure_report_dir", default=None))
+
+
 class RecordVerdict:
     """Puts a verdict on the test's report, where xdist carries it to the controller; and into Allure's results."""
 
-    def __init__(self, item: pytest.Item, names: Names, proxy: str) -> None:
+    def __init__(self, item: pytest.Item, names: Names, proxy: str, keeper: KeepEvidence) -> None:
         self.item = item
         self.names = names
         self.proxy = proxy
+        self.keeper = keeper
 
     def __call__(self, verdict: Verdict) -> None:
         """Record one verdict."""
         record = record_of(verdict, self.names.plain, self.proxy)
         self.item.user_properties.append((PROPERTY, record))
-        if self.item.config.getoption("allure_report_dir", default=None):
+        if wants_allure(self.item.config):
             from pytest_istio_egress.report.allure_steps import show
 
-            show(record)
+            show(record, {} if verdict.holds else self.keeper.files)

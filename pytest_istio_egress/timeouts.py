@@ -23,6 +23,8 @@ class Timeouts:
     """The same where none may come: long enough for Envoy to have written it."""
     exec: float = 15.0
     """An exec, beyond the time that its command may take itself."""
+    evidence: float = 20.0
+    """All that is kept of a case that does not hold; what has not come by then is missing in it, and said to be."""
     remove: float = 120.0
     """The run's namespaces, from deletion to gone."""
 

@@ -23,6 +23,7 @@ KNOW_PYTEST = {
     "failures",
     "pytest_fixtures",
     "report.ending",
+    "report.live",
     "report.marking",
     "report.terminal",
     "target",  # for the StashKey alone

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,6 +143,35 @@ class ProxyConfig:
         counters = re.compile(re.escape(cluster) + r"::[^:]+:\d+::[rc][qx]_total::(\d+)")
         return sum(int(found[1]) for line in self.text("/clusters").splitlines() if (found := counters.fullmatch(line)))
 
+    def concerning(self, hosts: Collection[str], port: int | None) -> dict[str, Any]:
+        """Return the part of the dump that is about some hosts: clusters, endpoints, listeners and routes.
+
+        What catches all the rest (BlackHoleCluster, PassthroughCluster, block_all, allow_any) is part of it, and of
+        the listeners and routes of `port` what is bound to no other host.
+        """
+        clusters = [c.raw for c in self.clusters() if c.service is None or _mentions(c.name, hosts)]
+        names = tuple(cluster["name"] + "::" for cluster in clusters)
+        found = [
+            entry["active_state"]["listener"] for entry in self._dump("dynamic_listeners") if "active_state" in entry
+        ]
+        routes = [entry["route_config"] for entry in self._dump("dynamic_route_configs")]
+        return {
+            "clusters": clusters,
+            "endpoints": [line for line in self.text("/clusters").splitlines() if line.startswith(names)],
+            "listeners": [
+                _narrowed(listener, "filter_chains", hosts)
+                for listener in found
+                if listener["name"].endswith(f"_{port}")
+                or listener["name"] == "virtualOutbound"
+                or _mentions(listener, hosts)
+            ],
+            "routes": [
+                _narrowed(route, "virtual_hosts", hosts)
+                for route in routes
+                if route.get("name") == str(port) or _mentions(route, hosts)
+            ],
+        }
+
     def text(self, path: str) -> str:
         """Return the raw answer of the proxy's admin interface."""
         ran = run(self.api, self.pod, ["curl", "-s", "--max-time", "10", _ADMIN + path])
@@ -159,6 +188,22 @@ class ProxyConfig:
         except json.JSONDecodeError as error:
             raise ClusterError(f"the config dump of {self.pod} is damaged: {error}") from error
         return found
+
+
+def _mentions(part: Any, hosts: Collection[str]) -> bool:
+    text = json.dumps(part)
+    return any(host.removeprefix("*") in text for host in hosts)
+
+
+def _narrowed(whole: dict[str, Any], name: str, hosts: Collection[str]) -> dict[str, Any]:
+    """Leave out the filter chains or virtual hosts that are bound to names, and to none of these."""
+
+    def bound(part: dict[str, Any]) -> bool:
+        return bool(part.get("filter_chain_match", {}).get("server_names")) or part.get("domains", ["*"]) != ["*"]
+
+    if name not in whole:
+        return whole
+    return whole | {name: [part for part in whole[name] if not bound(part) or _mentions(part, hosts)]}
 
 
 def _chains(listener: dict[str, Any]) -> Iterator[FilterChain]:

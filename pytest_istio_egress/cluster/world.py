@@ -115,6 +115,10 @@ class World:
         pods = Applier(self.api, self.names).rendered(documents[0], "")["spec"]["template"]["spec"]
         return str(next(container["image"] for container in pods["containers"] if container["name"] == "curl"))
 
+    def known(self) -> dict[str, Pod]:
+        """Return the pods that were looked up already, by client; none is waited for."""
+        return dict(self._pods)
+
     def forget(self) -> None:
         """Look every pod up anew at the next question: one of them went."""
         self._pods.clear()

@@ -1,20 +1,35 @@
-"""Gathers what a run was from the settings and from the cluster that answered."""
+"""Gathers what a run was from the settings and from the cluster that answered: enough to make it once more."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
 
 from pytest_istio_egress.mesh_facts import MeshFacts
+from pytest_istio_egress.options import CONTEXT, OPTIONS, Settings
 from pytest_istio_egress.report.conformance_report import About
 from pytest_istio_egress.target import Prepared
 
+TOOLS = ("pytest", "pytest-xdist", "kubernetes")
+VARIABLES = ("KUBECONFIG", "PYTEST_ADDOPTS")
+"""Variables of others that decide what is run where."""
+NOT_ASKING = ("keep_cluster", "require", "report", "html", "baseline", "known_deviations")
+"""The settings that say what is made of the answers; the others say which cluster is asked how."""
+
 
 def about_run(
-    prepared: Prepared | None, *, run: str, began: str, seconds: float, complete: bool, arguments: Sequence[str]
+    prepared: Prepared | None,
+    settings: Settings,
+    *,
+    run: str,
+    began: str,
+    seconds: float,
+    stopped: str,
+    arguments: Sequence[str],
 ) -> About:
-    """Return what is known of a run; `prepared` is None where nothing was to be asked of any cluster."""
-    from importlib.metadata import version
-
+    """Return what is known of a run; `prepared` is None where nothing was to be asked of any cluster, or not yet."""
     target = prepared.target if prepared else None
     mesh = MeshFacts.of(target.mesh if target else {})
     return About(
@@ -31,6 +46,29 @@ def about_run(
         run=run,
         began=began,
         seconds=seconds,
-        complete=complete,
+        complete=not stopped,
+        stopped=stopped,
         arguments=tuple(arguments),
+        environment=_environment(),
+        asking=tuple(_asking(settings, target.context if target else None)),
+        tools={"python": platform.python_version(), **{name: version(name) for name in TOOLS}},
     )
+
+
+def _asking(settings: Settings, context: str | None) -> Iterator[str]:
+    """Yield the options, with the context that was the current one: it may be another one by the next time."""
+    for option in OPTIONS:
+        value = getattr(settings, option.name)
+        if option.name == "context" and settings.target == CONTEXT:
+            value = value or context
+        if option.name in NOT_ASKING or value in (None, (), option.default):
+            continue
+        if option.kind == "flag":
+            yield option.flag
+        for each in value if option.kind == "list" else [value] if option.kind != "flag" else []:
+            yield from (option.flag, str(each))
+
+
+def _environment() -> Mapping[str, str]:
+    names = [*VARIABLES, *(option.variable for option in OPTIONS)]
+    return {name: os.environ[name] for name in names if os.environ.get(name)}

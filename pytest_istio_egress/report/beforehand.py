@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 from pytest_istio_egress.options import SettingError, Settings
+from pytest_istio_egress.report.kept import evidence_folder, why_not_ours
 from pytest_istio_egress.report.known_deviations import DeviationsError, Known, read_deviations
 from pytest_istio_egress.report.reading import UnreadableError, read_report
 from pytest_istio_egress.report.written import why_not_writable
@@ -29,3 +31,14 @@ def check_places(settings: Settings) -> None:
     for option, path in (("report", settings.report), ("html", settings.html)):
         if path is not None and (why := why_not_writable(path)):
             raise SettingError(f"--istio-egress-{option} {path} can't be written: {why}; name another place")
+        if path is not None and settings.baseline is not None and _same(path, settings.baseline):
+            raise SettingError(
+                f"--istio-egress-{option} {path} is the baseline too, and would be gone if the run died: name two files"
+            )
+    folder = evidence_folder(settings)
+    if folder is not None and (why := why_not_ours(folder)):
+        raise SettingError(f"the evidence can't be kept in {folder}: {why}; remove it, or name another report")
+
+
+def _same(path: Path, other: Path) -> bool:
+    return path.exists() and other.exists() and path.samefile(other)

@@ -15,7 +15,9 @@ from pytest_istio_egress.report.redaction import redacted
 from pytest_istio_egress.report.results import CANNOT_BE_ASKED, ERROR, OUTCOMES, Result
 
 FORMAT = "istio-egress-conformance-report"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE_VERSIONS = (1, 2)
+"""Version 1 is version 2 without `probes`, `forward_proxy`, `evidence`, and what a run says of its settings and end."""
 HEAD = "# What pytest --istio-egress found out; two of these are compared by `istio-egress compare`.\n"
 
 
@@ -24,7 +26,10 @@ class About:
     """What a run was: which suite asked which cluster how. `features` maps a feature to why it is missing, else None;
     `facts` are those of the mesh, by the names of mesh_facts.py.
 
-    `began` is an ISO 8601 time, `seconds` the run's length; `complete` is False where it was stopped before its end.
+    `began` is an ISO 8601 time, `seconds` the run's length; `complete` is False where it was stopped before its end,
+    and `stopped` says why. `arguments` are pytest's as they were typed, `environment` is what else decided what
+    pytest ran with, `asking` are the options that say which cluster is asked how, wherever they were set. `tools` maps
+    a program that the run was made with to its version.
     """
 
     suite: str
@@ -41,7 +46,21 @@ class About:
     began: str = ""
     seconds: float = 0.0
     complete: bool = True
+    stopped: str = ""
     arguments: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    asking: tuple[str, ...] = ()
+    tools: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def reproduce(self) -> str:
+        """The command as it was typed, with the variables that decided something."""
+        variables = [f"{name}={shlex.quote(value)}" for name, value in sorted(self.environment.items())]
+        return " ".join([*variables, shlex.join(["pytest", *self.arguments])])
+
+    def command(self, *cases: str) -> str:
+        """Return the command that asks only these cases, of the same cluster in the same way."""
+        return shlex.join(["pytest", "--istio-egress", *self.asking, *cases])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +98,10 @@ def document_of(run: Run) -> dict[str, Any]:
             "began": about.began,
             "seconds": round(about.seconds, 1),
             "complete": about.complete,
-            "reproduce": shlex.join(["pytest", *about.arguments]),
+            **({"stopped": about.stopped} if about.stopped else {}),
+            "reproduce": about.reproduce,
+            "asking": list(about.asking),
+            "tools": dict(sorted(about.tools.items())),
         },
         "target": {"kind": about.target, "context": about.context, "notes": list(about.notes)},
         "versions": {"kubernetes": about.kubernetes, "istio": about.istio, "envoy": run.envoy},
@@ -88,7 +110,7 @@ def document_of(run: Run) -> dict[str, Any]:
             name: {"found": True} if why is None else {"found": False, "reason": why}
             for name, why in sorted(about.features.items())
         },
-        "behaviours": _behaviours(run.results),
+        "behaviours": _behaviours(run),
         "totals": {"cases": len(run.results), **{outcome: run.count(outcome) for outcome in reversed(OUTCOMES)}},
     }
 
@@ -100,38 +122,47 @@ def _facts(about: About) -> dict[str, Any]:
     }
 
 
-def _behaviours(results: Sequence[Result]) -> list[dict[str, Any]]:
-    ordered = sorted(results, key=lambda result: (result.area, result.behaviour, result.case))
+def _behaviours(run: Run) -> list[dict[str, Any]]:
+    ordered = sorted(run.results, key=lambda result: (result.area, result.behaviour, result.case))
     groups = groupby(ordered, key=lambda result: (result.area, result.behaviour))
-    return [_behaviour(name, list(cases)) for (_, name), cases in groups]
+    return [_behaviour(name, list(cases), run.about) for (_, name), cases in groups]
 
 
-def _behaviour(name: str, cases: list[Result]) -> dict[str, Any]:
+def _behaviour(name: str, cases: list[Result], about: About) -> dict[str, Any]:
     return {
         "id": name,
         "area": cases[0].area,
         "says": next((case.says for case in cases if case.says), ""),
         "source": next((case.source for case in cases if case.source), ""),
         "outcome": min((case.outcome for case in cases), key=OUTCOMES.index),
-        "cases": [_case(case) for case in cases],
+        "cases": [_case(case, about) for case in cases],
     }
 
 
-def _case(case: Result) -> dict[str, Any]:
+def _case(case: Result, about: About) -> dict[str, Any]:
     """Return one case; what nothing is known of is left out."""
     described: dict[str, Any] = {"id": case.case, "outcome": case.outcome}
     if case.outcome == CANNOT_BE_ASKED:
         described["reason"] = case.cause
     elif case.cause:
         described["error" if case.outcome == ERROR else "cause"] = case.cause
-    texts = {
-        "known": case.known,
-        "expired": case.expired,
-        "client": case.client,
-        "probe": case.probe,
-        "expected": case.expected,
-    }
+    texts = {"known": case.known, "expired": case.expired, "evidence": case.evidence}
     described |= {name: text for name, text in texts.items() if text}
+    described |= _asked(case)
+    if case.probes:
+        # Each by itself; what stands above is the worst of them.
+        described["probes"] = [
+            {"outcome": probe.outcome} | ({"cause": probe.cause} if probe.cause else {}) | _asked(probe)
+            for probe in case.probes
+        ]
+    described["reproduce"] = about.command(case.case)
+    return described
+
+
+def _asked(case: Result) -> dict[str, Any]:
+    """Return what was sent and what was seen of it."""
+    texts = {"client": case.client, "probe": case.probe, "expected": case.expected}
+    described: dict[str, Any] = {name: text for name, text in texts.items() if text}
     if case.exit is not None:
         described["seen"] = {
             "status": case.status or None,
@@ -142,14 +173,13 @@ def _case(case: Result) -> dict[str, Any]:
     said = {
         "sidecar": case.envoy,
         "gateway": case.gateway,
+        "forward_proxy": case.proxy,
         "outside": case.outside,
         "envoy_version": case.envoy_version,
     }
     described |= {name: text for name, text in said.items() if text}
     lists = {"answer_headers": case.headers, "differences": case.differences}
-    described |= {name: list(found) for name, found in lists.items() if found}
-    described["reproduce"] = shlex.join(["pytest", "--istio-egress", case.case])
-    return described
+    return described | {name: list(found) for name, found in lists.items() if found}
 
 
 class _Dumper(yaml.SafeDumper):

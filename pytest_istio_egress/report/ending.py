@@ -1,9 +1,10 @@
-"""The end of a run: its reports are written, it is held against its baseline, the exit code says what came of it."""
+"""Start and end of a run's reports: an older one goes first; at the end the run is held against its baseline."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from pytest_istio_egress.options import Settings
 from pytest_istio_egress.report.about import about_run
 from pytest_istio_egress.report.conformance_report import About, Run, report_text
 from pytest_istio_egress.report.html_page import page_text
+from pytest_istio_egress.report.kept import Kept, evidence_folder, taken
 from pytest_istio_egress.report.known_deviations import Known
 from pytest_istio_egress.report.markdown import summary_text
-from pytest_istio_egress.report.results import Result
+from pytest_istio_egress.report.results import CASE_PROPERTY, Result
 from pytest_istio_egress.report.terminal import Terminal, write_comparison
 from pytest_istio_egress.report.written import NotWrittenError, append, write_whole
 from pytest_istio_egress.target import Prepared
@@ -25,6 +27,12 @@ NOT_WRITTEN = 3
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
 """The variable that names the file to which a CI job's summary is appended."""
+
+NOT_ENDED = "it has not ended, or was killed"
+"""What a report says of its run from the start on: should nothing come after that, it is the truth."""
+
+Wanted = tuple[Path | None, Callable[[Path, str], None], Callable[[Run], str]]
+"""A report: its place (None: nobody asked for it), how it is put there, and its text."""
 
 Found = Callable[[], tuple[list[Result], Prepared | None]]
 """Returns the results, and the target if it was asked."""
@@ -52,16 +60,52 @@ class Ending:
         self.asked = None if typed is None else [argument.removeprefix("./") for argument in typed]
         self.run = run
         self.found = found
+        folder = evidence_folder(settings)
+        self.kept = Kept(folder, run) if folder else None
+        self.places: dict[str, str] = {}
         self.began = datetime.now(UTC)
         self.terminal = Terminal(config)
         self.lacking: list[str] = []
+        self.stopped = ""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionstart(self) -> None:
+        """Replace an older report, before anything can end this run: it would be taken for this one's."""
+        if self._only_looks():
+            return
+        # What is no file (a terminal, a pipe) keeps nothing of an older run, and is written to once only.
+        older = [wanted for wanted in files_of(self.settings) if wanted[0] and wanted[0].is_file()]
+        for problem in write_reports(Run(about=self._about(NOT_ENDED), results=[]), older):
+            self.terminal.warn(f"istio-egress: {problem}")
+        if self.kept:
+            self.kept.begin()
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Note what stopped the run: Ctrl-C, or a cluster that can't be asked."""
+        told = str(excinfo.value)
+        self.stopped = (
+            f"stopped: {told}" if told and not isinstance(excinfo.value, KeyboardInterrupt) else "interrupted"
+        )
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Write the evidence that a report brings along, and note in all reports of that case where it lies."""
+        files = taken(report)
+        if files and self.kept:
+            self.places[report.nodeid] = self.kept.keep(report.nodeid, files)
+        if place := self.places.get(report.nodeid):
+            report.user_properties.append((CASE_PROPERTY, {"evidence": place}))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the reports, before the cluster is cleaned: whatever happens to that, the verdict is safe."""
-        found, _ = self.found()
-        if not found or any(self.config.getoption(name, default=False) for name in ("collectonly", "setupplan")):
+        if self._only_looks():
             return
-        problems = write_reports(self._run(found, session), self.settings)
+        found, _ = self.found()
+        run = Run(about=self._about(self._why_stopped(session)), results=found)
+        summary = summary_of_job() if found or run.about.stopped else []
+        problems = write_reports(run, [*files_of(self.settings), *summary])
+        if self.kept and self.kept.problem:
+            problems.append(self.kept.problem)
         for problem in problems:
             self.terminal.warn(f"istio-egress: {problem}")
         self.lacking = self.known.lacking(found, asked=self._limits())
@@ -78,22 +122,30 @@ class Ending:
         if not found:
             return
         idle = self.known.idle(found) if self._limits() is None else []
-        now = Run(about=self._about(complete=True), results=found)
+        now = Run(about=self._about(""), results=found)
         write_comparison(terminalreporter, self.known, now, lacking=self.lacking, idle=idle)
 
-    def _run(self, results: Sequence[Result], session: pytest.Session) -> Run:
-        ended = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-        return Run(
-            about=self._about(complete=ended and not (session.shouldstop or session.shouldfail)), results=results
-        )
+    def _only_looks(self) -> bool:
+        return any(self.config.getoption(name, default=False) for name in ("collectonly", "setupplan"))
 
-    def _about(self, *, complete: bool) -> About:
+    def _why_stopped(self, session: pytest.Session) -> str:
+        """Return why the run did not come to its end, empty where it did."""
+        if why := self.stopped or session.shouldfail or session.shouldstop:
+            return str(why)
+        ended = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
+        if session.exitstatus in ended:
+            return ""
+        name = pytest.ExitCode(session.exitstatus).name if session.exitstatus in list(pytest.ExitCode) else "exit code"
+        return f"pytest ended with {name.lower().replace('_', ' ')} ({int(session.exitstatus)})"
+
+    def _about(self, stopped: str) -> About:
         return about_run(
             self.found()[1],
+            self.settings,
             run=self.run,
             began=self.began.isoformat(timespec="seconds"),
             seconds=(datetime.now(UTC) - self.began).total_seconds(),
-            complete=complete,
+            stopped=stopped,
             arguments=[str(argument) for argument in self.config.invocation_params.args],
         )
 
@@ -105,14 +157,28 @@ class Ending:
         return [] if any(by_word) else self.asked
 
 
-def write_reports(run: Run, settings: Settings) -> list[str]:
+def files_of(settings: Settings) -> list[Wanted]:
+    """Return the reports that are files of their own."""
+
+    def page(run: Run) -> str:
+        if settings.report is None or settings.html is None:
+            return page_text(run)
+        # The evidence lies beside the report; the page may lie elsewhere.
+        way = os.path.relpath(settings.report.parent, settings.html.parent)
+        moved = [replace(one, evidence=str(Path(way, one.evidence))) if one.evidence else one for one in run.results]
+        return page_text(replace(run, results=moved))
+
+    return [(settings.report, write_whole, report_text), (settings.html, write_whole, page)]
+
+
+def summary_of_job() -> list[Wanted]:
+    """Return the page to which a CI job's summary is added, where there is one."""
+    page = os.environ.get(SUMMARY)
+    return [(Path(page) if page else None, append, summary_text)]
+
+
+def write_reports(run: Run, wanted: Iterable[Wanted]) -> list[str]:
     """Write what was asked for; return one line for each that could not be written."""
-    summary = os.environ.get(SUMMARY)
-    wanted = (
-        (settings.report, write_whole, report_text),
-        (settings.html, write_whole, page_text),
-        (Path(summary) if summary else None, append, summary_text),
-    )
     problems = []
     for path, write, text_of in wanted:
         try:

@@ -22,6 +22,8 @@ def explain(case: Case, verdict: Verdict, names: Names) -> str:
     ]
     if verdict.expected.gateway is not None:
         lines.append(f"gateway:    {exchange.gateway.raw if exchange.gateway else 'no line in its access log'}")
+    if verdict.expected.proxy is not None:
+        lines.append(f"proxy:      {exchange.proxy.raw if exchange.proxy else 'no line in its log'}")
     lines.append(f"cause:      {names.plain(cause(verdict))}")
     lines.append(f"asked:      {verdict.attempts} times" if verdict.attempts > 1 else "asked:      once")
     return "\n".join(lines)

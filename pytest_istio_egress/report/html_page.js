@@ -11,7 +11,7 @@ function show() {
   let shown = 0;
   for (const behaviour of behaviours) {
     let any = false;
-    for (const one of behaviour.querySelectorAll("details")) {
+    for (const one of behaviour.querySelectorAll("details[data-outcome]")) {
       const text = (behaviour.dataset.text + " " + one.textContent).toLowerCase();
       const fits = (!area || behaviour.dataset.area === area) && (!outcome || one.dataset.outcome === outcome)
         && words.every((word) => text.includes(word));

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import groupby
 from pathlib import Path
+from urllib.parse import quote
 
-from pytest_istio_egress.report.conformance_report import Run
+from pytest_istio_egress.report.conformance_report import About, Run
 from pytest_istio_egress.report.redaction import redact
-from pytest_istio_egress.report.results import DOES_NOT_HOLD, ERROR, OUTCOMES, Result
+from pytest_istio_egress.report.results import DOES_NOT_HOLD, ERROR, HOLDS, OUTCOMES, Result
 from pytest_istio_egress.report.way import Stop, way_of
 
 PAGE = """<!DOCTYPE html>
@@ -50,7 +51,7 @@ def page_text(run: Run) -> str:
         script=(folder / "html_page.js").read_text(encoding="utf-8"),
         facts=_facts(run),
         filters=_filters(ordered),
-        sections="\n".join(_sections(ordered)),
+        sections="\n".join(_sections(ordered, run.about)),
     )
     return redact(filled)
 
@@ -70,10 +71,13 @@ def _facts(run: Run) -> str:
         "Notes": "; ".join(about.notes),
         "Suite": about.suite,
         "Began": about.began,
-        "Took": f"{about.seconds:.0f} s" + ("" if about.complete else ", and was stopped before its end"),
+        "Took": f"{about.seconds:.0f} s",
+        "Asked by": about.reproduce,
     }
     rows = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts.items() if value)
-    return f'<dl class="facts">{rows}</dl>'
+    stopped = f"This run did not come to its end: {about.stopped or 'it was stopped'}. What is missing was not asked."
+    banner = "" if about.complete else f'<p class="stopped" role="alert">{escape(stopped)}</p>'
+    return f'{banner}<dl class="facts">{rows}</dl>'
 
 
 def _filters(results: Sequence[Result]) -> str:
@@ -92,15 +96,15 @@ def _options(values: Iterable[str]) -> str:
     return '<option value="">all</option>' + "".join(f"<option>{escape(value)}</option>" for value in values)
 
 
-def _sections(results: Sequence[Result]) -> Iterable[str]:
+def _sections(results: Sequence[Result], about: About) -> Iterable[str]:
     for area, found in groupby(results, key=lambda result: result.area):
         behaviours = [list(cases) for _, cases in groupby(found, key=lambda result: result.behaviour)]
         label = f"area-{escape(area)}"
-        articles = "\n".join(_behaviour(cases) for cases in behaviours)
+        articles = "\n".join(_behaviour(cases, about) for cases in behaviours)
         yield f'<section aria-labelledby="{label}"><h2 id="{label}">{escape(area)}</h2>\n{articles}</section>'
 
 
-def _behaviour(cases: list[Result]) -> str:
+def _behaviour(cases: list[Result], about: About) -> str:
     first = cases[0]
     name = escape(first.behaviour.rpartition("::")[2].removeprefix("test_"))
     says = next((case.says for case in cases if case.says), "")
@@ -110,7 +114,7 @@ def _behaviour(cases: list[Result]) -> str:
     text = escape(f"{first.behaviour} {says}")
     return (
         f'<article data-area="{escape(first.area)}" data-text="{text}"><h3>{name}: {_outcome(worst)}</h3>'
-        f'<p>{escape(says)}</p><p class="quiet">{linked}</p>{"".join(map(_case, cases))}</article>'
+        f'<p>{escape(says)}</p><p class="quiet">{linked}</p>{"".join(_case(case, about) for case in cases)}</article>'
     )
 
 
@@ -118,18 +122,33 @@ def _outcome(outcome: str) -> str:
     return f'<span class="outcome {outcome.replace(" ", "-")}">{outcome}</span>'
 
 
-def _case(case: Result) -> str:
+def _case(case: Result, about: About) -> str:
     opened = " open" if case.outcome in (ERROR, DOES_NOT_HOLD) else ""
     name = escape(case.parameter or case.behaviour.rpartition("::")[2])
     cause = f"<p>{escape(case.cause)}</p>" if case.cause else ""
     known = f"<p>Known: {escape(case.known)}</p>" if case.known else ""
     expired = f"<p>Was known: {escape(case.expired)}</p>" if case.expired else ""
-    differs = "".join(f"<li>{escape(difference)}</li>" for difference in case.differences)
+    probes = "".join(map(_probe, enumerate(case.probes, start=1)))
+    kept = f'<p><a href="{quote(case.evidence)}/">Evidence kept of it</a></p>' if case.evidence else ""
+    again = f"<h4>Ask this case alone</h4><pre>{escape(about.command(case.case))}</pre>"
     return (
         f'<details data-outcome="{case.outcome}"{opened}><summary>{name}: {_outcome(case.outcome)}</summary>'
-        f"{cause}{known}{expired}{f'<ul>{differs}</ul>' if differs else ''}{_way(way_of(case))}"
-        f"{_evidence(case)}</details>"
+        f"{cause}{known}{expired}{probes or _asked(case)}{kept}{again}</details>"
     )
+
+
+def _probe(numbered: tuple[int, Result]) -> str:
+    """Show one of several questions; those that came out as documented are folded."""
+    number, asked = numbered
+    opened = "" if asked.outcome == HOLDS else " open"
+    cause = f"<p>{escape(asked.cause)}</p>" if asked.cause else ""
+    label = f"Question {number}, {escape(asked.seen or asked.client)}: {_outcome(asked.outcome)}"
+    return f'<details class="probe"{opened}><summary>{label}</summary>{cause}{_asked(asked)}</details>'
+
+
+def _asked(case: Result) -> str:
+    differs = "".join(f"<li>{escape(difference)}</li>" for difference in case.differences)
+    return f"{f'<ul>{differs}</ul>' if differs else ''}{_way(way_of(case))}{_evidence(case)}"
 
 
 def _way(stops: Sequence[Stop]) -> str:
@@ -148,6 +167,6 @@ def _evidence(case: Result) -> str:
         "Documented outcome": case.expected,
         "The sidecar's access log": case.envoy,
         "The gateway's access log": case.gateway,
-        "Ask this case alone": f"pytest --istio-egress '{case.case}'",
+        "The forward proxy's log": case.proxy,
     }
-    return "".join(f'<p class="quiet">{what}</p><pre>{escape(text)}</pre>' for what, text in texts.items() if text)
+    return "".join(f"<h4>{what}</h4><pre>{escape(text)}</pre>" for what, text in texts.items() if text)

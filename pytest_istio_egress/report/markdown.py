@@ -33,7 +33,7 @@ def summary_text(run: Run) -> str:
     parts += _table("Known deviations", "reason", [one for one in run.results if one.outcome == KNOWN])
     parts += _reasons(run.results)
     if not about.complete:
-        parts += ["", "The run was stopped before its end."]
+        parts += ["", f"The run did not come to its end: {cell(about.stopped or 'it was stopped')}."]
     return redact("\n".join(parts) + "\n")
 
 
@@ -44,7 +44,8 @@ def _table(title: str, column: str, results: Sequence[Result]) -> list[str]:
     size = 0
     for number, result in enumerate(results):
         why = result.known if result.outcome == KNOWN else result.cause or result.outcome
-        row = f"| {_linked(result)} | {cell(why)} |"
+        kept = f"<br>evidence: {cell(result.evidence)}" if result.evidence else ""
+        row = f"| {_linked(result)} | {cell(why)}{kept} |"
         size += len(row)
         if size > LARGEST:
             return [*lines, "", f"... and {len(results) - number} more."]

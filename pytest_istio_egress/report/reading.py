@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import yaml
 
 from pytest_istio_egress.mesh_facts import Known
-from pytest_istio_egress.report.conformance_report import FORMAT, FORMAT_VERSION, About, Run
+from pytest_istio_egress.report.conformance_report import FORMAT, FORMAT_VERSION, READABLE_VERSIONS, About, Run
 from pytest_istio_egress.report.results import OUTCOMES, Result, area_of
 
 LARGEST = 32 * 1024 * 1024
@@ -19,7 +20,7 @@ LARGEST = 32 * 1024 * 1024
 DEEPEST = 20
 """Levels of lists and mappings in each other; a report has seven."""
 
-AS_THEY_ARE = ("known", "expired", "client", "probe", "expected", "gateway", "outside", "envoy_version")
+AS_THEY_ARE = ("known", "expired", "evidence", "client", "probe", "expected", "gateway", "outside", "envoy_version")
 """The texts of a case that have the same name in a report and in a `Result`."""
 
 
@@ -56,12 +57,12 @@ def run_of(text: str, name: str) -> Run:
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise UnreadableError(f"{name} is not a report of pytest --istio-egress: it lacks `format: {FORMAT}`")
     version = document.get("version")
-    if version != FORMAT_VERSION:
+    if version not in READABLE_VERSIONS or isinstance(version, bool):
         known = isinstance(version, int) and version < FORMAT_VERSION
         other = "an older" if known else "another"
         raise UnreadableError(
             f"{name} was written by {other} version of the suite (report version {str(version)[:20]}, this one reads "
-            f"{FORMAT_VERSION}): write it again with this one"
+            f"{' and '.join(map(str, READABLE_VERSIONS))}): write it again with this one"
         )
     try:
         counted = int(_number(document["totals"]["cases"]))
@@ -150,30 +151,39 @@ def _about(document: dict[str, Any]) -> About:
         began=_text(run["began"]),
         seconds=_number(run["seconds"]),
         complete=run["complete"] is True,
+        stopped=_text(run.get("stopped", "")),
+        asking=_texts(run.get("asking", [])),
+        tools={_text(name): _text(version) for name, version in run.get("tools", {}).items()},
     )
 
 
 def _results(behaviour: dict[str, Any]) -> Iterator[Result]:
     says, source = _text(behaviour["says"]), _text(behaviour["source"])
     for case in behaviour["cases"]:
-        name, outcome = _text(case["id"]), _text(case["outcome"])
-        if outcome not in OUTCOMES:
-            raise ValueError(f"an unknown outcome, {outcome[:30]}")
-        seen = case.get("seen", {"status": None, "exit": None, "seconds": 0.0, "attempts": 0})
-        given = {key: _text(case.get(key, "")) for key in AS_THEY_ARE}
-        yield Result(
-            case=name,
-            outcome=outcome,
-            area=area_of(name),
-            says=says,
-            source=source,
-            cause=_text(case.get("reason") or case.get("error") or case.get("cause") or ""),
-            envoy=_text(case.get("sidecar", "")),
-            status=int(_number(seen["status"] or 0)),
-            exit=None if seen["exit"] is None else int(_number(seen["exit"])),
-            seconds=_number(seen["seconds"]),
-            attempts=int(_number(seen["attempts"])),
-            headers=_texts(case.get("answer_headers", [])),
-            differences=_texts(case.get("differences", [])),
-            **given,
+        known = {"case": _text(case["id"]), "says": says, "source": source}
+        yield replace(
+            _result(case, known), probes=tuple(_result(probe, known) for probe in islice(case.get("probes", []), 1000))
         )
+
+
+def _result(case: dict[str, Any], known: dict[str, str]) -> Result:
+    """Read a case, or one probe of it; `known` is what both have in common."""
+    outcome = _text(case["outcome"])
+    if outcome not in OUTCOMES:
+        raise ValueError(f"an unknown outcome, {outcome[:30]}")
+    seen = case.get("seen", {"status": None, "exit": None, "seconds": 0.0, "attempts": 0})
+    given: dict[str, Any] = {key: _text(case.get(key, "")) for key in AS_THEY_ARE}
+    return Result(
+        outcome=outcome,
+        area=area_of(known["case"]),
+        cause=_text(case.get("reason") or case.get("error") or case.get("cause") or ""),
+        envoy=_text(case.get("sidecar", "")),
+        proxy=_text(case.get("forward_proxy", "")),
+        status=int(_number(seen["status"] or 0)),
+        exit=None if seen["exit"] is None else int(_number(seen["exit"])),
+        seconds=_number(seen["seconds"]),
+        attempts=int(_number(seen["attempts"])),
+        headers=_texts(case.get("answer_headers", [])),
+        differences=_texts(case.get("differences", [])),
+        **(given | known),
+    )

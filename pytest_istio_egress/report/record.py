@@ -37,6 +37,7 @@ def record_of(verdict: Verdict, plain: Plain, envoy_version: str) -> dict[str, A
         "exit": seen.curl.exit,
         "envoy": plain(seen.sidecar.raw) if seen.sidecar else "",
         "gateway": plain(seen.gateway.raw) if seen.gateway else "",
+        "proxy": plain(seen.proxy.raw) if seen.proxy else "",
         "outside": plain(_outside(seen)),
         "headers": [plain(header) for header in _answer_headers(seen)],
         "differences": [plain(str(difference)) for difference in verdict.differences],

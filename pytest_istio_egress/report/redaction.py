@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -16,13 +17,23 @@ _KEYS = (
 _SHIFT = r"[\"'\\]*\s*[:=]\s*[\[\s\"'\\]*"
 """What may stand between a name and its value: YAML, JSON (also as a string in JSON), a header, a query."""
 
+_NAMED = re.compile(
+    rf"(?i)^(?:{_HEADERS})$|(?:^|[./_-])(?:{_KEYS}|secrets?|credentials?|pwd)$"
+    r"|(?-i:[a-z](?:Password|Token|Secret|ApiKey|PrivateKey)$)"
+    r"|^tls\.key$|^inline_?(?:bytes|string)$|^kubectl\.kubernetes\.io/last-applied-configuration$|^session_ticket_keys$"
+)
+"""A key below which there is a secret, or a name whose value is one."""
+_POINTS = re.compile(r"(?i)(?:secrets?|credentials?|serviceAccountToken)$")
+_SECRET_DATA = ("data", "stringData", "string_data")
+_OTHER_HALF = ("value", "raw_value", "rawValue")
+
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     # A block that was cut is a block too: then everything behind its first line goes.
     (re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?(?:-----END \1-----|\Z)", re.DOTALL), GONE),
     (re.compile(r"LS0tLS1CRUdJTi[A-Za-z0-9+/=]*(?:\s+[A-Za-z0-9+/=]{40,})*"), GONE),  # the same block in base64
     (re.compile(rf"(?i)(\bheader (?:{_HEADERS})\b[^:\n]*: expected ).*"), rf"\1{GONE}"),
     (re.compile(rf"(?i)(\b(?:{_HEADERS}){_SHIFT})[^\"'\n\\\]}}]+"), rf"\1{GONE}"),
-    (re.compile(rf"(?i)((?<![\w-])(?:{_KEYS}){_SHIFT})[^\s\"'\\\],}}&]+"), rf"\1{GONE}"),
+    (re.compile(rf"(?i)((?<![\w-])(?:[\w-]*[_-])?(?:{_KEYS}){_SHIFT})[^\s\"'\\\],}}&]+"), rf"\1{GONE}"),
     (re.compile(r"(?i)\b(bearer|basic|digest|negotiate)\s+(?=[\w.~+/-]*[0-9._=])[\w.~+/-]{8,}=*"), rf"\1 {GONE}"),
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"), GONE),  # a JSON web token
     (re.compile(r"(\w://)[^/\s@\"']+@"), rf"\1{GONE}@"),
@@ -38,11 +49,60 @@ def redact(text: str) -> str:
 
 
 def redacted(value: Any) -> Any:
-    """Return the same value with every string in it redacted: lists, tuples and mappings (their keys as well)."""
+    """Return the same value without secrets: by the rules of text in every string (keys as well), and by its shape.
+
+    What a shape tells: the data of a Secret, literal environment variables of a container, inline bytes and strings of
+    an Envoy, whatever stands below a key that says what it is, and the other half of a pair like
+    `{name: DB_PASSWORD, value: ...}`.
+    """
     if isinstance(value, str):
-        return redact(value)
+        return redact(_redacted_json(value))
     if isinstance(value, Mapping):
-        return {redacted(key): redacted(item) for key, item in value.items()}
+        secret = value.get("kind") == "Secret"
+        names = [str(value[half]) for half in ("name", "key") if isinstance(value.get(half), str)]
+        pair = any(_NAMED.search(name) for name in names)
+        return {
+            redacted(key): GONE
+            if _is_secret(key, item) or (secret and key in _SECRET_DATA) or (pair and key in _OTHER_HALF)
+            else _environment(item)
+            if key == "env"
+            else item
+            if key == "text_format_source"  # how an Envoy writes its log; its inline string is no secret
+            else redacted(item)
+            for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
         return type(value)(redacted(item) for item in value)
     return value
+
+
+def _redacted_json(text: str) -> str:
+    """Look into a text that is JSON, such as an annotation with containers in it; any other text stays as it is."""
+    if not text.startswith(("{", "[")):
+        return text
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    cleaned = redacted(value)
+    return text if cleaned == value else json.dumps(cleaned)
+
+
+def _is_secret(key: Any, item: Any) -> bool:
+    """Whether a key says that a secret stands below it; what only tells that there is one (true, null) may stay.
+
+    So may what points at a Secret (`secret: {secretName: x}`): what is below it is looked at by itself.
+    """
+    if not isinstance(key, str) or item is None or isinstance(item, bool) or item in ("true", "false"):
+        return False
+    return bool(_NAMED.search(key)) and not (isinstance(item, Mapping) and _POINTS.search(key))
+
+
+def _environment(value: Any) -> Any:
+    """Hide literal values of environment variables: a name need not tell that it is a secret's."""
+    if not isinstance(value, list):
+        return redacted(value)
+    return [
+        {**redacted(item), "value": GONE} if isinstance(item, Mapping) and "value" in item else redacted(item)
+        for item in value
+    ]

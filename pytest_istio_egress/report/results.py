@@ -26,9 +26,12 @@ OUTCOMES = (ERROR, DOES_NOT_HOLD, KNOWN, CANNOT_BE_ASKED, HOLDS)
 class Result:
     """What was found out about one case. `case` is pytest's id; the figures are those of its probe.
 
-    `exit` is curl's, None where no curl ran; `status` 0 stands for no HTTP answer. `envoy` and `gateway` are lines of
-    access logs, `outside` is what the outside server said it saw, `headers` are the names of the answer's headers.
-    `envoy_version` is that of the client's Envoy. `known` says why a deviation is no news, `expired` that it was.
+    `exit` is curl's, None where no curl ran; `status` 0 stands for no HTTP answer. `envoy`, `gateway` and `proxy` are
+    lines of access logs: of sidecar, egress gateway and forward proxy. `outside` is what the outside server said it
+    saw, `headers` are the names of the answer's headers. `envoy_version` is that of the client's Envoy. `known` says
+    why a deviation is no news, `expired` that it was. `evidence` is the folder of what was kept, relative to the
+    report. `probes` are all that a case asked, in that order, where it asked more than once; the case itself is the
+    worst of them.
     """
 
     case: str
@@ -41,6 +44,7 @@ class Result:
     seen: str = ""
     envoy: str = ""
     gateway: str = ""
+    proxy: str = ""
     cause: str = ""
     seconds: float = 0.0
     attempts: int = 0
@@ -53,6 +57,8 @@ class Result:
     differences: tuple[str, ...] = ()
     known: str = ""
     expired: str = ""
+    evidence: str = ""
+    probes: tuple[Result, ...] = ()
 
     @classmethod
     def from_property(cls, said: Mapping[str, Any], case: str) -> Result:
@@ -116,11 +122,17 @@ def area_of(nodeid: str) -> str:
 
 
 def flat(properties: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
-    """Spread results over plain name and text pairs, as JUnit XML has them; leave other properties as they are."""
+    """Spread results over plain name and text pairs, as JUnit XML has them; leave other properties as they are.
+
+    What a case asked first is `istio-egress.probe` and so on, what it asked second is `istio-egress.2.probe`.
+    """
     spread: list[tuple[str, Any]] = []
+    asked = 0
     for name, value in properties:
         if name in (PROPERTY, CASE_PROPERTY) and isinstance(value, Mapping):
-            spread += [(f"{PROPERTY}.{key}", _text(part)) for key, part in value.items() if part not in ("", None, [])]
+            asked += name == PROPERTY
+            prefix = f"{PROPERTY}.{asked}" if name == PROPERTY and asked > 1 else PROPERTY
+            spread += [(f"{prefix}.{key}", _text(part)) for key, part in value.items() if part not in ("", None, [])]
         elif name == PHASES_PROPERTY and isinstance(value, Mapping):
             spread += [(f"{PROPERTY}.seconds.{phase}", f"{seconds:.3f}") for phase, seconds in value.items()]
         else:
@@ -169,6 +181,8 @@ def _said(report: Report) -> Result | None:
     about = _about(report)
     results = [Result.from_property({**about, **value}, report.nodeid) for value in left]
     worst = min(results, key=_rank, default=None)
+    if worst and len(results) > 1:
+        worst = replace(worst, probes=tuple(replace(result, known="", expired="", evidence="") for result in results))
     return replace(worst, outcome=KNOWN) if worst and worst.known and worst.outcome == DOES_NOT_HOLD else worst
 
 

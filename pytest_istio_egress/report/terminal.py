@@ -22,8 +22,14 @@ class Terminal:
         self._config = config
 
     def say(self, line: str) -> None:
-        """Write one line of its own."""
-        self._write(line)
+        """Write one line of its own, unless pytest is to be quiet (-q)."""
+        if self._config.get_verbosity() >= 0:
+            self._write(line)
+
+    def head(self, line: str) -> None:
+        """Write one line about what will be asked, unless pytest shows no header."""
+        if not self._config.option.no_header:
+            self.say(line)
 
     def warn(self, line: str) -> None:
         """Write one line that must not be overlooked."""

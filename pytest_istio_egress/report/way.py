@@ -17,7 +17,10 @@ class Stop(NamedTuple):
 
 
 def way_of(result: Result) -> list[Stop]:
-    """Return client, sidecar, gateway (where it is part of the case) and outside; nothing where nothing was sent."""
+    """Return client, sidecar, gateway and forward proxy (where they are part of the case) and outside.
+
+    Nothing where nothing was sent.
+    """
     if result.exit is None:
         return []
     asked = f"{result.client}: " if result.client else ""
@@ -29,6 +32,8 @@ def way_of(result: Result) -> list[Stop]:
     ]
     if result.gateway or any("gateway" in difference for difference in result.differences):
         stops.append(Stop("egress gateway", _log(result.gateway), "no line for it in the access log"))
+    if result.proxy or any("forward proxy" in difference for difference in result.differences):
+        stops.append(Stop("forward proxy", _log(result.proxy), "no line for it in its log"))
     return [*stops, Stop("outside", result.outside, "nobody outside answered")]
 
 

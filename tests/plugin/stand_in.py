@@ -9,15 +9,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 import pytest_istio_egress
-from pytest_istio_egress import collection, target
+from pytest_istio_egress import collection, failures, target
 from pytest_istio_egress.options import Settings
-from pytest_istio_egress.report import header
+from pytest_istio_egress.report import header, live
 from pytest_istio_egress.target import Prepared, Say, Target, TargetError
 
 NOTES = Path(os.environ["STAND_IN_NOTES"])
@@ -33,6 +34,11 @@ def note(line: str) -> None:
 
 def prepare(settings: Settings, run: str, say: Say) -> Prepared:
     note("prepare")
+    match os.environ.get("STAND_IN_REFUSES"):
+        case "exit":
+            raise TargetError("the cluster does not answer")
+        case "usage error":
+            raise target.NoClusterError("no cluster is configured")
     say("the stand-in is ready")
     return Prepared(
         Target(
@@ -55,12 +61,23 @@ def release(prepared: Prepared, say: Say) -> None:
         raise TargetError("a namespace is stuck")
 
 
+@dataclass
+class Keeper:
+    """Has the evidence already."""
+
+    files: dict[str, str]
+
+    def __call__(self, verdict: object) -> None: ...
+
+
 @pytest.fixture
 def egress(request: pytest.FixtureRequest) -> Iterator[Expect]:
     found = request.config.stash[target.TARGET]
     note(f"target {found.run} {found.context} {found.notes} {found.timeout_scale:g}")
 
-    def expect(outcome: str = "holds", cause: str = "", **more: object) -> None:
+    def expect(outcome: str = "holds", cause: str = "", keeps: dict[str, str] | None = None, **more: object) -> None:
+        if keeps:
+            request.node.stash[failures.KEEPER] = Keeper(keeps)
         said = {"case": request.node.nodeid, "outcome": outcome, "cause": cause, "seconds": 0.25, "attempts": 2}
         request.node.user_properties.append(("istio-egress", said | more))
         if outcome != "holds":
@@ -75,6 +92,8 @@ fixtures.egress = egress  # type: ignore[attr-defined]  # a module made by hand
 sys.modules[fixtures.__name__] = fixtures
 pytest_istio_egress.pytest_fixtures = fixtures
 
+if "STAND_IN_EVERY" in os.environ:
+    live.EVERY = float(os.environ["STAND_IN_EVERY"])
 target.prepare = prepare
 target.release = release
 target.look_at_mesh = lambda prepared, settings, say: prepared  # noqa: ARG005  # there is no mesh to look at

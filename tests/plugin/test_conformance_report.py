@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
+from planted import KEY, SECRETS, TOKEN  # type: ignore[import-not-found]  # pytest puts this folder on the path
 from repository import Repository  # type: ignore[import-not-found]  # pytest puts this folder on the path
 
 from pytest_istio_egress.plugin import CANNOT_ASK
@@ -232,10 +233,8 @@ def test_summary_of_a_job(repository: Repository, monkeypatch: pytest.MonkeyPatc
     assert "the mesh has no egress gateway (1)" in text
 
 
-KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0\nq83vEjRWeJ+Secret\n-----END PRIVATE KEY-----"
-TOKEN = "s3cr3tAbc123xyz789"
-SECRETS = ("MIIEvQIBADANBgkqhkiG9w0", "q83vEjRWeJ", TOKEN, "cGxhbnRlZC1rZXk")
 LEAKS = f"""
+    import planted
     import pytest
     from pytest_istio_egress.case import documented
 
@@ -245,7 +244,8 @@ LEAKS = f"""
 
     @documented(at="x", says="no " + BEARER)
     def test_record(egress):
-        egress("does not hold", KEY, probe="curl -H '" + BEARER + "'", envoy=BEARER, outside=CONFIG,
+        egress("does not hold", KEY, keeps=planted.kept(),
+               probe="curl -H '" + BEARER + "'", envoy=BEARER, outside=CONFIG,
                differences=["header authorization at the far end: expected {TOKEN}, seen nothing"])
 
     def test_text(egress):
@@ -298,7 +298,8 @@ def test_secrets_are_in_nothing_that_is_written(
     assert len(files) > 8
     texts = {file.name: file.read_text(encoding="utf-8") for file in files}
     texts["terminal"] = result.stdout.str() + result.stderr.str()
-    for secret in SECRETS:
+    assert "probe.json" in texts
+    for secret in (*SECRETS, "cGxhbnRlZC1rZXk"):
         for name, text in texts.items():
             assert secret not in text, (name, text[max(0, text.find(secret) - 300) :][:400])
     assert all(

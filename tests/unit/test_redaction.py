@@ -72,3 +72,56 @@ def test_values_of_any_shape() -> None:
     cleaned = redacted({"a": [f"token: {TOKEN}", 1, None], f"token={TOKEN}": ("x", KEY)})
     assert TOKEN not in repr(cleaned)
     assert cleaned["a"][1:] == [1, None]
+
+
+PLANTED = "pl4nted"
+"""What no rule of text knows: only its place says that it is a secret."""
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"kind": "Secret", "data": {"anything": PLANTED}, "stringData": {"other": PLANTED}},
+        {"containers": [{"name": "x", "env": [{"name": "HARMLESS", "value": PLANTED}]}]},
+        {"header": {"key": "x-api-key", "value": PLANTED}},
+        {"header": {"name": "Authorization", "rawValue": PLANTED}},
+        {"metadata": {"annotations": {"example.com/db-password": PLANTED}}},
+        {"metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": PLANTED}}},
+        {
+            "metadata": {
+                "annotations": {"example.com/api_key": PLANTED, "client-secret": PLANTED, "dbPassword": PLANTED}
+            }
+        },
+        {"tls_certificates": [{"private_key": {"inline_bytes": PLANTED}, "password": {"inline_string": PLANTED}}]},
+        {"typed_config": {"hmac_secret": {"name": "x", "secret": {"inline_bytes": PLANTED}}}},
+        {"session_ticket_keys": {"keys": [{"inlineString": PLANTED}]}},
+        {"request_headers_to_add": [{"header": {"key": "authorization", "value": PLANTED}}]},
+        {"users": [{"user": {"token": {"nested": [PLANTED]}}}]},
+        {"overrides": json.dumps({"containers": [{"env": [{"name": "HARMLESS", "value": PLANTED}]}]})},
+        f"proxyMetadata: {{API_TOKEN: {PLANTED}}}",
+        f"DB_PASSWORD={PLANTED}",
+    ],
+    ids=range(15),
+)
+def test_told_by_its_place(value: object) -> None:
+    cleaned = redacted(value)
+    assert PLANTED not in repr(cleaned)
+    assert "redacted" in repr(cleaned)
+    assert redacted(cleaned) == cleaned
+    assert json.loads(json.dumps(cleaned)) == cleaned
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"volumes": [{"name": "c", "secret": {"secretName": "outside-certificate"}}]},
+        {"tls": {"mode": "SIMPLE", "credentialName": "outside-ca"}},
+        {"automountServiceAccountToken": False, "token": None},
+        {"log_format": {"text_format_source": {"inline_string": "[%START_TIME%]"}}},
+        {"kind": "ConfigMap", "data": {"a": "b"}},
+        [{"name": "a", "value": "b"}],
+    ],
+    ids=range(6),
+)
+def test_shapes_without_a_secret_stay(value: object) -> None:
+    assert redacted(value) == value

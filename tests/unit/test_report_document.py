@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -31,6 +33,10 @@ ABOUT = About(
     run="k3x9qb",
     began="2026-11-21T11:12:03+00:00",
     seconds=12.5,
+    complete=False,
+    stopped="interrupted",
+    asking=("--istio-egress-target", "embedded"),
+    tools={"pytest": "9.0.1"},
 )
 SEEN = Result(
     case="conformance/timeouts/test_x.py::test_x[slow]",
@@ -49,10 +55,28 @@ SEEN = Result(
     client="sleep.egress-client",
     envoy_version="1.40.0",
     headers=("date", "server"),
+    proxy='[t] "CONNECT / HTTP/1.1" 200',
+    evidence="report-evidence/timeouts/test_x/test_x/slow",
     differences=("HTTP status: expected 504, seen 200",),
+)
+TWICE = replace(
+    SEEN,
+    case="conformance/timeouts/test_x.py::test_twice",
+    probes=tuple(
+        replace(
+            SEEN,
+            case="conformance/timeouts/test_x.py::test_twice",
+            evidence="",
+            outcome=outcome,
+            cause=cause,
+            exit=code,
+        )
+        for outcome, cause, code in ((HOLDS, "", 0), (DOES_NOT_HOLD, "No timeout # cut it off", 28))
+    ),
 )
 RESULTS = [
     SEEN,
+    TWICE,
     Result(case="conformance/timeouts/test_x.py::test_x[fast]", outcome=HOLDS, area="timeouts", status=0, exit=56),
     Result(case="conformance/dns/test_d.py::test_d", outcome=CANNOT_BE_ASKED, area="dns", cause="no gateway"),
     Result(case="conformance/dns/test_e.py::test_e", outcome=ERROR, area="dns", cause="API: \tdown\n: x"),
@@ -82,6 +106,7 @@ def test_comes_back_as_it_was(tmp_path: Path) -> None:
     read = read_report(path)
     assert read.about == ABOUT
     assert {result.case: result for result in read.results}[SEEN.case] == SEEN
+    assert {result.case: result for result in read.results}[TWICE.case] == TWICE
     assert sorted(map(repr, document_of(read)["behaviours"])) == sorted(map(repr, document_of(RUN)["behaviours"]))
     assert read.envoy == ["1.40.0"]
 
@@ -111,7 +136,7 @@ def test_cut_anywhere() -> None:
         (b'<?xml version="1.0"?><testsuites/>', "YAML|not a report"),
         (b"apiVersion: wgpolicyk8s.io/v1alpha2\nkind: PolicyReport\nresults: []\n", "not a report"),
         (f"format: {FORMAT}\nversion: 0\n".encode(), "an older version"),
-        (f"format: {FORMAT}\nversion: 2\n".encode(), "another version"),
+        (f"format: {FORMAT}\nversion: 3\n".encode(), "another version"),
         (f"format: {FORMAT}\nversion: [x]\n".encode(), "another version"),
         (f"format: {FORMAT}\nversion: 1\n".encode(), "damaged or cut.*totals"),
         (f"format: {FORMAT}\nversion: 1\nbehaviours: 7\ntotals: {{cases: 1}}\n".encode(), "damaged or cut"),
@@ -171,3 +196,23 @@ def test_small_file_that_means_millions() -> None:
     )
     with pytest.raises(UnreadableError, match="damaged"):
         run_of(text, "x")
+
+
+def test_a_report_of_the_first_version_is_read() -> None:
+    """Version 1 had no name for what was asked besides the worst, for the forward proxy, nor for what was kept."""
+    older = document_of(RUN) | {"version": 1}
+    for name in ("stopped", "asking", "tools"):
+        older["run"].pop(name)
+    for case in (case for behaviour in older["behaviours"] for case in behaviour["cases"]):
+        for name in ("probes", "forward_proxy", "evidence"):
+            case.pop(name, None)
+    jsonschema.validate(older, json.loads(SCHEMA.read_text(encoding="utf-8")))
+    read = {result.case: result for result in run_of(yaml.safe_dump(older), "older.yaml").results}
+    assert read[SEEN.case] == replace(SEEN, proxy="", evidence="")
+
+
+def test_a_case_is_asked_again_the_way_the_run_asked() -> None:
+    case = next(case for case in document_of(RUN)["behaviours"][0]["cases"])
+    assert shlex.split(case["reproduce"]) == [
+        "pytest", "--istio-egress", "--istio-egress-target", "embedded", case["id"],
+    ]  # fmt: skip

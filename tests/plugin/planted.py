@@ -1,0 +1,154 @@
+"""Evidence of a case with secrets all around it: gathered for real, from a cluster that is made up."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pytest_istio_egress.case import Case
+from pytest_istio_egress.cluster import proxy_config, settle
+from pytest_istio_egress.cluster.pods import Pod, Ran
+from pytest_istio_egress.evidence import Difference, Exchange, Verdict
+from pytest_istio_egress.keeping import keep
+from pytest_istio_egress.outcome import Outcome
+from pytest_istio_egress.probe import CurlResult, get
+
+KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0\nq83vEjRWeJ+Secret\n-----END PRIVATE KEY-----"
+TOKEN = "s3cr3tAbc123xyz789"
+PLANTED = "pl4nted"
+"""What no rule of text knows; only its place says that it is a secret."""
+SECRETS = ("MIIEvQIBADANBgkqhkiG9w0", "q83vEjRWeJ", TOKEN, base64.b64encode(KEY.encode()).decode()[:60], PLANTED)
+
+POD = Pod("egress-client", "sleep-1", "uid", "10.0.0.1", injected=True, container="curl")
+APPLIED = [
+    {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {"x": PLANTED}, "stringData": {"y": KEY}},
+    {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "d", "annotations": {"example.com/db-password": PLANTED}},
+        "spec": {"template": {"spec": {"containers": [{"env": [{"name": "HARMLESS", "value": PLANTED}]}]}}},
+    },
+    {"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry", "metadata": {"name": "api"},
+     "spec": {"hosts": ["api.test"]}},
+]  # fmt: skip
+PODS = {
+    "items": [
+        {
+            "metadata": {
+                "name": "sleep-1",
+                "namespace": "egress-client",
+                "annotations": {
+                    "kubectl.kubernetes.io/last-applied-configuration": PLANTED,
+                    "proxy.istio.io/config": f"proxyMetadata: {{API_TOKEN: {TOKEN}}}",
+                },
+            },
+            "spec": {"containers": [{"name": "c", "image": "i", "env": [{"name": "X", "value": PLANTED}]}]},
+            "status": {"phase": "Running", "message": f"password={TOKEN}"},
+        }
+    ]
+}
+EVENTS = {
+    "items": [
+        {
+            "metadata": {"creationTimestamp": "2026-11-21T11:55:08Z"},
+            "involvedObject": {"kind": "Pod", "name": "sleep-1", "namespace": "egress-client"},
+            "message": f"Authorization: Bearer {TOKEN}",
+        }
+    ]
+}
+CLUSTER = {
+    "name": "outbound|80||api.test",
+    "transport_socket": {
+        "typed_config": {
+            "common_tls_context": {
+                "tls_certificates": [{"private_key": {"inline_bytes": PLANTED}, "password": {"inline_string": PLANTED}}]
+            }
+        }
+    },
+}
+ROUTE = {
+    "name": "80",
+    "virtual_hosts": [
+        {
+            "name": "api",
+            "domains": ["api.test"],
+            "request_headers_to_add": [{"header": {"key": "x-api-key", "value": PLANTED}}],
+        }
+    ],
+}
+DUMPS = {
+    "dynamic_active_clusters": [{"cluster": CLUSTER}],
+    "dynamic_listeners": [],
+    "dynamic_route_configs": [{"route_config": ROUTE}],
+}
+VERDICT = Verdict(
+    probe=get("http://api.test/"),
+    expected=Outcome(status=502),
+    exchange=Exchange(
+        probe=get("http://api.test/"),
+        command=("curl", "http://api.test/"),
+        client=f"kubectl exec sleep-1 -- curl -H 'Authorization: Bearer {TOKEN}' http://api.test/",
+        curl=CurlResult(
+            exit=0, status=200, error="", seconds=0.1, local_address="10.0.0.1", local_port=1, remote_address="",
+            http_version="1.1", headers={"set-cookie": PLANTED},
+            body=json.dumps({"headers": {"Authorization": [TOKEN]}}),
+        ),
+        sidecar=None, gateway=None, addresses={}, began=0.0,
+    ),
+    differences=(Difference("HTTP status", "502", "200"),),
+    attempts=2,
+)  # fmt: skip
+CASE = Case(at="x", says="y", folder=Path(), manifests=(), requires=(), since=None, rows=())
+
+
+class Core:
+    """The part of the API that is asked."""
+
+    def list_namespaced_pod(self, namespace: str, **_: object) -> object:
+        return PODS if namespace == "egress-client" else {"items": []}
+
+    def list_namespaced_event(self, namespace: str) -> object:
+        return EVENTS if namespace == "egress-client" else {"items": []}
+
+    def read_namespaced_pod_log(self, *_: object, **__: object) -> str:
+        return f"a line, and a key\n{KEY}\n"
+
+    def read_namespaced_config_map(self, *_: object) -> object:
+        raise OSError("the API is away")
+
+
+def run(_: object, __: object, command: list[str], **___: object) -> Ran:
+    resource = command[-1].rpartition("=")[2]
+    dumped = json.dumps({"configs": DUMPS[resource]}) if "config_dump" in command[-1] else ""
+    return Ran(dumped, "", 0)
+
+
+def judge() -> Any:
+    """Return what the gathering needs of a Judge."""
+    return SimpleNamespace(
+        api=SimpleNamespace(core=Core(), client=SimpleNamespace(sanitize_for_serialization=lambda found: found)),
+        names=SimpleNamespace(
+            run="k3x9qb",
+            text=str,
+            namespace=str,
+            mesh=SimpleNamespace(control_plane="istio-system", config_map="istio"),
+        ),
+        world=SimpleNamespace(known=lambda: {"sleep.egress-client": POD}),
+        witnesses=SimpleNamespace(gateways=list),
+        timeouts=SimpleNamespace(evidence=20.0),
+        documents=APPLIED,
+        entered=0.0,
+    )
+
+
+def kept() -> dict[str, str]:
+    """Gather the evidence."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(proxy_config, "run", run)
+        patched.setattr(settle, "run", run)
+        return keep(judge(), CASE, VERDICT)
