@@ -17,6 +17,10 @@ from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 PROXY = "istio-proxy"
 
 
+class NotEndedError(ClusterError):
+    """A command in a pod did not end in its time."""
+
+
 class NotReadyError(ClusterError):
     """A pod is not ready (yet)."""
 
@@ -133,7 +137,7 @@ def run(api: Api, pod: Pod, command: Sequence[str], *, container: str | None = N
     try:
         socket.run_forever(timeout=timeout)
         if socket.is_open():
-            raise ClusterError(f"{command[0]} in {pod} did not end within {timeout:g} s")
+            raise NotEndedError(f"{command[0]} in {pod} did not end within {timeout:g} s")
         status = socket.read_channel(3)  # the error channel, before anything empties it
         code = _exit_code(status)
         if code is None and "ailure" in (status or ""):
