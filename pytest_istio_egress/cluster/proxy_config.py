@@ -109,17 +109,19 @@ class ProxyConfig:
         return next((listener for listener in self.listeners() if listener.name == name), None)
 
     def logs_requests(self) -> bool:
-        """Whether any filter of the outbound listeners writes an access log; a listener's own is not about requests."""
+        """Whether the filters that take outbound requests write an access log; a proxy without any could."""
         outbound = (
             entry["active_state"]["listener"] for entry in self._dump("dynamic_listeners") if "active_state" in entry
         )
-        return any(
-            entry.get("typed_config", {}).get("access_log")
+        takers = [
+            settings
             for listener in outbound
             if listener.get("traffic_direction") == "OUTBOUND"
             for chain in [*listener.get("filter_chains", []), listener.get("default_filter_chain", {})]
-            for entry in chain.get("filters", [])
-        )
+            for settings in (entry.get("typed_config", {}) for entry in chain.get("filters", []))
+            if settings.get("@type", "").endswith(("HttpConnectionManager", "TcpProxy"))
+        ]
+        return not takers or any(settings.get("access_log") for settings in takers)
 
     def virtual_hosts(self, route_config: str) -> list[VirtualHost]:
         """Return the virtual hosts of one route configuration (named after its port for outbound HTTP)."""

@@ -63,3 +63,22 @@ def test_what_a_proxy_still_waits_for_is_told_by_name(monkeypatch: pytest.Monkey
     monkeypatch.setattr(config, "text", lambda path: json.dumps(dumps[path]))
     assert config.awaited_secrets() == ["a", "kubernetes://b"]
     assert config.warming_clusters() == ["outbound|80||a.test"]
+
+
+@pytest.mark.parametrize(
+    ("filters", "logs"),
+    [
+        ([], True),  # a gateway that nobody gave anything to do could log, too
+        ([tcp_proxy(**{"@type": "x.TcpProxy"})], False),
+        ([tcp_proxy(**{"@type": "x.TcpProxy"}), tcp_proxy(**{"@type": "x.TcpProxy", "access_log": [{}]})], True),
+        ([tcp_proxy(**{"@type": "x.Metadata"})], True),
+    ],
+)
+def test_a_proxy_without_access_log_is_told(
+    filters: list[dict[str, Any]], logs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = {"traffic_direction": "OUTBOUND", "filter_chains": [{"filters": filters}]}
+    dump = {"configs": [{"active_state": {"listener": listener}}, {"name": "warming"}]}
+    config = ProxyConfig(api=None, pod=None)  # type: ignore[arg-type]  # neither is asked: the dump is given
+    monkeypatch.setattr(config, "text", {"/config_dump?resource=dynamic_listeners": json.dumps(dump)}.__getitem__)
+    assert config.logs_requests() is logs
