@@ -75,7 +75,7 @@ def test_what_a_proxy_still_waits_for_is_told_by_name(monkeypatch: pytest.Monkey
     ],
 )
 def test_a_proxy_without_access_log_is_told(
-    filters: list[dict[str, Any]], logs: bool, monkeypatch: pytest.MonkeyPatch
+    filters: list[dict[str, Any]], *, logs: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listener = {"traffic_direction": "OUTBOUND", "filter_chains": [{"filters": filters}]}
     dump = {"configs": [{"active_state": {"listener": listener}}, {"name": "warming"}]}
