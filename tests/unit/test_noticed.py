@@ -10,6 +10,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 sys.path.insert(0, str(DOCS))
 
 import noticed  # noqa: E402  # it lies in docs/, where only its command and this test look
+import noticed_page  # noqa: E402  # the same
 import without_rules  # noqa: E402  # the same
 
 from pytest_istio_egress.case import Case  # noqa: E402  # in one block with them
@@ -30,7 +31,7 @@ CASES = {
 }
 
 
-def found(**outcomes: str) -> dict[str, noticed.Finding]:
+def found(**outcomes: str) -> dict[str, noticed_page.Finding]:
     results = [Result(case=f"{NAME}[{name.replace('_', '-')}]", outcome=said) for name, said in outcomes.items()]
     return noticed.findings(results, noticed.OPEN)
 
@@ -49,11 +50,11 @@ def found(**outcomes: str) -> dict[str, noticed.Finding]:
     ids=str,
 )
 def test_only_what_noticed_or_need_not_is_no_defect(outcomes: dict[str, str], defective: bool) -> None:  # noqa: FBT001  # what is expected
-    assert bool(noticed.defects(found(**outcomes), CASES)) is defective
+    assert bool(noticed_page.defects(found(**outcomes), CASES)) is defective
 
 
 def test_the_page_tells_why_something_need_not_notice_and_what_is_left() -> None:
-    page = noticed.page(found(block=HOLDS, past=HOLDS, other=ERROR, seen=DOES_NOT_HOLD), CASES)
+    page = noticed_page.page(found(block=HOLDS, past=HOLDS, other=ERROR, seen=DOES_NOT_HOLD), CASES)
     assert "| area/x: y[past] | it goes past all sidecars |" in page
     assert "- area/x: y[block]: not noticed." in page
     assert "- area/x: y[other]: error." in page
@@ -75,3 +76,10 @@ def test_help_starts_no_cluster() -> None:
     ran = subprocess.run([sys.executable, DOCS / "noticed.py", "--help"], capture_output=True, text=True, check=True)
     assert "usage" in ran.stdout
     assert not ran.stderr
+
+
+def test_the_kept_table_has_no_defect() -> None:
+    page = (DOCS / "noticed.md").read_text()
+    assert page.startswith(noticed_page.HEAD), "made by an older command: run it again"
+    assert "| not noticed, a defect | 0 |" in page
+    assert "Neither noticed nor right so" not in page
