@@ -60,6 +60,12 @@ def test_each_field_alone_can_fail(wrong: dict[str, object]) -> None:
     assert compare(replace(RIGHT, **wrong), SEEN)  # type: ignore[arg-type]  # any field
 
 
+def test_several_flags_read_the_same_in_every_run() -> None:
+    expected = Outcome(status=503, flags=frozenset({"URX,UF", "NC", "UF"}))
+    assert "flags NC or UF or URX,UF, nobody" in expected_text(expected)
+    assert ", flags UH, " in f"{expected_text(blackholed())}, "
+
+
 def test_any_of_several_flags_will_do() -> None:
     assert compare(replace(RIGHT, flags=frozenset({"-", "URX"})), SEEN) == ()
 
