@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from without_rules import WORKLOADS, count_alone, module, unchanged
+from without_rules import WORKLOADS, count_alone, module, put, unchanged
 
 
 def pytest_configure() -> None:
@@ -23,7 +23,7 @@ def pytest_configure() -> None:
 
         return run
 
-    judge.Judge.add = only_workloads(judge.Judge.add)
-    judge.Judge.take_away = only_workloads(judge.Judge.take_away)
-    judge.Judge.mesh = unchanged
+    put("judge", "Judge.add", only_workloads(judge.Judge.add))
+    put("judge", "Judge.take_away", only_workloads(judge.Judge.take_away))
+    put("judge", "Judge.mesh", unchanged)
     count_alone()

@@ -16,12 +16,11 @@ CONVERGE = 2.0
 
 def pytest_configure() -> None:
     """Take the rules away, in every worker."""
-    judge = module("judge")
-    everything = judge.load
-    judge.load = lambda files: without_rules(everything(files))
+    everything = module("judge").load
+    put("judge", "load", lambda files: without_rules(everything(files)))
     # What a case changes of the mesh's own configuration, and the mode that it requires of it, are its rules, too.
-    judge.Judge.mesh = unchanged
-    module("requirements").DETECT["registry-only-mesh"] = lambda _: None
+    put("judge", "Judge.mesh", unchanged)
+    put("requirements", "DETECT", {**module("requirements").DETECT, "registry-only-mesh": lambda _: None})
     count_alone()
 
 
@@ -30,14 +29,23 @@ def count_alone() -> None:
 
     A block must be missed for its own sake, not because the control beside it has lost its rule as well.
     """
-    module("egress").Egress._beside_control = lambda _, verdict: verdict
-    fixtures = module("pytest_fixtures")
-    fixtures.Timeouts = partial(fixtures.Timeouts, converge=CONVERGE)
+    put("egress", "Egress._beside_control", lambda _, verdict: verdict)
+    put("pytest_fixtures", "Timeouts", partial(module("pytest_fixtures").Timeouts, converge=CONVERGE))
 
 
 def module(name: str) -> Any:
     """Return one of the suite's modules as something that may be changed."""
     return import_module(f"pytest_istio_egress.{name}")
+
+
+def put(name: str, path: str, value: Any) -> None:
+    """Put something in the place of what a module has there; AttributeError where it has nothing any more."""
+    *way, last = path.split(".")
+    holder: Any = module(name)
+    for part in way:
+        holder = getattr(holder, part)
+    getattr(holder, last)
+    setattr(holder, last, value)
 
 
 def without_rules(documents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -72,6 +72,12 @@ def test_rules_and_services_that_lead_out_go_and_workloads_stay_without_their_an
     assert kept[0]["spec"]["template"]["metadata"]["annotations"] == {"mine": "stays"}
 
 
+@pytest.mark.parametrize("plugin", ["without_rules", "without_later_rules"])
+def test_what_a_plugin_replaces_is_still_there_to_be_replaced(plugin: str) -> None:
+    script = f"import sys; sys.path.insert(0, {str(DOCS)!r}); import {plugin}; {plugin}.pytest_configure()"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 def test_help_starts_no_cluster() -> None:
     ran = subprocess.run([sys.executable, DOCS / "noticed.py", "--help"], capture_output=True, text=True, check=True)
     assert "usage" in ran.stdout
