@@ -83,7 +83,7 @@ UPGRADES = (
             Step("1.40.0 with the leftover", ("--envoy", "1.40.0"), "upgrade_broken.yaml"),
         ),
         gate=1,
-        asked=("conformance/timeouts", "conformance/service_entry"),
+        asked=("conformance/timeouts",),
     ),
     Upgrade(
         "opened",
