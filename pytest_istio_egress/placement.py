@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 IMAGES = ("curl", "go-httpbin", "nginx-unprivileged", "envoy")
 """The images of fixtures and cases, by the last part of their names."""
+FOR_GATEWAYS = "egress-placement"
+"""The ConfigMap that says where the pods go that Istio makes for a Gateway of the Gateway API."""
+_GATEWAY_API = "gateway.networking.k8s.io/"
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
@@ -36,16 +40,30 @@ class Placement:
     def placed(self, document: dict[str, Any]) -> dict[str, Any]:
         """Return a manifest with its pods placed; anything without pods is left as it is."""
         pods = _pods(document)
+        if self.nodes and document["kind"] == "Gateway" and document["apiVersion"].startswith(_GATEWAY_API):
+            reference = {"group": "", "kind": "ConfigMap", "name": FOR_GATEWAYS}
+            document["spec"].setdefault("infrastructure", {})["parametersRef"] = reference
         if pods is not None:
             for container in [*pods.get("initContainers", []), *pods.get("containers", [])]:
                 container["image"] = self.images.get(image_name(container["image"]), container["image"])
             if self.pull_secrets:
                 pods["imagePullSecrets"] = [{"name": secret.partition("/")[2]} for secret in self.pull_secrets]
-            if self.node_selector:
-                pods["nodeSelector"] = {**pods.get("nodeSelector", {}), **self.node_selector}
-            if self.tolerations:
-                pods["tolerations"] = [*pods.get("tolerations", []), *map(toleration, self.tolerations)]
+            if "nodeSelector" in self.nodes:
+                pods["nodeSelector"] = {**pods.get("nodeSelector", {}), **self.nodes["nodeSelector"]}
+            if "tolerations" in self.nodes:
+                pods["tolerations"] = [*pods.get("tolerations", []), *self.nodes["tolerations"]]
         return document
+
+    @property
+    def nodes(self) -> dict[str, Any]:
+        """What of a pod's spec says where it may go; empty where anywhere will do."""
+        selector = {"nodeSelector": dict(self.node_selector)} if self.node_selector else {}
+        tolerated = {"tolerations": list(map(toleration, self.tolerations))} if self.tolerations else {}
+        return {**selector, **tolerated}
+
+    def for_gateways(self) -> dict[str, str]:
+        """Return the data of the ConfigMap FOR_GATEWAYS: what Istio lays over the Deployments of its gateways."""
+        return {"deployment": json.dumps({"spec": {"template": {"spec": self.nodes}}})}
 
 
 def image_name(image: str) -> str:

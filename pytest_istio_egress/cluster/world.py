@@ -20,6 +20,7 @@ from pytest_istio_egress.cluster.names import SHARED_NAMESPACES, WORKER_NAMESPAC
 from pytest_istio_egress.cluster.own_workload import probing_pod
 from pytest_istio_egress.cluster.pods import Pod, ready_pod
 from pytest_istio_egress.mesh_facts import RUNS_OWN_GATEWAY
+from pytest_istio_egress.placement import FOR_GATEWAYS
 
 STANDS_FOR = "istio-egress.dev/stands-for"
 """Annotation of an outside server's Service: N says that 192.0.2.N in a manifest is the Service's address,
@@ -144,6 +145,9 @@ class World:
         for namespace in (*SHARED_NAMESPACES, *WORKER_NAMESPACES):
             applier.apply([_config_map("egress-certificates", namespace, public)], namespace)
             self._pull_secrets(applier, namespace)
+        if self.names.placement.nodes:
+            data = self.names.placement.for_gateways()
+            applier.apply([_config_map(FOR_GATEWAYS, namespace, data) for namespace in WORKER_NAMESPACES], "")
         self._copy_credentials(applier, WORKER_NAMESPACES[0])
 
     def _pull_secrets(self, applier: Applier, namespace: str) -> None:

@@ -1,12 +1,13 @@
 """What the run's pods differ in from the plain manifests when a cluster wants it so."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from pytest_istio_egress.placement import IMAGES, Placement, image_name, toleration
+from pytest_istio_egress.placement import FOR_GATEWAYS, IMAGES, Placement, image_name, toleration
 from pytest_istio_egress.suite import fixtures_folder, suite_folder
 
 
@@ -44,6 +45,16 @@ def test_pods_are_placed() -> None:
         {"key": "pool", "operator": "Equal", "value": "mesh", "effect": "NoSchedule"},
         {"key": "spot", "operator": "Exists"},
     ]
+
+
+def test_pods_that_istio_makes_for_a_gateway_are_placed_too() -> None:
+    placement = Placement(node_selector={"pool": "mesh"})
+    gateway = placement.placed({"kind": "Gateway", "apiVersion": "gateway.networking.k8s.io/v1", "spec": {}})
+    assert gateway["spec"]["infrastructure"]["parametersRef"]["name"] == FOR_GATEWAYS
+    overlay = json.loads(placement.for_gateways()["deployment"])
+    assert overlay["spec"]["template"]["spec"] == {"nodeSelector": {"pool": "mesh"}}
+    istios = {"kind": "Gateway", "apiVersion": "networking.istio.io/v1", "spec": {"selector": {}}}
+    assert placement.placed(dict(istios)) == istios
 
 
 def test_what_has_no_pods_stays() -> None:
