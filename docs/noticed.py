@@ -18,7 +18,7 @@ from pathlib import Path
 
 from noticed_page import NOTICED, UNMOVED, Finding, defects, page
 
-from pytest_istio_egress.embedded import ClusterSpec, down, up
+from pytest_istio_egress.embedded import ClusterSpec, EmbeddedError, down, up
 from pytest_istio_egress.report.reading import UnreadableError, read_report
 from pytest_istio_egress.report.results import DOES_NOT_HOLD, HOLDS, Result
 from pytest_istio_egress.suite import ROOT, shipped_cases
@@ -47,7 +47,10 @@ def run_suite(way: Way, cases: Iterable[str], name: str, arguments: list[str], r
     """
     report = reports / f"{way.plugin}-{way.mesh_mode}.yaml"
     if not report.exists():
-        cluster = up(ClusterSpec(name=name, mesh_mode=way.mesh_mode), tied_to_caller=True)
+        try:
+            cluster = up(ClusterSpec(name=name, mesh_mode=way.mesh_mode), tied_to_caller=True)
+        except EmbeddedError as error:
+            raise SystemExit(f"noticed: {error}") from error
         try:
             subprocess.run(
                 [
