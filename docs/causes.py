@@ -243,7 +243,7 @@ def ask(all_broken: Sequence[Broken], kubeconfig: Path, arguments: Sequence[str]
     """Run the broken cases on a cluster: those that share it side by side, then those that can't, each alone."""
     shared = [broken for broken in all_broken if broken.live not in ALONE]
     groups = [(shared, arguments)] if shared else []
-    groups += [([broken], ()) for broken in all_broken if broken.live in ALONE]
+    groups += [([broken], ("--istio-egress-timeout-scale", "0.5")) for broken in all_broken if broken.live in ALONE]
     seen: dict[int, Seen] = {}
     output = ""
     for group, more in groups:

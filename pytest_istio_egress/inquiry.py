@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -18,6 +18,8 @@ from pytest_istio_egress.cluster.world import World
 from pytest_istio_egress.evidence import Exchange, Verdict
 from pytest_istio_egress.probe import Probe
 
+_CLOCKS = 10.0
+"""Seconds that the way to a node's log may take, and that clocks may differ."""
 _NO_CONNECTION = frozenset({6, 7})
 """Curl's exits where no connection was made that any Envoy could have logged: no address, refused."""
 
@@ -43,6 +45,7 @@ class Inquiry:
         self.gateway_pods = gateway_pods
         self.since = time.monotonic()
         """When the case's configuration began to change, by time.monotonic()."""
+        self._first_seen: dict[str, float] = {}
 
     def into(self, verdict: Verdict) -> Verdict:
         """Return the verdict with its surroundings; what can't be found out is left out of them."""
@@ -109,8 +112,15 @@ class Inquiry:
             behind = self.gateway_pods(gateway.at)
             if behind:
                 pods["gateway"] = behind[0]
-        known = replace(known, rejected=tuple(survey.rejections(self.api, pods, time.monotonic() - self.since)))
+        known = replace(known, rejected=self._rejected(pods))
         line, whose = (seen.gateway, "gateway") if seen.gateway else (seen.sidecar, "sidecar")
         if line is None:
             return known
         return replace(known, cluster_type=survey.cluster_type(self.api, pods[whose], line.cluster))
+
+    def _rejected(self, pods: Mapping[str, Pod]) -> tuple[str, ...]:
+        """Return what was refused since the case began; the log's time is the node's, so it is asked for some more."""
+        found = survey.rejections(self.api, pods, time.monotonic() - self.since + _CLOCKS)
+        for each in found:
+            self._first_seen.setdefault(each, self.since)
+        return tuple(each for each in found if self._first_seen[each] == self.since)
