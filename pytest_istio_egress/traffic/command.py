@@ -27,6 +27,7 @@ def register_traffic_command(commands: argparse._SubParsersAction[argparse.Argum
     verbs = traffic.add_subparsers(dest="verb", metavar="COMMAND", required=True)
     start = verbs.add_parser("start", help="keep traffic of every kind going from client pods, for a day at most")
     start.set_defaults(run=_run, act=_start)
+    start.add_argument("--revision", metavar="NAME", help="control plane of the clients; default: the mesh's default")
     report = verbs.add_parser(
         "report", help="tell what was lost of each kind, and when; exit code 1 if more than allowed"
     )
@@ -94,7 +95,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _start(traffic: Traffic, arguments: argparse.Namespace) -> int:
-    traffic.start(print)
+    traffic.start(print, arguments.revision)
     print(f"traffic {arguments.name} goes on; `istio-egress traffic report --name {arguments.name}` tells what is lost")
     return 0
 

@@ -18,6 +18,7 @@ from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.apply import RUN_LABEL, Applier, load
 from pytest_istio_egress.cluster.certificates import Authority
 from pytest_istio_egress.cluster.credentials import kubernetes_secret
+from pytest_istio_egress.cluster.facts.table import Given
 from pytest_istio_egress.cluster.lifetime import LEASE, remains_of, remove
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.mesh_names import MeshNames
@@ -53,14 +54,17 @@ class Traffic:
         self.names = Names(name, "traffic")
         self.server = self.names.namespace(_SERVER)
 
-    def start(self, say: Callable[[str], None]) -> None:
-        """Make everything, and return once every kind gets through; ClusterError, and nothing left, if one does not."""
+    def start(self, say: Callable[[str], None], revision: str | None = None) -> None:
+        """Make everything, and return once every kind gets through; ClusterError, and nothing left, if one does not.
+
+        `revision` is the control plane's whose proxies the clients get; None: the mesh's default.
+        """
         if remains_of(self.api, self.name):
             raise ClusterError(
                 f"traffic {self.name} is there already: `istio-egress traffic report --name {self.name}` tells of it, "
                 f"`istio-egress traffic stop --name {self.name}` ends it"
             )
-        mesh = Mesh(self.api)
+        mesh = Mesh(self.api, given=Given(revision))
         self.names = replace(self.names, mesh=MeshNames.of(mesh.facts))
         through_gateway = mesh.gateway is not None
         if not through_gateway:
