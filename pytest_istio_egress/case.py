@@ -21,6 +21,8 @@ FEATURES = {
     "dynamic-dns-mesh": "the mesh's policy can be ALLOW_ANY_DYNAMIC_DNS",
     "network-policy": "NetworkPolicy is enforced",
     "validation-webhook": "somebody checks Istio's resources before they are kept",
+    "secrets-for-proxies": "the run may let its own proxies read secrets of their namespace (implied by a Role)",
+    "own-sidecar-scope": "no mesh-wide Sidecar limits what proxies know (implied where a case brings no Sidecar)",
 }
 """What a case may require of a mesh, by name; requirements.py finds each out."""
 

@@ -11,11 +11,11 @@ from pytest_istio_egress.kubeconfig import NoContextError, chosen_context
 
 def register_clean_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `clean` to the command line; it sets `run`, which takes the arguments and returns a code."""
-    clean = commands.add_parser("clean", help="show what ended runs left in a cluster; with --yes remove it")
+    clean = commands.add_parser("clean", help="show what ended runs left in a cluster, and remove it when told to")
     clean.add_argument("--kubeconfig", type=Path, help="default: the usual one")
     clean.add_argument("--context", help="default: the current one")
     clean.add_argument("--run", dest="only", metavar="ID", help="only this run, even if it seems to be alive")
-    clean.add_argument("--yes", action="store_true", help="remove what is shown")
+    clean.add_argument("--yes", action="store_true", help="remove what is shown without asking")
     clean.set_defaults(run=_run)
 
 
@@ -54,8 +54,8 @@ def _clean(arguments: argparse.Namespace) -> int:
     if not chosen and not changed:
         print(f"nothing to remove in the cluster of context {context}")
         return 0
-    if not arguments.yes:
-        print("nothing was changed; to remove what ended runs left, add --yes")
+    if not arguments.yes and not _agreed():
+        print("nothing was changed; to remove what is shown without being asked, add --yes")
         return 0
     for settings in changed:
         put_mesh_back(api, settings, print)
@@ -63,3 +63,8 @@ def _clean(arguments: argparse.Namespace) -> int:
         removed = remove(api, left.run, say=print)
         print(f"run {left.run}: removed {', '.join(removed)}")
     return 0
+
+
+def _agreed() -> bool:
+    """Ask whether to remove what was shown, where there is somebody to ask."""
+    return sys.stdin.isatty() and input("remove what ended runs left? [y/N] ").strip().lower() in ("y", "yes")

@@ -11,6 +11,7 @@ from pytest_istio_egress.compare_command import register_compare_command
 from pytest_istio_egress.coverage_command import register_coverage_command
 from pytest_istio_egress.embedded.commands import register_cluster_commands
 from pytest_istio_egress.embedded.errors import EmbeddedError
+from pytest_istio_egress.rights_command import register_rights_command
 from pytest_istio_egress.traffic.command import register_traffic_command
 
 
@@ -20,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     register_cluster_commands(commands)
     register_clean_command(commands)
+    register_rights_command(commands)
     register_compare_command(commands)
     register_coverage_command(commands)
     register_traffic_command(commands)

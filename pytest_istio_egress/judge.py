@@ -16,10 +16,11 @@ from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.case import CASE_NAMESPACE, Case
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
-from pytest_istio_egress.cluster.apply import Applier, RefusedError, Resource, load
+from pytest_istio_egress.cluster.apply import RUN_LABEL, Applier, RefusedError, Resource, load
 from pytest_istio_egress.cluster.mesh_settings import MeshSettings
 from pytest_istio_egress.cluster.names import Names
-from pytest_istio_egress.cluster.pods import NoPodError, Pod, run
+from pytest_istio_egress.cluster.network_policies import foreign_policies
+from pytest_istio_egress.cluster.pods import GoneError, NoPodError, Pod, changed, run
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
 from pytest_istio_egress.cluster.settle import Settler
 from pytest_istio_egress.cluster.witnesses import Witnesses
@@ -30,10 +31,12 @@ from pytest_istio_egress.inquiry import Inquiry
 from pytest_istio_egress.istio_versions import older
 from pytest_istio_egress.outcome import Outcome
 from pytest_istio_egress.phases import Phases
-from pytest_istio_egress.probe import Probe, parse
+from pytest_istio_egress.probe import NoCurlResultError, Probe, parse
 from pytest_istio_egress.timeouts import Timeouts
 
 _HOPS = ("gateway", "proxy")
+ASKED_AGAIN = 2
+"""Times that a case starts afresh because something else than the mesh disturbed it."""
 AT_ONCE = 8
 """Probes of one case that run side by side."""
 
@@ -51,6 +54,8 @@ class Judge:
         self._applier = Applier(api, world.names)
         self._settler = Settler(api, self._applier, timeouts.settle)
         self._inquiry = Inquiry(api, world, witnesses, self._probe, self._gateway_pods)
+        self._mesh_settings = MeshSettings(api, world.names.mesh.control_plane, world.names.mesh.config_map)
+        self._mesh_version = ""
         self._applied: list[Resource] = []
         self._case: Case | None = None
         self._absent: set[str] = set()
@@ -73,6 +78,7 @@ class Judge:
             return False
         self._case = None
         self.entered = time.monotonic()
+        self._mesh_version = self._mesh_version or self._mesh_settings.version()
         previous, self._applied = self._applied, []
         self._inquiry.since = time.monotonic()
         documents = load(case.manifests)
@@ -130,20 +136,31 @@ class Judge:
     def _settle(self) -> None:
         self._absent.clear()  # what was applied may bring a gateway
         with self.phases.phase("settle"):
-            self._settler.settle([pod for pod in map(self.world.pod, self.world.clients) if pod.injected])
+            try:
+                self._settler.settle(self._injected())
+            except GoneError:
+                self.world.forget()  # a client's pod was replaced; its successor's proxy is waited for
+                self._settler.settle(self._injected())
+
+    def _injected(self) -> list[Pod]:
+        return [pod for pod in map(self.world.pod, self.world.clients) if pod.injected]
 
     @contextmanager
     def mesh(self, changes: Mapping[str, Any], arrived: Callable[[ProxyConfig], bool]) -> Iterator[None]:
         """Change the mesh's configuration for a while. `arrived` tells from a proxy's configuration that it holds."""
         self._case = None
-        settings = MeshSettings(self.api, self.names.mesh.control_plane, self.names.mesh.config_map)
+        settings = self._mesh_settings
         before = settings.change(changes)
         try:
             self._wait_for_mesh(arrived, held=True)
             yield
         finally:
-            settings.restore(before)
-            self._wait_for_mesh(arrived, held=False)
+            settings.put_back(before)
+            try:
+                self._wait_for_mesh(arrived, held=False)
+            finally:
+                settings.release()
+                self._mesh_version = settings.version()
 
     def _wait_for_mesh(self, arrived: Callable[[ProxyConfig], bool], *, held: bool) -> None:
         """Wait until the clients' proxies follow the mesh configuration: istiod may read it from a mounted file."""
@@ -198,6 +215,48 @@ class Judge:
 
     def examine(self, expectations: Sequence[Expectation]) -> list[Verdict]:
         """Probe, witness and judge, all expectations side by side.
+
+        A mesh is told not to hold only if nothing else explains it: what was seen while a server, client or gateway
+        was restarted, or another run had the mesh changed, is asked again from the start; in the middle of a case it
+        is an error.
+        """
+        verdicts = self._converged(expectations)
+        for _ in range(ASKED_AGAIN):
+            if all(verdict.holds for verdict in verdicts) or not (disturbed := self._disturbed()):
+                return verdicts
+            case, self._case = self._case, None
+            if case is None:
+                raise ClusterError(f"{disturbed}: what was seen then says nothing about the mesh")
+            self.enter(case)
+            verdicts = self._converged(expectations)
+        if all(verdict.holds for verdict in verdicts) or not (disturbed := self._disturbed()):
+            return verdicts
+        raise ClusterError(f"{disturbed}, again and again: what was seen says nothing about the mesh")
+
+    def _disturbed(self) -> str | None:
+        """Say what happened to the stage since it was last looked at, and get to know the new one; None: nothing."""
+        lost = changed(self.api, [*self.world.taking_part(), *self.witnesses.taking_part()])
+        if lost:
+            self.witnesses.forget()
+            self.world.forget()
+        if self._mesh_version == self._mesh_settings.version():
+            if not lost:
+                self._check_network()
+            return lost[0] if lost else None
+        self._mesh_version = str(self._mesh_settings.unchanged().metadata.resource_version)
+        return "the mesh's own configuration was changed"
+
+    def _check_network(self) -> None:
+        """Raise ClusterError where a policy of the cluster's own keeps pods apart: that is not the mesh's doing."""
+        policies = foreign_policies(self.api, self.world.namespaces)
+        if policies and not self.world.reaches_outside():
+            raise ClusterError(
+                f"{policies[0]}, which the cluster put there, keeps the run's pods apart, with or without a sidecar: "
+                f"let namespaces labelled {RUN_LABEL} out of that policy"
+            )
+
+    def _converged(self, expectations: Sequence[Expectation]) -> list[Verdict]:
+        """Ask until all hold or the time to converge is up.
 
         Istio is consistent in the end, not at once: what does not hold is asked again until it does or its time is
         up. How often is part of the verdict.
@@ -254,6 +313,14 @@ class Judge:
         user_agent = f"istio-egress/{uuid.uuid4().hex[:12]}"
         command = [word if probe.literal else self.names.text(word) for word in probe.command(user_agent)]
         pod = self.world.pod(probe.client)
+        try:
+            return self._probe_in(pod, probe, command)
+        except (GoneError, NoCurlResultError):
+            if not self.world.replaced(probe.client, pod):
+                raise
+            return self._probe_in(self.world.pod(probe.client), probe, command)
+
+    def _probe_in(self, pod: Pod, probe: Probe, command: Sequence[str]) -> Exchange:
         if pod.injected:
             self.witnesses.follow(pod)
         began = time.monotonic()

@@ -48,7 +48,8 @@ def istio_egress_target(pytestconfig: pytest.Config) -> Target:
 @pytest.fixture(scope="session")
 def cluster(istio_egress_target: Target) -> Api:
     """The cluster's API."""
-    return Api(istio_egress_target.kubeconfig, istio_egress_target.context)
+    timeouts = Timeouts().scaled(istio_egress_target.timeout_scale)
+    return Api(istio_egress_target.kubeconfig, istio_egress_target.context, timeouts)
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +62,7 @@ def mesh(cluster: Api, istio_egress_target: Target) -> Mesh:
 @pytest.fixture(scope="session")
 def judge(cluster: Api, mesh: Mesh, istio_egress_target: Target, pytestconfig: pytest.Config) -> Iterator[Judge]:
     """This worker's part of the cluster, with its clients, and the pipeline on it."""
-    timeouts = Timeouts().scaled(istio_egress_target.timeout_scale)
+    timeouts = cluster.timeouts
     worker = getattr(pytestconfig, "workerinput", {}).get("workerid", "main")
     placement = Placement.of(istio_egress_target.placement)
     names = Names(istio_egress_target.run, worker, mesh=MeshNames.of(mesh.facts), placement=placement)

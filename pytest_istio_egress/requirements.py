@@ -8,8 +8,12 @@ from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.case import Case
 from pytest_istio_egress.cluster.api import ClusterError, reason
+from pytest_istio_egress.cluster.apply import load
 from pytest_istio_egress.cluster.mesh import Mesh
+from pytest_istio_egress.cluster.rights import SECRETS, lacking
 from pytest_istio_egress.istio_versions import older
+from pytest_istio_egress.mesh_facts import MeshFacts
+from pytest_istio_egress.suite import fixtures_folder
 
 Detect = Callable[[Mesh], str | None]
 """Returns None where the mesh has the feature, else the reason why a case that needs it can't be asked."""
@@ -24,10 +28,22 @@ def missing(case: Case, mesh: Mesh) -> dict[str, str]:
     for feature in case.requires:
         if feature not in DETECT:
             raise UnknownFeatureError(f"no such feature: {feature!r}; known are {', '.join(sorted(DETECT))}")
-    lacking = {feature: reason for feature in case.requires if (reason := DETECT[feature](mesh))}
+    needed = (*case.requires, *implied(case, mesh.facts))
+    found = {feature: reason for feature in needed if (reason := DETECT[feature](mesh))}
     if case.from_istio and older(mesh.istio, case.from_istio):
-        lacking["istio"] = f"this is documented from Istio {case.from_istio} on, and the mesh has {mesh.istio}"
-    return lacking
+        found["istio"] = f"this is documented from Istio {case.from_istio} on, and the mesh has {mesh.istio}"
+    return found
+
+
+def implied(case: Case, facts: MeshFacts) -> list[str]:
+    """Return the features that a case's manifests need in this mesh, whatever it declares."""
+    own = ["gateway.yaml"] if facts.own_gateway and "egress-gateway" in case.requires else []
+    kinds = {
+        document["kind"]
+        for document in load([*case.manifests, *(fixtures_folder() / name for name in (*case.fixtures, *own))])
+    }
+    # Kubernetes lets only those grant rights who have them; a mesh-wide Sidecar rules where there is no other.
+    return ["secrets-for-proxies"] * ("Role" in kinds) + ["own-sidecar-scope"] * ("Sidecar" not in kinds)
 
 
 def features(mesh: Mesh) -> dict[str, str | None]:
@@ -119,6 +135,18 @@ def _validation_webhook(mesh: Mesh) -> str | None:
     return "nobody checks Istio's resources (no ValidatingWebhookConfiguration for validation.istio.io)"
 
 
+def _secrets_for_proxies(mesh: Mesh) -> str | None:
+    missing = lacking(mesh.api, (SECRETS,))
+    return f"this user may not let the run's own proxies read secrets: missing is {missing[0]}" if missing else None
+
+
+def _own_sidecar_scope(mesh: Mesh) -> str | None:
+    sidecar = mesh.facts.value("mesh-sidecar", "none")
+    if "hosts " not in sidecar or "*/*" in sidecar.split():
+        return None
+    return f"a mesh-wide Sidecar limits what proxies know, and this case brings none of its own ({sidecar})"
+
+
 DETECT: dict[str, Detect] = {
     "registry-only-mesh": _registry_only_mesh,
     "mesh-policy": _mesh_policy,
@@ -128,6 +156,8 @@ DETECT: dict[str, Detect] = {
     "dynamic-dns-mesh": _dynamic_dns_mesh,
     "network-policy": _network_policy,
     "validation-webhook": _validation_webhook,
+    "secrets-for-proxies": _secrets_for_proxies,
+    "own-sidecar-scope": _own_sidecar_scope,
 }
 PROBED = frozenset({"network-policy"})
 """Features that can be told only by pods of the run's own, so not before the first case."""

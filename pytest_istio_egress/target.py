@@ -15,12 +15,13 @@ from pytest import StashKey
 from pytest_istio_egress.kubeconfig import NoContextError, chosen_context
 from pytest_istio_egress.options import CONTEXT, EMBEDDED, Settings
 from pytest_istio_egress.placement import Placement
+from pytest_istio_egress.timeouts import Timeouts
 
 if TYPE_CHECKING:
+    from pytest_istio_egress.cluster.api import Api
+    from pytest_istio_egress.cluster.mesh import Mesh
+    from pytest_istio_egress.cluster.rights import Role
     from pytest_istio_egress.embedded import EmbeddedCluster, EmbeddedError
-
-ANSWERS_WITHIN = 10.0
-"""Seconds in which a cluster says its version; a credential helper that the kubeconfig names is part of it."""
 
 USE_EMBEDDED = "to run without a cluster of your own, add --istio-egress-target embedded"
 
@@ -149,12 +150,15 @@ def look_at_mesh(prepared: Prepared, settings: Settings, say: Say) -> Prepared:
     from pytest_istio_egress.cluster.lifetime import put_mesh_back, remove_ended
     from pytest_istio_egress.cluster.mesh import Mesh
     from pytest_istio_egress.cluster.mesh_settings import MeshSettings
+    from pytest_istio_egress.cluster.rights import RUN
     from pytest_istio_egress.requirements import features
 
     try:
-        api = Api(prepared.target.kubeconfig, prepared.target.context)
+        api = Api(prepared.target.kubeconfig, prepared.target.context, _timeouts(prepared.target))
+        check_rights(api, prepared.target, (RUN,), say)
         given = Given(settings.revision, settings.gateway, _pairs(settings.fact), settings.places)
         mesh = Mesh(api, given=given)
+        _check_rights_there(mesh, prepared.target, say)
         mesh.check()
         put_mesh_back(api, MeshSettings(api, mesh.facts.control_plane, mesh.facts.mesh_config), say)
         gateway = mesh.gateway
@@ -167,6 +171,35 @@ def look_at_mesh(prepared: Prepared, settings: Settings, say: Say) -> Prepared:
     except (ClusterError, HTTPError) as error:
         raise TargetError(_one_line(error)) from error
     return replace(prepared, target=target, gateway=through, features=found)
+
+
+def _check_rights_there(mesh: Mesh, target: Target, say: Say) -> None:
+    """Check the rights in the control plane's namespace, which is a fact of the mesh that may take them to find out."""
+    from pytest_istio_egress.cluster.api import ClusterError
+    from pytest_istio_egress.cluster.rights import look_at_istio, mesh_wide
+
+    try:
+        where = mesh.facts.control_plane, mesh.facts.mesh_config
+    except ClusterError:
+        check_rights(mesh.api, target, (look_at_istio(),), say)
+        raise
+    also = [mesh_wide(*where)] if target.allow_mesh_wide else []
+    check_rights(mesh.api, target, (look_at_istio(*where), *also), say)
+
+
+def check_rights(api: Api, target: Target, roles: Iterable[Role], say: Say) -> None:
+    """Say each right that is missing; raises TargetError if one is, before anything is made."""
+    from pytest_istio_egress.cluster.rights import lacking
+
+    missing = lacking(api, roles)
+    for action in missing:
+        say(f"istio-egress: missing right: {action}")
+    if missing:
+        lacked = sorted({f"{action.role.kind} {action.role.name}" for action in missing})
+        raise TargetError(
+            f"{len(missing)} rights are missing in the cluster of context {target.context!r}, nothing was made; the "
+            f"{' and the '.join(lacked)} that `istio-egress rights` prints (docs/rights.yaml) grant them"
+        )
 
 
 def release(prepared: Prepared, say: Say) -> None:
@@ -187,14 +220,17 @@ def release(prepared: Prepared, say: Say) -> None:
 
     target = prepared.target
     try:
-        remove(Api(target.kubeconfig, target.context), target.run, say=say)
+        remove(Api(target.kubeconfig, target.context, _timeouts(target)), target.run, say=say)
     except (ClusterError, ApiException, HTTPError) as error:
         raise TargetError(f"what run {target.run} made may still be in the cluster: {_one_line(error)}") from error
 
 
 def kubernetes_version(target: Target) -> str:
-    """Ask for /version; raises TargetError within ANSWERS_WITHIN seconds (scaled) when nothing answers."""
-    within = ANSWERS_WITHIN * max(1.0, target.timeout_scale)
+    """Ask for /version; raises TargetError when nothing answers in time."""
+    # Imported before the clock starts: on a busy machine that alone takes seconds.
+    from pytest_istio_egress.cluster import api as _  # noqa: F401  # the thread imports it from where it is then
+
+    within = _answers_within(target)
     answers: list[str] = []
     errors: list[Exception] = []
 
@@ -222,14 +258,21 @@ def kubernetes_version(target: Target) -> str:
     ) from (errors[0] if errors else None)
 
 
+def _timeouts(target: Target) -> Timeouts:
+    return Timeouts().scaled(target.timeout_scale)
+
+
+def _answers_within(target: Target) -> float:
+    return max(Timeouts().answer, _timeouts(target).answer)  # a factor below 1 is about the mesh, not about this
+
+
 def _asked_version(target: Target) -> str:
     from kubernetes import client
 
     from pytest_istio_egress.cluster.api import Api
 
     configuration = Api(target.kubeconfig, target.context).configuration
-    # One try: retries would multiply the timeout, and a cluster that needs them is not one to start a run on.
-    configuration.retries = False
+    # One try (a plain client makes no more): a cluster that needs several is not one to start a run on.
     with client.ApiClient(configuration) as once:
         return str(client.VersionApi(once).get_code(_request_timeout=_scaled(target, 5, 8)).git_version)
 

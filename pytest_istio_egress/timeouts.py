@@ -9,6 +9,10 @@ from dataclasses import dataclass, fields
 class Timeouts:
     """How long each wait may take before it counts as failed."""
 
+    answer: float = 10.0
+    """The cluster's first answer; a credential helper that the kubeconfig names is part of it."""
+    api: float = 60.0
+    """The API server, from a connection that was lost until it answers again."""
     ready: float = 120.0
     """A pod, from creation to ready, image pulls included."""
     settle: float = 20.0
@@ -17,10 +21,16 @@ class Timeouts:
     """A documented outcome, from settled configuration until it is seen."""
     mesh: float = 150.0
     """Mesh-wide configuration, until the proxies follow it; a kubelet renews a mounted ConfigMap once a minute."""
+    other_run: float = 300.0
+    """Another run's cases that change the mesh itself, until its configuration is as it was."""
     log_line: float = 6.0
     """A proxy's log line, from the end of its request until we have it; Envoy writes once a second."""
     log_flush: float = 2.5
     """The same where none may come: long enough for Envoy to have written it."""
+    command: float = 30.0
+    """A command in a pod that only asks its proxy."""
+    role: float = 5.0
+    """A role, from its creation until it may be bound."""
     exec: float = 15.0
     """An exec, beyond the time that its command may take itself."""
     evidence: float = 20.0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import threading
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,11 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.dynamic import DynamicClient
 from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
+from pytest_istio_egress.cluster.patience import PatientClient
+from pytest_istio_egress.timeouts import Timeouts
+
 IN_CLUSTER = "in-cluster"
 """As a context, where there is no kubeconfig: the service account of the pod that this runs in."""
-REQUEST_TIMEOUT = (5.0, 30.0)
-"""Seconds to connect and to answer, for every call that isn't a stream."""
 
 
 class ClusterError(Exception):
@@ -22,9 +25,10 @@ class ClusterError(Exception):
 
 
 class Api:
-    """The API server of one kubeconfig context; None means the current one."""
+    """The API server of one kubeconfig context; None means the current one. `timeouts` are those of the run."""
 
-    def __init__(self, kubeconfig: Path | None, context: str | None) -> None:
+    def __init__(self, kubeconfig: Path | None, context: str | None, timeouts: Timeouts | None = None) -> None:
+        self.timeouts = timeouts or Timeouts()
         self.configuration = client.Configuration()
         try:
             if kubeconfig is None and context == IN_CLUSTER:
@@ -39,14 +43,22 @@ class Api:
             raise ClusterError(f"the kubeconfig can't be used: {error}") from error
         # Eight probes, three log streams and the settling of proxies run side by side.
         self.configuration.connection_pool_maxsize = 32
-        self.client = client.ApiClient(self.configuration)
+        # urllib3's own retries are over in a moment; PatientClient's last as long as a restart does.
+        self.configuration.retries = False
+        self.client = self.new_client()
         self.core = client.CoreV1Api(self.client)
         self._lock = threading.Lock()
         self._dynamic: DynamicClient | None = None
 
     def new_client(self) -> client.ApiClient:
         """Make a client of its own: `stream()` swaps the request method of the client it uses."""
-        return client.ApiClient(self.configuration)
+        return PatientClient(self.configuration, self.timeouts.api)
+
+    def now(self) -> datetime.datetime:
+        """Return the time by the API server's clock (whole seconds): those of machines around it may be wrong."""
+        _, _, headers = client.VersionApi(self.client).get_code_with_http_info()
+        told = headers.get("Date")
+        return parsedate_to_datetime(told) if told else datetime.datetime.now(datetime.UTC)
 
     def resource(self, api_version: str, kind: str) -> Any:
         """Find a kind that the cluster serves; raises ClusterError where it does not."""

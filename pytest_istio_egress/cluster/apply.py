@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 from kubernetes.client.exceptions import ApiException
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.names import Names
@@ -74,8 +75,18 @@ class Applier:
 
     def _apply_one(self, sent: dict[str, Any], **parameters: str) -> Resource:
         target = _target(sent)
+        kind = self.api.resource(target.api_version, target.kind)
+        # Who may not grant everything is held against the Role's own rules, which the API server reads from a cache:
+        # right after the Role was made it may not be in there yet, and the answer is 404.
+        race = Retrying(
+            stop=stop_after_delay(self.api.timeouts.role if target.kind == "RoleBinding" else 0),
+            wait=wait_fixed(0.1),
+            retry=retry_if_exception(lambda error: isinstance(error, ApiException) and error.status == 404),
+            reraise=True,
+        )
         try:
-            self.api.resource(target.api_version, target.kind).server_side_apply(
+            race(
+                kind.server_side_apply,
                 body=sent,
                 name=target.name,
                 namespace=target.namespace,

@@ -8,6 +8,8 @@ from typing import Any
 
 from pytest_istio_egress.cluster.certificates import Authority, Signed
 
+SERVED = ("outside-certificate", "second-certificate")
+"""The secrets of the servers outside."""
 CREDENTIALS = ("outside-ca", "wrong-ca", "outside-ca-revoked", "outside-ca-unrelated", "client", "wrong-client")
 
 
@@ -33,13 +35,13 @@ def credentials(authority: Authority, revoked: Signed) -> dict[str, dict[str, st
     }
 
 
-def kubernetes_secret(name: str, data: Mapping[str, str], labels: Mapping[str, str] | None = None) -> dict[str, Any]:
+def kubernetes_secret(name: str, data: Mapping[str, str]) -> dict[str, Any]:
     """Build a Secret of base64 `data`; one with a key pair is of the type for that."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "type": "kubernetes.io/tls" if "tls.key" in data else "Opaque",
-        "metadata": {"name": name, "labels": dict(labels or {})},
+        "metadata": {"name": name},
         "data": dict(data),
     }
 

@@ -7,13 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
-from pytest_istio_egress.cluster.apply import RUN_LABEL
+from pytest_istio_egress.cluster.apply import FIELD_MANAGER, RUN_LABEL
 from pytest_istio_egress.cluster.mesh_settings import MeshSettings
 
 LEASE = "run"
@@ -41,7 +42,7 @@ class SignOfLife:
     """Holds a Lease in one of the run's namespaces for as long as the run lasts."""
 
     def __init__(self, api: Api, run: str, namespace: str) -> None:
-        self._coordination = client.CoordinationV1Api(api.new_client())
+        self._api = api
         self._run = run
         self._namespace = namespace
         self._stop = threading.Event()
@@ -64,25 +65,24 @@ class SignOfLife:
                 continue
 
     def _renew(self) -> None:
-        now = datetime.datetime.now(datetime.UTC)
-        lease = client.V1Lease(
-            api_version="coordination.k8s.io/v1",
-            kind="Lease",
-            metadata=client.V1ObjectMeta(name=LEASE, labels={RUN_LABEL: self._run}),
-            spec=client.V1LeaseSpec(holder_identity=self._run, lease_duration_seconds=HELD_FOR, renew_time=now),
-        )
+        now = _iso(self._api.now())
+        lease: dict[str, Any] = {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": LEASE, "labels": {RUN_LABEL: self._run}},
+            "spec": {"holderIdentity": self._run, "leaseDurationSeconds": HELD_FOR, "renewTime": now},
+        }
         try:
-            try:
-                self._coordination.create_namespaced_lease(self._namespace, lease)
-            except ApiException as error:
-                if error.status != 409:
-                    raise
-                self._coordination.patch_namespaced_lease(LEASE, self._namespace, {"spec": {"renewTime": _iso(now)}})
+            # Applied as it stands: the typed client would leave out the six digits that a MicroTime has to have.
+            self._api.resource(lease["apiVersion"], lease["kind"]).server_side_apply(
+                body=lease, name=LEASE, namespace=self._namespace, field_manager=FIELD_MANAGER, force_conflicts=True
+            )
         except ApiException as error:
             raise ClusterError(f"the run's lease can't be renewed: {reason(error)}") from error
 
 
 def _iso(moment: datetime.datetime) -> str:
+    """Return a MicroTime: the API server wants its six digits even where they are zero."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -106,7 +106,7 @@ def remains(api: Api) -> list[Remains]:
 
 def _alive(api: Api, namespaces: Sequence[str]) -> bool:
     coordination = client.CoordinationV1Api(api.client)
-    now = datetime.datetime.now(datetime.UTC)
+    now = api.now()  # as renewals are: whatever the clocks of two machines say, nobody takes the other for dead
     for namespace in namespaces:
         for lease in coordination.list_namespaced_lease(namespace, label_selector=RUN_LABEL).items:
             renewed = lease.spec.renew_time
@@ -137,14 +137,14 @@ def remove_ended(api: Api, say: Callable[[str], None]) -> None:
         _delete(api, left.namespaces)
 
 
-def remove(api: Api, run: str, *, timeout: float = 120.0, say: Callable[[str], None] = lambda _: None) -> list[str]:
+def remove(api: Api, run: str, *, say: Callable[[str], None] = lambda _: None) -> list[str]:
     """Delete all that carries the run's label and wait until it is gone; return the namespaces that were removed.
 
     Everything a run makes lies in its own namespaces, so they are all there is to remove.
     """
     removed = remains_of(api, run)
     _delete(api, removed)
-    _await_gone(api, run, timeout, say)
+    _await_gone(api, run, api.timeouts.remove, say)
     return removed
 
 

@@ -12,7 +12,8 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from pytest_istio_egress.cluster.access_log import AccessLogLine, parse_line
-from pytest_istio_egress.cluster.api import REQUEST_TIMEOUT, Api, ClusterError
+from pytest_istio_egress.cluster.api import Api, ClusterError
+from pytest_istio_egress.cluster.patience import REQUEST_TIMEOUT
 from pytest_istio_egress.cluster.pods import PROXY, Pod
 
 KEPT_LINES = 20_000
@@ -109,6 +110,8 @@ class ProxyLog:
             except (ApiException, HTTPError, OSError) as error:
                 # The API server restarts, or the pod goes: the next round tells.
                 self.trouble = _first_line(error)
+                if isinstance(error, ApiException) and error.status == 404:
+                    return  # the pod is gone, and with it its log
             back = int(time.monotonic() - began) + _OVERLAP
             if not self._closed:
                 threading.Event().wait(0.2)  # an API server that is down shall not be flooded

@@ -2,15 +2,22 @@
 
 before:  ConfigMap istio, data.mesh                                          its text
 during:  the text with the changes; annotation istio-egress.dev/mesh-before  its text, for whoever finds it so
-after:   its text again, no annotation
+then:    its text again, while the proxies take it over
+after:   no annotation
+
+Runs beside this one wait for the annotation to go before they change anything, and before they believe that the mesh
+does not hold (judge.py).
 """
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import yaml
+from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
@@ -29,41 +36,66 @@ class MeshSettings:
     def change(self, changes: Mapping[str, Any]) -> str:
         """Set fields of the mesh configuration (None: take them out); returns its text as it was.
 
-        ClusterError where another run has it changed.
+        Another run that has it changed is waited for; ClusterError where that takes longer than `timeouts.other_run`.
         """
-        try:
-            found = self.api.core.read_namespaced_config_map(self.config_map, self.control_plane)
-        except ApiException as error:
-            raise ClusterError(f"the mesh configuration can't be read: {reason(error)}") from error
-        if BEFORE in (found.metadata.annotations or {}):
-            raise ClusterError(
-                f"the mesh configuration is changed by another run, or one that was killed; its text before is in the "
-                f"annotation {BEFORE}: `kubectl get configmap {self.config_map} -n {self.control_plane} -o yaml`"
-            )
+        found = self.unchanged()
         before = str((found.data or {}).get("mesh", ""))
         merged = {**(yaml.safe_load(before) or {}), **changes}
         changed = {name: value for name, value in merged.items() if value is not None}
         # With its version: should somebody have changed it since it was read, the API refuses this.
-        self._patch(
-            {
-                "metadata": {"annotations": {BEFORE: before}, "resourceVersion": found.metadata.resource_version},
-                "data": {"mesh": yaml.safe_dump(changed)},
-            }
-        )
+        sent = {
+            "metadata": {"annotations": {BEFORE: before}, "resourceVersion": found.metadata.resource_version},
+            "data": {"mesh": yaml.safe_dump(changed)},
+        }
+        try:
+            self._patch(sent)
+        except ClusterError:
+            if (self._read().data or {}).get("mesh") != sent["data"]["mesh"]:
+                raise
+            # It arrived, its answer did not: sent again, it met its own change.
         return before
+
+    def unchanged(self) -> client.V1ConfigMap:
+        """Return the mesh configuration as soon as no run has it changed; ClusterError if that takes too long."""
+        within = self.api.timeouts.other_run
+        deadline = time.monotonic() + within
+        while BEFORE in ((found := self._read()).metadata.annotations or {}):
+            if time.monotonic() > deadline:
+                raise ClusterError(
+                    f"the mesh configuration has been changed for {within:g} s by another run, or one that was killed; "
+                    f"its text before is in the annotation {BEFORE}: `kubectl get configmap {self.config_map} -n "
+                    f"{self.control_plane} -o yaml`; `istio-egress clean` puts back what a killed run left"
+                )
+            threading.Event().wait(0.5)  # between two questions to the API, not in place of one
+        return found
 
     def left_changed(self) -> str | None:
         """Return the text as it was before a change that nobody took back, None where there is none."""
-        try:
-            found = self.api.core.read_namespaced_config_map(self.config_map, self.control_plane)
-        except ApiException as error:
-            raise ClusterError(f"the mesh configuration can't be read: {reason(error)}") from error
-        before: str | None = (found.metadata.annotations or {}).get(BEFORE)
+        before: str | None = (self._read().metadata.annotations or {}).get(BEFORE)
         return before
 
     def restore(self, before: str) -> None:
-        """Put back what `change` returned."""
-        self._patch({"metadata": {"annotations": {BEFORE: None}}, "data": {"mesh": before}})
+        """Put back what `change` returned, and tell other runs that it is."""
+        self.put_back(before)
+        self.release()
+
+    def put_back(self, before: str) -> None:
+        """Put back what `change` returned; other runs keep waiting, for proxies may still be behind."""
+        self._patch({"data": {"mesh": before}})
+
+    def release(self) -> None:
+        """Tell other runs that the mesh is as it was."""
+        self._patch({"metadata": {"annotations": {BEFORE: None}}})
+
+    def version(self) -> str:
+        """Return what changes whenever anybody changes the mesh configuration."""
+        return str(self._read().metadata.resource_version)
+
+    def _read(self) -> client.V1ConfigMap:
+        try:
+            return self.api.core.read_namespaced_config_map(self.config_map, self.control_plane)
+        except ApiException as error:
+            raise ClusterError(f"the mesh configuration can't be read: {reason(error)}") from error
 
     def _patch(self, body: dict[str, Any]) -> None:
         try:

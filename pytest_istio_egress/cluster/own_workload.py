@@ -89,7 +89,7 @@ def container(name: str, image: str) -> dict[str, Any]:
 
 def _usable(api: Api, pod: Pod) -> str | None:
     """Return the container of ours that runs in a pod and will for a while."""
-    enough = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=LASTS - _LEFT)
+    enough = api.now() - datetime.timedelta(seconds=LASTS - _LEFT)
     for status in _statuses(api, pod):
         running = status.state.running if status.state else None
         if status.name.startswith(PREFIX) and running and running.started_at > enough:

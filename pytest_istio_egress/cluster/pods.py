@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from kubernetes.stream import stream
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential, wait_fixed
 from websocket import WebSocketException
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
+from pytest_istio_egress.cluster.patience import BUSY
 
 PROXY = "istio-proxy"
+
+
+_HANDSHAKE = re.compile(r"Handshake status (\d+)")
 
 
 class NotEndedError(ClusterError):
@@ -25,9 +31,17 @@ class NotReadyError(ClusterError):
     """A pod is not ready (yet)."""
 
 
+class GoneError(ClusterError):
+    """There is no such pod any more."""
+
+
+class LostError(ClusterError):
+    """The connection to the API was lost; what ran over it may be run again."""
+
+
 @dataclass(frozen=True)
 class Pod:
-    """A ready pod. `injected` is whether Istio put its proxy in."""
+    """A ready pod. `injected` is whether Istio put its proxy in, `restarts` of all its containers together."""
 
     namespace: str
     name: str
@@ -35,6 +49,7 @@ class Pod:
     address: str
     injected: bool
     container: str
+    restarts: int = 0
 
     def __str__(self) -> str:
         """Return it the way kubectl names it."""
@@ -57,6 +72,7 @@ def _ready(pod: client.V1Pod) -> bool:
 
 def _described(pod: client.V1Pod) -> Pod:
     # A native sidecar is an init container that keeps running; before Istio 1.27 it was an ordinary one.
+    states = [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]
     containers = [*(pod.spec.init_containers or []), *pod.spec.containers]
     return Pod(
         namespace=pod.metadata.namespace,
@@ -65,6 +81,7 @@ def _described(pod: client.V1Pod) -> Pod:
         address=pod.status.pod_ip,
         injected=any(container.name == PROXY for container in containers),
         container=next((c.name for c in pod.spec.containers if c.name != PROXY), PROXY),
+        restarts=sum(state.restart_count for state in states),
     )
 
 
@@ -96,8 +113,12 @@ def _one_ready(api: Api, namespace: str, selector: str) -> Pod:
     if ready:
         return ready[0]
     pods = api.core.list_namespaced_pod(namespace, label_selector=selector).items
-    error = NotReadyError if pods else NoPodError
-    raise error(f"no ready pod {selector} in {namespace}: {why_not_ready(api, namespace, pods)}")
+    why = f"no ready pod {selector} in {namespace}: {why_not_ready(api, namespace, pods)}"
+    # What a quota, Pod Security or a policy refuses it goes on refusing. (A service account that isn't there yet, right
+    # after its namespace was made, is refused in the same words.)
+    if not pods and "FailedCreate: " in why and "forbidden" in why and "not found" not in why:
+        raise ClusterError(why)
+    raise (NotReadyError if pods else NoPodError)(why)
 
 
 def why_not_ready(api: Api, namespace: str, pods: Sequence[client.V1Pod]) -> str:
@@ -113,15 +134,53 @@ def why_not_ready(api: Api, namespace: str, pods: Sequence[client.V1Pod]) -> str
     return "no pod was created" if not pods else f"phase {pods[0].status.phase}, containers still starting"
 
 
-def run(api: Api, pod: Pod, command: Sequence[str], *, container: str | None = None, timeout: float = 30.0) -> Ran:
-    """Run a command in a pod's container; raises ClusterError where it could not even be started."""
+def run(
+    api: Api, pod: Pod, command: Sequence[str], *, container: str | None = None, timeout: float | None = None
+) -> Ran:
+    """Run a command in a pod's container, `timeout` seconds at most; ClusterError where it could not be run.
+
+    A command whose connection was lost is run again while the API server may be away: commands here ask, they change
+    nothing. GoneError where there is no such pod any more.
+    """
+    for attempt in Retrying(
+        stop=stop_after_delay(api.timeouts.api),
+        wait=wait_exponential(multiplier=0.1, max=1.0),
+        retry=retry_if_exception_type(LostError),
+        reraise=True,
+    ):
+        with attempt:
+            return _run_once(api, pod, command, container or pod.container, timeout or api.timeouts.command)
+    raise AssertionError("Retrying ends by returning or raising")
+
+
+def _run_once(api: Api, pod: Pod, command: Sequence[str], container: str, timeout: float) -> Ran:
+    socket = _connected(api, pod, command, container, timeout)
+    try:
+        socket.run_forever(timeout=timeout)
+        if socket.is_open():
+            raise NotEndedError(f"{command[0]} in {pod} did not end within {timeout:g} s")
+        status = socket.read_channel(3)  # the error channel, before anything empties it
+        code = _exit_code(status)
+        if code is None and "ailure" in (status or ""):
+            raise ClusterError(f"{command[0]} could not be run in {pod}: {json.loads(status)['message']}")
+        ran = Ran(stdout=socket.read_stdout() or "", stderr=socket.read_stderr() or "", exit=code)
+    except (WebSocketException, OSError) as error:
+        raise LostError(f"the connection to the API was lost while {command[0]} ran in {pod}: {error}") from error
+    finally:
+        socket.close()
+    if ran.exit is None and not ran.stdout:
+        raise LostError(f"the connection to the API was lost while {command[0]} ran in {pod}")
+    return ran
+
+
+def _connected(api: Api, pod: Pod, command: Sequence[str], container: str, timeout: float) -> Any:
     core = client.CoreV1Api(api.new_client())
     try:
-        socket = stream(
+        return stream(
             core.connect_get_namespaced_pod_exec,
             pod.name,
             pod.namespace,
-            container=container or pod.container,
+            container=container,
             command=list(command),
             stdout=True,
             stderr=True,
@@ -131,22 +190,30 @@ def run(api: Api, pod: Pod, command: Sequence[str], *, container: str | None = N
             _request_timeout=timeout,
         )
     except ApiException as error:
-        raise ClusterError(f"exec in {pod} failed: {reason(error)}") from error
+        why = f"exec in {pod} failed: {reason(error)}"
+        answered = _HANDSHAKE.match(str(error.reason))
+        status = int(answered[1]) if answered else None
+        if status == 404:
+            raise GoneError(why) from error
+        # No answer at all, or one of an API server that can't reach the node (502) or is just starting.
+        raise (LostError if status is None or status in BUSY else ClusterError)(why) from error
     except (WebSocketException, OSError) as error:
-        raise ClusterError(f"exec in {pod} failed: {error}") from error
-    try:
-        socket.run_forever(timeout=timeout)
-        if socket.is_open():
-            raise NotEndedError(f"{command[0]} in {pod} did not end within {timeout:g} s")
-        status = socket.read_channel(3)  # the error channel, before anything empties it
-        code = _exit_code(status)
-        if code is None and "ailure" in (status or ""):
-            raise ClusterError(f"{command[0]} could not be run in {pod}: {json.loads(status)['message']}")
-        return Ran(stdout=socket.read_stdout() or "", stderr=socket.read_stderr() or "", exit=code)
-    except (WebSocketException, OSError) as error:
-        raise ClusterError(f"the connection to the API was lost while {command[0]} ran in {pod}: {error}") from error
-    finally:
-        socket.close()
+        raise LostError(f"exec in {pod} failed: {error}") from error
+
+
+def changed(api: Api, pods: Iterable[Pod]) -> list[str]:
+    """Say of each of these pods that is no longer as it was found: gone, started anew, or not ready."""
+    known = list(pods)
+    now = {
+        pod.uid: pod for namespace in sorted({pod.namespace for pod in known}) for pod in ready_pods(api, namespace, "")
+    }
+    gone = [f"the pod {pod} is gone or not ready" for pod in known if pod.uid not in now]
+    anew = [
+        f"a container of the pod {pod} was started anew"
+        for pod in known
+        if pod.uid in now and now[pod.uid].restarts != pod.restarts
+    ]
+    return gone + anew
 
 
 def _exit_code(status: str | None) -> int | None:

@@ -90,10 +90,13 @@ class Witnesses:
             if self._gateways is None:
                 where, selector = self.names.home(GATEWAY), self.names.selector(GATEWAY)
                 found = ready_pods(self.api, where, selector) if self.mesh.gateway else []
-                if not found and self.mesh.facts.own_gateway:
-                    return []  # made when the first case needs it
-                self._gateways = found
-            return self._gateways
+                # The run's own is made when the first case needs it; one that is being replaced is looked for again.
+                self._gateways = found or None
+            return self._gateways or []
+
+    def taking_part(self) -> list[Pod]:
+        """Return the gateway's pods that verdicts rest on so far."""
+        return list(self._gateways or ())
 
     def gateway_addresses(self) -> frozenset[str]:
         """Return the addresses of the egress gateway's pods."""

@@ -9,16 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.apply import Applier, load
 from pytest_istio_egress.cluster.certificates import Authority
-from pytest_istio_egress.cluster.credentials import CREDENTIALS, credentials, kubernetes_secret
+from pytest_istio_egress.cluster.credentials import CREDENTIALS, SERVED, credentials, kubernetes_secret
 from pytest_istio_egress.cluster.names import SHARED_NAMESPACES, WORKER_NAMESPACES, Names
+from pytest_istio_egress.cluster.network_policies import foreign_policies
 from pytest_istio_egress.cluster.own_workload import probing_pod
-from pytest_istio_egress.cluster.pods import Pod, ready_pod
+from pytest_istio_egress.cluster.pods import NotReadyError, Pod, ready_pod, run
 from pytest_istio_egress.mesh_facts import RUNS_OWN_GATEWAY
 from pytest_istio_egress.placement import FOR_GATEWAYS
 
@@ -26,8 +28,6 @@ STANDS_FOR = "istio-egress.dev/stands-for"
 """Annotation of an outside server's Service: N says that 192.0.2.N in a manifest is the Service's address,
 and 192.0.2.(N+100) that of the pod behind it."""
 _AUTHORITY = "certificate-authority"
-CREDENTIAL = "istio-egress.dev/credential"
-"""Label of the secrets that are there for proxies."""
 
 
 class World:
@@ -39,6 +39,8 @@ class World:
         self.manifests = manifests
         self.timeout = timeout
         self._pods: dict[str, Pod] = {}
+        self._servers: dict[str, Pod] = {}
+        self._lock = threading.Lock()
         self._guests: list[str] = []
         self._extended: set[str] = set()
         self._borrowing = threading.Lock()
@@ -52,8 +54,13 @@ class World:
         # Certificates before the pods that mount them: a pod without its volume waits a minute for it.
         self._certificates(applier)
         applier.apply([document for document in documents if document["kind"] != "Namespace"], "")
-        with ThreadPoolExecutor(6) as pool:
-            list(pool.map(self._await, ("outside.egress-outside", "second.egress-outside", *self.clients)))
+        try:
+            with ThreadPoolExecutor(6) as pool:
+                list(pool.map(self._await, ("outside.egress-outside", "second.egress-outside", *self.clients)))
+        except NotReadyError as error:
+            policies = foreign_policies(self.api, self.namespaces)
+            also = f"; the cluster put {', '.join(policies)} there" if policies else ""
+            raise ClusterError(f"{error}{also}") from error
         self.names = replace(self.names, addresses=self._addresses())
 
     def needed(self, fixtures: Iterable[str], requires: Iterable[str]) -> list[str]:
@@ -116,13 +123,36 @@ class World:
         pods = Applier(self.api, self.names).rendered(documents[0], "")["spec"]["template"]["spec"]
         return str(next(container["image"] for container in pods["containers"] if container["name"] == "curl"))
 
+    @property
+    def namespaces(self) -> list[str]:
+        """The namespaces that this worker's pods are in."""
+        return [self.names.namespace(name) for name in (*SHARED_NAMESPACES, *WORKER_NAMESPACES)]
+
+    def reaches_outside(self) -> bool:
+        """Whether a client without a sidecar gets through to a server outside: what the network does without Istio."""
+        url = self.names.text("http://192.0.2.80/status/200")
+        command = ["curl", "--silent", "--output", "/dev/null", "--max-time", "5", url]
+        return run(self.api, self.pod("sleep.egress-plain"), command).exit == 0
+
+    def taking_part(self) -> list[Pod]:
+        """Return the pods that verdicts rest on: clients, servers, what cases brought, as they were found."""
+        return [*self._pods.values(), *self._servers.values()]
+
     def known(self) -> dict[str, Pod]:
         """Return the pods that were looked up already, by client; none is waited for."""
         return dict(self._pods)
 
+    def replaced(self, client: str, failed: Pod) -> bool:
+        """Whether a client's pod went and another one came, which is waited for."""
+        with self._lock:
+            if self._pods.get(client) == failed:
+                del self._pods[client]
+            return self.pod(client) != failed
+
     def forget(self) -> None:
-        """Look every pod up anew at the next question: one of them went."""
+        """Look every pod up anew: one of them went. Servers may have other addresses by now."""
         self._pods.clear()
+        self.names = replace(self.names, addresses=self._addresses())
 
     def _await(self, client: str) -> Pod:
         return ready_pod(self.api, self.names.home(client), self.names.selector(client), timeout=self.timeout)
@@ -134,7 +164,8 @@ class World:
         for service in self.api.core.list_namespaced_service(namespace).items:
             number = (service.metadata.annotations or {}).get(STANDS_FOR)
             if number:
-                pod = self._await(f"{service.metadata.name}.egress-outside")
+                server = f"{service.metadata.name}.egress-outside"
+                pod = self._servers[server] = self._await(server)
                 found[f"192.0.2.{number}"] = service.spec.cluster_ip
                 found[f"192.0.2.{int(number) + 100}"] = pod.address
         return found
@@ -170,10 +201,15 @@ class World:
             reraise=True,
         ):
             with attempt:  # another worker may be at making them
-                found = self.api.core.list_namespaced_secret(outside, label_selector=CREDENTIAL).items
-                if len(found) < len(CREDENTIALS):
-                    raise ClusterError(f"the run's secrets in {outside} are not complete")
+                found = [self._secret(outside, name) for name in CREDENTIALS]
         applier.apply([kubernetes_secret(secret.metadata.name, secret.data) for secret in found], namespace)
+
+    def _secret(self, namespace: str, name: str) -> client.V1Secret:
+        """Read one by its name: the right to read any secret of the cluster is not asked for."""
+        try:
+            return self.api.core.read_namespaced_secret(name, namespace)
+        except ApiException as error:
+            raise ClusterError(f"the run's secret {name} in {namespace} can't be read: {reason(error)}") from error
 
     def _authority_secret(self) -> dict[str, str]:
         """Make the run's certificates, or read them where another worker was first: one run, one authority."""
@@ -192,11 +228,10 @@ class World:
             if error.status != 409:
                 raise ClusterError(f"the run's certificates can't be stored: {reason(error)}") from error
             return dict(self.api.core.read_namespaced_config_map(_AUTHORITY, namespace).data)
-        servers = {"outside-certificate": outside, "second-certificate": second}
-        for name, signed in servers.items():
+        for name, signed in zip(SERVED, (outside, second), strict=True):
             applier.apply([kubernetes_secret(name, signed.secret(authority.certificate))], namespace)
         for name, data in credentials(authority, revoked=outside).items():
-            applier.apply([kubernetes_secret(name, data, {CREDENTIAL: "true"})], namespace)
+            applier.apply([kubernetes_secret(name, data)], namespace)
         return {"ca.crt": authority.certificate.decode()}
 
 

@@ -13,6 +13,7 @@ from pytest_istio_egress.embedded.cache import Cache
 from pytest_istio_egress.embedded.debian_packages import SEARCH, MissingPackagesError, install, missing
 from pytest_istio_egress.embedded.errors import EmbeddedError
 from pytest_istio_egress.embedded.images import ARCHITECTURES
+from pytest_istio_egress.embedded.inotify import check_inotify
 from pytest_istio_egress.embedded.isolation import isolated
 from pytest_istio_egress.embedded.progress import Progress
 from pytest_istio_egress.embedded.root_filesystem import root_filesystem_key
@@ -47,6 +48,7 @@ def meet_prerequisites(cache: Cache, progress: Progress, *, install_packages: bo
         _apt_user()
     _cgroups()
     _kernel()
+    check_inotify()
     _file_system(cache.root)
 
 

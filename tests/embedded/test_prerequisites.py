@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from pytest_istio_egress.embedded import ClusterSpec, EmbeddedError, cgroups, debian_packages, prerequisites, up
+from pytest_istio_egress.embedded import (
+    ClusterSpec,
+    EmbeddedError,
+    cgroups,
+    debian_packages,
+    inotify,
+    prerequisites,
+    up,
+)
 from pytest_istio_egress.embedded.cache import Cache
 from pytest_istio_egress.embedded.debian_packages import Missing, MissingPackagesError
 from pytest_istio_egress.embedded.isolation import root_is_a_mount
@@ -33,6 +41,7 @@ def able(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prerequisites, "missing", lambda **_: Missing([], []))
     monkeypatch.setattr(prerequisites, "_kernel", lambda: None)
     monkeypatch.setattr(prerequisites, "_cgroups", lambda: None)
+    monkeypatch.setattr(prerequisites, "check_inotify", lambda: None)
     monkeypatch.setattr(pwd, "getpwnam", lambda name: name)
 
 
@@ -45,6 +54,20 @@ def complaint(cache: Path, *, install_packages: bool = False) -> EmbeddedError:
 
 def test_a_machine_that_has_everything_is_let_through(tmp_path: Path) -> None:
     prerequisites.meet_prerequisites(Cache(tmp_path), Silent(), install_packages=False)
+
+
+def test_too_few_inotify_instances(tmp_path: Path) -> None:
+    for pid, kinds in (("1", ["inotify", "eventfd", "inotify"]), ("22", ["inotify"]), ("self", ["inotify"])):
+        folder = tmp_path / pid / "fd"
+        folder.mkdir(parents=True)
+        for number, kind in enumerate(kinds):
+            (folder / str(number)).symlink_to(f"anon_inode:{kind}")
+    held = inotify.in_use(tmp_path)
+    assert held == (3 if tmp_path.stat().st_uid == 0 else 0), "root's, of processes, and no other kind"
+    inotify.check_inotify(held + inotify.NEEDED, tmp_path)
+    with pytest.raises(EmbeddedError, match=f"{held} of {held + 1} inotify instances") as raised:
+        inotify.check_inotify(held + 1, tmp_path)
+    assert "max_user_instances" in (raised.value.remedy or "")
 
 
 def test_another_architecture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

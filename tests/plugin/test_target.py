@@ -147,7 +147,7 @@ def test_cluster_that_answers(tmp_path: Path, api_server: ThreadingHTTPServer, m
 
 
 def test_cluster_that_is_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(target_module, "ANSWERS_WITHIN", 0.2)
+    monkeypatch.setattr(target_module, "_answers_within", lambda _: 0.2)
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         path = kubeconfig(tmp_path / "config", "a", server=f"http://127.0.0.1:{silent.getsockname()[1]}")
         with pytest.raises(TargetError, match=r"no answer within 0\.2 s"):

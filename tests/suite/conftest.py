@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from service_account import with_documented_rights  # type: ignore[import-not-found]  # as suite_run
 from suite_run import Run, RunSuite, environment, read_outcomes  # type: ignore[import-not-found]  # pytest puts this folder on the path
 
 from pytest_istio_egress.cluster.api import Api
@@ -29,10 +30,17 @@ def api(embedded: EmbeddedCluster) -> Api:
     return Api(embedded.kubeconfig, None)
 
 
+@pytest.fixture(scope="session")
+def kubeconfig(embedded: EmbeddedCluster, api: Api, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Who runs the suite: not the administrator, but a service account with the documented rights."""
+    written: Path = with_documented_rights(api, embedded.kubeconfig, tmp_path_factory.mktemp("rights"))
+    return written
+
+
 @pytest.fixture
-def suite_command(embedded: EmbeddedCluster) -> list[str]:
+def suite_command(kubeconfig: Path) -> list[str]:
     """The command line of a run on that cluster."""
-    return [sys.executable, "-m", "pytest", "--istio-egress", "--istio-egress-kubeconfig", str(embedded.kubeconfig)]
+    return [sys.executable, "-m", "pytest", "--istio-egress", "--istio-egress-kubeconfig", str(kubeconfig)]
 
 
 @pytest.fixture

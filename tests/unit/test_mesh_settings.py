@@ -1,13 +1,17 @@
 """The mesh's own configuration: changed in its fields, put back to the letter, never changed twice at once."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 import yaml
+from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.mesh_settings import BEFORE, MeshSettings
+from pytest_istio_egress.timeouts import Timeouts
 
 TEXT = "# kept by hand\noutboundTrafficPolicy: {mode: REGISTRY_ONLY}\ntrustDomain: cluster.local\n"
 
@@ -18,6 +22,7 @@ class ConfigMaps:
     def __init__(self) -> None:
         self.annotations: dict[str, str] = {}
         self.mesh = TEXT
+        self.loses_answers = False
 
     def read_namespaced_config_map(self, name: str, namespace: str) -> object:
         assert (name, namespace) == ("istio", "istio-system")
@@ -26,9 +31,11 @@ class ConfigMaps:
 
     def patch_namespaced_config_map(self, name: str, namespace: str, body: dict[str, Any]) -> None:
         assert (name, namespace) == ("istio", "istio-system")
-        merged = {**self.annotations, **body["metadata"]["annotations"]}
+        merged = {**self.annotations, **body.get("metadata", {}).get("annotations", {})}
         self.annotations = {key: value for key, value in merged.items() if value is not None}
-        self.mesh = body["data"]["mesh"]
+        self.mesh = body.get("data", {}).get("mesh", self.mesh)
+        if self.loses_answers:
+            raise ApiException(409, "the object has been modified")
 
 
 @pytest.fixture
@@ -38,7 +45,8 @@ def maps() -> ConfigMaps:
 
 @pytest.fixture
 def settings(maps: ConfigMaps) -> MeshSettings:
-    return MeshSettings(cast(Api, SimpleNamespace(core=maps)))
+    timeouts = Timeouts(other_run=0.1)
+    return MeshSettings(cast(Api, SimpleNamespace(core=maps, timeouts=timeouts)))
 
 
 def test_a_change_keeps_the_other_fields(settings: MeshSettings, maps: ConfigMaps) -> None:
@@ -67,6 +75,43 @@ def test_it_is_not_changed_twice_at_once(settings: MeshSettings, maps: ConfigMap
     with pytest.raises(ClusterError, match="another run"):
         settings.change({"trustDomain": "two.test"})
     assert maps.mesh == changed
+
+
+def test_another_run_is_waited_for(settings: MeshSettings, maps: ConfigMaps, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = cast(Api, SimpleNamespace(core=maps, timeouts=Timeouts()))
+    before = settings.change({"trustDomain": "one.test"})
+    looked = threading.Event()
+    read = maps.read_namespaced_config_map
+
+    def looking(name: str, namespace: str) -> object:
+        looked.set()
+        return read(name, namespace)
+
+    monkeypatch.setattr(maps, "read_namespaced_config_map", looking)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(MeshSettings(other).change, {"trustDomain": "two.test"})
+        assert looked.wait(10)
+        settings.put_back(before)
+        assert BEFORE in maps.annotations, "proxies may still be behind"
+        settings.release()
+        assert waiting.result(10) == before
+    assert yaml.safe_load(maps.mesh)["trustDomain"] == "two.test"
+
+
+def test_a_change_whose_answer_was_lost_is_known_to_have_arrived(settings: MeshSettings, maps: ConfigMaps) -> None:
+    maps.loses_answers = True
+    assert settings.change({"trustDomain": "one.test"}) == TEXT
+
+
+def test_a_change_that_did_not_arrive_is_an_error(
+    settings: MeshSettings, maps: ConfigMaps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise ApiException(403, "no")
+
+    monkeypatch.setattr(maps, "patch_namespaced_config_map", refuse)
+    with pytest.raises(ClusterError, match="can't be changed"):
+        settings.change({"trustDomain": "one.test"})
 
 
 def test_what_a_killed_run_changed_can_be_found(settings: MeshSettings) -> None:

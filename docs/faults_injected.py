@@ -1,0 +1,147 @@
+"""The faults that docs/faults.py tries, as data: what each is, how it is made, how a run may end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from way_to_api import WayToApi
+
+from pytest_istio_egress.cluster.api import Api
+
+AWAY = 8.0
+"""Seconds that an API server takes to restart."""
+
+
+@dataclass
+class Stage:
+    """What a fault can reach: the cluster, the way to it, the run's process and folder; `mending` undoes it."""
+
+    api: Api
+    way: WayToApi
+    folder: Path
+    mending: ExitStack
+    process: subprocess.Popen[str] | None = None
+    run: str = ""
+
+    def delete_pods(self, namespace: str, selector: str) -> None:
+        """Delete pods without grace; their Deployments make new ones."""
+        for pod in self.api.core.list_namespaced_pod(namespace, label_selector=selector).items:
+            self.api.core.delete_namespaced_pod(pod.metadata.name, namespace, grace_period_seconds=0)
+
+    @property
+    def pid(self) -> int:
+        """The process id of pytest."""
+        assert self.process is not None, "a fault comes after the run has begun"
+        return self.process.pid
+
+    def workers(self) -> Iterator[int]:
+        """Yield the process ids of xdist's workers."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii")
+        return map(int, children.split())
+
+
+def nothing(_: Stage) -> Sequence[str]:
+    """Prepare nothing; no more arguments."""
+    return ()
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault. `exits` are the exit codes that a run may end with; `killed`: it may leave things, to be found."""
+
+    name: str
+    how: str
+    expected: str
+    inject: Callable[[Stage], None]
+    exits: frozenset[int] = frozenset({0, 1})
+    killed: bool = False
+    prepare: Callable[[Stage], Sequence[str]] = field(default=nothing)
+
+
+def _istiod(stage: Stage) -> None:
+    stage.delete_pods("istio-system", "app=istiod")
+
+
+def _gateway(stage: Stage) -> None:
+    stage.delete_pods("istio-system", "istio=egressgateway")
+
+
+def _client(stage: Stage) -> None:
+    stage.delete_pods(f"egress-client-{stage.run}-gw0", "app=sleep")
+
+
+def _server(stage: Stage) -> None:
+    stage.delete_pods(f"egress-outside-{stage.run}", "app=outside")
+
+
+def _cuts(stage: Stage) -> None:
+    for _ in range(5):
+        stage.way.cut()
+        threading.Event().wait(0.7)  # the fault is cuts at any moment: there is nothing to wait for
+
+
+def _interrupt(times: int) -> Callable[[Stage], None]:
+    def inject(stage: Stage) -> None:
+        for _ in range(times):
+            os.kill(stage.pid, signal.SIGINT)
+            threading.Event().wait(1.5)  # as a person presses the keys again
+
+    return inject
+
+
+def _kill_worker(stage: Stage) -> None:
+    os.kill(next(stage.workers()), signal.SIGKILL)
+
+
+def _finalizer(stage: Stage) -> None:
+    namespace = f"egress-plain-{stage.run}"
+    stuck = {"metadata": {"name": "stuck", "finalizers": ["istio-egress.dev/test"]}}
+    stage.api.core.create_namespaced_config_map(namespace, stuck)
+    free = {"metadata": {"finalizers": None}}
+    stage.mending.callback(stage.api.core.patch_namespaced_config_map, "stuck", namespace, free)
+
+
+def _small_disk(stage: Stage) -> Sequence[str]:
+    disk = stage.folder / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)], check=True)
+    stage.mending.callback(subprocess.run, ["umount", "--lazy", str(disk)], check=True)
+    return (f"--istio-egress-report={disk / 'report.yaml'}", f"--istio-egress-html={disk / 'report.html'}")
+
+
+def _fill(stage: Stage) -> None:
+    with contextlib.suppress(OSError):  # to fill it is what it is for
+        (stage.folder / "disk" / "full").write_bytes(b"x" * 65_536)
+
+
+FAULTS = (
+    Fault("nothing", "-", "right results", lambda _: None, frozenset({0})),
+    Fault("istiod", "its pod is deleted, a new one comes", "right results, or errors meanwhile", _istiod),
+    Fault("api-away", f"for {AWAY:g} s connections are reset and refused", "right results",
+          lambda stage: stage.way.close_for(AWAY), frozenset({0})),
+    Fault("api-cut", "five times every connection is reset, execs and logs too", "right results", _cuts,
+          frozenset({0})),
+    Fault("client", "the pod of a worker's client is deleted", "right results, or errors meanwhile", _client),
+    Fault("server", "the pod of the outside server is deleted", "right results, or errors meanwhile", _server),
+    Fault("gateway", "the pod of the mesh's egress gateway is deleted", "right results, or errors meanwhile", _gateway),
+    Fault("worker", "SIGKILL of a worker", "the test that it was in is an error, the others are right", _kill_worker,
+          frozenset({1})),
+    Fault("ctrl-c", "SIGINT of pytest", "exit 2, cleaned up", _interrupt(1), frozenset({2})),
+    Fault("ctrl-c-twice", "SIGINT of pytest, and again while it cleans up",
+          "exit 2 or 3; what is left is found by `istio-egress clean`", _interrupt(2), frozenset({2, 3}), killed=True),
+    Fault("kill", "SIGKILL of pytest", "what is left is found by `istio-egress clean`",
+          lambda stage: os.kill(stage.pid, signal.SIGKILL), frozenset({-9}), killed=True),
+    Fault("stuck", "a namespace of the run can't go: a finalizer that nobody serves",
+          "right results, exit 3, the namespace is named", _finalizer, frozenset({3}),
+          prepare=lambda _: ("--istio-egress-timeout-scale=0.5",)),
+    Fault("disk", "the disk that reports are written to is full", "right results, an error that names the file",
+          _fill, frozenset({1, 3}), prepare=_small_disk),
+)  # fmt: skip

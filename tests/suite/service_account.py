@@ -1,0 +1,26 @@
+"""A kubeconfig for the service account that has the documented rights and no others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from kubernetes import client, utils
+
+from pytest_istio_egress.cluster.api import Api
+from pytest_istio_egress.rights_command import NAME
+
+RIGHTS = Path(__file__).parents[2] / "docs" / "rights.yaml"
+
+
+def with_documented_rights(api: Api, administrator: Path, into: Path) -> Path:
+    """Grant what docs/rights.yaml grants, and write a kubeconfig with a token of its service account."""
+    utils.create_from_yaml(api.client, str(RIGHTS))
+    token = api.core.create_namespaced_service_account_token(
+        NAME, NAME, client.AuthenticationV1TokenRequest(spec=client.V1TokenRequestSpec(expiration_seconds=86_400))
+    )
+    kubeconfig = yaml.safe_load(administrator.read_text())
+    kubeconfig["users"][0]["user"] = {"token": token.status.token}
+    written = into / "kubeconfig"
+    written.write_text(yaml.safe_dump(kubeconfig))
+    return written

@@ -1,0 +1,68 @@
+"""Whether a run is alive is told by the API server's clock alone: those of the machines around it may be wrong."""
+
+import datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from kubernetes import client
+
+from pytest_istio_egress.cluster.api import Api
+from pytest_istio_egress.cluster.apply import RUN_LABEL
+from pytest_istio_egress.cluster.lifetime import HELD_FOR, SignOfLife, remains
+
+SERVER = datetime.datetime(2001, 2, 3, 4, 5, 6, tzinfo=datetime.UTC)
+"""Far from the clock of the machine that runs this test."""
+
+
+class Cluster:
+    """One run's namespace and lease, and the API server's clock."""
+
+    def __init__(self) -> None:
+        self.clock = SERVER
+        self.renewed: datetime.datetime | None = None
+        self.core = self
+        self.client = None
+
+    def now(self) -> datetime.datetime:
+        return self.clock
+
+    def list_namespace(self, **_: object) -> object:
+        metadata = SimpleNamespace(name="egress-outside-abcdef", labels={RUN_LABEL: "abcdef"})
+        return SimpleNamespace(items=[SimpleNamespace(metadata=metadata)])
+
+    def read_namespace(self, _: str) -> object:
+        return SimpleNamespace(metadata=SimpleNamespace(creation_timestamp=SERVER - datetime.timedelta(hours=1)))
+
+    def resource(self, *_: str) -> object:
+        return self
+
+    def server_side_apply(self, body: Any, **_: object) -> None:
+        told = body["spec"]["renewTime"]
+        assert "." in told, "the API server wants a MicroTime's fraction even where it is zero"
+        self.renewed = datetime.datetime.fromisoformat(told)
+
+    def list_namespaced_lease(self, *_: object, **__: object) -> object:
+        spec = SimpleNamespace(renew_time=self.renewed, lease_duration_seconds=HELD_FOR)
+        return SimpleNamespace(items=[SimpleNamespace(spec=spec)] if self.renewed else [])
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    found = Cluster()
+    monkeypatch.setattr(client, "CoordinationV1Api", lambda _: found)
+    return found
+
+
+def alive(cluster: Cluster) -> bool:
+    (left,) = remains(cast(Api, cluster))
+    return left.alive
+
+
+def test_a_run_lives_as_long_as_its_lease(cluster: Cluster) -> None:
+    assert not alive(cluster)
+    SignOfLife(cast(Api, cluster), "abcdef", "egress-outside-abcdef")._renew()
+    cluster.clock += datetime.timedelta(seconds=HELD_FOR - 1)
+    assert alive(cluster)
+    cluster.clock += datetime.timedelta(seconds=2)
+    assert not alive(cluster)
