@@ -11,6 +11,7 @@ from pytest_istio_egress import documented
 from pytest_istio_egress.case import case_of
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.istio_versions import SEEN, SUPPORTED, older
+from pytest_istio_egress.mesh_facts import MeshFacts
 from pytest_istio_egress.requirements import missing
 
 
@@ -33,7 +34,7 @@ def test_a_case_that_begins_with_a_later_version_says_why_it_is_skipped() -> Non
 
     case = case_of(test_it)
     assert case
-    told = missing(case, cast(Mesh, SimpleNamespace(istio="1.29.1")))
+    told = missing(case, cast(Mesh, SimpleNamespace(istio="1.29.1", facts=MeshFacts())))
     assert "1.30" in told["istio"]
     assert "1.29.1" in told["istio"]
-    assert not missing(case, cast(Mesh, SimpleNamespace(istio="1.30.0")))
+    assert not missing(case, cast(Mesh, SimpleNamespace(istio="1.30.0", facts=MeshFacts())))
