@@ -196,13 +196,18 @@ def outcomes(run: Run) -> str:
 
 
 def examples(changes: Sequence[Change]) -> Iterator[str]:
-    """Yield a list of the first changes of each kind, each with what differs."""
+    """Yield a list of some changes of each kind, each with what differs."""
     for kind in KINDS:
-        found = [change for change in changes if change.kind == kind]
+        found = sorted((change for change in changes if change.kind == kind), key=is_a_race)
         for change in found[:SHOWN]:
             yield f"- {kind}: `{change.case.removeprefix('conformance/')}`: {cell('; '.join(change.what))}"
         if len(found) > SHOWN:
             yield f"- {kind}: and {len(found) - SHOWN} more"
+
+
+def is_a_race(change: Change) -> bool:
+    """Whether all that changed is who won, FIN or RST: it differs between any two runs, so it is shown last."""
+    return all(words.startswith("curl's exit code") for words in change.what)
 
 
 if __name__ == "__main__":
