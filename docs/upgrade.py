@@ -175,7 +175,7 @@ def section(upgrade: Upgrade, reports: Path) -> Iterator[tuple[str, bool]]:
         figures = [str(sum(change.kind == kind for change in changes)) for kind in KINDS]
         rows.append(f"| {pair} | {outcomes(before)} | {outcomes(after)} | {' | '.join(figures)} | {gate} |")
         meshes = cell("; ".join(differences_about(before, after)))
-        told += [f"{pair} ({meshes}): {counts(changes)}", "", *examples(changes), ""]
+        told += [f"{pair}{f' ({meshes})' if meshes else ''}: {counts(changes)}", "", *examples(changes), ""]
         right = right and gate == upgrade.gate
     head = ["upgrade", "before", "after", *KINDS, "exit code"]
     table = ["| " + " | ".join(head) + " |", "| " + " | ".join("---" for _ in head) + " |", *rows]
