@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from foreign_kubeconfigs import by_plugin_and_proxy
+from foreign_kubeconfigs import by_plugin_and_proxy, by_token
 
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedCluster, down, up
 from pytest_istio_egress.embedded.istio_manifest import istio_settings
@@ -94,6 +94,8 @@ def make(foreign: Foreign, cluster: EmbeddedCluster) -> None:
     if node:
         kubectl(cluster, "label", "node", "--all", node["label"])
     wait(cluster)
+    if "file" in foreign:
+        apply(cluster, (HERE / foreign["file"]).read_text())
     if "apply" in foreign:
         apply(cluster, foreign["apply"])
         wait(cluster)
@@ -134,8 +136,12 @@ def wait(cluster: EmbeddedCluster) -> None:
 def suite(foreign: Foreign, cluster: EmbeddedCluster, cases: list[str], folder: Path) -> dict[str, Any]:
     """Run the suite from an empty folder, as a user would; returns what its report says."""
     kubeconfig, report = cluster.kubeconfig, folder / "report.yaml"
-    if foreign.get("kubeconfig"):
-        kubeconfig = by_plugin_and_proxy(kubeconfig, folder)
+    match foreign.get("kubeconfig"):
+        case "exec-plugin-and-proxy":
+            kubeconfig = by_plugin_and_proxy(kubeconfig, folder)
+        case "service-account":
+            token = kubectl(cluster, "create", "token", "-n", "istio-egress", "istio-egress", "--duration=2h")
+            kubeconfig = by_token(kubeconfig, folder, token)
     options = [word.format(istio=cluster.istio) for word in foreign.get("options", ())]
     command = [sys.executable, "-m", "pytest", "--istio-egress", "-n", "2", "-p", "no:cacheprovider", *options]
     command += ["--istio-egress-report", str(report), "--istio-egress-timeout-scale", "5", *cases]

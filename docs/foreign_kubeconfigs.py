@@ -1,4 +1,4 @@
-"""A kubeconfig as companies hand them out: credentials come from a plugin, the API is reached by way of a proxy."""
+"""Kubeconfigs as companies hand them out: credentials by a plugin, the API by way of a proxy, an account's token."""
 
 from __future__ import annotations
 
@@ -39,6 +39,15 @@ def by_plugin_and_proxy(kubeconfig: Path, folder: Path) -> Path:
         }
     }
     config["clusters"][0]["cluster"]["proxy-url"] = f"http://127.0.0.1:{_proxy()}"
+    written = folder / "kubeconfig"
+    written.write_text(yaml.safe_dump(config))
+    return written
+
+
+def by_token(kubeconfig: Path, folder: Path, token: str) -> Path:
+    """Return a kubeconfig whose user is a service account."""
+    config = yaml.safe_load(kubeconfig.read_text())
+    config["users"][0]["user"] = {"token": token.strip()}
     written = folder / "kubeconfig"
     written.write_text(yaml.safe_dump(config))
     return written

@@ -10,7 +10,8 @@ from pytest_istio_egress.target import Prepared
 def before(settings: Settings, run: str) -> list[str]:
     """Say what will be asked; nothing has been contacted yet."""
     place = settings.places["target"]
-    return [f"istio-egress: target {settings.target} ({place}), run {run}"]
+    profile = f", profile {settings.profile}" if settings.places["profile"] != "default" else ""
+    return [f"istio-egress: target {settings.target} ({place}), run {run}{profile}"]
 
 
 def after(prepared: Prepared) -> list[str]:
