@@ -58,9 +58,7 @@ def page_text(run: Run) -> str:
 
 def _facts(run: Run) -> str:
     about = run.about
-    counts = ", ".join(f"{run.count(outcome)} {outcome}" for outcome in OUTCOMES if run.count(outcome))
     facts = {
-        "Cases": counts,
         "Target": f"{about.context} ({about.target})" if about.context else about.target,
         "Kubernetes": about.kubernetes,
         "Istio": about.istio,
@@ -72,12 +70,16 @@ def _facts(run: Run) -> str:
         "Suite": about.suite,
         "Began": about.began,
         "Took": f"{about.seconds:.0f} s",
-        "Asked by": about.reproduce,
+        "Asked by": about.reproduce if about.arguments else "",
     }
     rows = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts.items() if value)
     stopped = f"This run did not come to its end: {about.stopped or 'it was stopped'}. What is missing was not asked."
     banner = "" if about.complete else f'<p class="stopped" role="alert">{escape(stopped)}</p>'
-    return f'{banner}<dl class="facts">{rows}</dl>'
+    counts = "".join(
+        f"<li><b>{run.count(outcome)}</b> {_outcome(outcome)}</li>" for outcome in OUTCOMES if run.count(outcome)
+    )
+    counted = f'<ul class="counts" aria-label="How many cases ended how">{counts}</ul>' if counts else ""
+    return f'{banner}{counted}<dl class="facts">{rows}</dl>'
 
 
 def _filters(results: Sequence[Result]) -> str:
@@ -97,11 +99,19 @@ def _options(values: Iterable[str]) -> str:
 
 
 def _sections(results: Sequence[Result], about: About) -> Iterable[str]:
-    for area, found in groupby(results, key=lambda result: result.area):
+    areas = [(area, list(found)) for area, found in groupby(results, key=lambda result: result.area)]
+    for area, found in sorted(areas, key=lambda group: _broken(group[1]) == 0):
         behaviours = [list(cases) for _, cases in groupby(found, key=lambda result: result.behaviour)]
         label = f"area-{escape(area)}"
-        articles = "\n".join(_behaviour(cases, about) for cases in behaviours)
-        yield f'<section aria-labelledby="{label}"><h2 id="{label}">{escape(area)}</h2>\n{articles}</section>'
+        worst_first = sorted(behaviours, key=lambda cases: _broken(cases) == 0)
+        articles = "\n".join(_behaviour(cases, about) for cases in worst_first)
+        hold = sum(case.outcome == HOLDS for case in found)
+        heading = f'{escape(area)} <span class="quiet">{hold} of {len(found)} hold</span>'
+        yield f'<section aria-labelledby="{label}"><h2 id="{label}">{heading}</h2>\n{articles}</section>'
+
+
+def _broken(cases: Iterable[Result]) -> int:
+    return sum(case.outcome in (ERROR, DOES_NOT_HOLD) for case in cases)
 
 
 def _behaviour(cases: list[Result], about: About) -> str:
@@ -112,8 +122,9 @@ def _behaviour(cases: list[Result], about: About) -> str:
     worst = min((case.outcome for case in cases), key=OUTCOMES.index)
     linked = f'<a href="{escape(source)}">{escape(source)}</a>' if source.startswith(("https://", "http://")) else ""
     text = escape(f"{first.behaviour} {says}")
+    marked = ' class="broken"' if _broken(cases) else ""
     return (
-        f'<article data-area="{escape(first.area)}" data-text="{text}"><h3>{name}: {_outcome(worst)}</h3>'
+        f'<article{marked} data-area="{escape(first.area)}" data-text="{text}"><h3>{name}: {_outcome(worst)}</h3>'
         f'<p>{escape(says)}</p><p class="quiet">{linked}</p>{"".join(_case(case, about) for case in cases)}</article>'
     )
 
@@ -154,11 +165,15 @@ def _asked(case: Result) -> str:
 def _way(stops: Sequence[Stop]) -> str:
     if not stops:
         return ""
-    items = "".join(
-        f"<li{'' if stop.saw else ' class=silent'}><strong>{stop.name}</strong>{escape(stop.saw or stop.silence)}</li>"
-        for stop in stops
-    )
+    items = "".join(map(_stop, stops))
     return f'<ol class="way" aria-label="The way of the request, and what each saw of it">{items}</ol>'
+
+
+def _stop(stop: Stop) -> str:
+    kinds = [kind for kind, so in (("silent", not stop.saw), ("differs", stop.differs)) if so]
+    marked = f' class="{" ".join(kinds)}"' if kinds else ""
+    differs = "<em>not as documented</em> " if stop.differs else ""
+    return f"<li{marked}><strong>{stop.name}</strong>{differs}{escape(stop.saw or stop.silence)}</li>"
 
 
 def _evidence(case: Result) -> str:

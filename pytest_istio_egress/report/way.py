@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from pytest_istio_egress.cluster.access_log import parse_line
@@ -9,11 +10,15 @@ from pytest_istio_egress.report.results import Result
 
 
 class Stop(NamedTuple):
-    """One stop. `saw` is empty where it left no word; then `silence` says what that means."""
+    """One stop. `saw` is empty where it left no word; then `silence` says what that means.
+
+    `differs` is whether a difference from what is documented was seen there.
+    """
 
     name: str
     saw: str
     silence: str
+    differs: bool = False
 
 
 def way_of(result: Result) -> list[Stop]:
@@ -34,7 +39,23 @@ def way_of(result: Result) -> list[Stop]:
         stops.append(Stop("egress gateway", _log(result.gateway), "no line for it in the access log"))
     if result.proxy or any("forward proxy" in difference for difference in result.differences):
         stops.append(Stop("forward proxy", _log(result.proxy), "no line for it in its log"))
-    return [*stops, Stop("outside", result.outside, "nobody outside answered")]
+    stops.append(Stop("outside", result.outside, "nobody outside answered"))
+    return [stop._replace(differs=_differs(stop.name, result.differences)) for stop in stops]
+
+
+SIGNS = {
+    "client": ("HTTP status", "curl's", "of the answer", "the answer's body", "address curl connected to"),
+    "sidecar": ("the sidecar's",),
+    "egress gateway": ("the gateway's", "the egress gateway's"),
+    "forward proxy": ("the forward proxy's",),
+    "outside": ("outside server", "at the far end"),
+}
+"""Where a difference was seen, by the words of comparison.py."""
+
+
+def _differs(name: str, differences: Sequence[str]) -> bool:
+    told = [difference.partition(": expected")[0] for difference in differences]
+    return any(sign in what for sign in SIGNS[name] for what in told)
 
 
 def _log(raw: str) -> str:
