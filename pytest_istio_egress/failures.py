@@ -64,14 +64,19 @@ def pytest_runtest_makereport(
     if keeper and error and keeper.files:
         # On this report alone: the item's own properties would go with each of its reports.
         report.user_properties.append((EVIDENCE, dict(keeper.files)))
+    said: tuple[str, object] | None = None
     if isinstance(error, DoesNotHoldError):
         report.longrepr = str(error)
         if said_outcome(report) != DOES_NOT_HOLD:
-            report.user_properties.append((PROPERTY, _stated(str(error))))
+            said = (PROPERTY, _stated(str(error)))
     elif isinstance(error, TROUBLE):
         line = told(error)
         report.longrepr = f"no verdict on the mesh, because of trouble with the cluster: {line}"
-        report.user_properties.append((PROPERTY, {"outcome": ERROR, "cause": line}))
+        said = (PROPERTY, {"outcome": ERROR, "cause": line})
+    if said:
+        # On the item too: the report of the tear-down, which JUnit reads, is made of it.
+        report.user_properties.append(said)
+        item.user_properties.append(said)
     return report
 
 

@@ -29,6 +29,7 @@ from pytest_istio_egress.report.redaction import redact, redacted
 
 LARGEST = 1_000_000
 """Characters of one file; the rest of a longer one is left out, and said to be."""
+NOTHING = "(not a line in that time)\n"
 MISSING = "not-collected.txt"
 _BEFORE = 5
 """Seconds before the case was entered from which logs are kept."""
@@ -58,7 +59,7 @@ def gathered(tasks: Mapping[str, Callable[[], str]], timeout: float) -> Files:
         why = _trouble(future, timeout)
         if why:
             missing.append(f"{name}: {why}\n")
-        elif text := future.result():
+        elif text := future.result() or (name.endswith(".log") and NOTHING):
             files[name] = redact(_shortened(text))
     if missing:
         files[MISSING] = redact("".join(missing))

@@ -66,7 +66,7 @@ def _asking(settings: Settings, context: str | None) -> Iterator[str]:
         if option.kind == "flag":
             yield option.flag
         for each in value if option.kind == "list" else [value] if option.kind != "flag" else []:
-            yield from (option.flag, str(each))
+            yield from (option.flag, f"{each:g}" if isinstance(each, float) else str(each))
 
 
 def _environment() -> Mapping[str, str]:

@@ -136,7 +136,8 @@ def _outcome(outcome: str) -> str:
 def _case(case: Result, about: About) -> str:
     opened = " open" if case.outcome in (ERROR, DOES_NOT_HOLD) else ""
     name = escape(case.parameter or case.behaviour.rpartition("::")[2])
-    cause = f"<p>{escape(case.cause)}</p>" if case.cause else ""
+    told = case.cause != "; ".join(case.differences)  # of a fact that no probe found out, they are all there is
+    cause = f"<p>{escape(case.cause)}</p>" if case.cause and told else ""
     known = f"<p>Known: {escape(case.known)}</p>" if case.known else ""
     expired = f"<p>Was known: {escape(case.expired)}</p>" if case.expired else ""
     probes = "".join(map(_probe, enumerate(case.probes, start=1)))

@@ -39,6 +39,9 @@ class Terminal:
         reporter: pytest.TerminalReporter | None = self._config.pluginmanager.getplugin("terminalreporter")
         if reporter is not None and self._config.get_verbosity() > -2:
             reporter.ensure_newline()
+            writer = self._config.get_terminal_writer()
+            if writer.width_of_current_line:  # xdist's letters, of which pytest knows nothing
+                writer.line()
             reporter.write_line(line, **markup)
             reporter.flush()
 

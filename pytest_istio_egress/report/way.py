@@ -44,7 +44,7 @@ def way_of(result: Result) -> list[Stop]:
 
 
 SIGNS = {
-    "client": ("HTTP status", "curl's", "of the answer", "the answer's body", "address curl connected to"),
+    "client": ("HTTP status", "curl's", "the answer", "address curl connected to", "time spent", "a control"),
     "sidecar": ("the sidecar's",),
     "egress gateway": ("the gateway's", "the egress gateway's"),
     "forward proxy": ("the forward proxy's",),

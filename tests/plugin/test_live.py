@@ -56,7 +56,7 @@ def comparable(text: str) -> str:
     """Leave out what differs from run to run: times, the run's name, how xdist's workers come up."""
     text = text.rpartition(" workers [2 items]")[2]
     text = re.sub(r"\d+\.\d+ ?s\b|in \d+:\d+", "TIME", text)
-    return re.sub(r"=+|run \w{6}", "", text)
+    return re.sub(r"=+|_+|run \w{6}|gw\d", "", text)
 
 
 @BOTH

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import threading
@@ -72,7 +73,7 @@ def test_a_sidecar_that_allows_any_is_told_by_the_cases_that_expect_a_block(
     run_suite: RunSuite, tmp_path: Path
 ) -> None:
     copy = copy_of_the_suite(tmp_path, "registry_only", allow_any)
-    run = run_suite(copy / "test_unlisted_hosts.py")
+    run = run_suite(copy / "test_unlisted_hosts.py", "--istio-egress-report", "report.yaml")
     assert run.exit == 1, run.output
     assert {name.partition("[")[2] for name in run.ids("failure")} == {
         "http-host-unlisted]", "http-port-unlisted]", "tls-unlisted]",
@@ -80,6 +81,33 @@ def test_a_sidecar_that_allows_any_is_told_by_the_cases_that_expect_a_block(
     assert {name.partition("[")[2] for name in run.ids("passed")} == {"control-listed]"}
     for explanation in run.output.split("documented:")[1:]:
         assert "PassthroughCluster" in explanation
+    check_evidence(tmp_path, yaml.safe_load((tmp_path / "report.yaml").read_text()))
+
+
+def check_evidence(beside: Path, report: dict[str, Any]) -> None:
+    """Each failed case has its folder, in which every witness speaks of that very request."""
+    cases = [case for behaviour in report["behaviours"] for case in behaviour["cases"] if case["outcome"] != "holds"]
+    assert cases
+    for case in cases:
+        files = {path.name: path.read_text() for path in (beside / case["evidence"]).iterdir()}
+        assert set(files) == {
+            "probe.json", "client-sidecar.log", "client-sidecar-config.json", "outside.log", "applied.yaml",
+            "mesh.yaml", "pods.yaml", "events.txt",
+        }, files.get("not-collected.txt")  # fmt: skip
+        [line] = json.loads(files["probe.json"])["access logs"].values()
+        assert line in files["client-sidecar.log"]
+        agent = case["probe"].partition("--user-agent ")[2].split()[0]
+        assert agent in files["outside.log"], "the server outside was reached, and says so"
+        config = json.loads(files["client-sidecar-config.json"])
+        assert "PassthroughCluster" in {cluster["name"] for cluster in config["clusters"]}
+        assert config["listeners"]
+        assert config["routes"]
+        policies = [
+            document["spec"].get("outboundTrafficPolicy") for document in yaml.safe_load_all(files["applied.yaml"])
+        ]
+        assert {"mode": "ALLOW_ANY"} in policies
+        assert "phase: Running" in files["pods.yaml"]
+        assert "Scheduled" in files["events.txt"]
 
 
 @pytest.fixture

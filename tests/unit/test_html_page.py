@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections import defaultdict
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from pytest_istio_egress import comparison
 from pytest_istio_egress.report.conformance_report import About, Run
 from pytest_istio_egress.report.html_page import page_text
 from pytest_istio_egress.report.results import CANNOT_BE_ASKED, DOES_NOT_HOLD, HOLDS, Result
@@ -112,6 +114,39 @@ def test_the_way_of_a_request() -> None:
     bypassed = replace(SLOW, differences=("the egress gateway's access log: expected a line, seen none",))
     assert [stop.name for stop in way_of(bypassed) if not stop.saw] == ["egress gateway"]
     assert way_of(RESULTS[2]) == []
+
+
+def test_the_forward_proxy_is_a_stop_and_stops_that_differ_are_marked() -> None:
+    tunnelled = replace(SLOW, proxy=LINE, differences=("the forward proxy's status: expected 200, seen 504",))
+    assert [stop.name for stop in way_of(tunnelled)] == ["client", "sidecar", "forward proxy", "outside"]
+    assert [stop.name for stop in way_of(tunnelled) if stop.differs] == ["forward proxy"]
+    page = page_text(Run(about=About(suite="1"), results=[tunnelled]))
+    assert [item for item in Tree(page).named("li") if item.get("class") == "differs"]
+
+
+def test_every_difference_is_seen_at_some_stop() -> None:
+    """What comparison.py can say, by its own source."""
+    source = Path(comparison.__file__).read_text(encoding="utf-8")
+    told = re.findall(r'_differ\(f?"([^"]+)"|Difference\(\s*f?"([^"]+)"', source)
+    seen = [first or second for first, second in told]
+    assert len(seen) > 5
+    for template in seen:
+        what = template.format_map(defaultdict(lambda: "the sidecar's", name="x", what="x", fact="x"))
+        result = replace(SLOW, gateway=LINE, proxy=LINE, differences=(f"{what}: expected 1, seen 2",))
+        assert any(stop.differs for stop in way_of(result)), what
+
+
+def test_evidence_several_questions_and_an_end_before_the_end() -> None:
+    kept = "report-evidence/a b/slow"
+    twice = replace(SLOW, evidence=kept, probes=(replace(SLOW, outcome=HOLDS, differences=()), SLOW))
+    about = About(suite="1", complete=False, stopped="interrupted", asking=("--istio-egress-context", "lab"))
+    page = page_text(Run(about=about, results=[twice]))
+    tree = Tree(page)
+    assert {"href": "report-evidence/a%20b/slow/"} in tree.named("a")
+    assert ["open" in entry for entry in tree.named("details") if entry.get("class") == "probe"] == [False, True]
+    assert [item for item in tree.named("p") if item.get("role") == "alert"]
+    assert "interrupted" in page
+    assert "--istio-egress-context lab" in page
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
