@@ -17,29 +17,15 @@ from suite_run import RunSuite, environment  # type: ignore[import-not-found]  #
 
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.apply import RUN_LABEL
+from pytest_istio_egress.cluster.snapshot import snapshot
 from pytest_istio_egress.embedded import EmbeddedCluster
 from pytest_istio_egress.suite import suite_folder
 
 pytestmark = pytest.mark.embedded
 
 
-def everything(api: Api) -> set[tuple[str, str, str]]:
-    """Return what is in the cluster, events, leases and what belongs to running controllers aside."""
-    found = set()
-    custom = client.CustomObjectsApi(api.client)
-    for plural in ("serviceentries", "sidecars", "virtualservices", "destinationrules", "gateways", "envoyfilters"):
-        items = custom.list_cluster_custom_object("networking.istio.io", "v1alpha3", plural)["items"]
-        found |= {(plural, item["metadata"]["namespace"], item["metadata"]["name"]) for item in items}
-    for namespace in api.core.list_namespace().items:
-        found.add(("namespace", "", namespace.metadata.name))
-    for kind in (api.core.list_pod_for_all_namespaces, api.core.list_service_for_all_namespaces,
-                 api.core.list_secret_for_all_namespaces, api.core.list_config_map_for_all_namespaces):  # fmt: skip
-        found |= {(kind.__name__, item.metadata.namespace, item.metadata.name) for item in kind().items}
-    return found
-
-
 def test_all_holds_and_nothing_is_left_run_after_run(run_suite: RunSuite, api: Api) -> None:
-    before = everything(api)
+    before = snapshot(api)
     # All of it, mesh-wide cases too, and then a part of it once more, without workers.
     for arguments in (
         ("-n", "3", "--istio-egress-allow-mesh-wide"),
@@ -49,7 +35,7 @@ def test_all_holds_and_nothing_is_left_run_after_run(run_suite: RunSuite, api: A
         assert run.exit == 0, run.output
         assert run.ids("passed")
         assert not run.ids("skipped"), "the embedded cluster is made to serve every case"
-        assert everything(api) == before
+        assert snapshot(api) == before
 
 
 def copy_of_the_suite(into: Path, area: str, change: Callable[[dict[str, Any]], None]) -> Path:

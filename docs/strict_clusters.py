@@ -1,0 +1,140 @@
+"""What strict clusters put around a run, in the shape of faults: docs/faults.py tries them like these.
+
+A policy engine's part is played by a thread: every namespace of the run gets what the engine would put there.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from faults_injected import Fault, Stage
+from kubernetes import client, utils
+from kubernetes.client.exceptions import ApiException
+
+from pytest_istio_egress.cluster.api import Api
+from pytest_istio_egress.cluster.apply import RUN_LABEL
+from pytest_istio_egress.rights_command import NAME
+
+ENFORCE = "pod-security.kubernetes.io/enforce"
+RIGHTS = Path(__file__).parent / "rights.yaml"
+DENY = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "NetworkPolicy",
+    "metadata": {"name": "default-deny"},
+    "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
+}
+QUOTA = {
+    "apiVersion": "v1",
+    "kind": "ResourceQuota",
+    "metadata": {"name": "quota"},
+    "spec": {
+        "hard": {"requests.cpu": "20", "requests.memory": "40Gi", "limits.cpu": "200", "limits.memory": "200Gi"},
+    },
+}
+SIDECAR = {
+    "apiVersion": "networking.istio.io/v1",
+    "kind": "Sidecar",
+    "metadata": {"name": "default", "namespace": "istio-system"},
+    "spec": {"egress": [{"hosts": ["./*", "istio-system/*"]}]},
+}
+STRICT = {
+    "apiVersion": "security.istio.io/v1",
+    "kind": "PeerAuthentication",
+    "metadata": {"name": "default", "namespace": "istio-system"},
+    "spec": {"mtls": {"mode": "STRICT"}},
+}
+
+
+def in_new_namespaces(put: Callable[[Api, Any], None]) -> Callable[[Stage], Sequence[str]]:
+    """Return what has every namespace of a run treated as soon as it appears."""
+
+    def prepare(stage: Stage) -> Sequence[str]:
+        ended = threading.Event()
+
+        def watch() -> None:
+            seen: set[str] = set()
+            while not ended.wait(0.05):
+                for namespace in stage.api.core.list_namespace(label_selector=RUN_LABEL).items:
+                    if namespace.metadata.name not in seen:
+                        seen.add(namespace.metadata.name)
+                        put(stage.api, namespace)
+
+        threading.Thread(target=watch, daemon=True).start()
+        stage.mending.callback(ended.set)
+        return ()
+
+    return prepare
+
+
+def _put(manifest: dict[str, Any]) -> Callable[[Api, Any], None]:
+    def put(api: Api, namespace: Any) -> None:
+        api.resource(manifest["apiVersion"], manifest["kind"]).create(body=manifest, namespace=namespace.metadata.name)
+
+    return put
+
+
+def _restrict(api: Api, namespace: Any) -> None:
+    if ENFORCE not in namespace.metadata.labels:
+        api.core.patch_namespace(namespace.metadata.name, {"metadata": {"labels": {ENFORCE: "restricted"}}})
+
+
+def _in_the_mesh(manifest: dict[str, Any]) -> Callable[[Stage], Sequence[str]]:
+    def prepare(stage: Stage) -> Sequence[str]:
+        kind = stage.api.resource(manifest["apiVersion"], manifest["kind"])
+        kind.create(body=manifest, namespace=manifest["metadata"]["namespace"])
+        stage.mending.callback(kind.delete, manifest["metadata"]["name"], manifest["metadata"]["namespace"])
+        return ()
+
+    return prepare
+
+
+def _documented_rights(stage: Stage) -> Sequence[str]:
+    """Run as the service account of docs/rights.yaml."""
+    utils.create_from_yaml(stage.api.client, str(RIGHTS))
+    stage.mending.callback(_take_rights, stage.api)
+    token = stage.api.core.create_namespaced_service_account_token(NAME, NAME, client.AuthenticationV1TokenRequest(
+        spec=client.V1TokenRequestSpec(expiration_seconds=7200)))  # fmt: skip
+    kubeconfig = yaml.safe_load(stage.way.kubeconfig.read_text(encoding="utf-8"))
+    kubeconfig["users"][0]["user"] = {"token": token.status.token}
+    written = stage.folder / "kubeconfig"
+    written.write_text(yaml.safe_dump(kubeconfig), encoding="utf-8")
+    return ("--istio-egress-kubeconfig", str(written))
+
+
+def _take_rights(api: Api) -> None:
+    documents = list(yaml.safe_load_all(RIGHTS.read_text(encoding="utf-8")))
+    for document in reversed(documents):
+        metadata = document["metadata"]
+        api.resource(document["apiVersion"], document["kind"]).delete(metadata["name"], metadata.get("namespace"))
+    gone = threading.Event()
+    while True:
+        try:
+            api.core.read_namespace(NAME)
+        except ApiException:
+            return
+        gone.wait(0.2)
+
+
+def _nothing(_: Stage) -> None:
+    return
+
+
+STRICT_CLUSTERS = (
+    Fault("rights", "the run's user has the rights of docs/rights.yaml and no others", "right results", _nothing,
+          frozenset({0}), prepare=_documented_rights),
+    Fault("pod-security", "namespaces that don't say otherwise enforce `restricted`", "right results", _nothing,
+          frozenset({0}), prepare=in_new_namespaces(_restrict)),
+    Fault("quota", "a ResourceQuota in every new namespace: all pods must state requests and limits", "right results",
+          _nothing, frozenset({0}), prepare=in_new_namespaces(_put(QUOTA))),
+    Fault("default-deny", "a NetworkPolicy in every new namespace that denies all", "an error that names the policy",
+          _nothing, frozenset({1, 3}), prepare=in_new_namespaces(_put(DENY))),
+    Fault("mesh-sidecar", "a mesh-wide Sidecar: `./*` and `istio-system/*` alone are known",
+          "right results; cases about namespaces without a Sidecar are skipped", _nothing, frozenset({0}),
+          prepare=_in_the_mesh(SIDECAR)),
+    Fault("strict-mtls", "a mesh-wide PeerAuthentication in mode STRICT", "right results", _nothing, frozenset({0}),
+          prepare=_in_the_mesh(STRICT)),
+)  # fmt: skip
