@@ -16,16 +16,15 @@ from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.case import CASE_NAMESPACE, Case
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
-from pytest_istio_egress.cluster.apply import RUN_LABEL, Applier, RefusedError, Resource, load
-from pytest_istio_egress.cluster.mesh_settings import MeshSettings
+from pytest_istio_egress.cluster.apply import Applier, RefusedError, Resource, load
 from pytest_istio_egress.cluster.names import Names
-from pytest_istio_egress.cluster.network_policies import foreign_policies
-from pytest_istio_egress.cluster.pods import GoneError, NoPodError, Pod, changed, run
+from pytest_istio_egress.cluster.pods import GoneError, NoPodError, Pod, run
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
 from pytest_istio_egress.cluster.settle import Settler
 from pytest_istio_egress.cluster.witnesses import Witnesses
 from pytest_istio_egress.cluster.world import World
 from pytest_istio_egress.comparison import compare
+from pytest_istio_egress.disturbances import Disturbances
 from pytest_istio_egress.evidence import Exchange, Expectation, Verdict, pasteable
 from pytest_istio_egress.inquiry import Inquiry
 from pytest_istio_egress.istio_versions import older
@@ -54,8 +53,7 @@ class Judge:
         self._applier = Applier(api, world.names)
         self._settler = Settler(api, self._applier, timeouts.settle)
         self._inquiry = Inquiry(api, world, witnesses, self._probe, self._gateway_pods)
-        self._mesh_settings = MeshSettings(api, world.names.mesh.control_plane, world.names.mesh.config_map)
-        self._mesh_version = ""
+        self._disturbances = Disturbances(api, world, witnesses)
         self._applied: list[Resource] = []
         self._case: Case | None = None
         self._absent: set[str] = set()
@@ -78,7 +76,7 @@ class Judge:
             return False
         self._case = None
         self.entered = time.monotonic()
-        self._mesh_version = self._mesh_version or self._mesh_settings.version()
+        self._disturbances.begin()
         previous, self._applied = self._applied, []
         self._inquiry.since = time.monotonic()
         documents = load(case.manifests)
@@ -149,7 +147,7 @@ class Judge:
     def mesh(self, changes: Mapping[str, Any], arrived: Callable[[ProxyConfig], bool]) -> Iterator[None]:
         """Change the mesh's configuration for a while. `arrived` tells from a proxy's configuration that it holds."""
         self._case = None
-        settings = self._mesh_settings
+        settings = self._disturbances.settings
         before = settings.change(changes)
         try:
             self._wait_for_mesh(arrived, held=True)
@@ -160,7 +158,7 @@ class Judge:
                 self._wait_for_mesh(arrived, held=False)
             finally:
                 settings.release()
-                self._mesh_version = settings.version()
+                self._disturbances.mesh_changed()
 
     def _wait_for_mesh(self, arrived: Callable[[ProxyConfig], bool], *, held: bool) -> None:
         """Wait until the clients' proxies follow the mesh configuration: istiod may read it from a mounted file."""
@@ -222,38 +220,16 @@ class Judge:
         """
         verdicts = self._converged(expectations)
         for _ in range(ASKED_AGAIN):
-            if all(verdict.holds for verdict in verdicts) or not (disturbed := self._disturbed()):
+            if all(verdict.holds for verdict in verdicts) or not (disturbed := self._disturbances.look()):
                 return verdicts
             case, self._case = self._case, None
             if case is None:
                 raise ClusterError(f"{disturbed}: what was seen then says nothing about the mesh")
             self.enter(case)
             verdicts = self._converged(expectations)
-        if all(verdict.holds for verdict in verdicts) or not (disturbed := self._disturbed()):
+        if all(verdict.holds for verdict in verdicts) or not (disturbed := self._disturbances.look()):
             return verdicts
         raise ClusterError(f"{disturbed}, again and again: what was seen says nothing about the mesh")
-
-    def _disturbed(self) -> str | None:
-        """Say what happened to the stage since it was last looked at, and get to know the new one; None: nothing."""
-        lost = changed(self.api, [*self.world.taking_part(), *self.witnesses.taking_part()])
-        if lost:
-            self.witnesses.forget()
-            self.world.forget()
-        if self._mesh_version == self._mesh_settings.version():
-            if not lost:
-                self._check_network()
-            return lost[0] if lost else None
-        self._mesh_version = str(self._mesh_settings.unchanged().metadata.resource_version)
-        return "the mesh's own configuration was changed"
-
-    def _check_network(self) -> None:
-        """Raise ClusterError where a policy of the cluster's own keeps pods apart: that is not the mesh's doing."""
-        policies = foreign_policies(self.api, self.world.namespaces)
-        if policies and not self.world.reaches_outside():
-            raise ClusterError(
-                f"{policies[0]}, which the cluster put there, keeps the run's pods apart, with or without a sidecar: "
-                f"let namespaces labelled {RUN_LABEL} out of that policy"
-            )
 
     def _converged(self, expectations: Sequence[Expectation]) -> list[Verdict]:
         """Ask until all hold or the time to converge is up.
@@ -265,7 +241,7 @@ class Judge:
             return []
         for gateway in {outcome.gateway.at for _, outcome in expectations if outcome.gateway}:
             self._gateway_pods(gateway)  # one that Istio has yet to bring up is waited for: no part of converging
-        deadline = time.monotonic() + self.timeouts.converge
+        deadline = max(time.monotonic() + self.timeouts.converge, self._disturbances.unsettled_until)
         verdicts = self._ask(expectations, attempt=1)
         attempt = 1
         while time.monotonic() < deadline:

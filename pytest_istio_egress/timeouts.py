@@ -21,6 +21,8 @@ class Timeouts:
     """A documented outcome, from settled configuration until it is seen."""
     mesh: float = 150.0
     """Mesh-wide configuration, until the proxies follow it; a kubelet renews a mounted ConfigMap once a minute."""
+    leader: float = 40.0
+    """Istio's leader: from the end of one that was killed until another istiod does its work (its lease is 30 s)."""
     other_run: float = 300.0
     """Another run's cases that change the mesh itself, until its configuration is as it was."""
     log_line: float = 6.0

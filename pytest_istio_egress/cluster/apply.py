@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 from kubernetes.client.exceptions import ApiException
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
+from tenacity import RetryCallState, Retrying, wait_fixed
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.names import Names
+from pytest_istio_egress.timeouts import Timeouts
 
 RUN_LABEL = "istio-egress.dev/run"
 FIELD_MANAGER = "pytest-istio-egress"
@@ -76,14 +77,7 @@ class Applier:
     def _apply_one(self, sent: dict[str, Any], **parameters: str) -> Resource:
         target = _target(sent)
         kind = self.api.resource(target.api_version, target.kind)
-        # Who may not grant everything is held against the Role's own rules, which the API server reads from a cache:
-        # right after the Role was made it may not be in there yet, and the answer is 404.
-        race = Retrying(
-            stop=stop_after_delay(self.api.timeouts.role if target.kind == "RoleBinding" else 0),
-            wait=wait_fixed(0.1),
-            retry=retry_if_exception(lambda error: isinstance(error, ApiException) and error.status == 404),
-            reraise=True,
-        )
+        race = Retrying(wait=wait_fixed(0.1), retry=_passes(target.kind, self.api.timeouts), reraise=True)
         try:
             race(
                 kind.server_side_apply,
@@ -117,3 +111,23 @@ class Applier:
 def _target(sent: dict[str, Any]) -> Resource:
     metadata = sent["metadata"]
     return Resource(sent["apiVersion"], sent["kind"], metadata.get("namespace"), metadata["name"])
+
+
+def _passes(kind: str, timeouts: Timeouts) -> Callable[[RetryCallState], bool]:
+    """Whether a refusal is one that goes by itself.
+
+    Who may not grant everything is held against the Role's own rules, which the API server reads from a cache: right
+    after the Role was made it may not be in there yet, and the answer is 404. And while istiod is restarted, nobody
+    answers for Istio's validation.
+    """
+
+    def passes(state: RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome else None
+        if not isinstance(error, ApiException):
+            return False
+        if kind == "RoleBinding" and error.status == 404:
+            return state.seconds_since_start is not None and state.seconds_since_start < timeouts.role
+        unanswered = error.status == 500 and "failed to call webhook" in reason(error)
+        return unanswered and state.seconds_since_start is not None and state.seconds_since_start < timeouts.api
+
+    return passes
