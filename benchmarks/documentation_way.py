@@ -29,6 +29,7 @@ from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.apply import Applier, load
 from pytest_istio_egress.cluster.lifetime import SignOfLife, remove
 from pytest_istio_egress.cluster.mesh import Mesh
+from pytest_istio_egress.cluster.mesh_names import MeshNames
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.witnesses import Witnesses
 from pytest_istio_egress.cluster.world import World
@@ -152,12 +153,13 @@ def main() -> None:
     parser.add_argument("rounds", type=int, nargs="?", default=3)
     arguments = parser.parse_args()
     api = Api(arguments.kubeconfig, None)
-    names = Names(new_run(), "main")
+    mesh = Mesh(api)
+    names = Names(new_run(), "main", mesh=MeshNames.of(mesh.facts))
     world = World(api, names, fixtures_folder(), Timeouts().ready)
     try:
         world.build()
         SignOfLife(api, names.run, names.namespace("egress-outside")).start()
-        judge = Judge(api, world, Witnesses(api, Mesh(api)), Timeouts())
+        judge = Judge(api, world, Witnesses(api, mesh, names), Timeouts())
         cases = [one for module in MODULES for one in asked(module)]
         figures = measure(judge, Documents(judge, arguments.kubeconfig), cases, arguments.rounds)
         print(

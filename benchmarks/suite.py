@@ -34,14 +34,14 @@ class Round:
     wall: float
     cases: int = 0
     busy: float = 0.0
-    phases: Counter[str] = field(default_factory=Counter)
+    phases: dict[str, float] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
     again: list[str] = field(default_factory=list)
 
     @property
     def work(self) -> float:
         """What had to be done, whoever does it."""
-        return sum(self.phases[name] for name in FLOOR)
+        return sum(self.phases.get(name, 0.0) for name in FLOOR)
 
 
 def run_suite(workers: int, arguments: Sequence[str]) -> Round:
@@ -77,7 +77,8 @@ def read(results: Path, wall: float) -> Round:
             found.again.append(name)
         for key, value in said.items():
             if key.startswith(PHASE):
-                found.phases[key.removeprefix(PHASE)] += float(value)
+                phase = key.removeprefix(PHASE)
+                found.phases[phase] = found.phases.get(phase, 0.0) + float(value)
     return found
 
 
@@ -93,8 +94,8 @@ def write_times(rounds: Sequence[Round], workers: int) -> None:
     print(f"{'for 150 behaviours':24} {spread([150 * one.wall / one.cases for one in rounds])}")
     print(f"{f'of {workers} workers':24} {spread([one.wall * workers for one in rounds])}")
     for name in ORDER:
-        print(f"  {name:22} {spread([one.phases[name] for one in rounds])}")
-    print(f"  {'rest of the cases':22} {spread([one.busy - one.phases.total() for one in rounds])}")
+        print(f"  {name:22} {spread([one.phases.get(name, 0.0) for one in rounds])}")
+    print(f"  {'rest of the cases':22} {spread([one.busy - sum(one.phases.values()) for one in rounds])}")
     print(f"  {'idle, and pytest':22} {spread([one.wall * workers - one.busy for one in rounds])}")
     print(f"{'floor':24} {spread([one.work / workers for one in rounds])}")
     print(f"{'wall / floor':24} {spread([one.wall * workers / one.work for one in rounds])}")
