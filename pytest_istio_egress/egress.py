@@ -73,6 +73,7 @@ class Egress:
     def state(self, what: str, expected: object, seen: object) -> None:
         """Hold a fact of a proxy's configuration or of the API against what is documented."""
         if expected != seen:
+            self.judge.check_undisturbed()
             self._keep(None)
             raise DoesNotHoldError(
                 explain_fact(self.case, self.judge.names.plain(str(Difference(what, str(expected), str(seen)))))
@@ -130,6 +131,7 @@ class Egress:
         """Have a manifest checked that must be refused, and return the API's answer; nothing of it is kept."""
         answer = self.judge.refusal(self._beside(manifest))
         if answer is None:
+            self.judge.check_undisturbed()
             self._keep(None)
             raise DoesNotHoldError(
                 explain_fact(
@@ -142,6 +144,7 @@ class Egress:
         """Have a manifest checked that must be taken: the control beside a refusal; nothing of it is kept."""
         answer = self.judge.refusal(self._beside(manifest))
         if answer is not None:
+            self.judge.check_undisturbed()
             self._keep(None)
             raise DoesNotHoldError(
                 explain_fact(

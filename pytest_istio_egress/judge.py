@@ -18,7 +18,7 @@ from pytest_istio_egress.case import CASE_NAMESPACE, Case
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.apply import Applier, RefusedError, Resource, load
 from pytest_istio_egress.cluster.names import Names
-from pytest_istio_egress.cluster.pods import GoneError, NoPodError, Pod, run
+from pytest_istio_egress.cluster.pods import GoneError, NoPodError, Pod, changed, run
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
 from pytest_istio_egress.cluster.settle import Settler
 from pytest_istio_egress.cluster.witnesses import Witnesses
@@ -195,6 +195,8 @@ class Judge:
 
     def gateway_config(self) -> ProxyConfig:
         """Return the configuration of the egress gateway: of its first pod, for all have the same."""
+        if changed(self.api, self.witnesses.gateways()):
+            self.witnesses.forget()  # it was restarted
         pods = self.witnesses.gateways()
         if not pods:
             raise ClusterError("the mesh has no ready egress gateway whose configuration could be read")
@@ -230,6 +232,11 @@ class Judge:
         if all(verdict.holds for verdict in verdicts) or not (disturbed := self._disturbances.look()):
             return verdicts
         raise ClusterError(f"{disturbed}, again and again: what was seen says nothing about the mesh")
+
+    def check_undisturbed(self) -> None:
+        """Raise ClusterError where something else than the mesh may be why a fact is not as documented."""
+        if found := self._disturbances.look():
+            raise ClusterError(f"{found}: what was seen then says nothing about the mesh")
 
     def _converged(self, expectations: Sequence[Expectation]) -> list[Verdict]:
         """Ask until all hold or the time to converge is up.

@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 
 from pytest_istio_egress.case import Case
+from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.egress import DoesNotHoldError, Egress
 from pytest_istio_egress.judge import Judge
@@ -14,8 +15,12 @@ from pytest_istio_egress.judge import Judge
 CASE = Case(at="page/", says="It is said", folder=Path("area"), manifests=(), requires=(), since=None, rows=("row",))
 
 
+def quiet() -> None:
+    """Nothing else than the mesh was going on."""
+
+
 def egress(answer: str | None) -> Egress:
-    asked = SimpleNamespace(refusal=lambda _: answer, names=Names(run="k3x9q", worker="gw0"))
+    asked = SimpleNamespace(refusal=lambda _: answer, check_undisturbed=quiet, names=Names(run="k3x9q", worker="gw0"))
     return Egress(cast(Judge, asked), CASE, [], lambda _: None)
 
 
@@ -27,6 +32,7 @@ def proxy(turns: int) -> Egress:
         timeouts=SimpleNamespace(settle=0.5),
         names=Names(run="k3x9q", worker="gw0"),
         read=lambda *_: None,
+        check_undisturbed=quiet,
     )
     return Egress(cast(Judge, judge), CASE, [], lambda _: None)
 
@@ -61,3 +67,14 @@ def test_a_manifest_that_is_taken_is_accepted() -> None:
 def test_a_manifest_that_is_refused_is_not_accepted() -> None:
     with pytest.raises(DoesNotHoldError, match=r"expected to be accepted, seen refused: no host api\.test"):
         egress("no host api.k3x9q.test").accepted("good.yaml")
+
+
+def test_a_fact_seen_while_something_else_went_on_is_no_verdict() -> None:
+    def disturbed() -> None:
+        raise ClusterError("the pod went")
+
+    case = proxy(1)
+    case.judge.check_undisturbed = disturbed  # type: ignore[method-assign]  # it is a stand-in
+    case.state("a fact", "seen", "seen")
+    with pytest.raises(ClusterError, match="the pod went"):
+        case.state("a fact", "as documented", "otherwise")
