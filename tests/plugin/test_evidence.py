@@ -107,8 +107,8 @@ def test_names_of_folders() -> None:
 def test_everything_is_gathered_and_no_secret() -> None:
     files = planted.kept()
     assert set(files) == {
-        "probe.json", "client-sidecar.log", "client-sidecar-config.json", "applied.yaml", "pods.yaml", "events.txt",
-        MISSING,
+        "probe.json", "client-sidecar.log", "client-sidecar-config.json", "outside.log", "applied.yaml", "pods.yaml",
+        "events.txt", MISSING,
     }  # fmt: skip
     assert files[MISSING] == "mesh.yaml: the API is away\n"
     for secret in planted.SECRETS:
