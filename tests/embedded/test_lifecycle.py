@@ -24,8 +24,9 @@ pytestmark = [
 ]
 
 CALLER = """
-import sys, threading
+import signal, sys, threading
 from pytest_istio_egress.embedded import ClusterSpec, up
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored
 print("begun", flush=True)
 up(ClusterSpec(name=sys.argv[1]), tied_to_caller=sys.argv[2] == "tied")
 print("ready", flush=True)
@@ -111,7 +112,7 @@ def test_a_start_that_is_cut_off_leaves_nothing(name: str, sign: signal.Signals)
     with caller(name, "untied", "begun") as process:
         until((State(name).logs / "kube-apiserver.log").is_file, "it never started")
         process.send_signal(sign)
-        process.wait()
+        process.wait(PATIENCE)
         nothing_stays(name)
 
 
