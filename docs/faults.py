@@ -152,7 +152,7 @@ def left_behind(api: Api, before: frozenset[str]) -> list[str]:
 
 def last_word(output: list[str]) -> str:
     """Return the line in which the run says what went wrong, if it does."""
-    telling = re.compile(r"no verdict on the mesh|istio-egress: .*(may still|can't|could not|not written)|crashed")
+    telling = re.compile(r"no verdict on the mesh|istio-egress: .*(may still|can't|could not|interrupted)|crashed")
     told = [line.strip() for line in output if telling.search(line)]
     return re.sub(r"\s+", " ", told[-1])[:200] if told else ""
 

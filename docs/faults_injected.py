@@ -136,7 +136,7 @@ FAULTS = (
           frozenset({1})),
     Fault("ctrl-c", "SIGINT of pytest", "exit 2, cleaned up", _interrupt(1), frozenset({2})),
     Fault("ctrl-c-twice", "SIGINT of pytest, and again while it cleans up",
-          "exit 2 or 3; what is left is found by `istio-egress clean`", _interrupt(2), frozenset({2, 3}), killed=True),
+          "exit 2, told; what is left is found by `istio-egress clean`", _interrupt(2), frozenset({2}), killed=True),
     Fault("kill", "SIGKILL of pytest", "what is left is found by `istio-egress clean`",
           lambda stage: os.kill(stage.pid, signal.SIGKILL), frozenset({-9}), killed=True),
     Fault("stuck", "a namespace of the run can't go: a finalizer that nobody serves",

@@ -7,7 +7,7 @@ target is chosen, results come together and the cluster is cleaned; `Working` in
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -168,15 +168,32 @@ class Leading:
         if not report.passed:
             self.results.add(Uncollected(report), "collection")
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Clean the cluster, after xdist has ended its workers; also after failures and Ctrl-C."""
-        if self.prepared is None:
-            return
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Clean the cluster, after xdist has ended its workers; also after failures and Ctrl-C.
+
+        A second Ctrl-C, whether it comes while workers end or while the cluster is cleaned, ends that: what is left is
+        told.
+        """
+        try:
+            answer = yield
+            if self.prepared is not None:
+                self._release(self.prepared, session)
+        except KeyboardInterrupt:
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
+            if self.prepared is not None:
+                self.terminal.warn(
+                    f"istio-egress: interrupted before the cluster was clean; `istio-egress clean --run {self.run}` "
+                    "shows what is left, and removes it with --yes"
+                )
+            return None
+        return answer
+
+    def _release(self, prepared: Prepared, session: pytest.Session) -> None:
         from pytest_istio_egress.target import TargetError, release
 
         try:
-            release(self.prepared, self.terminal.say)
+            release(prepared, self.terminal.say)
         except TargetError as error:
             self.terminal.warn(f"istio-egress: {error}")
             session.exitstatus = CANNOT_ASK

@@ -59,6 +59,8 @@ def release(prepared: Prepared, say: Say) -> None:
     note(f"release {prepared.target.run}")
     if "STAND_IN_STUCK" in os.environ:
         raise TargetError("a namespace is stuck")
+    if "STAND_IN_INTERRUPTED" in os.environ:
+        raise KeyboardInterrupt
 
 
 @dataclass

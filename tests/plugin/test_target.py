@@ -219,6 +219,17 @@ def test_cleaned_however_a_case_ends(repository: Repository, end: str, more: lis
     assert repository.notes.read_text().splitlines()[-1].startswith("release")
 
 
+@pytest.mark.parametrize("more", [[], ["-n", "2"]])
+def test_an_interrupted_clean_up_says_what_to_do(
+    repository: Repository, more: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_INTERRUPTED", "yes")
+    result = repository.run("--istio-egress", *more)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    (run,) = repository.noted("release")
+    result.stdout.fnmatch_lines([f"*istio-egress clean --run {run.split()[-1]}*", "*4 hold*"])
+
+
 def test_failure_to_clean_is_told(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAND_IN_STUCK", "yes")
     result = repository.run("--istio-egress")
