@@ -147,9 +147,8 @@ def look_at_mesh(prepared: Prepared, settings: Settings, say: Say) -> Prepared:
 
     from pytest_istio_egress.cluster.api import Api, ClusterError, reason
     from pytest_istio_egress.cluster.facts.table import Given
-    from pytest_istio_egress.cluster.lifetime import put_mesh_back, remove_ended
+    from pytest_istio_egress.cluster.lifetime import remove_ended
     from pytest_istio_egress.cluster.mesh import Mesh
-    from pytest_istio_egress.cluster.mesh_settings import MeshSettings
     from pytest_istio_egress.cluster.rights import RUN
     from pytest_istio_egress.requirements import features
 
@@ -160,7 +159,7 @@ def look_at_mesh(prepared: Prepared, settings: Settings, say: Say) -> Prepared:
         mesh = Mesh(api, given=given)
         _check_rights_there(mesh, prepared.target, say)
         mesh.check()
-        put_mesh_back(api, MeshSettings(api, mesh.facts.control_plane, mesh.facts.mesh_config), say)
+        mesh = as_it_is(mesh, say)
         gateway = mesh.gateway
         through = f"egress gateway {gateway}" if gateway else "no egress gateway"
         target = replace(prepared.target, mesh=mesh.facts.to_mapping())
@@ -171,6 +170,21 @@ def look_at_mesh(prepared: Prepared, settings: Settings, say: Say) -> Prepared:
     except (ClusterError, HTTPError) as error:
         raise TargetError(_one_line(error)) from error
     return replace(prepared, target=target, gateway=through, features=found)
+
+
+def as_it_is(mesh: Mesh, say: Say) -> Mesh:
+    """Return the mesh as it is when no run has it changed: a killed run's change is put back, another's waited for."""
+    from pytest_istio_egress.cluster.lifetime import put_mesh_back
+    from pytest_istio_egress.cluster.mesh_settings import MeshSettings
+
+    settings = MeshSettings(mesh.api, mesh.facts.control_plane, mesh.facts.mesh_config)
+    if settings.left_changed() is None:
+        return mesh
+    put_mesh_back(mesh.api, settings, say)
+    if settings.left_changed() is not None:
+        say("istio-egress: another run has changed the mesh's configuration for a case; waiting until it is put back")
+        settings.unchanged()
+    return type(mesh)(mesh.api, given=mesh.given)  # what was found out before was the change's
 
 
 def _check_rights_there(mesh: Mesh, target: Target, say: Say) -> None:
