@@ -33,6 +33,8 @@ FOUND = "found"
 OWN_GATEWAY = "own"
 NO_GATEWAY = "none"
 DEFAULT_REVISION = "default"
+BY_GATEWAY_API = "Gateway API"
+"""How a gateway came to be that Istio made for a Gateway of the Gateway API."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pytest_istio_egress.cluster.apply import load
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.rights import SECRETS, lacking
 from pytest_istio_egress.istio_versions import older
-from pytest_istio_egress.mesh_facts import MeshFacts
+from pytest_istio_egress.mesh_facts import BY_GATEWAY_API, MeshFacts
 from pytest_istio_egress.suite import fixtures_folder
 
 Detect = Callable[[Mesh], str | None]
@@ -77,6 +77,11 @@ def _egress_gateway(mesh: Mesh) -> str | None:
             "the mesh has no egress gateway to ask"
             + (f": {why}" if why else "")
             + " (--istio-egress-gateway own has the run bring one, NAMESPACE/SERVICE names one)"
+        )
+    if gateway.made_by == BY_GATEWAY_API:
+        return (
+            f"the egress gateway {gateway.service}.{gateway.namespace} is one of the Gateway API: listeners and routes "
+            "come to it from there, and not from Istio's Gateway and VirtualService (--istio-egress-gateway own)"
         )
     lacking = [str(port) for port in (80, 443) if port not in gateway.ports]
     if lacking:

@@ -7,15 +7,19 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import yaml
 
 from pytest_istio_egress.cluster.api import ClusterError
+from pytest_istio_egress.cluster.facts.gateways import OF_GATEWAY_API
 from pytest_istio_egress.cluster.facts.look import Object, selects
 from pytest_istio_egress.cluster.facts.table import DETECTORS, Given, find_out
-from pytest_istio_egress.mesh_facts import FACTS, FOUND, RUNS_OWN_GATEWAY, Gateway, MeshFacts
+from pytest_istio_egress.cluster.mesh import Mesh
+from pytest_istio_egress.mesh_facts import BY_GATEWAY_API, FACTS, FOUND, RUNS_OWN_GATEWAY, Gateway, MeshFacts
+from pytest_istio_egress.requirements import DETECT
 
 STOCK = list(yaml.safe_load_all((Path(__file__).parent / "meshes" / "stock.yaml").read_text()))
 
@@ -197,6 +201,18 @@ def test_a_gateway_of_the_helm_chart() -> None:
     assert gateway
     assert (gateway.namespace, gateway.service, gateway.made_by) == ("tenants", "tenants-egress", "Helm chart")
     assert gateway.selector == "app=tenants-egress,istio=tenants-egress"
+
+
+def test_a_gateway_of_the_gateway_api_cannot_serve_istios_own_resources() -> None:
+    objects = Objects()
+    for found in objects.held:
+        if found["kind"] in ("Service", "Pod"):
+            found["metadata"]["labels"] = {**found["metadata"]["labels"], OF_GATEWAY_API: "egress"}
+    facts = find_out(objects, Given())
+    assert facts.gateway
+    assert facts.gateway.made_by == BY_GATEWAY_API
+    mesh = cast(Mesh, SimpleNamespace(gateway=facts.gateway, facts=facts))
+    assert "Gateway API" in (DETECT["egress-gateway"](mesh) or "")
 
 
 def test_a_gateway_that_is_not_ready_is_none() -> None:

@@ -9,7 +9,7 @@ from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.apply import RUN_LABEL
 from pytest_istio_egress.cluster.facts.look import Look, Object, labels, name
 from pytest_istio_egress.cluster.facts.mesh_config import CUSTOM, NO_LOG, access_log, telemetry_logs
-from pytest_istio_egress.mesh_facts import STOCK_GATEWAY, Gateway
+from pytest_istio_egress.mesh_facts import BY_GATEWAY_API, STOCK_GATEWAY, Gateway
 
 OF_GATEWAY_API = "gateway.networking.k8s.io/gateway-name"
 _STATUS_PORT = 15021
@@ -26,9 +26,9 @@ def egress_gateways(look: Look, settings: dict[str, Any], root: str) -> list[Gat
     return sorted(found, key=_documented_first)
 
 
-def _documented_first(gateway: Gateway) -> tuple[bool, str, str]:
+def _documented_first(gateway: Gateway) -> tuple[bool, bool, str, str]:
     stock = STOCK_GATEWAY.labels.items() <= gateway.labels.items()
-    return not stock, gateway.namespace, gateway.service
+    return not stock, gateway.made_by == BY_GATEWAY_API, gateway.namespace, gateway.service
 
 
 def _says_egress(service: Object) -> bool:
@@ -83,7 +83,7 @@ def _is_router(pod: Object) -> bool:
 def _made_by(service: Object, pods: Sequence[Object]) -> str:
     given = labels(service)
     if OF_GATEWAY_API in given or OF_GATEWAY_API in labels(pods[0]):
-        return "Gateway API"
+        return BY_GATEWAY_API
     if given.get("operator.istio.io/component"):
         return "istioctl"
     if given.get("helm.sh/chart", "").startswith("gateway-"):
