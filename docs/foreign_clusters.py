@@ -158,6 +158,7 @@ def suite(foreign: Foreign, cluster: EmbeddedCluster, cases: list[str], folder: 
         "outcomes": dict(outcomes),
         "skipped": dict(reasons),
         "not": [case["id"] for case in asked if case["outcome"] not in ("holds", "cannot be asked")],
+        "all": cases == ["conformance"],
         "seconds": seconds,
         "exit": done.returncode,
         "options": options,
@@ -167,11 +168,13 @@ def suite(foreign: Foreign, cluster: EmbeddedCluster, cases: list[str], folder: 
 
 def page(known: dict[str, Foreign], figures: dict[str, Any]) -> str:
     """Return the page: a line for each cluster, then why cases were skipped or did not hold."""
+    whole = [name for name in known if figures.get(name, {}).get("all")]
     lines = [
         "# Clusters made by somebody else",
         "",
         "Made by `python docs/foreign_clusters.py`, on one-node clusters that are set up as",
-        "[foreign_clusters.yaml](foreign_clusters.yaml) says and handed over as a kubeconfig.",
+        "[foreign_clusters.yaml](foreign_clusters.yaml) says and handed over as a kubeconfig. Each is asked a part of most",
+        f"areas{f'; {chr(44).join(whole)} all of the suite' if whole else ''}. A case is skipped for the reason given below.",
         "",
         "| cluster | what differs | holds | does not | error | skipped | seconds |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
