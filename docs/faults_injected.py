@@ -64,6 +64,8 @@ class Fault:
     exits: frozenset[int] = frozenset({0, 1})
     killed: bool = False
     prepare: Callable[[Stage], Sequence[str]] = field(default=nothing)
+    library: str = ""
+    """A shared library to run with, found by a pattern below /usr/lib."""
 
 
 def _istiod(stage: Stage) -> None:
@@ -109,6 +111,15 @@ def _finalizer(stage: Stage) -> None:
     stage.mending.callback(stage.api.core.patch_namespaced_config_map, "stuck", namespace, free)
 
 
+def _right_clock(stage: Stage) -> Sequence[str]:
+    (stage.folder / "clock").write_text("+0", encoding="ascii")
+    return ()
+
+
+def _wrong_clock(stage: Stage) -> None:
+    (stage.folder / "clock").write_text("+26h", encoding="ascii")
+
+
 def _small_disk(stage: Stage) -> Sequence[str]:
     disk = stage.folder / "disk"
     disk.mkdir()
@@ -142,6 +153,8 @@ FAULTS = (
     Fault("stuck", "a namespace of the run can't go: a finalizer that nobody serves",
           "right results, exit 3, the namespace is named", _finalizer, frozenset({3}),
           prepare=lambda _: ("--istio-egress-timeout-scale=0.5",)),
+    Fault("clock", "the clock of the run's machine jumps 26 hours ahead (libfaketime)", "right results", _wrong_clock,
+          frozenset({0}), prepare=_right_clock, library="*/faketime/libfaketimeMT.so.1"),
     Fault("disk", "the disk that reports are written to is full", "right results, an error that names the file",
           _fill, frozenset({1, 3}), prepare=_small_disk),
 )  # fmt: skip

@@ -29,9 +29,10 @@ class Signed:
 
 
 class Authority:
-    """A certificate authority that lives as long as the run."""
+    """A certificate authority that lives as long as the run; `now` is the cluster's time: by that it is judged."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, now: datetime.datetime) -> None:
+        self.now = now
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = self._builder(self._name, self._key.public_key())
@@ -61,7 +62,7 @@ class Authority:
 
     def revoke(self, *certificates: bytes) -> bytes:
         """Sign a list (CRL) that revokes certificates, PEM; without any, it revokes one that nobody has."""
-        now = datetime.datetime.now(datetime.UTC)
+        now = self.now
         serials = [x509.load_pem_x509_certificate(certificate).serial_number for certificate in certificates]
         builder = x509.CertificateRevocationListBuilder(
             issuer_name=self._name, last_update=now - datetime.timedelta(hours=1), next_update=now + _VALID
@@ -72,12 +73,11 @@ class Authority:
         return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
     def _builder(self, subject: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-        now = datetime.datetime.now(datetime.UTC)
         return x509.CertificateBuilder(
             issuer_name=self._name,
             subject_name=subject,
             public_key=key,
             serial_number=x509.random_serial_number(),
-            not_valid_before=now - datetime.timedelta(hours=1),
-            not_valid_after=now + _VALID,
+            not_valid_before=self.now - datetime.timedelta(hours=1),
+            not_valid_after=self.now + _VALID,
         )

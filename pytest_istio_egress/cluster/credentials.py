@@ -23,7 +23,7 @@ def credentials(authority: Authority, revoked: Signed) -> dict[str, dict[str, st
     client                 a client's certificate, and outside-ca
     wrong-client           one that another authority signed, and outside-ca
     """
-    another = Authority("another authority")
+    another = Authority("another authority", authority.now)
     own = authority.certificate
     return {
         "outside-ca": _encoded({"ca.crt": own}),

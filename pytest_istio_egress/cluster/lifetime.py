@@ -65,20 +65,24 @@ class SignOfLife:
                 continue
 
     def _renew(self) -> None:
-        now = _iso(self._api.now())
-        lease: dict[str, Any] = {
-            "apiVersion": "coordination.k8s.io/v1",
-            "kind": "Lease",
-            "metadata": {"name": LEASE, "labels": {RUN_LABEL: self._run}},
-            "spec": {"holderIdentity": self._run, "leaseDurationSeconds": HELD_FOR, "renewTime": now},
-        }
-        try:
-            # Applied as it stands: the typed client would leave out the six digits that a MicroTime has to have.
-            self._api.resource(lease["apiVersion"], lease["kind"]).server_side_apply(
-                body=lease, name=LEASE, namespace=self._namespace, field_manager=FIELD_MANAGER, force_conflicts=True
-            )
-        except ApiException as error:
-            raise ClusterError(f"the run's lease can't be renewed: {reason(error)}") from error
+        hold_lease(self._api, self._run, self._namespace, seconds=HELD_FOR)
+
+
+def hold_lease(api: Api, run: str, namespace: str, *, seconds: int) -> None:
+    """Take a run's lease, or renew it, by the API server's clock: `remains` will take the run for alive so long."""
+    lease: dict[str, Any] = {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": LEASE, "labels": {RUN_LABEL: run}},
+        "spec": {"holderIdentity": run, "leaseDurationSeconds": seconds, "renewTime": _iso(api.now())},
+    }
+    try:
+        # Applied as it stands: the typed client would leave out the six digits that a MicroTime has to have.
+        api.resource(lease["apiVersion"], lease["kind"]).server_side_apply(
+            body=lease, name=LEASE, namespace=namespace, field_manager=FIELD_MANAGER, force_conflicts=True
+        )
+    except ApiException as error:
+        raise ClusterError(f"the run's lease can't be renewed: {reason(error)}") from error
 
 
 def _iso(moment: datetime.datetime) -> str:

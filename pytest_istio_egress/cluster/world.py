@@ -214,7 +214,7 @@ class World:
     def _authority_secret(self) -> dict[str, str]:
         """Make the run's certificates, or read them where another worker was first: one run, one authority."""
         namespace = self.names.namespace("egress-outside")
-        authority = Authority(f"pytest-istio-egress run {self.names.run}")
+        authority = Authority(f"pytest-istio-egress run {self.names.run}", self.api.now())
         domain = f"{self.names.run}.test"
         outside = authority.sign(
             "outside", [f"*.{domain}", f"*.wild.{domain}", f"outside.{namespace}.svc.cluster.local"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import re
 import threading
 import time
@@ -15,11 +14,11 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
-from pytest_istio_egress.cluster.apply import RUN_LABEL, Applier, load
+from pytest_istio_egress.cluster.apply import Applier, load
 from pytest_istio_egress.cluster.certificates import Authority
 from pytest_istio_egress.cluster.credentials import kubernetes_secret
 from pytest_istio_egress.cluster.facts.table import Given
-from pytest_istio_egress.cluster.lifetime import LEASE, remains_of, remove
+from pytest_istio_egress.cluster.lifetime import hold_lease, remains_of, remove
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.mesh_names import MeshNames
 from pytest_istio_egress.cluster.names import Names
@@ -140,18 +139,10 @@ class Traffic:
 
     def _live(self) -> None:
         """Hold a lease for as long as the traffic may last: what ends runs' remains shall leave it alone."""
-        now = datetime.datetime.now(datetime.UTC)
-        lease = client.V1Lease(
-            metadata=client.V1ObjectMeta(name=LEASE, labels={RUN_LABEL: self.name}),
-            spec=client.V1LeaseSpec(holder_identity="traffic", lease_duration_seconds=LASTS, renew_time=now),
-        )
-        try:
-            client.CoordinationV1Api(self.api.client).create_namespaced_lease(self.server, lease)
-        except ApiException as error:
-            raise ClusterError(f"the traffic's lease can't be made: {reason(error)}") from error
+        hold_lease(self.api, self.name, self.server, seconds=LASTS)
 
     def _certificates(self, applier: Applier) -> None:
-        authority = Authority(f"pytest-istio-egress traffic {self.name}")
+        authority = Authority(f"pytest-istio-egress traffic {self.name}", self.api.now())
         signed = authority.sign("outside", [f"*.{self.name}.test"])
         applier.apply([kubernetes_secret("outside-certificate", signed.secret(authority.certificate))], _SERVER)
         public = {

@@ -1,13 +1,15 @@
 """The secrets for proxies are what their names say: verified here with the same certificates, without a cluster."""
 
 import base64
+import datetime
 
 from cryptography import x509
 
 from pytest_istio_egress.cluster.certificates import Authority, Signed
 from pytest_istio_egress.cluster.credentials import CREDENTIALS, credentials, kubernetes_secret
 
-AUTHORITY = Authority("run")
+NOW = datetime.datetime(2001, 2, 3, tzinfo=datetime.UTC)
+AUTHORITY = Authority("run", NOW)
 OUTSIDE = AUTHORITY.sign("outside", ["*.run.test"])
 SECRETS = credentials(AUTHORITY, revoked=OUTSIDE)
 
@@ -29,6 +31,12 @@ def issued_by(certificate: bytes, authority: bytes) -> bool:
     except ValueError:
         return False
     return True
+
+
+def test_certificates_are_valid_by_the_clusters_clock() -> None:
+    for certificate in (AUTHORITY.certificate, OUTSIDE.certificate, part("wrong-client", "tls.crt")):
+        found = x509.load_pem_x509_certificate(certificate)
+        assert found.not_valid_before_utc < NOW < found.not_valid_after_utc
 
 
 def test_every_secret_that_is_waited_for_is_made() -> None:
