@@ -49,8 +49,8 @@ STRICT = {
 }
 
 
-def in_new_namespaces(put: Callable[[Api, Any], None]) -> Callable[[Stage], Sequence[str]]:
-    """Return what has every namespace of a run treated as soon as it appears."""
+def in_new_namespaces(put: Callable[[Api, Any], None], *arguments: str) -> Callable[[Stage], Sequence[str]]:
+    """Return what has every namespace of a run treated as soon as it appears, with more arguments for the run."""
 
     def prepare(stage: Stage) -> Sequence[str]:
         ended = threading.Event()
@@ -65,7 +65,7 @@ def in_new_namespaces(put: Callable[[Api, Any], None]) -> Callable[[Stage], Sequ
 
         threading.Thread(target=watch, daemon=True).start()
         stage.mending.callback(ended.set)
-        return ()
+        return arguments
 
     return prepare
 
@@ -131,7 +131,7 @@ STRICT_CLUSTERS = (
     Fault("quota", "a ResourceQuota in every new namespace: all pods must state requests and limits", "right results",
           _nothing, frozenset({0}), prepare=in_new_namespaces(_put(QUOTA))),
     Fault("default-deny", "a NetworkPolicy in every new namespace that denies all", "an error that names the policy",
-          _nothing, frozenset({1, 3}), prepare=in_new_namespaces(_put(DENY))),
+          _nothing, frozenset({1, 3}), prepare=in_new_namespaces(_put(DENY), "--istio-egress-timeout-scale=0.5")),
     Fault("mesh-sidecar", "a mesh-wide Sidecar: `./*` and `istio-system/*` alone are known",
           "right results; cases about namespaces without a Sidecar are skipped", _nothing, frozenset({0}),
           prepare=_in_the_mesh(SIDECAR)),
