@@ -152,17 +152,6 @@ def _stop_envoy(judge: Judge) -> Iterator[Callable[[], None] | None]:
 
 
 @contextmanager
-def _delete_pod(judge: Judge) -> Iterator[Callable[[], None] | None]:
-    """Take the guest's pod away behind the back of the run."""
-
-    def delete() -> None:
-        pod = judge.world.pod(_guest(judge))
-        judge.api.core.delete_namespaced_pod(pod.name, pod.namespace, grace_period_seconds=0)
-
-    yield delete
-
-
-@contextmanager
 def _without_istiod(judge: Judge) -> Iterator[Callable[[], None] | None]:
     """Have no istiod while the case's configuration is applied; what it validates is refused then."""
     _scale(judge.api, 0)
@@ -188,7 +177,6 @@ def _nothing_sent(judge: Judge) -> Iterator[Callable[[], None] | None]:
 
 DURING: dict[str, Callable[[Judge], Any]] = {
     "stop_envoy": _stop_envoy,
-    "delete_pod": _delete_pod,
     "without_istiod": _without_istiod,
     "nothing_sent": _nothing_sent,
 }
@@ -327,7 +315,10 @@ def _how(broken: Broken) -> str:
 
 
 def main() -> int:
-    """Start the mesh, break it, print the page."""
+    """Start the mesh, break it, print the page; arguments are pytest's."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        sys.stdout.write(str(__doc__))
+        return 0
     from pytest_istio_egress.embedded import ClusterSpec, down, up
 
     all_broken = load()
