@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedCluster, up
 from pytest_istio_egress.embedded import down as end
 
-NAME = "suite-tests"
+NAME = f"suite-{os.getpid()}"
+"""Of this run of the tests alone: another one beside it must not end its cluster."""
 
 
 @pytest.fixture(scope="session")
