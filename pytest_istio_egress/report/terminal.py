@@ -28,7 +28,8 @@ class Terminal:
 
     def head(self, line: str) -> None:
         """Write one line about what will be asked, unless pytest shows no header."""
-        if not self._config.option.no_header:
+        # The option is the terminal plugin's own, which -p no:terminal leaves out.
+        if not self._config.getoption("no_header", default=False):
             self.say(line)
 
     def warn(self, line: str) -> None:
