@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from textwrap import shorten
 
-from pytest_istio_egress.case import Case
+from pytest_istio_egress.case import ISTIOS_OWN_ENVOY, Case
+from pytest_istio_egress.report.results import CANNOT_BE_ASKED
 from pytest_istio_egress.suite import ROOT
 
 CONTROL = "control"
@@ -56,8 +57,15 @@ def defects(found: Mapping[str, Finding], cases: Mapping[str, Case]) -> list[Fin
     return [
         finding
         for finding in found.values()
-        if finding.outcome != NOTICED and not (finding.outcome == UNMOVED and reason(finding.case, cases))
+        if finding.outcome != NOTICED
+        and not (finding.outcome == UNMOVED and reason(finding.case, cases))
+        and not (finding.outcome == CANNOT_BE_ASKED and _beyond_upstreams_envoy(finding.case, cases))
     ]
+
+
+def _beyond_upstreams_envoy(case: str, cases: Mapping[str, Case]) -> bool:
+    """Whether a case needs Istio's own build of Envoy, which the embedded mesh doesn't have."""
+    return bool(ISTIOS_OWN_ENVOY & set(cases[case.partition("[")[0]].requires))
 
 
 def _summary(found: Mapping[str, Finding], cases: Mapping[str, Case]) -> Iterator[str]:

@@ -22,9 +22,13 @@ FEATURES = {
     "network-policy": "NetworkPolicy is enforced",
     "validation-webhook": "somebody checks Istio's resources before they are kept",
     "secrets-for-proxies": "the run may let its own proxies read secrets of their namespace (implied by a Role)",
+    "istio-metrics": "the proxies have Istio's own metrics, which upstream's Envoy lacks",
     "own-sidecar-scope": "no mesh-wide Sidecar limits what proxies know (implied where a case brings no Sidecar)",
 }
 """What a case may require of a mesh, by name; requirements.py finds each out."""
+
+ISTIOS_OWN_ENVOY = frozenset({"istio-metrics"})
+"""Features that come with Istio's own build of Envoy, so that a mesh on upstream's lacks them."""
 
 CORE, EXTENDED, ALL = PROFILES = ("core", "extended", "all")
 """How much is asked of a mesh; a later profile holds all of an earlier one."""

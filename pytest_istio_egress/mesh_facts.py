@@ -33,6 +33,8 @@ FOUND = "found"
 OWN_GATEWAY = "own"
 NO_GATEWAY = "none"
 DEFAULT_REVISION = "default"
+ISTIOS_OWN_BUILD = "Istio's own"
+"""What the fact proxy-build says of Envoy with the filters that Istio adds to it."""
 BY_GATEWAY_API = "Gateway API"
 """How a gateway came to be that Istio made for a Gateway of the Gateway API."""
 

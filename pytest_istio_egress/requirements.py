@@ -12,7 +12,7 @@ from pytest_istio_egress.cluster.apply import load
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.rights import SECRETS, lacking
 from pytest_istio_egress.istio_versions import older
-from pytest_istio_egress.mesh_facts import BY_GATEWAY_API, MeshFacts
+from pytest_istio_egress.mesh_facts import BY_GATEWAY_API, ISTIOS_OWN_BUILD, MeshFacts
 from pytest_istio_egress.suite import fixtures_folder
 
 Detect = Callable[[Mesh], str | None]
@@ -140,6 +140,13 @@ def _validation_webhook(mesh: Mesh) -> str | None:
     return "nobody checks Istio's resources (no ValidatingWebhookConfiguration for validation.istio.io)"
 
 
+def _istio_metrics(mesh: Mesh) -> str | None:
+    build = mesh.facts.value("proxy-build", ISTIOS_OWN_BUILD)
+    if build == ISTIOS_OWN_BUILD:
+        return None
+    return f"the proxies are {build}, which lacks the filter that makes Istio's own metrics"
+
+
 def _secrets_for_proxies(mesh: Mesh) -> str | None:
     missing = lacking(mesh.api, (SECRETS,))
     return f"this user may not let the run's own proxies read secrets: missing is {missing[0]}" if missing else None
@@ -161,6 +168,7 @@ DETECT: dict[str, Detect] = {
     "dynamic-dns-mesh": _dynamic_dns_mesh,
     "network-policy": _network_policy,
     "validation-webhook": _validation_webhook,
+    "istio-metrics": _istio_metrics,
     "secrets-for-proxies": _secrets_for_proxies,
     "own-sidecar-scope": _own_sidecar_scope,
 }

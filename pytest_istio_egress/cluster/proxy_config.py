@@ -12,6 +12,8 @@ from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.pods import Pod, run
 
 _ADMIN = "http://127.0.0.1:15000"
+_SERIES = re.compile(r"(?P<name>\w+)\{(?P<labels>.*)\} (?P<value>\d+)")
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,15 @@ class ProxyConfig:
         """Return how many requests (over TCP: connections) a cluster has sent to its endpoints."""
         counters = re.compile(re.escape(cluster) + r"::[^:]+:\d+::[rc][qx]_total::(\d+)")
         return sum(int(found[1]) for line in self.text("/clusters").splitlines() if (found := counters.fullmatch(line)))
+
+    def metric(self, name: str, labels: Mapping[str, str]) -> int:
+        """Return a counter of the proxy's own metrics, summed over all series that carry these labels."""
+        series = (_SERIES.fullmatch(line) for line in self.text("/stats/prometheus").splitlines())
+        return sum(
+            int(found["value"])
+            for found in series
+            if found and found["name"] == name and labels.items() <= dict(_LABEL.findall(found["labels"])).items()
+        )
 
     def concerning(self, hosts: Collection[str], port: int | None) -> dict[str, Any]:
         """Return the part of the dump that is about some hosts: clusters, endpoints, listeners and routes.

@@ -272,3 +272,14 @@ def test_a_selector_means_what_it_means_to_the_api(
     taken: bool,  # noqa: FBT001  # pytest hands it over by name
 ) -> None:
     assert selects({"matchExpressions": [{"key": "k", "operator": operator, "values": values}]}, given) is taken
+
+
+@pytest.mark.parametrize("setting", ["true", "false"])
+def test_istios_own_metrics_take_istios_own_envoy(setting: str) -> None:
+    mesh = Objects()
+    container = mesh.held_as("Deployment", "istiod")["spec"]["template"]["spec"]["containers"][0]
+    container["env"] = [
+        {"name": name, "value": setting} for name in ("PILOT_ENABLE_METADATA_EXCHANGE", "PILOT_ENABLE_ALPN_FILTER")
+    ]
+    reason = DETECT["istio-metrics"](cast(Mesh, SimpleNamespace(facts=find_out(mesh, Given()))))
+    assert (reason is None) is (setting == "true")

@@ -1,4 +1,4 @@
-"""What is read of a listener: where its filter chains lead."""
+"""What is read of a proxy: where a listener's filter chains lead, what it waits for, what it has counted."""
 
 import json
 from typing import Any
@@ -82,3 +82,24 @@ def test_a_proxy_without_access_log_is_told(
     config = ProxyConfig(api=None, pod=None)  # type: ignore[arg-type]  # neither is asked: the dump is given
     monkeypatch.setattr(config, "text", {"/config_dump?resource=dynamic_listeners": json.dumps(dump)}.__getitem__)
     assert config.logs_requests() is logs
+
+
+METRICS = """\
+# TYPE istio_requests_total counter
+istio_requests_total{reporter="source",response_code="502",destination_service_name="BlackHoleCluster"} 3
+istio_requests_total{reporter="source",response_code="502",destination_service_name="BlackHoleCluster",x="a,b"} 4
+istio_requests_total{reporter="source",response_code="200",destination_service_name="BlackHoleCluster"} 10
+istio_requests_total_of_others{reporter="source",response_code="502"} 100
+istio_build{} 1000
+"""
+
+
+@pytest.mark.parametrize(
+    ("labels", "counted"), [({"response_code": "502"}, 7), ({"reporter": "source"}, 17), ({"response_code": "50"}, 0)]
+)
+def test_a_metric_is_the_sum_of_the_series_with_these_labels(
+    monkeypatch: pytest.MonkeyPatch, labels: dict[str, str], counted: int
+) -> None:
+    config = ProxyConfig(api=None, pod=None)  # type: ignore[arg-type]  # neither is asked: the metrics are given
+    monkeypatch.setattr(config, "text", {"/stats/prometheus": METRICS}.__getitem__)
+    assert config.metric("istio_requests_total", labels) == counted

@@ -7,6 +7,7 @@ from collections import Counter
 
 from pytest_istio_egress.cluster.facts.look import Look, Object, labels
 from pytest_istio_egress.cluster.facts.revisions import environment, version
+from pytest_istio_egress.mesh_facts import ISTIOS_OWN_BUILD
 
 ENFORCED = "pod-security.kubernetes.io/enforce"
 _BUNDLE = "gateway.networking.k8s.io/bundle-version"
@@ -69,4 +70,4 @@ def proxy_build(istiod: Object) -> str:
     """Return whose Envoy istiod's configuration is for: upstream's knows none of the filters that Istio adds."""
     said = environment(istiod)
     off = [said.get(name, "").lower() for name in ("PILOT_ENABLE_METADATA_EXCHANGE", "PILOT_ENABLE_ALPN_FILTER")]
-    return "upstream Envoy" if off == ["false", "false"] else "Istio's own"
+    return "upstream Envoy" if off == ["false", "false"] else ISTIOS_OWN_BUILD
