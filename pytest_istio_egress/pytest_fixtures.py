@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 from kubernetes.client.exceptions import ApiException
@@ -30,7 +30,7 @@ from pytest_istio_egress.probe import CLIENT
 from pytest_istio_egress.report.kept import evidence_folder
 from pytest_istio_egress.report.record import record_of
 from pytest_istio_egress.report.results import PHASES_PROPERTY, PROPERTY
-from pytest_istio_egress.requirements import missing
+from pytest_istio_egress.requirements import missing, missing_by_probe
 from pytest_istio_egress.suite import fixtures_folder
 from pytest_istio_egress.target import TARGET, Target
 from pytest_istio_egress.timeouts import Timeouts
@@ -94,20 +94,17 @@ def envoy_version(judge: Judge, mesh: Mesh) -> str:
 
 
 @pytest.fixture
-def egress(
-    judge: Judge, mesh: Mesh, istio_egress_target: Target, envoy_version: str, request: pytest.FixtureRequest
-) -> Iterator[Egress]:
-    """The case of the requesting test, its configuration settled and its parameters' probes asked."""
+def egress(mesh: Mesh, istio_egress_target: Target, request: pytest.FixtureRequest) -> Iterator[Egress]:
+    """The case of the requesting test, its configuration settled and its parameters' probes asked.
+
+    The judge is asked for only once it is known that the case can be asked: a case that is skipped takes no pods.
+    """
     case = case_of(request.function)
     if case is None:
         pytest.fail(f"{request.node.nodeid} uses `egress` but is not declared with @documented", pytrace=False)
-    reasons = missing(case, mesh)
-    demanded = [feature for feature in reasons if feature in istio_egress_target.require]
-    if demanded:
-        told = "; ".join(f"{feature}: {reasons[feature]}" for feature in demanded)
-        pytest.fail(f"--istio-egress-require: the mesh lacks {told}", pytrace=False)
-    if reasons:
-        pytest.skip("; ".join(reasons.values()))
+    _stop_for(missing(case, mesh), istio_egress_target)
+    judge: Judge = request.getfixturevalue("judge")
+    _stop_for(missing_by_probe(case, mesh), istio_egress_target)
     keeper = KeepEvidence(request.node, judge, case)
     request.node.stash[KEEPER] = keeper
     stash = request.session.stash
@@ -115,10 +112,20 @@ def egress(
         if judge.enter(case):
             stash[_ASKED] = []  # should asking fail, the next parameter asks for itself
             stash[_ASKED] = judge.examine(_parameters(request))
-        record = RecordVerdict(request.node, judge.names, envoy_version, keeper)
+        record = RecordVerdict(request.node, judge.names, request.getfixturevalue("envoy_version"), keeper)
         yield Egress(judge, case, stash[_ASKED], record, keeper)
     finally:
         request.node.user_properties.append((PHASES_PROPERTY, judge.phases.take()))
+
+
+def _stop_for(reasons: Mapping[str, str], target: Target) -> None:
+    """Skip the test for features that the mesh lacks, by name with the reason; fail it for one that is required."""
+    demanded = [feature for feature in reasons if feature in target.require]
+    if demanded:
+        told = "; ".join(f"{feature}: {reasons[feature]}" for feature in demanded)
+        pytest.fail(f"--istio-egress-require: the mesh lacks {told}", pytrace=False)
+    if reasons:
+        pytest.skip("; ".join(reasons.values()))
 
 
 def _parameters(request: pytest.FixtureRequest) -> list[Expectation]:

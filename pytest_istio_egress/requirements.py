@@ -24,15 +24,23 @@ class UnknownFeatureError(Exception):
 
 
 def missing(case: Case, mesh: Mesh) -> dict[str, str]:
-    """Return why the case can't be asked of this mesh: a reason for each missing feature, none if it can."""
+    """Return why the case can't be asked of this mesh: a reason for each missing feature, none if it can.
+
+    Features that only a probe can tell (PROBED) are left to `missing_by_probe`: what is told here takes no pods.
+    """
     for feature in case.requires:
         if feature not in DETECT:
             raise UnknownFeatureError(f"no such feature: {feature!r}; known are {', '.join(sorted(DETECT))}")
-    needed = (*case.requires, *implied(case, mesh.facts))
+    needed = [feature for feature in (*case.requires, *implied(case, mesh.facts)) if feature not in PROBED]
     found = {feature: reason for feature in needed if (reason := DETECT[feature](mesh))}
     if case.from_istio and older(mesh.istio, case.from_istio):
         found["istio"] = f"this is documented from Istio {case.from_istio} on, and the mesh has {mesh.istio}"
     return found
+
+
+def missing_by_probe(case: Case, mesh: Mesh) -> dict[str, str]:
+    """Return, as `missing` does, which of the features are missing that pods of the run's own have to tell."""
+    return {feature: reason for feature in case.requires if feature in PROBED and (reason := DETECT[feature](mesh))}
 
 
 def implied(case: Case, facts: MeshFacts) -> list[str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from kubernetes import watch
 from service_account import with_documented_rights  # type: ignore[import-not-found]  # as suite_run
 from suite_run import Run, RunSuite, environment, read_outcomes  # type: ignore[import-not-found]  # pytest puts this folder on the path
 
@@ -30,6 +31,26 @@ def embedded() -> Iterator[EmbeddedCluster]:
 @pytest.fixture(scope="session")
 def api(embedded: EmbeddedCluster) -> Api:
     return Api(embedded.kubeconfig, None)
+
+
+@pytest.fixture
+def made(api: Api) -> Callable[[], set[str]]:
+    """Tell which namespaces were made since the test began, those that are gone again included."""
+    before = api.core.list_namespace().metadata.resource_version
+
+    def names() -> set[str]:
+        # A change of our own, so that it is seen where the past ends.
+        now = api.core.patch_namespace("default", {"metadata": {"annotations": {"tests/looked-after": before}}})
+        found: set[str] = set()
+        for event in watch.Watch().stream(api.core.list_namespace, resource_version=before, timeout_seconds=60):
+            metadata = event["object"].metadata
+            if metadata.resource_version == now.metadata.resource_version:
+                return found
+            if event["type"] == "ADDED":
+                found.add(metadata.name)
+        raise AssertionError("the API server told nothing of the namespaces")
+
+    return names
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -89,8 +89,16 @@ def test_without_a_gateway_cases_are_skipped_or_fail_as_the_user_chooses(run_sui
     assert "the mesh lacks egress-gateway" in required.output
 
 
-def test_the_run_brings_a_gateway(run_suite: RunSuite) -> None:
+def test_a_run_whose_cases_are_all_skipped_makes_nothing(run_suite: RunSuite, made: Callable[[], set[str]]) -> None:
+    run = run_suite("--istio-egress-gateway=none", "conformance/egress_gateway/test_workload.py")
+    assert run.exit == 0, run.output
+    assert run.ids("skipped")
+    assert not made()
+
+
+def test_the_run_brings_a_gateway(run_suite: RunSuite, made: Callable[[], set[str]]) -> None:
     run = run_suite("--istio-egress-gateway=own", "conformance/egress_gateway/test_two_hops.py")
     assert run.exit == 0, run.output
     assert run.ids("passed")
     assert not run.ids("skipped")
+    assert any(name.startswith("egress-gateway-") for name in made()), "what is gone again is told, too"
