@@ -73,15 +73,14 @@ def embedded_envoy(session: nox.Session, envoy: str) -> None:
 def upgrade(session: nox.Session) -> None:
     """Take one embedded cluster through upgrades, the suite at each step, and write docs/upgrade.md."""
     session.install("-e", ".")
-    session.run("python", "docs/upgrade.py", *session.posargs)
+    session.run("python", "demonstrations/upgrade/upgrade.py", *session.posargs)
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Check what is generated, the links between pages, the report's schema, the examples for CI."""
+    """Check what is generated, the report's schema, the examples for CI."""
     session.install("-e", ".[dev]")
     session.run("istio-egress", "coverage", "--check")
-    session.run("python", "docs/links.py")
     session.run("check-jsonschema", "--check-metaschema", SCHEMA)
     session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *WORKFLOWS)
     session.run("check-jsonschema", "--builtin-schema", "vendor.gitlab-ci", "docs/ci/gitlab.yml")

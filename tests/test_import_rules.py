@@ -35,6 +35,10 @@ MODULES = sorted(
     if "_shipped" not in path.parts
 )
 
+BESIDE = ("demonstrations", "benchmarks")
+COMMANDS = {*BESIDE, *(path.stem for folder in BESIDE for path in (PACKAGE.parent / folder).rglob("*.py"))}
+"""What shows and measures: modules by their bare names, as they import each other."""
+
 
 def source(module: str) -> Path:
     path = PACKAGE.joinpath(*module.split("."))
@@ -118,6 +122,12 @@ def test_the_cluster_knows_nothing_above_it(module: str) -> None:
 def test_the_judge_stays_out_of_the_plugin(module: str) -> None:
     for other in ("judge", "cluster", "embedded"):
         assert not knows(module, f"{NAME}.{other}")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_package_knows_none_of_the_commands_that_use_it(module: str) -> None:
+    """They may import it, and what lies beside them; a wheel has none of them."""
+    assert not imported(module) & COMMANDS
 
 
 def loaded(code: str) -> set[str]:

@@ -9,19 +9,20 @@ import pytest
 
 from pytest_istio_egress.embedded import EmbeddedCluster
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "docs"))
-import causes  # it lies beside the page that it makes
+sys.path.insert(0, str(Path(__file__).parents[2] / "demonstrations" / "causes"))
+from broken import Broken, load  # these two lie beside the command that makes docs/causes.md
+from broken_cases import Ran, Seen, ask
 
-ALL = causes.load()
+ALL = load()
 pytestmark = pytest.mark.embedded
 
 
 @pytest.fixture(scope="module")
-def ran(embedded: EmbeddedCluster) -> causes.Ran:
-    return causes.ask(ALL, embedded.kubeconfig, ["-n", "2"])
+def ran(embedded: EmbeddedCluster) -> Ran:
+    return ask(ALL, embedded.kubeconfig, ["-n", "2"])
 
 
 @pytest.mark.parametrize("broken", ALL, ids=lambda broken: broken.cause)
-def test_a_cause_is_told(broken: causes.Broken, ran: causes.Ran) -> None:
-    wrong = ran.seen.get(broken.number, causes.Seen()).wrong(broken)
+def test_a_cause_is_told(broken: Broken, ran: Ran) -> None:
+    wrong = ran.seen.get(broken.number, Seen()).wrong(broken)
     assert not wrong, f"{wrong}\n{ran.seen.get(broken.number)}\n{ran.output}"

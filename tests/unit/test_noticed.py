@@ -1,4 +1,4 @@
-"""docs/noticed.py: what is taken away, and what a finding means."""
+"""demonstrations/noticed: what is taken away, and what a finding means."""
 
 import subprocess
 import sys
@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).parents[2] / "docs"
-sys.path.insert(0, str(DOCS))
+ROOT = Path(__file__).parents[2]
+NOTICED = ROOT / "demonstrations" / "noticed"
+sys.path.insert(0, str(NOTICED))
 
-import noticed  # noqa: E402  # it lies in docs/, where only its command and this test look
+import noticed  # noqa: E402  # only its command and this test look there
 import noticed_page  # noqa: E402  # the same
 import without_rules  # noqa: E402  # the same
 
@@ -74,18 +75,18 @@ def test_rules_and_services_that_lead_out_go_and_workloads_stay_without_their_an
 
 @pytest.mark.parametrize("plugin", ["without_rules", "without_later_rules"])
 def test_what_a_plugin_replaces_is_still_there_to_be_replaced(plugin: str) -> None:
-    script = f"import sys; sys.path.insert(0, {str(DOCS)!r}); import {plugin}; {plugin}.pytest_configure()"
+    script = f"import sys; sys.path.insert(0, {str(NOTICED)!r}); import {plugin}; {plugin}.pytest_configure()"
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_help_starts_no_cluster() -> None:
-    ran = subprocess.run([sys.executable, DOCS / "noticed.py", "--help"], capture_output=True, text=True, check=True)
+    ran = subprocess.run([sys.executable, NOTICED / "noticed.py", "--help"], capture_output=True, text=True, check=True)
     assert "usage" in ran.stdout
     assert not ran.stderr
 
 
 def test_the_kept_table_has_no_defect() -> None:
-    page = (DOCS / "noticed.md").read_text()
+    page = (ROOT / "docs" / "noticed.md").read_text()
     assert page.startswith(noticed_page.HEAD), "made by an older command: run it again"
     assert "| not noticed, a defect | 0 |" in page
     assert "Neither noticed nor right so" not in page

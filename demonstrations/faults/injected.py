@@ -1,4 +1,4 @@
-"""The faults that docs/faults.py tries, as data: what each is, how it is made, how a run may end."""
+"""The faults that faults.py tries, as data: what each is, how it is made, how a run may end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Draws a command's terminal output as an SVG: python docs/picture.py docs/run.svg pytest --istio-egress ..."""
+"""Draws a command's terminal output as an SVG, such as README.md's.
+
+python demonstrations/reports/picture.py docs/run.svg pytest --istio-egress ...
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-"""Runs the suite on clusters that were made differently: python docs/foreign_clusters.py [NAME ...]
+"""Runs the suite on clusters that were made differently, and writes docs/foreign_clusters.md.
 
-foreign_clusters.yaml says how each is made. One after the other is started, changed by kubectl and istioctl as its
-owner might have, handed over as a kubeconfig and asked; foreign_figures.yaml keeps what came out, foreign_clusters.md
-shows it. `--cases` chooses what is asked of each.
+    python demonstrations/foreign_clusters/foreign_clusters.py [NAME ...]
+
+clusters.yaml says how each is made. One after the other is started, changed by kubectl and istioctl as its owner might
+have, handed over as a kubeconfig and asked; figures.yaml keeps what came out, the page shows it. `--cases` chooses what
+is asked of each.
 """
 
 from __future__ import annotations
@@ -18,14 +20,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from foreign_kubeconfigs import by_plugin_and_proxy, by_token
+from kubeconfigs import by_plugin_and_proxy, by_token
 
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedCluster, down, up
 from pytest_istio_egress.embedded.istio_manifest import istio_settings
 
 HERE = Path(__file__).parent
-PAGE = HERE / "foreign_clusters.md"
-FIGURES = HERE / "foreign_figures.yaml"
+ROOT = HERE.parents[1]
+PAGE = ROOT / "docs" / "foreign_clusters.md"
+FIGURES = HERE / "figures.yaml"
 CASES = (
     "conformance/registry_only",
     "conformance/sidecar_injection",
@@ -48,12 +51,12 @@ Foreign = dict[str, Any]
 
 def main() -> None:
     """Run the clusters that are named, all by default, and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--cases", nargs="+", default=CASES, help="what is asked (default: a part of most areas)")
     parser.add_argument("--only-write", action="store_true", help="write the page from the figures that are there")
     arguments = parser.parse_args()
-    known = {entry["name"]: entry for entry in yaml.safe_load((HERE / "foreign_clusters.yaml").read_text())}
+    known = {entry["name"]: entry for entry in yaml.safe_load((HERE / "clusters.yaml").read_text())}
     unknown = [name for name in arguments.names if name not in known]
     if unknown:
         parser.error(f"no such cluster: {', '.join(unknown)}; there are {', '.join(known)}")
@@ -95,7 +98,7 @@ def make(foreign: Foreign, cluster: EmbeddedCluster) -> None:
         kubectl(cluster, "label", "node", "--all", node["label"])
     wait(cluster)
     if "file" in foreign:
-        apply(cluster, (HERE / foreign["file"]).read_text())
+        apply(cluster, (ROOT / foreign["file"]).read_text())
     if "apply" in foreign:
         apply(cluster, foreign["apply"])
         wait(cluster)
@@ -172,9 +175,9 @@ def page(known: dict[str, Foreign], figures: dict[str, Any]) -> str:
     lines = [
         "# Clusters made by somebody else",
         "",
-        "Made by `python docs/foreign_clusters.py`, on one-node clusters that are set up as",
-        "[foreign_clusters.yaml](foreign_clusters.yaml) says and handed over as a kubeconfig. Each is asked a part",
-        f"of most areas{', and all of the suite: ' * bool(whole)}{', '.join(whole)}.",
+        "Made by `python demonstrations/foreign_clusters/foreign_clusters.py`, on one-node clusters that are set up as",
+        "[clusters.yaml](../demonstrations/foreign_clusters/clusters.yaml) says and handed over as a kubeconfig. Each",
+        f"is asked a part of most areas{', and all of the suite: ' * bool(whole)}{', '.join(whole)}.",
         "",
         "| cluster | what differs | holds | does not | error | skipped | seconds |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",

@@ -1,4 +1,4 @@
-"""Runs the suite before and after upgrades of one embedded cluster, and writes what changed: python docs/upgrade.py."""
+"""Runs the suite before and after upgrades of one embedded cluster, and writes what changed to docs/upgrade.md."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ from pytest_istio_egress.report.results import OUTCOMES
 from pytest_istio_egress.report.run_comparison import KINDS, Change, compare_runs, differences_about
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+PAGE = ROOT / "docs" / "upgrade.md"
 NAME = "upgrade"
 HEAD = """\
 # Upgrades of one embedded cluster
 
-Made by `python docs/upgrade.py` (`nox -s upgrade`). `istio-egress cluster upgrade` replaces the proxy's image and
-Istio's settings while the cluster runs: istiod rolls, then the egress gateway, and the suite brings new clients. The
-exit code is that of `istio-egress compare` with its default policy: 1 where anything is worse or gone."""
+Made by `python demonstrations/upgrade/upgrade.py` (`nox -s upgrade`). `istio-egress cluster upgrade` replaces the
+proxy's image and Istio's settings while the cluster runs: istiod rolls, then the egress gateway, and the suite brings
+new clients. The exit code is that of `istio-egress compare` with its default policy: 1 where anything is worse or
+gone."""
 TRIES = 2
 EPILOG = "all other arguments are pytest's, such as -n 2"
 SHOWN = 4  # changes of one kind that the page spells out; the rest is counted
@@ -77,10 +80,10 @@ UPGRADES = (
     Upgrade(
         "broken",
         "Broken on purpose, so that the gate is seen to close: after the upgrade a leftover EnvoyFilter "
-        "([upgrade_broken.yaml](upgrade_broken.yaml)) takes every route's timeout away.",
+        "([leftover.yaml](../demonstrations/upgrade/leftover.yaml)) takes every route's timeout away.",
         (
             Step("1.39.3", ("--envoy", "1.39.3")),
-            Step("1.40.0 with the leftover", ("--envoy", "1.40.0"), "upgrade_broken.yaml"),
+            Step("1.40.0 with the leftover", ("--envoy", "1.40.0"), "leftover.yaml"),
         ),
         gate=1,
         asked=("conformance/timeouts",),
@@ -100,7 +103,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, epilog=EPILOG, allow_abbrev=False)
     parser.add_argument("--only", action="append", choices=[upgrade.name for upgrade in UPGRADES], help="some of them")
     parser.add_argument("--reports", type=Path, help="folder to keep the reports in (default: they are not kept)")
-    parser.add_argument("--page", type=Path, default=HERE / "upgrade.md", help="what to write (default: %(default)s)")
+    parser.add_argument("--page", type=Path, default=PAGE, help="what to write (default: %(default)s)")
     parser.add_argument("--install-packages", action="store_true", help="let the cluster install what it lacks")
     arguments, rest = parser.parse_known_args()
     more = [word for word in rest if word != "--"]
@@ -127,7 +130,7 @@ def take(upgrade: Upgrade, reports: Path, more: Sequence[str], *, up: Sequence[s
                 kubectl = State(NAME).folder / "bin" / "kubectl"
                 command(str(kubectl), f"--kubeconfig={kubeconfig}", "apply", "--filename", str(HERE / step.manifests))
             report = report_of(upgrade, number, reports)
-            asked = [str(HERE.parent / path) for path in upgrade.asked]
+            asked = [str(ROOT / path) for path in upgrade.asked]
             options = ["--istio-egress", "--istio-egress-allow-mesh-wide", f"--istio-egress-kubeconfig={kubeconfig}"]
             ask([*options, *more, *asked], report)
     finally:
@@ -142,10 +145,10 @@ def ask(arguments: Sequence[str], report: Path) -> None:
     report.unlink(missing_ok=True)
     suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
     for _ in range(TRIES):
-        subprocess.run([*suite, f"--istio-egress-report={report}"], check=False, cwd=HERE.parent)
+        subprocess.run([*suite, f"--istio-egress-report={report}"], check=False, cwd=ROOT)
         if report.is_file():
             return
-    sys.exit("docs/upgrade.py: the suite could ask nothing; see above")
+    sys.exit("upgrade: the suite could ask nothing; see above")
 
 
 def command(program: str, *arguments: str) -> None:

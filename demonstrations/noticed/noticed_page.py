@@ -18,13 +18,13 @@ NOTICED, UNMOVED = "noticed", "not noticed"
 HEAD = """\
 # Which cases notice when their rules are taken away
 
-Made by `python docs/noticed.py -n 2` on embedded meshes. Nothing of what a case brings along is applied: no resource of
-Istio's or of the Gateway API, no network policy, no Service that leads out, no setting for the proxy in a pod's
-annotations, no change of the mesh's own configuration. Workloads stay, and Services that select them. Every expectation
-is asked so of a mesh that lets everything out (ALLOW_ANY), and what holds there once more of one that lets nothing out
-(REGISTRY_ONLY): what does not depend on its rules holds on both. A case that changes something in its course is also
-asked with its first state in place, and only that change left out. A block counts alone, whether or not its control has
-lost its rule, too.
+Made by `python demonstrations/noticed/noticed.py -n 2` on embedded meshes. Nothing of what a case brings along is
+applied: no resource of Istio's or of the Gateway API, no network policy, no Service that leads out, no setting for the
+proxy in a pod's annotations, no change of the mesh's own configuration. Workloads stay, and Services that select them.
+Every expectation is asked so of a mesh that lets everything out (ALLOW_ANY), and what holds there once more of one that
+lets nothing out (REGISTRY_ONLY): what does not depend on its rules holds on both. A case that changes something in its
+course is also asked with its first state in place, and only that change left out. A block counts alone, whether or not
+its control has lost its rule, too.
 """
 
 

@@ -1,4 +1,4 @@
-"""What strict clusters put around a run, in the shape of faults: docs/faults.py tries them like these.
+"""What strict clusters put around a run, in the shape of faults: faults.py tries them like these.
 
 A policy engine's part is played by a thread: every namespace of the run gets what the engine would put there.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from faults_injected import Fault, Stage
+from injected import Fault, Stage
 from kubernetes import client, utils
 from kubernetes.client.exceptions import ApiException
 
@@ -20,7 +20,7 @@ from pytest_istio_egress.cluster.apply import RUN_LABEL
 from pytest_istio_egress.rights_command import NAME
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
-RIGHTS = Path(__file__).parent / "rights.yaml"
+RIGHTS = Path(__file__).parents[2] / "docs" / "rights.yaml"
 DENY = {
     "apiVersion": "networking.k8s.io/v1",
     "kind": "NetworkPolicy",

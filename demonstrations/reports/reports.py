@@ -1,4 +1,6 @@
-"""Runs the suite with all its reports at once and shows them in docs/reports.md: python docs/reports.py -n 2
+"""Runs the suite with all its reports at once and shows them in docs/reports.md.
+
+    python demonstrations/reports/reports.py -n 2
 
 Two runs on an embedded cluster: the whole suite, and a few cases whose rules are taken away, so that there is something
 to see of what does not hold. Chromium draws the pages; all arguments are pytest's. `--from FOLDER` shows what an
@@ -22,7 +24,11 @@ from xml.etree import ElementTree
 import yaml
 
 HERE = Path(__file__).parent
-SCHEMA = HERE.parent / "pytest_istio_egress" / "report" / "conformance_report.schema.json"
+ROOT = HERE.parents[1]
+DOCS = ROOT / "docs"
+RULES_TAKEN_AWAY = HERE.parent / "noticed"
+"""Where the plugin `without_rules` lies."""
+SCHEMA = ROOT / "pytest_istio_egress" / "report" / "conformance_report.schema.json"
 BROKEN = ("conformance/egress_gateway/test_two_hops.py", "conformance/registry_only/test_unlisted_hosts.py")
 SHOWN = "does not hold"
 CHROMIUM = (
@@ -34,8 +40,8 @@ DARK = ("--force-dark-mode", "--blink-settings=preferredColorScheme=0", "--windo
 PAGE = """\
 # What a run leaves behind
 
-Made by `python docs/reports.py` (`-n 2` and whatever else pytest takes): the whole suite on an embedded cluster, with
-all reports at once; and a few cases whose rules were taken away, to show what does not hold.
+Made by `python demonstrations/reports/reports.py` (`-n 2` and whatever else pytest takes): the whole suite on an
+embedded cluster, with all reports at once; and a few cases whose rules were taken away, to show what does not hold.
 
 ```sh
 {command}
@@ -115,7 +121,7 @@ def make(folder: Path, arguments: Sequence[str]) -> None:
     for name, more in (("report", ["--istio-egress-allow-mesh-wide"]), ("broken", ["-p", "without_rules", *BROKEN])):
         environment = os.environ | {
             "GITHUB_STEP_SUMMARY": str(folder / f"{name}.md"),
-            "PYTHONPATH": str(HERE),
+            "PYTHONPATH": str(RULES_TAKEN_AWAY),
         }
         command = [*command_of(name), "--istio-egress-target", "embedded", "-p", "no:cacheprovider", *more, *arguments]
         with (folder / f"{name}.log").open("w", encoding="utf-8") as log:
@@ -196,8 +202,8 @@ def show(folder: Path) -> None:
     """Write the page and its pictures."""
     whole = yaml.safe_load((folder / "report.yaml").read_text(encoding="utf-8"))
     case = failing(yaml.safe_load((folder / "broken.yaml").read_text(encoding="utf-8")))
-    picture(folder / "report.html", HERE / "reports-light.png", "--window-size=1200,1000")
-    picture(folder / "broken.html", HERE / "reports-dark.png", *DARK, text=case["id"].partition("[")[2].rstrip("]"))
+    picture(folder / "report.html", DOCS / "reports-light.png", "--window-size=1200,1000")
+    picture(folder / "broken.html", DOCS / "reports-dark.png", *DARK, text=case["id"].partition("[")[2].rstrip("]"))
     head = {name: whole[name] for name in ("format", "version", "suite", "run", "target", "versions", "totals")}
     kept = sorted(path.relative_to(folder).as_posix() for path in (folder / case["evidence"]).iterdir())
     text = PAGE.format(
@@ -213,7 +219,7 @@ def show(folder: Path) -> None:
         allure=steps(folder / "broken-allure", case["id"]),
         summary=neutral((folder / "broken.md").read_text(encoding="utf-8")),
     )
-    (HERE / "reports.md").write_text(neutral(text), encoding="utf-8")
+    (DOCS / "reports.md").write_text(neutral(text), encoding="utf-8")
 
 
 def main() -> None:

@@ -1,4 +1,6 @@
-"""Takes every case's rules away and lists which cases notice: python docs/noticed.py -n 2 > docs/noticed.md
+"""Takes every case's rules away and lists which cases notice.
+
+    python demonstrations/noticed/noticed.py -n 2 > docs/noticed.md
 
 Arguments are pytest's. An outcome that still holds does not depend on the case's rules. That is right for a control
 and for traffic that no rule concerns, which the case says in `unruled`; for any other it is a defect of the case.
@@ -23,7 +25,7 @@ from pytest_istio_egress.report.reading import UnreadableError, read_report
 from pytest_istio_egress.report.results import DOES_NOT_HOLD, HOLDS, Result
 from pytest_istio_egress.suite import ROOT, shipped_cases
 
-CONFORMANCE = Path(__file__).parents[1] / ROOT
+CONFORMANCE = Path(__file__).parents[2] / ROOT
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,8 @@ def ask(name: str, chosen: list[str], arguments: list[str], later: Iterable[str]
 def main() -> int:
     """Run all ways, print the page, tell what has to be mended."""
     parser = argparse.ArgumentParser(
-        prog="python docs/noticed.py",
-        description=(__doc__ or "").partition("\n\nArguments")[0],
+        prog="python demonstrations/noticed/noticed.py",
+        description=(__doc__ or "").partition("\n")[0],
         epilog="All further arguments are pytest's: -n 2, or the ids of cases.",
     )
     parser.add_argument("--name", default="noticed", help="name of the embedded cluster (default: noticed)")

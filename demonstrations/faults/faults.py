@@ -1,4 +1,6 @@
-"""Runs the suite while something breaks, and tells how that ended: python docs/faults.py [FAULT ...] > docs/faults.md
+"""Runs the suite while something breaks, and tells how that ended.
+
+    python demonstrations/faults/faults.py [FAULT ...] > docs/faults.md
 
 Each fault comes while two workers ask some cases of an embedded mesh. A run may end in right results or in an error
 that says what happened; it must never say that the mesh does not hold, and it must leave nothing behind, unless it was
@@ -21,7 +23,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from faults_injected import FAULTS, Fault, Stage
+from injected import FAULTS, Fault, Stage
 from strict_clusters import STRICT_CLUSTERS
 from way_to_api import WayToApi
 
@@ -177,9 +179,10 @@ def page(seen: Iterable[Seen]) -> str:
     intro = (
         "# What happens when something breaks while the suite runs",
         "",
-        f"Made by `python docs/faults.py`: {len(CASES)} modules and areas on the embedded mesh with two workers, each",
-        f"fault after {RESULTS_BEFORE} results. Right: no verdict was wrong, the exit code says what happened, and the",
-        "cluster was afterwards what it had been before (all objects by name, the mesh's configuration to the letter).",
+        f"Made by `python demonstrations/faults/faults.py`: {len(CASES)} modules and areas on the embedded mesh with",
+        f"two workers, each fault after {RESULTS_BEFORE} results. Right: no verdict was wrong, the exit code says what",
+        "happened, and the cluster was afterwards what it had been before (all objects by name, the mesh's",
+        "configuration to the letter).",
         "",
         head,
         "| --- | --- | --- | --- | --- | --- | --- | --- |",

@@ -1,6 +1,8 @@
-"""Does to an embedded mesh what an upgrade does, and tells what steady egress traffic lost: python docs/traffic.py
+"""Does to an embedded mesh what an upgrade does, and tells what steady egress traffic lost.
 
-Writes docs/traffic.md (and what it is doing to stderr). `python docs/traffic.py 3` takes every step three times.
+    python demonstrations/traffic/traffic.py [ROUNDS]
+
+Writes docs/traffic.md (and what it is doing to stderr). Every step is taken once, or in so many rounds.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from pytest_istio_egress.traffic.losses import Loss, losses, missed
 from pytest_istio_egress.traffic.workloads import Traffic
 
 CLUSTER = os.environ.get("TRAFFIC_CLUSTER", "traffic-steps")
-PAGE = Path(__file__).with_name("traffic.md")
+PAGE = Path(__file__).parents[2] / "docs" / "traffic.md"
 AFTERWARDS = 10.0
 """Seconds of traffic after a step that still belong to it: a proxy drains before it goes."""
 NEXT = "next"
@@ -146,9 +148,9 @@ def page(cluster: EmbeddedCluster, rounds: list[dict[str, list[Loss]]]) -> str:
     lines = [
         "# What an upgrade loses of egress traffic",
         "",
-        f"Made by `python docs/traffic.py {len(rounds)}` on an embedded cluster: Istio {cluster.istio}, Envoy "
-        f"{cluster.envoy}, one node, two cores,",
-        "one replica of everything. `istio-egress traffic` kept eight kinds of traffic going: five requests (and five",
+        f"Made by `python demonstrations/traffic/traffic.py {len(rounds)}` on an embedded cluster:",
+        f"Istio {cluster.istio}, Envoy {cluster.envoy}, one node, two cores, one replica of everything.",
+        "`istio-egress traffic` kept eight kinds of traffic going: five requests (and five",
         "events of each lasting connection) a second at most.",
         f"Each step was taken {len(rounds)} times; a cell says lost/asked of each time, then the longest time without",
         "answers. Of lasting connections (tcp, stream, gateway-stream) `asked` counts connections.",

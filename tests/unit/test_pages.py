@@ -1,0 +1,88 @@
+"""The pages: what they link to in this repository is there, pictures are whole, commands make the pages that say so."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+LINK = re.compile(r"\]\(<?([^)\s>]+)>?\)")
+COMMAND = re.compile(r"(?i)\bmade by `python (\S+?)[ `]")
+FENCE = re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE)
+ELSEWHERE = ("http://", "https://", "mailto:")
+
+
+def problems(page: Path) -> Iterator[str]:
+    """Yield what is wrong with a page: a link that leads nowhere, a picture that is none."""
+    for target in LINK.findall(FENCE.sub("", page.read_text(encoding="utf-8"))):
+        if target.startswith(ELSEWHERE):
+            continue
+        path, _, anchor = target.partition("#")
+        found = page.parent / path if path else page
+        if not found.exists():
+            yield f"{target} is not there"
+        elif anchor and found.suffix == ".md" and anchor not in anchors(found):
+            yield f"{target}: the page has no such heading"
+        elif found.suffix == ".svg" and not is_svg(found):
+            yield f"{target} is no SVG"
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub and GitLab give to a page's headings."""
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    found: set[str] = set()
+    for heading in re.findall(r"^#+ +(.+?)\s*$", text, re.MULTILINE):
+        slug = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        again = sum(anchor == slug or anchor.rpartition("-")[0] == slug for anchor in found)
+        found.add(f"{slug}-{again}" if again else slug)
+    return found | set(re.findall(r'<a (?:name|id)="([^"]+)"', text))
+
+
+def is_svg(picture: Path) -> bool:
+    try:
+        return ElementTree.parse(picture).getroot().tag.endswith("}svg")
+    except ElementTree.ParseError:
+        return False
+
+
+def made_by(page: Path) -> list[Path]:
+    """Return the commands that a page says it is made by."""
+    return [ROOT / command for command in COMMAND.findall(page.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    assert list(problems(page)) == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if made_by(page)], ids=lambda page: page.stem)
+def test_a_page_and_the_command_that_makes_it_bear_one_name(page: Path) -> None:
+    assert made_by(page) == [ROOT / "demonstrations" / page.stem / f"{page.stem}.py"]
+    assert made_by(page)[0].is_file()
+
+
+@pytest.mark.parametrize("folder", sorted((ROOT / "demonstrations").glob("[a-z]*")), ids=lambda folder: folder.name)
+def test_a_demonstration_says_how_its_page_is_made(folder: Path) -> None:
+    sources = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
+    assert f"Made by `python demonstrations/{folder.name}/{folder.name}.py" in sources
+
+
+def test_what_leads_nowhere_is_found(tmp_path: Path) -> None:
+    (tmp_path / "torn.svg").write_text("<svg")
+    (tmp_path / "text.svg").write_text("<p/>")
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# One heading\n[gone](gone.md) [here](#one-heading) [nowhere](#another) ![](torn.svg) ![](text.svg)\n"
+        "[far](https://istio.io/)\n```\n[code](gone.py)\n```\n"
+    )
+    assert list(problems(page)) == [
+        "gone.md is not there",
+        "#another: the page has no such heading",
+        "torn.svg is no SVG",
+        "text.svg is no SVG",
+    ]
