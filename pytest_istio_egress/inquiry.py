@@ -8,7 +8,8 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from pytest_istio_egress.cluster import survey
-from pytest_istio_egress.cluster.analysis import Asked, faults
+from pytest_istio_egress.cluster.analysis import faults
+from pytest_istio_egress.cluster.analysis.configuration import Asked
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.names import GATEWAY_NAMESPACE, WORKER_NAMESPACES
 from pytest_istio_egress.cluster.pods import Pod

@@ -9,7 +9,7 @@ from typing import Any
 
 from kubernetes.client.exceptions import ApiException
 
-from pytest_istio_egress.cluster.analysis import CLUSTER_LOCAL, Configuration
+from pytest_istio_egress.cluster.analysis.configuration import CLUSTER_LOCAL, Configuration
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.logs import ProxyLog
 from pytest_istio_egress.cluster.nack import refused

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from pytest_istio_egress.cluster.analysis import Asked, Configuration, faults
+from pytest_istio_egress.cluster.analysis import faults
+from pytest_istio_egress.cluster.analysis.configuration import Asked, Configuration
 
 GATEWAY = "exit.istio-system.svc.cluster.local"
 ASKED = Asked(namespace="client", labels={"app": "sleep"}, host="api.test", port=80)
