@@ -89,7 +89,7 @@ MESH_OPTIONS = (
         metavar="NAME=VALUE",
         default=(),
         complaint=lambda value: wrong_name(value, FACTS, "fact"),
-        help=f"a fact of the mesh, instead of having it found out ({', '.join(FACTS)}); may be given several times",
+        help=f"a fact of the mesh, instead of having it found out ({', '.join(FACTS)})",
     ),
     Option(
         name="require",
@@ -97,8 +97,7 @@ MESH_OPTIONS = (
         metavar="FEATURE",
         default=(),
         complaint=lambda value: wrong_name(f"{value}=", FEATURES, "feature"),
-        help=f"a feature ({', '.join(FEATURES)}) whose lack fails the cases that need it, instead of skipping them; "
-        "may be given several times",
+        help=f"a feature ({', '.join(FEATURES)}) whose lack fails the cases that need it, instead of skipping them",
     ),
     Option(
         name="profile",
@@ -116,7 +115,7 @@ PLACEMENT_OPTIONS = (
         metavar="NAME=IMAGE",
         default=(),
         complaint=lambda value: wrong_name(value, IMAGES, "image"),
-        help=f"where an image of the run's pods ({', '.join(IMAGES)}) comes from; may be given several times",
+        help=f"where an image of the run's pods ({', '.join(IMAGES)}) comes from",
     ),
     Option(
         name="pull_secret",
@@ -124,7 +123,7 @@ PLACEMENT_OPTIONS = (
         metavar="NAMESPACE/NAME",
         default=(),
         complaint=lambda value: "" if value.count("/") == 1 and value.strip("/") == value else "is NAMESPACE/NAME",
-        help="a secret to pull images with, copied into the run's namespaces; may be given several times",
+        help="a secret to pull images with, copied into the run's namespaces",
     ),
     Option(
         name="node_selector",
@@ -132,7 +131,7 @@ PLACEMENT_OPTIONS = (
         metavar="KEY=VALUE",
         default=(),
         complaint=lambda value: "" if value.partition("=")[0] and "=" in value else f"is KEY=VALUE, not {value!r}",
-        help="a label of the nodes that the run's pods may go to; may be given several times",
+        help="a label of the nodes that the run's pods may go to",
     ),
     Option(
         name="toleration",
@@ -140,7 +139,7 @@ PLACEMENT_OPTIONS = (
         metavar="KEY[=VALUE][:EFFECT]",
         default=(),
         complaint=wrong_toleration,
-        help="a taint of nodes that the run's pods tolerate; may be given several times",
+        help="a taint of nodes that the run's pods tolerate",
     ),
 )
 OPTIONS = (

@@ -72,8 +72,9 @@ def add_options(parser: pytest.Parser) -> None:
             group.addoption(option.flag, action="store_true", default=None, dest=option.ini, help=option.help)
             parser.addini(option.ini, option.help, type="bool", default=None)
         elif option.kind == "list":
-            group.addoption(option.flag, action="append", metavar=option.metavar, dest=option.ini, help=option.help)
-            parser.addini(option.ini, option.help, type="linelist", default=None)
+            said = f"{option.help}; may be given several times"
+            group.addoption(option.flag, action="append", metavar=option.metavar, dest=option.ini, help=said)
+            parser.addini(option.ini, f"{option.help}; one a line", type="linelist", default=None)
         else:
             group.addoption(option.flag, metavar=option.metavar, dest=option.ini, help=option.help)
             parser.addini(option.ini, option.help, default=None)

@@ -118,23 +118,18 @@ def second_control_plane(cluster: EmbeddedCluster, kubectl: Kubectl) -> None:
     settings = [word for word in istio_settings("REGISTRY_ONLY", cluster.istio) if "gateway" not in word.lower()]
     arguments = [part for word in (*settings, f"revision={NEXT}") for part in ("--set", word)]
     manifest = subprocess.run(
-        [str(programs(cluster) / "istioctl"), "manifest", "generate", *arguments],
+        [str(cluster.binaries / "istioctl"), "manifest", "generate", *arguments],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", given=manifest)
     kubectl("rollout", "status", "-n", "istio-system", f"deployment/istiod-{NEXT}", "--timeout=180s")
 
 
-def programs(cluster: EmbeddedCluster) -> Path:
-    """Return where the cluster's own kubectl and istioctl are."""
-    return cluster.kubeconfig.parent.parent / "bin"
-
-
 def kubectl_of(cluster: EmbeddedCluster) -> Kubectl:
     """Return kubectl for a cluster; it raises with its message where it fails."""
 
     def kubectl(*arguments: str, given: str | None = None) -> str:
-        command = [str(programs(cluster) / "kubectl"), "--kubeconfig", str(cluster.kubeconfig), *arguments]
+        command = [str(cluster.binaries / "kubectl"), "--kubeconfig", str(cluster.kubeconfig), *arguments]
         done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
