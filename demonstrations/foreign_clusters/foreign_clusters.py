@@ -21,13 +21,12 @@ from typing import Any
 
 import yaml
 from kubeconfigs import by_plugin_and_proxy, by_token
+from making import Foreign, kubectl, make
 
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedCluster, down, up
-from pytest_istio_egress.embedded.istio_manifest import istio_settings
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-PAGE = ROOT / "docs" / "foreign_clusters.md"
+PAGE = HERE.parents[1] / "docs" / "foreign_clusters.md"
 FIGURES = HERE / "figures.yaml"
 CASES = (
     "conformance/registry_only",
@@ -45,8 +44,6 @@ CASES = (
     "conformance/tls_origination/test_simple.py",
 )
 """A part of every area that a mesh's make may change; all areas: `--cases conformance`."""
-
-Foreign = dict[str, Any]
 
 
 def main() -> None:
@@ -78,62 +75,6 @@ def ask(foreign: Foreign, cases: list[str]) -> dict[str, Any]:
             return suite(foreign, cluster, cases, Path(folder))
     finally:
         down(cluster.name)
-
-
-def make(foreign: Foreign, cluster: EmbeddedCluster) -> None:
-    """Change a stock cluster into the foreign one, and wait until all that is there is ready."""
-    namespace = foreign.get("namespace", "istio-system")
-    for gone in foreign.get("gone", ()):
-        kubectl(cluster, "delete", "-n", "istio-system", gone)
-    if foreign.get("istio"):
-        if not foreign.get("beside"):
-            for kind in ("mutatingwebhookconfiguration", "validatingwebhookconfiguration"):
-                kubectl(cluster, "delete", kind, "--all")
-            kubectl(cluster, "delete", "namespace", "istio-system")
-        if namespace != "istio-system" or not foreign.get("beside"):
-            kubectl(cluster, "create", "namespace", namespace)
-        install(foreign, cluster)
-    node = foreign.get("node", {})
-    if node:
-        kubectl(cluster, "label", "node", "--all", node["label"])
-    wait(cluster)
-    if "file" in foreign:
-        apply(cluster, (ROOT / foreign["file"]).read_text())
-    if "apply" in foreign:
-        apply(cluster, foreign["apply"])
-        wait(cluster)
-    if node:
-        kubectl(cluster, "taint", "node", "--all", node["taint"])
-
-
-def install(foreign: Foreign, cluster: EmbeddedCluster) -> None:
-    """Install Istio with istioctl's own manifest."""
-    settings = [*istio_settings("REGISTRY_ONLY", cluster.istio), *foreign["istio"]]
-    words = [word for setting in settings for word in ("--set", setting)]
-    manifest = run(cluster, "istioctl", "manifest", "generate", *words).stdout
-    objects = [found for found in yaml.safe_load_all(manifest) if found]
-    # Definitions first, and those that are there stay: an API server needs a while for new ones.
-    apply(cluster, yaml.safe_dump_all(found for found in objects if found["kind"] != "CustomResourceDefinition"))
-
-
-def apply(cluster: EmbeddedCluster, manifest: str) -> None:
-    """Apply manifests; webhooks that have yet to come up are asked again."""
-    deadline = time.monotonic() + 300
-    while True:
-        done = run(
-            cluster, "kubectl", "apply", "--server-side", "--force-conflicts", "-f", "-", given=manifest, may=True
-        )
-        if done.returncode == 0:
-            return
-        if time.monotonic() > deadline:
-            raise SystemExit(f"kubectl apply: {done.stderr}")
-
-
-def wait(cluster: EmbeddedCluster) -> None:
-    """Wait until every Deployment of the cluster is rolled out."""
-    for line in kubectl(cluster, "get", "deploy", "-A", "--no-headers").splitlines():
-        namespace, name = line.split()[:2]
-        kubectl(cluster, "rollout", "status", "-n", namespace, f"deploy/{name}", "--timeout=600s")
 
 
 def suite(foreign: Foreign, cluster: EmbeddedCluster, cases: list[str], folder: Path) -> dict[str, Any]:
@@ -195,24 +136,6 @@ def page(known: dict[str, Foreign], figures: dict[str, Any]) -> str:
         lines += [f"- {number} skipped: {reason}" for reason, number in sorted(seen["skipped"].items())]
         lines += [f"- not: `{case}`" for case in seen["not"]]
     return "\n".join(lines) + "\n"
-
-
-def kubectl(cluster: EmbeddedCluster, *words: str) -> str:
-    """Run the cluster's kubectl; ends the program where it fails."""
-    return run(cluster, "kubectl", *words).stdout
-
-
-def run(
-    cluster: EmbeddedCluster, *command: str, given: str | None = None, may: bool = False
-) -> subprocess.CompletedProcess[str]:
-    """Run a tool of the cluster's own; `may` fail."""
-    tool = str(cluster.binaries / command[0])
-    environment = os.environ | {"KUBECONFIG": str(cluster.kubeconfig)}
-    words = [tool, *command[1:]]
-    done = subprocess.run(words, input=given, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode and not may:
-        raise SystemExit(f"{' '.join(command)}: {done.stderr}")
-    return done
 
 
 if __name__ == "__main__":
