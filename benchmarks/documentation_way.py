@@ -27,7 +27,7 @@ import yaml
 from pytest_istio_egress.case import CASE_NAMESPACE, Case, case_of
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.apply import Applier, load
-from pytest_istio_egress.cluster.lifetime import SignOfLife, remove
+from pytest_istio_egress.cluster.lifetime import remove
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.mesh_names import MeshNames
 from pytest_istio_egress.cluster.names import Names
@@ -158,7 +158,6 @@ def main() -> None:
     world = World(api, names, fixtures_folder(), Timeouts().ready)
     try:
         world.build()
-        SignOfLife(api, names.run, names.namespace("egress-outside")).start()
         judge = Judge(api, world, Witnesses(api, mesh, names), Timeouts())
         cases = [one for module in MODULES for one in asked(module)]
         figures = measure(judge, Documents(judge, arguments.kubeconfig), cases, arguments.rounds)

@@ -16,7 +16,7 @@ from pathlib import Path
 from pytest_istio_egress import Outcome, get
 from pytest_istio_egress.case import Case
 from pytest_istio_egress.cluster.api import Api
-from pytest_istio_egress.cluster.lifetime import SignOfLife, remove
+from pytest_istio_egress.cluster.lifetime import remove
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.mesh_names import MeshNames
 from pytest_istio_egress.cluster.names import Names
@@ -88,7 +88,6 @@ def main() -> None:
     world = World(api, names, fixtures_folder(), Timeouts().ready)
     try:
         print(f"{'the world: four namespaces, five pods, ready':<48}{timed(world.build):>9.0f} ms")
-        SignOfLife(api, names.run, names.namespace("egress-outside")).start()
         judge = Judge(api, world, Witnesses(api, mesh, names), Timeouts())
         for what, taken in measure(judge, arguments.kubeconfig, arguments.rounds).items():
             print(f"{what:<48}{min(taken):>9.0f}{statistics.median(taken):>9.0f}{max(taken):>9.0f} ms")

@@ -114,12 +114,12 @@ class Egress:
 
     def pod(self, client: str = CLIENT) -> dict[str, Any]:
         """Read a client's pod (`<app label>.<namespace>`) from the API."""
-        pod = self.judge.world.pod(client)
+        pod = self.judge.pod(client)
         return self.resource("v1", "Pod", pod.name, pod.namespace)
 
     def real(self, text: str) -> str:
         """Return a name of the manifests as it is in the cluster."""
-        return self.judge.names.text(text)
+        return self.judge.stage().text(text)
 
     def resource(self, api_version: str, kind: str, name: str, namespace: str = CASE_NAMESPACE) -> dict[str, Any]:
         """Read a resource of the case from the API; where there is none, the case does not hold."""

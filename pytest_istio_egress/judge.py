@@ -30,7 +30,7 @@ from pytest_istio_egress.inquiry import Inquiry
 from pytest_istio_egress.istio_versions import older
 from pytest_istio_egress.outcome import Outcome
 from pytest_istio_egress.phases import Phases
-from pytest_istio_egress.probe import NoCurlResultError, Probe, parse
+from pytest_istio_egress.probe import NoCurlResultError, Probe, is_workload, parse
 from pytest_istio_egress.timeouts import Timeouts
 
 _HOPS = ("gateway", "proxy")
@@ -43,9 +43,7 @@ AT_ONCE = 8
 class Judge:
     """Takes cases one after the other through the pipeline, on one worker's part of the cluster."""
 
-    def __init__(
-        self, api: Api, world: World, witnesses: Witnesses, timeouts: Timeouts, phases: Phases | None = None
-    ) -> None:
+    def __init__(self, api: Api, world: World, witnesses: Witnesses, timeouts: Timeouts) -> None:
         self.api = api
         self.world = world
         self.witnesses = witnesses
@@ -57,7 +55,7 @@ class Judge:
         self._applied: list[Resource] = []
         self._case: Case | None = None
         self._absent: set[str] = set()
-        self.phases = phases or Phases()
+        self.phases = Phases()
         self.documents: list[dict[str, Any]] = []
         """What the case on stage applied, as it was sent."""
         self.entered = time.monotonic()
@@ -66,6 +64,21 @@ class Judge:
     def names(self) -> Names:
         """The run's names."""
         return self.world.names
+
+    def stage(self) -> Names:
+        """Return the names of the suite's own clients and servers, which are made when this is first asked for.
+
+        Cases that are asked from a user's own workload alone need none of them, and leave the cluster without.
+        """
+        if not self.world.built:
+            with self.phases.phase("world"):
+                self.world.build()
+            self._applier.names = self.world.names
+            for pod in self._injected():
+                self.witnesses.follow(pod)
+            if self._case is not None:
+                self._settle()
+        return self.names
 
     def enter(self, case: Case) -> bool:
         """Apply and settle: bring the proxies from the previous case's configuration to this one's.
@@ -80,8 +93,11 @@ class Judge:
         previous, self._applied = self._applied, []
         self._inquiry.since = time.monotonic()
         documents = load(case.manifests)
+        fixtures = self.world.needed(case.fixtures, case.requires)
+        if documents or fixtures:
+            self.stage()
         with self.phases.phase("world"):
-            self.world.extend(self.world.needed(case.fixtures, case.requires))
+            self.world.extend(fixtures)
         self._applier.names = self.world.names
         self.documents = [self._applier.rendered(document, CASE_NAMESPACE) for document in documents]
         try:
@@ -98,6 +114,7 @@ class Judge:
     def add(self, manifest: Path) -> None:
         """Apply more in the middle of a case, and settle; the next case starts afresh."""
         self._case = None
+        self.stage()
         documents = load([manifest])
         self.documents += [self._applier.rendered(document, CASE_NAMESPACE) for document in documents]
         self._apply(documents)
@@ -147,6 +164,7 @@ class Judge:
     def mesh(self, changes: Mapping[str, Any], arrived: Callable[[ProxyConfig], bool]) -> Iterator[None]:
         """Change the mesh's configuration for a while. `arrived` tells from a proxy's configuration that it holds."""
         self._case = None
+        self.stage()  # whose proxies tell when the change has come
         settings = self._disturbances.settings
         before = settings.change(changes)
         try:
@@ -183,6 +201,7 @@ class Judge:
 
     def refusal(self, manifest: Path) -> str | None:
         """Ask the API (validation webhooks included) for its answer to a manifest; None where it takes it."""
+        self.stage()
         try:
             self._applier.dry_run(load([manifest]), CASE_NAMESPACE)
         except RefusedError as error:
@@ -191,7 +210,13 @@ class Judge:
 
     def config(self, client: str) -> ProxyConfig:
         """Return the configuration of a client's proxy, as it is when it is asked for."""
-        return ProxyConfig(self.api, self.world.pod(client))
+        return ProxyConfig(self.api, self.pod(client))
+
+    def pod(self, client: str) -> Pod:
+        """Return the ready pod of a client: `<app label>.<namespace>`, or a user's own workload."""
+        if not is_workload(client):
+            self.stage()
+        return self.world.pod(client)
 
     def gateway_config(self) -> ProxyConfig:
         """Return the configuration of the egress gateway: of its first pod, for all have the same."""
@@ -246,6 +271,8 @@ class Judge:
         """
         if not expectations:
             return []
+        if not all(probe.literal for probe, _ in expectations):
+            self.stage()
         for gateway in {outcome.gateway.at for _, outcome in expectations if outcome.gateway}:
             self._gateway_pods(gateway)  # one that Istio has yet to bring up is waited for: no part of converging
         deadline = max(time.monotonic() + self.timeouts.converge, self._disturbances.unsettled_until)

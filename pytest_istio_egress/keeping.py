@@ -90,14 +90,15 @@ def _tasks(judge: Judge, case: Case, verdict: Verdict | None) -> dict[str, Calla
     outside = names.namespace("egress-outside")
     hosts = _hosts(judge, verdict)
     port = _port(verdict)
-    namespaces = sorted({pod.namespace for pod in proxies.values()} | {outside})
+    namespaces = sorted({pod.namespace for pod in proxies.values()} | ({outside} if judge.world.built else set()))
     tasks: dict[str, Callable[[], str]] = {
         "applied.yaml": lambda: _applied(judge.documents, names.run),
         "mesh.yaml": lambda: _yaml([yaml.safe_load(_mesh(judge))]),
-        "outside.log": lambda: log_ends(api, outside, since),
         "pods.yaml": lambda: _yaml(pod_states(api, namespaces)),
         "events.txt": lambda: "".join(f"{line}\n" for line in events(api, namespaces)),
     }
+    if judge.world.built:
+        tasks["outside.log"] = lambda: log_ends(api, outside, since)
     if verdict:
         tasks["probe.json"] = lambda: _json(_probe(verdict))
     else:
@@ -113,7 +114,7 @@ def _proxies(judge: Judge, case: Case, verdict: Verdict | None) -> Iterator[tupl
     """Yield the clients and gateways that had a part in it; only pods that were looked up already."""
     known = judge.world.known()
     if verdict is None:
-        yield from ((name, pod) for name, pod in known.items() if pod.injected)
+        yield from ((name.replace("/", "-"), pod) for name, pod in known.items() if pod.injected)
         through = any("gateway" in feature for feature in case.requires)
         gateways = judge.witnesses.gateways() if through else []
     else:
@@ -150,7 +151,10 @@ def _config(judge: Judge, pod: Pod, hosts: list[str], port: int | None) -> dict[
 
 def _hosts(judge: Judge, verdict: Verdict | None) -> list[str]:
     """Return the hosts that it is about: the probe's own, and those that the manifests name."""
-    found: list[object] = [judge.names.text(urlsplit(verdict.probe.url).hostname or "")] if verdict else []
+    found: list[object] = []
+    if verdict:
+        host = urlsplit(verdict.probe.url).hostname or ""
+        found.append(host if verdict.probe.literal else judge.names.text(host))
     for document in judge.documents:
         spec = document.get("spec") or {}
         hosts = spec.get("hosts") if document["kind"] != "Sidecar" else None

@@ -226,7 +226,7 @@ class Leading:
             with self.live.hidden():
                 for line in after(self.prepared):
                     self.terminal.head(line)
-            self.live.phase("preparing clients and the outside world")
+            self.live.phase("making what the first case needs")
         except NoClusterError as error:
             raise pytest.UsageError(str(error)) from error
         except TargetError as error:

@@ -29,6 +29,11 @@ def workload(what: str, *, namespace: str) -> str:
     return f"{what}.{namespace}"
 
 
+def is_workload(client: str) -> bool:
+    """Whether a probe's client is a workload of the user's own, as `workload` names it."""
+    return "/" in client
+
+
 OUTSIDE = "192.0.2.80"
 """The address (from the block reserved for documentation) that stands for the outside server's in manifests."""
 
@@ -59,7 +64,7 @@ class Probe:
     @property
     def literal(self) -> bool:
         """Whether it is sent from somebody's own workload: its names are real ones, and stay as they are."""
-        return "/" in self.client
+        return is_workload(self.client)
 
     def resolve(self) -> tuple[str, ...]:
         """Curl's arguments that pin the host's address; empty where DNS (or a literal address) decides."""
@@ -106,7 +111,7 @@ def tls(
     max_time: float = 15.0,
 ) -> Probe:
     """Ask for an https URL; the certificate is checked, always: against the run's own authority in its own clients."""
-    authority = () if "/" in client else ("--cacert", CA_FILE)
+    authority = () if is_workload(client) else ("--cacert", CA_FILE)
     return Probe(url=url, client=client, to=to, arguments=(*authority, *arguments), max_time=max_time)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 
 import pytest
 from kubernetes.client.exceptions import ApiException
@@ -11,7 +12,6 @@ from urllib3.exceptions import HTTPError
 from pytest_istio_egress.case import Case, case_of
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.enforcement import Enforcement
-from pytest_istio_egress.cluster.lifetime import SignOfLife
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.mesh_names import MeshNames
 from pytest_istio_egress.cluster.names import Names
@@ -24,7 +24,6 @@ from pytest_istio_egress.judge import Judge
 from pytest_istio_egress.keeping import keep
 from pytest_istio_egress.mesh_facts import MeshFacts
 from pytest_istio_egress.options import settings
-from pytest_istio_egress.phases import Phases
 from pytest_istio_egress.placement import Placement
 from pytest_istio_egress.probe import CLIENT
 from pytest_istio_egress.report.kept import evidence_folder
@@ -61,36 +60,34 @@ def mesh(cluster: Api, istio_egress_target: Target) -> Mesh:
 
 @pytest.fixture(scope="session")
 def judge(cluster: Api, mesh: Mesh, istio_egress_target: Target, pytestconfig: pytest.Config) -> Iterator[Judge]:
-    """This worker's part of the cluster, with its clients, and the pipeline on it."""
+    """This worker's part of the cluster, and the pipeline on it; its clients are made when they are first needed."""
     timeouts = cluster.timeouts
     worker = getattr(pytestconfig, "workerinput", {}).get("workerid", "main")
     placement = Placement.of(istio_egress_target.placement)
     names = Names(istio_egress_target.run, worker, mesh=MeshNames.of(mesh.facts), placement=placement)
     world = World(cluster, names, fixtures_folder(), timeouts.ready)
-    phases = Phases()
-    with phases.phase("world"):
-        world.build()
-    alive = SignOfLife(cluster, names.run, names.namespace("egress-outside"))
-    alive.start()
-    mesh.enforcement = Enforcement(
-        cluster, world.names, fixtures_folder(), ready=timeouts.ready, timeout=timeouts.converge
-    )
     witnesses = Witnesses(cluster, mesh, names)
-    for client in world.clients:
-        if world.pod(client).injected:
-            witnesses.follow(world.pod(client))
-    yield Judge(cluster, world, witnesses, timeouts, phases)
-    alive.stop()
+    found = Judge(cluster, world, witnesses, timeouts)
+    mesh.enforcement = Enforcement(
+        cluster, found.stage, fixtures_folder(), ready=timeouts.ready, timeout=timeouts.converge
+    )
+    yield found
+    world.alive.stop()
     witnesses.forget()
 
 
 @pytest.fixture(scope="session")
-def envoy_version(judge: Judge, mesh: Mesh) -> str:
-    """The version of the clients' Envoy, empty where it can't be found out: no case depends on it."""
-    try:
-        return mesh.envoy(judge.world.pod(CLIENT))
-    except (ClusterError, ApiException, HTTPError):
-        return ""
+def envoy_versions(judge: Judge, mesh: Mesh) -> Callable[[str], str]:
+    """The version of a client's Envoy, empty where it can't be found out: no case depends on it."""
+
+    @cache
+    def version(client: str) -> str:
+        try:
+            return mesh.envoy(judge.pod(client))
+        except (ClusterError, ApiException, HTTPError):
+            return ""
+
+    return version
 
 
 @pytest.fixture
@@ -112,7 +109,7 @@ def egress(mesh: Mesh, istio_egress_target: Target, request: pytest.FixtureReque
         if judge.enter(case):
             stash[_ASKED] = []  # should asking fail, the next parameter asks for itself
             stash[_ASKED] = judge.examine(_parameters(request))
-        record = RecordVerdict(request.node, judge.names, request.getfixturevalue("envoy_version"), keeper)
+        record = RecordVerdict(request.node, judge, request.getfixturevalue("envoy_versions"), keeper)
         yield Egress(judge, case, stash[_ASKED], record, keeper)
     finally:
         request.node.user_properties.append((PHASES_PROPERTY, judge.phases.take()))
@@ -175,15 +172,18 @@ def wants_allure(config: pytest.Config) -> bool:
 class RecordVerdict:
     """Puts a verdict on the test's report, where xdist carries it to the controller; and into Allure's results."""
 
-    def __init__(self, item: pytest.Item, names: Names, proxy: str, keeper: KeepEvidence) -> None:
+    def __init__(
+        self, item: pytest.Item, judge: Judge, envoy_versions: Callable[[str], str], keeper: KeepEvidence
+    ) -> None:
         self.item = item
-        self.names = names
-        self.proxy = proxy
+        self.judge = judge
+        self.envoy_versions = envoy_versions
         self.keeper = keeper
 
     def __call__(self, verdict: Verdict) -> None:
         """Record one verdict."""
-        record = record_of(verdict, self.names.plain, self.proxy)
+        proxy = self.envoy_versions(verdict.probe.client if verdict.probe.literal else CLIENT)
+        record = record_of(verdict, self.judge.names.plain, proxy)
         self.item.user_properties.append((PROPERTY, record))
         if wants_allure(self.item.config):
             from pytest_istio_egress.report.allure_steps import show

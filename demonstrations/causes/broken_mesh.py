@@ -42,6 +42,7 @@ def pytest_configure() -> None:
         self.timeouts = replace(self.timeouts, converge=CONVERGE)
         broken = known.get(case.folder.name)
         stage[:] = [broken] if broken else []
+        self.stage()  # while the mesh is whole
         with DURING[broken.live](self) if broken and broken.live else _nothing(self) as afterwards:
             entered: bool = enter(self, case)
         if entered and afterwards is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
@@ -20,12 +21,13 @@ class Enforcement:
     """Asked for when the first case needs to know, and then kept: the probe costs a pod and some seconds.
 
     A pod of its own gets through to the outside, then a policy that denies it everything comes; a cluster that
-    enforces policies cuts the pod off within `timeout` seconds.
+    enforces policies cuts the pod off within `timeout` seconds. `stage` returns the names of the run's own clients and
+    servers, once they are there.
     """
 
-    def __init__(self, api: Api, names: Names, manifests: Path, *, ready: float, timeout: float) -> None:
+    def __init__(self, api: Api, stage: Callable[[], Names], manifests: Path, *, ready: float, timeout: float) -> None:
         self.api = api
-        self.names = names
+        self.stage = stage
         self.manifests = manifests
         self.ready = ready
         self.timeout = timeout
@@ -33,28 +35,29 @@ class Enforcement:
     @cached_property
     def network_policy(self) -> str | None:
         """None where a policy cuts the pod off, else why it can't be said to."""
-        applier = Applier(self.api, self.names)
+        names = self.stage()
+        applier = Applier(self.api, names)
         workload, policy = (load([self.manifests / name]) for name in ("policy_probe.yaml", "policy_deny_all.yaml"))
         resources = applier.resources([*workload, *policy], _NAMESPACE)
         try:
             applier.apply(workload, _NAMESPACE)
-            pod = ready_pod(self.api, self.names.namespace(_NAMESPACE), f"app={_APP}", timeout=self.ready)
-            if not self._gets_through(pod):
+            pod = ready_pod(self.api, names.namespace(_NAMESPACE), f"app={_APP}", timeout=self.ready)
+            url = names.text(f"http://{_SERVER}/status/200")
+            if not self._gets_through(pod, url):
                 return "whether NetworkPolicy is enforced can't be found out: a pod gets nowhere without a policy, too"
             applier.apply(policy, _NAMESPACE)
-            return None if self._is_cut_off(pod) else self._not_enforced()
+            return None if self._is_cut_off(pod, url) else self._not_enforced()
         finally:
             applier.remove(resources)
 
-    def _is_cut_off(self, pod: Pod) -> bool:
+    def _is_cut_off(self, pod: Pod, url: str) -> bool:
         deadline = time.monotonic() + self.timeout
         while time.monotonic() < deadline:
-            if not self._gets_through(pod):
+            if not self._gets_through(pod, url):
                 return True
         return False
 
-    def _gets_through(self, pod: Pod) -> bool:
-        url = self.names.text(f"http://{_SERVER}/status/200")
+    def _gets_through(self, pod: Pod, url: str) -> bool:
         return run(self.api, pod, ["curl", "--silent", "--output", "/dev/null", "--max-time", "2", url]).exit == 0
 
     def _not_enforced(self) -> str:

@@ -17,6 +17,7 @@ from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.apply import Applier, load
 from pytest_istio_egress.cluster.certificates import Authority
 from pytest_istio_egress.cluster.credentials import CREDENTIALS, SERVED, credentials, kubernetes_secret
+from pytest_istio_egress.cluster.lifetime import SignOfLife
 from pytest_istio_egress.cluster.names import SHARED_NAMESPACES, WORKER_NAMESPACES, Names
 from pytest_istio_egress.cluster.network_policies import foreign_policies
 from pytest_istio_egress.cluster.own_workload import probing_pod
@@ -28,6 +29,8 @@ STANDS_FOR = "istio-egress.dev/stands-for"
 """Annotation of an outside server's Service: N says that 192.0.2.N in a manifest is the Service's address,
 and 192.0.2.(N+100) that of the pod behind it."""
 _AUTHORITY = "certificate-authority"
+CLIENTS = ("sleep.egress-plain", *(f"sleep.{namespace}" for namespace in WORKER_NAMESPACES))
+"""The clients that every worker has."""
 
 
 class World:
@@ -39,24 +42,44 @@ class World:
         self.manifests = manifests
         self.timeout = timeout
         self._pods: dict[str, Pod] = {}
+        self._borrowed: dict[str, Pod] = {}
         self._servers: dict[str, Pod] = {}
         self._lock = threading.Lock()
         self._guests: list[str] = []
         self._extended: set[str] = set()
         self._borrowing = threading.Lock()
+        self._trouble: Exception | None = None
+        self.built = False
+        """Whether the suite's own clients and servers are there: `build` was called."""
+        self.alive = SignOfLife(api, names.run, names.namespace("egress-outside"))
+        """Begins with the namespaces; it is for whoever made this to stop it."""
 
     def build(self) -> None:
-        """Create what isn't there yet, and wait until every pod is ready and every address known."""
+        """Create what isn't there yet, and wait until every pod is ready and every address known.
+
+        What went wrong once is told again at the next call, and not tried again: each case would wait as long.
+        """
+        if self._trouble:
+            raise self._trouble
+        try:
+            self._build()
+        except Exception as error:
+            self._trouble = error
+            raise
+        self.built = True
+
+    def _build(self) -> None:
         applier = Applier(self.api, self.names)
         documents = load(self.manifests / f"{name}.yaml" for name in ("outside", "plain", "client", "neighbour"))
         namespaces = [document for document in documents if document["kind"] == "Namespace"]
         applier.apply(namespaces, "")
+        self.alive.start()
         # Certificates before the pods that mount them: a pod without its volume waits a minute for it.
         self._certificates(applier)
         applier.apply([document for document in documents if document["kind"] != "Namespace"], "")
         try:
             with ThreadPoolExecutor(6) as pool:
-                list(pool.map(self._await, ("outside.egress-outside", "second.egress-outside", *self.clients)))
+                list(pool.map(self._await, ("outside.egress-outside", "second.egress-outside", *CLIENTS)))
         except NotReadyError as error:
             policies = foreign_policies(self.api, self.namespaces)
             also = f"; the cluster put {', '.join(policies)} there" if policies else ""
@@ -86,8 +109,8 @@ class World:
 
     @property
     def clients(self) -> tuple[str, ...]:
-        """The clients that every worker has, and those that the case on stage brought along."""
-        return ("sleep.egress-plain", *(f"sleep.{namespace}" for namespace in WORKER_NAMESPACES), *self._guests)
+        """The clients that every worker has, once they are built, and those that the case on stage brought along."""
+        return (*(CLIENTS if self.built else ()), *self._guests)
 
     @property
     def forward_proxies(self) -> list[Pod]:
@@ -111,7 +134,9 @@ class World:
         """
         if "/" in client:
             with self._borrowing:
-                return probing_pod(self.api, client, self._curl_image(), timeout=self.timeout)
+                found = probing_pod(self.api, client, self._curl_image(), timeout=self.timeout)
+                self._borrowed[client] = found
+                return found
         if client not in self._pods:
             self._pods[client] = self._await(client)
         return self._pods[client]
@@ -139,8 +164,8 @@ class World:
         return [*self._pods.values(), *self._servers.values()]
 
     def known(self) -> dict[str, Pod]:
-        """Return the pods that were looked up already, by client; none is waited for."""
-        return dict(self._pods)
+        """Return the pods that were looked up already, by client, users' own included; none is waited for."""
+        return {**self._pods, **self._borrowed}
 
     def replaced(self, client: str, failed: Pod) -> bool:
         """Whether a client's pod went and another one came, which is waited for."""
@@ -152,7 +177,8 @@ class World:
     def forget(self) -> None:
         """Look every pod up anew: one of them went. Servers may have other addresses by now."""
         self._pods.clear()
-        self.names = replace(self.names, addresses=self._addresses())
+        if self.built:
+            self.names = replace(self.names, addresses=self._addresses())
 
     def _await(self, client: str) -> Pod:
         return ready_pod(self.api, self.names.home(client), self.names.selector(client), timeout=self.timeout)

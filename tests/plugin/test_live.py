@@ -65,7 +65,7 @@ def test_it_tells_how_far_the_run_is(repository: Repository, more: list[str]) ->
     text = on_terminal(repository, "--istio-egress", *more)
     lines = [re.sub(r" · [\d min]+ s$", "", line) for line in DRAWN.findall(text)]
     assert lines[0] == "asking the cluster · 0 of 6"
-    assert "preparing clients and the outside world · 0 of 6" in lines
+    assert "making what the first case needs · 0 of 6" in lines
     assert any(re.fullmatch(r"dns 2/2 · \d of 6 · 1 failed", line) for line in lines)
     assert re.fullmatch(r"\w+ \d/\d · 6 of 6 · 1 failed", lines[-1]), "mesh-wide cases are skipped, and are over too"
     assert text.rindex(ERASE) > text.rindex("6 of 6")

@@ -83,7 +83,9 @@ def probing(api: Api) -> list[str]:
 
 
 @pytest.mark.usefixtures("rules")
-def test_it_passes_and_leaves_the_workload_as_it_is(ask: Callable[[], Ran], api: Api) -> None:
+def test_it_passes_and_leaves_the_workload_as_it_is(
+    ask: Callable[[], Ran], api: Api, made: Callable[[], set[str]]
+) -> None:
     before = state(api)
     first = ask()
     assert first.returncode == 0, first.stdout
@@ -93,6 +95,7 @@ def test_it_passes_and_leaves_the_workload_as_it_is(ask: Callable[[], Ran], api:
     assert ask().returncode == 0
     assert probing(api) == containers, "the second run uses the container of the first again"
     assert state(api) == before
+    assert not made(), "the suite's own clients and servers have no part in it"
 
 
 @pytest.mark.usefixtures("rules")

@@ -47,7 +47,7 @@ class Played:
 
 def probe() -> Enforcement:
     names = Names("k3x9q", "main", {"192.0.2.80": "10.96.0.7"})
-    return Enforcement(None, names, FIXTURES, ready=1, timeout=0.05)  # type: ignore[arg-type]  # nothing is asked of an API
+    return Enforcement(None, lambda: names, FIXTURES, ready=1, timeout=0.05)  # type: ignore[arg-type]  # nothing is asked of an API
 
 
 def test_a_pod_that_is_cut_off_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
