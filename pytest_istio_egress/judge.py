@@ -68,7 +68,7 @@ class Judge:
     def stage(self) -> Names:
         """Return the names of the suite's own clients and servers, which are made when this is first asked for.
 
-        Cases that are asked from a user's own workload alone need none of them, and leave the cluster without.
+        A case that is asked from a user's own workload alone needs none of them.
         """
         if not self.world.built:
             with self.phases.phase("world"):
