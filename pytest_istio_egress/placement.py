@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -37,6 +37,18 @@ class Placement:
         lists = {name: tuple(written.get(name, ())) for name in ("pull_secrets", "tolerations")}
         return cls(images=written.get("images", {}), node_selector=written.get("node_selector", {}), **lists)
 
+    @classmethod
+    def said(
+        cls,
+        *,
+        image: Iterable[str],
+        pull_secret: Iterable[str],
+        node_selector: Iterable[str],
+        toleration: Iterable[str],
+    ) -> Placement:
+        """Read what the options of these names hold; the table of options has checked each word."""
+        return cls(pairs(image), tuple(pull_secret), pairs(node_selector), tuple(toleration))
+
     def placed(self, document: dict[str, Any]) -> dict[str, Any]:
         """Return a manifest with its pods placed; anything without pods is left as it is."""
         pods = _pods(document)
@@ -64,6 +76,11 @@ class Placement:
     def for_gateways(self) -> dict[str, str]:
         """Return the data of the ConfigMap FOR_GATEWAYS: what Istio lays over the Deployments of its gateways."""
         return {"deployment": json.dumps({"spec": {"template": {"spec": self.nodes}}})}
+
+
+def pairs(words: Iterable[str]) -> dict[str, str]:
+    """Return the parts of words that are NAME=VALUE."""
+    return {name: value for name, _, value in (word.partition("=") for word in words)}
 
 
 def image_name(image: str) -> str:

@@ -14,7 +14,7 @@ from pytest import StashKey
 
 from pytest_istio_egress.kubeconfig import NoContextError, chosen_context
 from pytest_istio_egress.options import CONTEXT, EMBEDDED, Settings
-from pytest_istio_egress.placement import Placement
+from pytest_istio_egress.placement import Placement, pairs
 from pytest_istio_egress.timeouts import Timeouts
 
 if TYPE_CHECKING:
@@ -125,16 +125,12 @@ def prepare(settings: Settings, run: str, say: Say) -> Prepared:
 
 def placement_of(settings: Settings) -> Placement:
     """Return what the settings say of the run's pods."""
-    return Placement(
-        images=_pairs(settings.image),
-        pull_secrets=settings.pull_secret,
-        node_selector=_pairs(settings.node_selector),
-        tolerations=settings.toleration,
+    return Placement.said(
+        image=settings.image,
+        pull_secret=settings.pull_secret,
+        node_selector=settings.node_selector,
+        toleration=settings.toleration,
     )
-
-
-def _pairs(words: Iterable[str]) -> dict[str, str]:
-    return {name: value for name, _, value in (word.partition("=") for word in words)}
 
 
 def look_at_mesh(prepared: Prepared, settings: Settings, say: Say) -> Prepared:
@@ -155,7 +151,7 @@ def look_at_mesh(prepared: Prepared, settings: Settings, say: Say) -> Prepared:
     try:
         api = Api(prepared.target.kubeconfig, prepared.target.context, _timeouts(prepared.target))
         check_rights(api, prepared.target, (RUN,), say)
-        given = Given(settings.revision, settings.gateway, _pairs(settings.fact), settings.places)
+        given = Given(settings.revision, settings.gateway, pairs(settings.fact), settings.places)
         mesh = Mesh(api, given=given)
         _check_rights_there(mesh, prepared.target, say)
         mesh.check()

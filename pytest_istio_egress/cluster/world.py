@@ -22,6 +22,7 @@ from pytest_istio_egress.cluster.names import SHARED_NAMESPACES, WORKER_NAMESPAC
 from pytest_istio_egress.cluster.network_policies import foreign_policies
 from pytest_istio_egress.cluster.own_workload import probing_pod
 from pytest_istio_egress.cluster.pods import NotReadyError, Pod, ready_pod, run
+from pytest_istio_egress.cluster.pull_secrets import copy_pull_secrets
 from pytest_istio_egress.mesh_facts import RUNS_OWN_GATEWAY
 from pytest_istio_egress.placement import FOR_GATEWAYS
 
@@ -101,7 +102,7 @@ class World:
             for document in documents:
                 if document["kind"] == "Namespace":
                     self._copy_credentials(applier, document["metadata"]["name"])
-                    self._pull_secrets(applier, document["metadata"]["name"])
+                    copy_pull_secrets(applier, document["metadata"]["name"])
             for client in _workloads(documents, "egress-outside"):
                 self._await(client)
             self.names = replace(self.names, addresses=self._addresses())  # waits for their pods, too
@@ -201,21 +202,11 @@ class World:
         public = {"ca.crt": authority["ca.crt"]}
         for namespace in (*SHARED_NAMESPACES, *WORKER_NAMESPACES):
             applier.apply([_config_map("egress-certificates", namespace, public)], namespace)
-            self._pull_secrets(applier, namespace)
+            copy_pull_secrets(applier, namespace)
         if self.names.placement.nodes:
             data = self.names.placement.for_gateways()
             applier.apply([_config_map(FOR_GATEWAYS, namespace, data) for namespace in WORKER_NAMESPACES], "")
         self._copy_credentials(applier, WORKER_NAMESPACES[0])
-
-    def _pull_secrets(self, applier: Applier, namespace: str) -> None:
-        """Copy the secrets that images are pulled with: a pod uses those of its own namespace only."""
-        for where in self.names.placement.pull_secrets:
-            origin, _, name = where.partition("/")
-            try:
-                found = self.api.core.read_namespaced_secret(name, origin)
-            except ApiException as error:
-                raise ClusterError(f"the pull secret {where} can't be read: {reason(error)}") from error
-            applier.apply([{**kubernetes_secret(name, found.data), "type": found.type}], namespace)
 
     def _copy_credentials(self, applier: Applier, namespace: str) -> None:
         """Put what proxies may use as credentialName beside them: a proxy gets secrets of its own namespace only."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import datetime
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_istio_egress.kubeconfig import NoContextError, chosen_context
+from pytest_istio_egress.option_table import PLACEMENT_OPTIONS, Option
+from pytest_istio_egress.placement import Placement
 from pytest_istio_egress.suite import fixtures_folder
 from pytest_istio_egress.traffic.kinds import NAMES
 
@@ -28,6 +30,15 @@ def register_traffic_command(commands: argparse._SubParsersAction[argparse.Argum
     start = verbs.add_parser("start", help="keep traffic of every kind going from client pods, for a day at most")
     start.set_defaults(run=_run, act=_start)
     start.add_argument("--revision", metavar="NAME", help="control plane of the clients; default: the mesh's default")
+    for option in PLACEMENT_OPTIONS:
+        start.add_argument(
+            f"--{option.name.replace('_', '-')}",
+            type=checked(option),
+            action="append",
+            default=[],
+            metavar=option.metavar,
+            help=option.help.replace("the run's", "its") + "; can be given again",
+        )
     report = verbs.add_parser(
         "report", help="tell what was lost of each kind, and when; exit code 1 if more than allowed"
     )
@@ -58,6 +69,17 @@ def _moment(text: str) -> float:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2026-11-21T13:05:00Z") from None
     return found.replace(tzinfo=found.tzinfo or datetime.UTC).timestamp()
+
+
+def checked(option: Option) -> Callable[[str], str]:
+    """Return what takes a value of one of the suite's options, and refuses it in the suite's words."""
+
+    def word(text: str) -> str:
+        if wrong := option.complaint(text):
+            raise argparse.ArgumentTypeError(wrong)
+        return text
+
+    return word
 
 
 def _allowed(text: str) -> tuple[str | None, int]:
@@ -95,7 +117,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _start(traffic: Traffic, arguments: argparse.Namespace) -> int:
-    traffic.start(print, arguments.revision)
+    placement = Placement.said(**{option.name: getattr(arguments, option.name) for option in PLACEMENT_OPTIONS})
+    traffic.start(print, arguments.revision, placement)
     print(f"traffic {arguments.name} goes on; `istio-egress traffic report --name {arguments.name}` tells what is lost")
     return 0
 

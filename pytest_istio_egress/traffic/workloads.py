@@ -23,6 +23,8 @@ from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.mesh_names import MeshNames
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.pods import ready_pod
+from pytest_istio_egress.cluster.pull_secrets import copy_pull_secrets
+from pytest_istio_egress.placement import Placement
 from pytest_istio_egress.traffic.kinds import KINDS
 from pytest_istio_egress.traffic.losses import losses
 from pytest_istio_egress.traffic.record import SILENT, NoRecordError, Record, read
@@ -53,10 +55,16 @@ class Traffic:
         self.names = Names(name, "traffic")
         self.server = self.names.namespace(_SERVER)
 
-    def start(self, say: Callable[[str], None], revision: str | None = None) -> None:
+    def start(
+        self,
+        say: Callable[[str], None],
+        revision: str | None = None,
+        placement: Placement = Placement(),  # noqa: B008  # frozen
+    ) -> None:
         """Make everything, and return once every kind gets through; ClusterError, and nothing left, if one does not.
 
-        `revision` is the control plane's whose proxies the clients get; None: the mesh's default.
+        `revision` is the control plane's whose proxies the clients get; None: the mesh's default. `placement` says
+        what its pods differ in from the plain manifests.
         """
         if remains_of(self.api, self.name):
             raise ClusterError(
@@ -64,7 +72,7 @@ class Traffic:
                 f"`istio-egress traffic stop --name {self.name}` ends it"
             )
         mesh = Mesh(self.api, given=Given(revision))
-        self.names = replace(self.names, mesh=MeshNames.of(mesh.facts))
+        self.names = replace(self.names, mesh=MeshNames.of(mesh.facts), placement=placement)
         through_gateway = mesh.gateway is not None
         if not through_gateway:
             say("the mesh has no egress gateway that is ready: its kinds of traffic are left out")
@@ -121,6 +129,8 @@ class Traffic:
         applier = Applier(self.api, self.names)
         applier.apply([document for document in documents if document["kind"] == "Namespace"], "")
         self._live()
+        for namespace in (_SERVER, _CLIENT):
+            copy_pull_secrets(applier, namespace)
         self._certificates(applier)
         servers = [document for document in documents if document["metadata"].get("namespace") == _SERVER]
         applier.apply(servers, "")
