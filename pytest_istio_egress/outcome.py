@@ -10,6 +10,10 @@ BLACKHOLE_EXITS = frozenset({52, 56})
 BLACKHOLE_EXITS_OF_BYTES = BLACKHOLE_EXITS | {55}
 """The same for bytes of one's own (gopher://): the RST may come before they are sent, and curl fails at sending."""
 
+EARLY = 0.1
+"""The part of a documented time by which Envoy may be early: it sets timers by the time at which the turn of its event
+loop began, not by the clock, so that on a busy node a timeout of 3 s ends some milliseconds before."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Hop:
@@ -76,7 +80,7 @@ class Outcome:
     body: str | None = None
     """A part of the answer's body."""
     at_least: float | None = None
-    """Seconds that Envoy (or, without a sidecar, curl) must have spent on it: a timeout can't end before its time."""
+    """Seconds that Envoy (or, without a sidecar, curl) must have spent on it, less EARLY of them."""
     connected_to: str | None = None
     """The address that curl has to name as the one it connected to; 192.0.2.x stands for an outside server's."""
 

@@ -60,6 +60,12 @@ def test_each_field_alone_can_fail(wrong: dict[str, object]) -> None:
     assert compare(replace(RIGHT, **wrong), SEEN)  # type: ignore[arg-type]  # any field
 
 
+@pytest.mark.parametrize(("spent", "holds"), [(3.0, True), (2.998, True), (2.6, False)])
+def test_a_timer_may_be_a_little_early(spent: float, holds: bool) -> None:  # noqa: FBT001  # what is expected
+    seen = replace(SEEN, sidecar=replace(LINE, duration=int(spent * 1000)))
+    assert (compare(replace(RIGHT, at_least=3.0), seen) == ()) is holds
+
+
 def test_several_flags_read_the_same_in_every_run() -> None:
     expected = Outcome(status=503, flags=frozenset({"URX,UF", "NC", "UF"}))
     assert "flags URX,UF or UF or NC, nobody" in expected_text(expected)
