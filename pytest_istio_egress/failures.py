@@ -12,7 +12,7 @@ from urllib3.exceptions import HTTPError
 from pytest_istio_egress.cluster.api import ClusterError, reason
 from pytest_istio_egress.cluster.apply import RefusedError
 from pytest_istio_egress.cluster.logs import NoWitnessError
-from pytest_istio_egress.cluster.pods import NotReadyError
+from pytest_istio_egress.cluster.readiness import NotReadyError
 from pytest_istio_egress.cluster.settle import NotSettledError
 from pytest_istio_egress.egress import DoesNotHoldError
 from pytest_istio_egress.probe import NoCurlResultError

@@ -11,7 +11,7 @@ from pytest_istio_egress.cluster import survey
 from pytest_istio_egress.cluster.analysis import faults
 from pytest_istio_egress.cluster.analysis.configuration import Asked
 from pytest_istio_egress.cluster.api import Api
-from pytest_istio_egress.cluster.names import GATEWAY_NAMESPACE, WORKER_NAMESPACES
+from pytest_istio_egress.cluster.names import OF_ONE_WORKER
 from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.cluster.surroundings import Surroundings
 from pytest_istio_egress.cluster.witnesses import Witnesses
@@ -99,7 +99,7 @@ class Inquiry:
             host=parts.hostname or "",
             port=parts.port or {"http": 80, "https": 443}[parts.scheme],
         )
-        own = [names.namespace(name) for name in (*WORKER_NAMESPACES, GATEWAY_NAMESPACE)]
+        own = [names.namespace(name) for name in OF_ONE_WORKER]
         # A workload of the user's own is ruled by what the user has, wherever it lies.
         found = survey.configuration(self.api, None if literal else own, [pod.namespace] if literal else own)
         return replace(known, faults=tuple(faults(found, asked)))

@@ -18,8 +18,9 @@ from pytest_istio_egress.case import CASE_NAMESPACE, Case
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.apply import Applier, RefusedError, Resource, load
 from pytest_istio_egress.cluster.names import Names
-from pytest_istio_egress.cluster.pods import GoneError, NoPodError, Pod, changed, run
+from pytest_istio_egress.cluster.pods import GoneError, Pod, changed, run
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
+from pytest_istio_egress.cluster.readiness import NoPodError
 from pytest_istio_egress.cluster.settle import Settler
 from pytest_istio_egress.cluster.witnesses import Witnesses
 from pytest_istio_egress.cluster.world import World

@@ -105,6 +105,10 @@ class Collecting:
         if left_out:
             config.hook.pytest_deselected(items=left_out)
             items[:] = [item for item in items if item not in left_out]
+        if hasattr(config, "workerinput"):
+            from pytest_istio_egress.longest_first import longest_first
+
+            longest_first(items)
         self.collection.arrange(items, allow_mesh_wide=self.allow_mesh_wide)
 
 
@@ -145,6 +149,8 @@ class Leading:
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Producer) -> LoadScopeScheduling:
         """Distribute by module, and prepare the target once the workers have collected."""
         from pytest_istio_egress.scheduling import CaseScheduling
+
+        config.option.loadscopereorder = False  # the workers' order stays: longest_first.py
 
         return CaseScheduling(config, log, self.prepare)
 

@@ -72,7 +72,7 @@ def judge(cluster: Api, mesh: Mesh, istio_egress_target: Target, pytestconfig: p
         cluster, found.stage, fixtures_folder(), ready=timeouts.ready, timeout=timeouts.converge
     )
     yield found
-    world.alive.stop()
+    world.leave()
     witnesses.forget()
 
 

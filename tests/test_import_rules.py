@@ -19,6 +19,7 @@ WORDS = {"case", "probe", "outcome", "mesh_facts", "placement", "istio_versions"
 KNOW_PYTEST = {
     "plugin",
     "collection",
+    "longest_first",
     "scheduling",
     "failures",
     "pytest_fixtures",
@@ -118,7 +119,7 @@ def test_the_cluster_knows_nothing_above_it(module: str) -> None:
     assert above == set()
 
 
-@pytest.mark.parametrize("module", ["collection", "scheduling", "options", "plugin"])
+@pytest.mark.parametrize("module", ["collection", "longest_first", "scheduling", "options", "plugin"])
 def test_the_judge_stays_out_of_the_plugin(module: str) -> None:
     for other in ("judge", "cluster", "embedded"):
         assert not knows(module, f"{NAME}.{other}")

@@ -17,6 +17,8 @@ from pytest_istio_egress.timeouts import Timeouts
 
 RUN_LABEL = "istio-egress.dev/run"
 FIELD_MANAGER = "pytest-istio-egress"
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's, where PyYAML was built with it: ten times as fast."""
 
 
 class RefusedError(ClusterError):
@@ -42,7 +44,7 @@ def load(files: Iterable[Path]) -> list[dict[str, Any]]:
     documents: list[dict[str, Any]] = []
     for file in files:
         try:
-            found = [document for document in yaml.safe_load_all(file.read_text()) if document]
+            found = [document for document in yaml.load_all(file.read_text(), _LOADER) if document]  # a safe one
         except (OSError, yaml.YAMLError) as error:
             raise ClusterError(f"the manifest {file} can't be read: {' '.join(str(error).split())}") from error
         documents.extend(found)

@@ -10,7 +10,8 @@ from pathlib import Path
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.apply import Applier, load
 from pytest_istio_egress.cluster.names import Names
-from pytest_istio_egress.cluster.pods import Pod, ready_pod, run
+from pytest_istio_egress.cluster.pods import Pod, run
+from pytest_istio_egress.cluster.readiness import ready_pod
 
 _NAMESPACE = "egress-client"
 _APP = "policy-probe"

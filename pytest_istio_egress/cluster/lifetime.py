@@ -138,7 +138,7 @@ def remove_ended(api: Api, say: Callable[[str], None]) -> None:
             continue
         namespaces = ", ".join(left.namespaces)
         say(f"istio-egress: run {left.run} ended without cleaning up; removing {namespaces}")
-        _delete(api, left.namespaces)
+        delete(api, left.namespaces)
 
 
 def remove(api: Api, run: str, *, say: Callable[[str], None] = lambda _: None) -> list[str]:
@@ -147,12 +147,13 @@ def remove(api: Api, run: str, *, say: Callable[[str], None] = lambda _: None) -
     Everything a run makes lies in its own namespaces, so they are all there is to remove.
     """
     removed = remains_of(api, run)
-    _delete(api, removed)
+    delete(api, removed)
     _await_gone(api, run, api.timeouts.remove, say)
     return removed
 
 
-def _delete(api: Api, namespaces: Sequence[str]) -> None:
+def delete(api: Api, namespaces: Sequence[str]) -> None:
+    """Have namespaces deleted, without waiting until they are gone; those that are gone already are fine."""
     for name in namespaces:
         try:
             api.core.delete_namespace(name)

@@ -26,9 +26,10 @@ WORKER_NAMESPACES = ("egress-client", "egress-neighbour")
 """Made once per worker: a Sidecar resource rules its whole namespace, so workers can't share one."""
 GATEWAY_NAMESPACE = "egress-gateway"
 """A worker's own egress gateway, whose secrets and policies concern nobody else; made when a case first needs it."""
-_PER_WORKER = (*WORKER_NAMESPACES, GATEWAY_NAMESPACE)
+OF_ONE_WORKER = (*WORKER_NAMESPACES, GATEWAY_NAMESPACE)
+"""All that are a worker's own."""
 
-_NAMESPACE = re.compile(r"(?<![\w-])(" + "|".join(SHARED_NAMESPACES + _PER_WORKER) + r")(?![\w-])")
+_NAMESPACE = re.compile(r"(?<![\w-])(" + "|".join(SHARED_NAMESPACES + OF_ONE_WORKER) + r")(?![\w-])")
 _HOST = re.compile(r"(?<=[\w*])\.test(?![\w-])(?!\.\w)")
 _ADDRESS = re.compile(r"(?<![\d.])192\.0\.2\.\d{1,3}(?![\d.]*\d)")
 
@@ -84,7 +85,7 @@ class Names:
     def plain(self, text: str) -> str:
         """Undo `text`: what a report shows are the names that the manifests use."""
         text = text.replace(f".{self.run}.test", ".test")
-        for name in _PER_WORKER:
+        for name in OF_ONE_WORKER:
             text = text.replace(f"{name}-{self.run}-{self.worker}", name)
         for name in SHARED_NAMESPACES:
             text = text.replace(f"{name}-{self.run}", name)

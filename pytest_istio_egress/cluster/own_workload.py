@@ -20,7 +20,8 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
-from pytest_istio_egress.cluster.pods import Pod, ready_pod
+from pytest_istio_egress.cluster.pods import Pod
+from pytest_istio_egress.cluster.readiness import ready_pod
 
 PREFIX = "istio-egress-"
 LASTS = 3600

@@ -1,4 +1,4 @@
-"""Pods: finding the one that is meant, running a command in it, waiting until it is ready."""
+"""Pods: finding those that are ready, running a command in one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from kubernetes.stream import stream
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential, wait_fixed
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 from websocket import WebSocketException
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
@@ -25,10 +25,6 @@ _HANDSHAKE = re.compile(r"Handshake status (\d+)")
 
 class NotEndedError(ClusterError):
     """A command in a pod did not end in its time."""
-
-
-class NotReadyError(ClusterError):
-    """A pod is not ready (yet)."""
 
 
 class GoneError(ClusterError):
@@ -65,7 +61,8 @@ class Ran:
     exit: int | None
 
 
-def _ready(pod: client.V1Pod) -> bool:
+def is_ready(pod: client.V1Pod) -> bool:
+    """Whether a pod, as the API describes it, is ready and stays."""
     conditions = {condition.type: condition.status for condition in pod.status.conditions or []}
     return pod.metadata.deletion_timestamp is None and conditions.get("Ready") == "True"
 
@@ -85,53 +82,13 @@ def _described(pod: client.V1Pod) -> Pod:
     )
 
 
-class NoPodError(NotReadyError):
-    """Nobody has made such a pod at all."""
-
-
-def ready_pod(api: Api, namespace: str, selector: str, *, timeout: float) -> Pod:
-    """Wait for a ready pod; raises NotReadyError that says why there is none after `timeout` seconds."""
-    for attempt in Retrying(
-        stop=stop_after_delay(timeout), wait=wait_fixed(0.1), retry=retry_if_exception_type(NotReadyError), reraise=True
-    ):
-        with attempt:
-            return _one_ready(api, namespace, selector)
-    raise AssertionError("Retrying ends by returning or raising")
-
-
 def ready_pods(api: Api, namespace: str, selector: str) -> list[Pod]:
     """Return the pods that are ready now, by name."""
     try:
         pods = api.core.list_namespaced_pod(namespace, label_selector=selector).items
     except ApiException as error:
         raise ClusterError(f"the pods {selector} in {namespace} can't be listed: {reason(error)}") from error
-    return sorted((_described(pod) for pod in pods if _ready(pod)), key=lambda pod: pod.name)
-
-
-def _one_ready(api: Api, namespace: str, selector: str) -> Pod:
-    ready = ready_pods(api, namespace, selector)
-    if ready:
-        return ready[0]
-    pods = api.core.list_namespaced_pod(namespace, label_selector=selector).items
-    why = f"no ready pod {selector} in {namespace}: {why_not_ready(api, namespace, pods)}"
-    # What a quota, Pod Security or a policy refuses it goes on refusing. (A service account that isn't there yet, right
-    # after its namespace was made, is refused in the same words.)
-    if not pods and "FailedCreate: " in why and "forbidden" in why and "not found" not in why:
-        raise ClusterError(why)
-    raise (NotReadyError if pods else NoPodError)(why)
-
-
-def why_not_ready(api: Api, namespace: str, pods: Sequence[client.V1Pod]) -> str:
-    """Say in one sentence what keeps pods from being ready: a container's own reason, else the last warning."""
-    for pod in pods:
-        for status in [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]:
-            waiting = status.state.waiting if status.state else None
-            if waiting and waiting.reason not in {"PodInitializing", "ContainerCreating"}:
-                return f"container {status.name} waits: {waiting.reason} {waiting.message or ''}".strip()
-    events = api.core.list_namespaced_event(namespace, field_selector="type=Warning").items
-    if events:
-        return f"{events[-1].reason}: {' '.join((events[-1].message or '').split())}"
-    return "no pod was created" if not pods else f"phase {pods[0].status.phase}, containers still starting"
+    return sorted((_described(pod) for pod in pods if is_ready(pod)), key=lambda pod: pod.name)
 
 
 def run(

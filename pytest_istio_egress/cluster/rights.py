@@ -53,7 +53,7 @@ RUN = Role(
     "What every run needs. Its namespaces have names of their own, which RBAC can't know beforehand.",
     (
         Right("", ("namespaces",), ("get", "list", *_MADE), "the run's own, and those that killed runs left"),
-        Right("", ("pods",), ("get", "list"), "its clients and servers; the mesh's egress gateway"),
+        Right("", ("pods",), ("get", "list", "watch"), "its clients and servers; the mesh's egress gateway"),
         Right(
             "",
             ("pods/exec",),

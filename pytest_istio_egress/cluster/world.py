@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,19 @@ from typing import Any
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+from urllib3.exceptions import HTTPError
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.apply import Applier, load
 from pytest_istio_egress.cluster.certificates import Authority
 from pytest_istio_egress.cluster.credentials import CREDENTIALS, SERVED, credentials, kubernetes_secret
-from pytest_istio_egress.cluster.lifetime import SignOfLife
-from pytest_istio_egress.cluster.names import SHARED_NAMESPACES, WORKER_NAMESPACES, Names
+from pytest_istio_egress.cluster.lifetime import SignOfLife, delete
+from pytest_istio_egress.cluster.names import OF_ONE_WORKER, SHARED_NAMESPACES, WORKER_NAMESPACES, Names
 from pytest_istio_egress.cluster.network_policies import foreign_policies
 from pytest_istio_egress.cluster.own_workload import probing_pod
-from pytest_istio_egress.cluster.pods import NotReadyError, Pod, ready_pod, run
+from pytest_istio_egress.cluster.pods import Pod, run
 from pytest_istio_egress.cluster.pull_secrets import copy_pull_secrets
+from pytest_istio_egress.cluster.readiness import NotReadyError, ready_pod
 from pytest_istio_egress.mesh_facts import RUNS_OWN_GATEWAY
 from pytest_istio_egress.placement import FOR_GATEWAYS
 
@@ -148,6 +151,16 @@ class World:
         ]
         pods = Applier(self.api, self.names).rendered(documents[0], "")["spec"]["template"]["spec"]
         return str(next(container["image"] for container in pods["containers"] if container["name"] == "curl"))
+
+    def leave(self) -> None:
+        """Have this worker's own namespaces deleted while others may still be at work: they take a while to go.
+
+        That the run leaves nothing is seen to at its end, for all workers; here nothing has to succeed.
+        """
+        self.alive.stop()
+        if self.built:
+            with suppress(ClusterError, ApiException, HTTPError):
+                delete(self.api, [self.names.namespace(name) for name in OF_ONE_WORKER])
 
     @property
     def namespaces(self) -> list[str]:

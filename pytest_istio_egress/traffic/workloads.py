@@ -22,8 +22,8 @@ from pytest_istio_egress.cluster.lifetime import hold_lease, remains_of, remove
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.mesh_names import MeshNames
 from pytest_istio_egress.cluster.names import Names
-from pytest_istio_egress.cluster.pods import ready_pod
 from pytest_istio_egress.cluster.pull_secrets import copy_pull_secrets
+from pytest_istio_egress.cluster.readiness import ready_pod
 from pytest_istio_egress.placement import Placement
 from pytest_istio_egress.traffic.kinds import KINDS
 from pytest_istio_egress.traffic.losses import losses

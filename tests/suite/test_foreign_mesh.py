@@ -12,7 +12,7 @@ from suite_run import RunSuite  # type: ignore[import-not-found]  # pytest puts 
 
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.apply import FIELD_MANAGER
-from pytest_istio_egress.cluster.pods import ready_pod
+from pytest_istio_egress.cluster.readiness import ready_pod
 
 pytestmark = pytest.mark.embedded
 

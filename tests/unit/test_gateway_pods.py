@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from pytest_istio_egress.cluster.names import Names
-from pytest_istio_egress.cluster.pods import NoPodError, NotReadyError
+from pytest_istio_egress.cluster.readiness import NoPodError, NotReadyError
 from pytest_istio_egress.judge import Judge
 from pytest_istio_egress.timeouts import Timeouts
 
