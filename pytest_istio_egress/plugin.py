@@ -72,6 +72,16 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(ending, "istio-egress-ending")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Answer `-n auto`: as many workers as a cluster bears, whatever cores this machine has."""
+    if not config.getoption(SWITCH):
+        return None
+    from pytest_istio_egress.scheduling import WORKERS
+
+    return WORKERS
+
+
 class Collecting:
     """Finds the shipped cases and puts what was selected in order; the same in every process."""
 

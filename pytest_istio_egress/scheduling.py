@@ -18,6 +18,10 @@ from xdist.workermanage import WorkerController
 
 from pytest_istio_egress.collection import MESH_WIDE, scope_of
 
+WORKERS = 6
+"""What `-n auto` means. Each worker brings clients of its own; with six a cluster of two cores has no idle moment
+(docs/performance.md), and more would only have their pods wait for each other."""
+
 
 class CaseScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist is untyped
     """LoadScopeScheduling with a scope that runs last and beside no other."""

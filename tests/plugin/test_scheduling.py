@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from repository import Repository  # type: ignore[import-not-found]  # pytest puts this folder on the path
 
-from pytest_istio_egress.scheduling import CaseScheduling
+from pytest_istio_egress.scheduling import WORKERS, CaseScheduling
 
 CASE = """
     import json, os, time
@@ -102,6 +102,16 @@ def test_module_stays_on_one_worker(repository: Repository) -> None:
     workers = {(one.case, one.worker) for one in ran(repository)}
     assert len(workers) == 4
     assert len({worker for _, worker in workers}) == 2
+
+
+@pytest.mark.parametrize("arguments", [("--istio-egress",), ()], ids=["with", "without"])
+def test_as_many_workers_as_a_cluster_bears_only_for_the_suite(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("PYTEST_XDIST_AUTO_NUM_WORKERS", "1")  # xdist's own answer
+    config = pytester.parseconfig(*arguments)
+    answer = config.hook.pytest_xdist_auto_num_workers(config=config)
+    assert answer == (WORKERS if arguments else 1)
 
 
 def test_worker_that_dies(repository: Repository) -> None:
