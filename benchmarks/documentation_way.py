@@ -133,7 +133,7 @@ def measure(judge: Judge, documents: Documents, cases: Sequence[Asked], rounds: 
             verdicts = judge.examine(one.expectations)
             if not all(verdict.holds for verdict in verdicts):
                 raise SystemExit("benchmarks/documentation_way.py: a case did not hold; run the suite to see why")
-        judge.leave()
+        judge.staging.leave()
 
     def by_kubectl() -> None:
         for one in cases:

@@ -88,12 +88,12 @@ class Egress:
 
     def apply(self, manifest: str) -> None:
         """Apply one more manifest, from beside the case's own, and wait until the proxies have it."""
-        self.judge.add(self._beside(manifest))
+        self.judge.staging.add(self._beside(manifest))
         self._verdicts.clear()
 
     def remove(self, manifest: str) -> None:
         """Remove what a manifest brought, and wait until the proxies have lost it."""
-        self.judge.take_away(self._beside(manifest))
+        self.judge.staging.take_away(self._beside(manifest))
         self._verdicts.clear()
 
     @contextmanager
@@ -106,30 +106,30 @@ class Egress:
 
     def config(self, client: str = CLIENT) -> ProxyConfig:
         """Return the configuration of a client's proxy."""
-        return self.judge.config(client)
+        return self.judge.staging.config(client)
 
     def gateway_config(self) -> ProxyConfig:
         """Return the configuration of the mesh's egress gateway."""
-        return self.judge.gateway_config()
+        return self.judge.staging.gateway_config()
 
     def pod(self, client: str = CLIENT) -> dict[str, Any]:
         """Read a client's pod (`<app label>.<namespace>`) from the API."""
-        pod = self.judge.pod(client)
+        pod = self.judge.staging.pod(client)
         return self.resource("v1", "Pod", pod.name, pod.namespace)
 
     def real(self, text: str) -> str:
         """Return a name of the manifests as it is in the cluster."""
-        return self.judge.stage().text(text)
+        return self.judge.staging.built().text(text)
 
     def resource(self, api_version: str, kind: str, name: str, namespace: str = CASE_NAMESPACE) -> dict[str, Any]:
         """Read a resource of the case from the API; where there is none, the case does not hold."""
-        found = self.judge.read(api_version, kind, name, namespace)
+        found = self.judge.staging.read(api_version, kind, name, namespace)
         self.state(f"{kind} {name}", "there", "there" if found is not None else "none")
         return found or {}
 
     def refusal(self, manifest: str) -> str:
         """Have a manifest checked that must be refused, and return the API's answer; nothing of it is kept."""
-        answer = self.judge.refusal(self._beside(manifest))
+        answer = self.judge.staging.refusal(self._beside(manifest))
         if answer is None:
             self.judge.check_undisturbed()
             self._keep(None)
@@ -142,7 +142,7 @@ class Egress:
 
     def accepted(self, manifest: str) -> None:
         """Have a manifest checked that must be taken: the control beside a refusal; nothing of it is kept."""
-        answer = self.judge.refusal(self._beside(manifest))
+        answer = self.judge.staging.refusal(self._beside(manifest))
         if answer is not None:
             self.judge.check_undisturbed()
             self._keep(None)

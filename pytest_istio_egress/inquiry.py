@@ -7,17 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+from pytest_istio_egress.asking import Asking
 from pytest_istio_egress.cluster import survey
 from pytest_istio_egress.cluster.analysis import faults
 from pytest_istio_egress.cluster.analysis.configuration import Asked
-from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.names import OF_ONE_WORKER
 from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.cluster.surroundings import Surroundings
-from pytest_istio_egress.cluster.witnesses import Witnesses
-from pytest_istio_egress.cluster.world import World
-from pytest_istio_egress.evidence import Exchange, Verdict
-from pytest_istio_egress.probe import Probe
+from pytest_istio_egress.evidence import Verdict
+from pytest_istio_egress.staging import Staging
 
 _CLOCKS = 10.0
 """Seconds that the way to a node's log may take, and that clocks may differ."""
@@ -26,26 +24,14 @@ _NO_CONNECTION = frozenset({6, 7})
 
 
 class Inquiry:
-    """Looks around in one worker's part of the cluster.
+    """Looks around in one worker's part of the cluster."""
 
-    `send` sends a probe once more; `gateway_pods` finds the pods of a gateway by its name in the cases.
-    """
-
-    def __init__(
-        self,
-        api: Api,
-        world: World,
-        witnesses: Witnesses,
-        send: Callable[[Probe], Exchange],
-        gateway_pods: Callable[[str | None], list[Pod]],
-    ) -> None:
-        self.api = api
-        self.world = world
-        self.witnesses = witnesses
-        self.send = send
-        self.gateway_pods = gateway_pods
-        self.since = time.monotonic()
-        """When the case's configuration began to change, by time.monotonic()."""
+    def __init__(self, staging: Staging, asking: Asking) -> None:
+        self.api = staging.api
+        self.world = staging.world
+        self.witnesses = staging.witnesses
+        self.staging = staging
+        self.asking = asking
         self._first_seen: dict[str, float] = {}
 
     def into(self, verdict: Verdict) -> Verdict:
@@ -79,12 +65,12 @@ class Inquiry:
             return known
         if expected.sidecar and seen.sidecar is None:
             trouble = survey.log_trouble(self.api, self.witnesses.follow(pod))
-            captured = bool(seen.envoy_headers) or survey.counts(self.api, pod, lambda: self.send(verdict.probe))
+            captured = bool(seen.envoy_headers) or survey.counts(self.api, pod, lambda: self.asking.send(verdict.probe))
             if not trouble and captured:
                 trouble = survey.line_missing(self.witnesses.follow(pod))
             return replace(known, captured=captured, log_trouble=trouble)
         if expected.gateway is not None and seen.gateway is None and seen.went_to_gateway:
-            pods = self.gateway_pods(expected.gateway.at)
+            pods = self.asking.gateway_pods(expected.gateway.at)
             troubles = [survey.log_trouble(self.api, self.witnesses.follow(each)) for each in pods]
             return replace(known, log_trouble=next(filter(None, troubles), ""))
         return known
@@ -110,7 +96,7 @@ class Inquiry:
         seen, gateway = verdict.exchange, verdict.expected.gateway
         pods = {"sidecar": pod}
         if gateway is not None:
-            behind = self.gateway_pods(gateway.at)
+            behind = self.asking.gateway_pods(gateway.at)
             if behind:
                 pods["gateway"] = behind[0]
         known = replace(known, rejected=self._rejected(pods))
@@ -121,7 +107,8 @@ class Inquiry:
 
     def _rejected(self, pods: Mapping[str, Pod]) -> tuple[str, ...]:
         """Return what was refused since the case began; the log's time is the node's, so it is asked for some more."""
-        found = survey.rejections(self.api, pods, time.monotonic() - self.since + _CLOCKS)
+        since = self.staging.entered
+        found = survey.rejections(self.api, pods, time.monotonic() - since + _CLOCKS)
         for each in found:
-            self._first_seen.setdefault(each, self.since)
-        return tuple(each for each in found if self._first_seen[each] == self.since)
+            self._first_seen.setdefault(each, since)
+        return tuple(each for each in found if self._first_seen[each] == since)

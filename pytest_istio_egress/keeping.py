@@ -85,14 +85,14 @@ def _shortened(text: str) -> str:
 
 def _tasks(judge: Judge, case: Case, verdict: Verdict | None) -> dict[str, Callable[[], str]]:
     api, names = judge.api, judge.names
-    since = int(time.monotonic() - judge.entered) + _BEFORE
+    since = int(time.monotonic() - judge.staging.entered) + _BEFORE
     proxies = dict(_proxies(judge, case, verdict))
     outside = names.namespace("egress-outside")
     hosts = _hosts(judge, verdict)
     port = _port(verdict)
     namespaces = sorted({pod.namespace for pod in proxies.values()} | ({outside} if judge.world.built else set()))
     tasks: dict[str, Callable[[], str]] = {
-        "applied.yaml": lambda: _applied(judge.documents, names.run),
+        "applied.yaml": lambda: _applied(judge.staging.documents, names.run),
         "mesh.yaml": lambda: _yaml([yaml.safe_load(_mesh(judge))]),
         "pods.yaml": lambda: _yaml(pod_states(api, namespaces)),
         "events.txt": lambda: "".join(f"{line}\n" for line in events(api, namespaces)),
@@ -155,7 +155,7 @@ def _hosts(judge: Judge, verdict: Verdict | None) -> list[str]:
     if verdict:
         host = urlsplit(verdict.probe.url).hostname or ""
         found.append(host if verdict.probe.literal else judge.names.text(host))
-    for document in judge.documents:
+    for document in judge.staging.documents:
         spec = document.get("spec") or {}
         hosts = spec.get("hosts") if document["kind"] != "Sidecar" else None
         found += [*(hosts if isinstance(hosts, list) else []), spec.get("host")]

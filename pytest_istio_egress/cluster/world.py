@@ -1,4 +1,4 @@
-"""The stage of a run: the outside world, made once; each worker's clients; found again by their names."""
+"""What a run needs in the cluster: the outside world, made once; each worker's clients; found again by their names."""
 
 from __future__ import annotations
 

@@ -141,8 +141,7 @@ def judge() -> Any:
         world=SimpleNamespace(built=True, known=lambda: {"sleep.egress-client": POD}),
         witnesses=SimpleNamespace(gateways=list),
         timeouts=SimpleNamespace(evidence=20.0),
-        documents=APPLIED,
-        entered=0.0,
+        staging=SimpleNamespace(documents=APPLIED, entered=0.0),
     )
 
 

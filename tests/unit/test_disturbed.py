@@ -21,12 +21,12 @@ class Disturbed(Judge):
         self.seen = list(seen)
         self.disturbances = list(disturbances)
         self.fresh: list[Case] = []
-        self._case = CASE
+        self.staging = cast(Any, SimpleNamespace(case=CASE))
         self._disturbances = cast(Any, self)
 
     def enter(self, case: Case) -> bool:
         self.fresh.append(case)
-        self._case = case
+        self.staging.case = case
         return True
 
     def _converged(self, _: object) -> Any:
@@ -67,6 +67,6 @@ def test_what_is_always_disturbed_is_an_error() -> None:
 
 def test_in_the_middle_of_a_case_a_disturbance_is_an_error() -> None:
     judge = Disturbed([False], ["the pod went"])
-    judge._case = None
+    judge.staging.case = None
     with pytest.raises(ClusterError, match="the pod went"):
         judge.examine([])

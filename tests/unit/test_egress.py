@@ -20,7 +20,11 @@ def quiet() -> None:
 
 
 def egress(answer: str | None) -> Egress:
-    asked = SimpleNamespace(refusal=lambda _: answer, check_undisturbed=quiet, names=Names(run="k3x9q", worker="gw0"))
+    asked = SimpleNamespace(
+        staging=SimpleNamespace(refusal=lambda _: answer),
+        check_undisturbed=quiet,
+        names=Names(run="k3x9q", worker="gw0"),
+    )
     return Egress(cast(Judge, asked), CASE, [], lambda _: None)
 
 
@@ -28,10 +32,9 @@ def proxy(turns: int) -> Egress:
     """Return a case whose proxy comes so far at the given look."""
     looks = iter(range(1, 100))
     judge = SimpleNamespace(
-        config=lambda _: next(looks) >= turns,
+        staging=SimpleNamespace(config=lambda _: next(looks) >= turns, read=lambda *_: None),
         timeouts=SimpleNamespace(settle=0.5),
         names=Names(run="k3x9q", worker="gw0"),
-        read=lambda *_: None,
         check_undisturbed=quiet,
     )
     return Egress(cast(Judge, judge), CASE, [], lambda _: None)

@@ -16,6 +16,7 @@ from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.cluster.world import CLIENTS, World
 from pytest_istio_egress.evidence import Expectation
 from pytest_istio_egress.judge import Judge
+from pytest_istio_egress.staging import Staging
 from pytest_istio_egress.timeouts import Timeouts
 
 CASE = Case(at="page/", says="It is said", folder=Path(), manifests=(), requires=(), since=None, rows=())
@@ -44,19 +45,25 @@ class Played(World):
         return POD
 
 
-class Alone(Judge):
-    """A judge of whom only the way to the stage is left: nothing is sent, `settled` counts."""
-
-    def __init__(self, world: World) -> None:
-        self.followed: list[Pod] = []
-        super().__init__(cast(Any, None), world, cast(Any, SimpleNamespace(follow=self.followed.append)), Timeouts())
-        self._disturbances = cast(Any, SimpleNamespace(begin=lambda: None, unsettled_until=0.0))
-        self.settled = 0
+class Unsettled(Staging):
+    """No proxy is waited for; `settled` counts how often one would be."""
 
     def _settle(self) -> None:
         self.settled += 1
 
-    def _ask(self, expectations: Sequence[Expectation], attempt: int) -> Any:
+
+class Alone(Judge):
+    """A judge of whom only the way to the stage is left: nothing is sent."""
+
+    def __init__(self, world: World) -> None:
+        self.followed: list[Pod] = []
+        witnesses = cast(Any, SimpleNamespace(follow=self.followed.append))
+        super().__init__(cast(Any, None), world, witnesses, Timeouts())
+        self.staging = Unsettled(self.api, world, witnesses, self.timeouts, self.phases)
+        self._asking = cast(Any, SimpleNamespace(ask=self._all_hold))
+        self._disturbances = cast(Any, SimpleNamespace(begin=lambda: None, unsettled_until=0.0))
+
+    def _all_hold(self, expectations: Sequence[Expectation], attempt: int) -> Any:
         assert attempt == 1
         return [SimpleNamespace(holds=True) for _ in expectations]
 
@@ -78,18 +85,18 @@ def ask(judge: Judge, *probes: Probe) -> None:
 
 def test_a_case_asked_from_a_users_own_workload_makes_nothing(judge: Alone, world: Played) -> None:
     ask(judge, OWN)
-    assert judge.pod(OWN.client) == POD
+    assert judge.staging.pod(OWN.client) == POD
     assert not world.builds
     assert not world.clients
 
 
 def test_a_client_of_the_suites_has_all_made_and_settled_before_it_is_asked(judge: Alone, world: Played) -> None:
     judge.enter(CASE)
-    before = judge.settled
+    before = judge.staging.settled
     judge.examine([(probe, Outcome(status=200)) for probe in (OWN, SUITES)])
     assert world.builds == 1
     assert world.clients == CLIENTS
-    assert judge.settled == before + 1, "the proxies that came in the middle of the case are waited for"
+    assert judge.staging.settled == before + 1, "the proxies that came in the middle of the case are waited for"
     assert judge.followed == [POD] * len(CLIENTS)
 
 
@@ -97,15 +104,15 @@ def test_it_is_made_once(judge: Alone, world: Played) -> None:
     ask(judge, SUITES)
     judge.examine([(SUITES, Outcome(status=200))])
     judge.enter(replace(CASE, says="Another"))
-    assert judge.stage().addresses
+    assert judge.staging.built().addresses
     assert world.builds == 1
 
 
 @pytest.mark.parametrize(
     "needs",
     [
-        lambda judge: judge.pod("sleep.egress-client"),
-        lambda judge: judge.config("sleep.egress-client"),
+        lambda judge: judge.staging.pod("sleep.egress-client"),
+        lambda judge: judge.staging.config("sleep.egress-client"),
         lambda judge: judge.enter(replace(CASE, fixtures=("forward_proxy.yaml",))),
     ],
     ids=["a client's pod", "a client's configuration", "a fixture"],
@@ -120,7 +127,7 @@ def test_manifests_of_a_case_need_it(
 ) -> None:
     manifest = tmp_path / "entry.yaml"
     manifest.write_text("{kind: Nothing}")
-    monkeypatch.setattr(judge, "_apply", lambda _: None)
+    monkeypatch.setattr(judge.staging, "_apply", lambda _: None)
     judge.enter(replace(CASE, manifests=(manifest,)))
     assert world.builds == 1
 
