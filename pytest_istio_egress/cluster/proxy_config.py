@@ -1,70 +1,27 @@
-"""Reads facts out of a proxy's configuration: clusters, listeners, routes; only here is the dump's shape known."""
+"""Asks a proxy's admin interface for its configuration and what it has counted."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pytest_istio_egress.cluster.api import Api, ClusterError
+from pytest_istio_egress.cluster.config_dump import (
+    Cluster,
+    Listener,
+    VirtualHost,
+    chains,
+    mentions,
+    narrowed,
+    virtual_host,
+)
 from pytest_istio_egress.cluster.pods import Pod, run
 
 _ADMIN = "http://127.0.0.1:15000"
 _SERIES = re.compile(r"(?P<name>\w+)\{(?P<labels>.*)\} (?P<value>\d+)")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """An upstream cluster; `type` is Envoy's (STRICT_DNS, ORIGINAL_DST, EDS, STATIC, or a cluster type's name)."""
-
-    name: str
-    type: str
-    load_balancing: str
-    raw: dict[str, Any]
-
-    @property
-    def service(self) -> tuple[str, str, str, str] | None:
-        """Direction, port, subset and host that Istio's name for it holds; None for Envoy's own clusters."""
-        parts = self.name.split("|")
-        return (parts[0], parts[1], parts[2], parts[3]) if len(parts) == 4 else None
-
-
-@dataclass(frozen=True)
-class FilterChain:
-    """One filter chain of a listener: what it matches, and where its TCP proxy or its HTTP routes lead.
-
-    `cluster` is the TCP proxy's one cluster; where it has several, `weights` says how much each of them gets.
-    """
-
-    server_names: tuple[str, ...]
-    prefix_ranges: tuple[str, ...]
-    application_protocols: tuple[str, ...]
-    destination_port: int | None
-    cluster: str | None
-    weights: Mapping[str, int]
-    route_config: str | None
-
-
-@dataclass(frozen=True)
-class Listener:
-    """A listener; `name` is like 0.0.0.0_443."""
-
-    name: str
-    chains: tuple[FilterChain, ...]
-
-
-@dataclass(frozen=True)
-class VirtualHost:
-    """A virtual host of a route configuration; `clusters` are those that its routes lead to."""
-
-    route_config: str
-    name: str
-    domains: tuple[str, ...]
-    clusters: tuple[str, ...]
-    routes: tuple[dict[str, Any], ...]
 
 
 class ProxyConfig:
@@ -104,7 +61,7 @@ class ProxyConfig:
         active = (
             entry["active_state"]["listener"] for entry in self._dump("dynamic_listeners") if "active_state" in entry
         )
-        return [Listener(listener["name"], tuple(_chains(listener))) for listener in active]
+        return [Listener(listener["name"], tuple(chains(listener))) for listener in active]
 
     def listener(self, name: str) -> Listener | None:
         """Return one listener, None if the proxy has none of that name."""
@@ -131,7 +88,7 @@ class ProxyConfig:
         for entry in self._dump("dynamic_route_configs"):
             config = entry["route_config"]
             if config.get("name") == route_config:
-                found.extend(_virtual_host(route_config, host) for host in config.get("virtual_hosts", []))
+                found.extend(virtual_host(route_config, host) for host in config.get("virtual_hosts", []))
         return found
 
     def awaited_secrets(self) -> list[str]:
@@ -162,7 +119,7 @@ class ProxyConfig:
         What catches all the rest (BlackHoleCluster, PassthroughCluster, block_all, allow_any) is part of it, and of
         the listeners and routes of `port` what is bound to no other host.
         """
-        clusters = [c.raw for c in self.clusters() if c.service is None or _mentions(c.name, hosts)]
+        clusters = [c.raw for c in self.clusters() if c.service is None or mentions(c.name, hosts)]
         names = tuple(cluster["name"] + "::" for cluster in clusters)
         found = [
             entry["active_state"]["listener"] for entry in self._dump("dynamic_listeners") if "active_state" in entry
@@ -172,16 +129,16 @@ class ProxyConfig:
             "clusters": clusters,
             "endpoints": [line for line in self.text("/clusters").splitlines() if line.startswith(names)],
             "listeners": [
-                _narrowed(listener, "filter_chains", hosts)
+                narrowed(listener, "filter_chains", hosts)
                 for listener in found
                 if listener["name"].endswith(f"_{port}")
                 or listener["name"] == "virtualOutbound"
-                or _mentions(listener, hosts)
+                or mentions(listener, hosts)
             ],
             "routes": [
-                _narrowed(route, "virtual_hosts", hosts)
+                narrowed(route, "virtual_hosts", hosts)
                 for route in routes
-                if route.get("name") == str(port) or _mentions(route, hosts)
+                if route.get("name") == str(port) or mentions(route, hosts)
             ],
         }
 
@@ -201,48 +158,3 @@ class ProxyConfig:
         except json.JSONDecodeError as error:
             raise ClusterError(f"the config dump of {self.pod} is damaged: {error}") from error
         return found
-
-
-def _mentions(part: Any, hosts: Collection[str]) -> bool:
-    text = json.dumps(part)
-    return any(host.removeprefix("*") in text for host in hosts)
-
-
-def _narrowed(whole: dict[str, Any], name: str, hosts: Collection[str]) -> dict[str, Any]:
-    """Leave out the filter chains or virtual hosts that are bound to names, and to none of these."""
-
-    def bound(part: dict[str, Any]) -> bool:
-        return bool(part.get("filter_chain_match", {}).get("server_names")) or part.get("domains", ["*"]) != ["*"]
-
-    if name not in whole:
-        return whole
-    return whole | {name: [part for part in whole[name] if not bound(part) or _mentions(part, hosts)]}
-
-
-def _chains(listener: dict[str, Any]) -> Iterator[FilterChain]:
-    default = [listener["default_filter_chain"]] if "default_filter_chain" in listener else []
-    for chain in [*listener.get("filter_chains", []), *default]:
-        match = chain.get("filter_chain_match", {})
-        settings = [entry.get("typed_config", {}) for entry in chain.get("filters", [])]
-        yield FilterChain(
-            server_names=tuple(match.get("server_names", ())),
-            prefix_ranges=tuple(
-                f"{prefix['address_prefix']}/{prefix.get('prefix_len', 32)}"
-                for prefix in match.get("prefix_ranges", ())
-            ),
-            application_protocols=tuple(match.get("application_protocols", ())),
-            destination_port=match.get("destination_port"),
-            cluster=next((config["cluster"] for config in settings if "cluster" in config), None),
-            weights={
-                share["name"]: share["weight"]
-                for config in settings
-                for share in config.get("weighted_clusters", {}).get("clusters", ())
-            },
-            route_config=next((config["rds"]["route_config_name"] for config in settings if "rds" in config), None),
-        )
-
-
-def _virtual_host(route_config: str, host: dict[str, Any]) -> VirtualHost:
-    routes = host.get("routes", [])
-    clusters = {route["route"]["cluster"] for route in routes if "cluster" in route.get("route", {})}
-    return VirtualHost(route_config, host["name"], tuple(host["domains"]), tuple(sorted(clusters)), tuple(routes))
