@@ -74,7 +74,7 @@ def try_fault(fault: Fault, api: Api, way: WayToApi) -> Seen:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as mending:
         work = Path(folder)
-        stage = Stage(api, way, work, mending)
+        stage = Stage(CLUSTER, api, way, work, mending)
         command = [
             sys.executable, "-m", "pytest", "--istio-egress", "-n", "2", "-v", "-p", "no:cacheprovider",
             f"--istio-egress-timeout-scale={SLOW}", "--istio-egress-kubeconfig", str(way.kubeconfig),

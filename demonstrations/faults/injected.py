@@ -24,6 +24,7 @@ AWAY = 8.0
 class Stage:
     """What a fault can reach: the cluster, the way to it, the run's process and folder; `mending` undoes it."""
 
+    cluster: str
     api: Api
     way: WayToApi
     folder: Path
@@ -74,6 +75,14 @@ def _istiod(stage: Stage) -> None:
 
 def _gateway(stage: Stage) -> None:
     stage.delete_pods("istio-system", "istio=egressgateway")
+
+
+def _api_server(stage: Stage) -> None:
+    for name in Path("/proc").glob("[0-9]*/comm"):
+        with contextlib.suppress(OSError):  # a process that has ended meanwhile
+            its = f"istio-egress-{stage.cluster}" in (name.parent / "cgroup").read_text(encoding="utf-8")
+            if its and name.read_text(encoding="utf-8").strip() == "kube-apiserver":
+                os.kill(int(name.parent.name), signal.SIGKILL)
 
 
 def _client(stage: Stage) -> None:
@@ -136,6 +145,8 @@ def _fill(stage: Stage) -> None:
 FAULTS = (
     Fault("nothing", "-", "right results", lambda _: None, frozenset({0})),
     Fault("istiod", "its pod is deleted, a new one comes", "right results, or errors meanwhile", _istiod),
+    Fault("api-restart", "kube-apiserver gets SIGKILL and is started again", "right results", _api_server,
+          frozenset({0})),
     Fault("api-away", f"for {AWAY:g} s connections are reset and refused", "right results",
           lambda stage: stage.way.close_for(AWAY), frozenset({0})),
     Fault("api-cut", "five times every connection is reset, execs and logs too", "right results", _cuts,

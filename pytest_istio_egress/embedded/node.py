@@ -2,7 +2,8 @@
 
     caller -- keeper -- unshare -- PID 1 (reaps) -- this -- etcd, kube-apiserver, kubelet, containerd, ...
 
-Whatever ends one of the first four ends the rest: each is tied to its parent by the kernel.
+Whatever ends one of the first four ends the rest: each is tied to its parent by the kernel. A component's end is the
+cluster's end, too, but for the API server, which is started again: that it is away for a while is part of its life.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 import traceback
 from pathlib import Path
 
@@ -22,6 +24,9 @@ from pytest_istio_egress.embedded.api_forward import forward
 from pytest_istio_egress.embedded.node_plan import RUN, NodePlan
 from pytest_istio_egress.embedded.node_setup import set_up_files, set_up_network
 from pytest_istio_egress.embedded.node_start import NotReadyError, Start
+
+LIVES = 5.0
+"""Seconds that a component has to have run to be started again: one that ends at once would go on ending."""
 
 
 class ComponentDiedError(Exception):
@@ -47,9 +52,16 @@ class Node:
 
     async def run(self, name: str, command: list[str]) -> None:
         """Start a component; from then on its end is the node's end."""
+        self._group.create_task(self._watch(name, await self._started(name, command)))
+
+    async def keep(self, name: str, command: list[str]) -> None:
+        """Start a component, and again when it ends, as a kubelet does with a control plane's static pods."""
+        self._group.create_task(self._start_again(name, command, await self._started(name, command)))
+
+    async def _started(self, name: str, command: list[str]) -> asyncio.subprocess.Process:
         search = f"{self.plan.components['containerd']}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         with (self.plan.logs / f"{name}.log").open("ab") as log:
-            process = await asyncio.create_subprocess_exec(
+            return await asyncio.create_subprocess_exec(
                 *command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
@@ -57,7 +69,14 @@ class Node:
                 cwd=RUN,
                 env={"PATH": search, "HOME": str(RUN), "LANG": "C.UTF-8", "GOGC": "400", "GOMEMLIMIT": "1GiB"},
             )
-        self._group.create_task(self._watch(name, process))
+
+    async def _start_again(self, name: str, command: list[str], process: asyncio.subprocess.Process) -> None:
+        while True:
+            began = time.monotonic()
+            code = await process.wait()
+            if time.monotonic() - began < LIVES:
+                raise ComponentDiedError(name, code)
+            process = await self._started(name, command)
 
     async def _watch(self, name: str, process: asyncio.subprocess.Process) -> None:
         raise ComponentDiedError(name, await process.wait())
@@ -70,7 +89,7 @@ async def run_node(plan: NodePlan, listener: socket.socket) -> None:
         start = Start(plan, tell)
         tell("started", step="API server")
         await node.run("etcd", node_commands.etcd(plan))
-        await node.run("kube-apiserver", node_commands.kube_apiserver(plan))
+        await node.keep("kube-apiserver", node_commands.kube_apiserver(plan))
         await node.run("containerd", node_commands.containerd(plan))
         node_commands.write_cni()
         await start.api_answers()

@@ -18,6 +18,8 @@ from pytest_istio_egress.embedded import ClusterSpec, EmbeddedError, cluster, do
 from pytest_istio_egress.embedded.parts import Parts
 from pytest_istio_egress.embedded.state import State
 
+from .conftest import Kubectl
+
 pytestmark = [
     pytest.mark.embedded,
     pytest.mark.skipif(os.geteuid() != 0, reason="the embedded cluster needs root"),
@@ -127,15 +129,32 @@ def test_a_killed_keeper_takes_all_with_it(name: str) -> None:
 
 def test_a_component_that_dies_later_ends_the_cluster_and_is_named(name: str) -> None:
     up(ClusterSpec(name=name))
-    etcd = next(
-        int(file.parent.name) for file in Path("/proc").glob("[0-9]*/cgroup")
-        if f"istio-egress-{name}".encode() in _content(file) and _content(file.parent / "comm") == b"etcd\n"
-    )  # fmt: skip
-    os.kill(etcd, signal.SIGKILL)
+    os.kill(component(name, "etcd"), signal.SIGKILL)
     nothing_stays(name)
     until(lambda: status(name).phase == "ended", "its end was not noted")
     assert "etcd" in status(name).why
     assert up(ClusterSpec(name=name)).started
+
+
+def test_an_api_server_that_dies_is_started_again(name: str) -> None:
+    kubectl = Kubectl(up(ClusterSpec(name=name)))
+    first = component(name, "kube-apiserver")
+    os.kill(first, signal.SIGKILL)
+    until(lambda: kubectl.run("get", "--raw=/readyz").stdout == "ok", "it does not answer")
+    assert component(name, "kube-apiserver") != first
+    assert status(name).phase == "ready"
+    kubectl("-n", "istio-system", "rollout", "restart", "deployment/istiod")
+    kubectl("-n", "istio-system", "rollout", "status", "deployment/istiod", "--timeout=60s")
+
+
+def component(name: str, program: str) -> int:
+    """Return the process of one of a cluster's components."""
+    return next(
+        int(file.parent.name)
+        for file in Path("/proc").glob("[0-9]*/cgroup")
+        if f"istio-egress-{name}".encode() in _content(file)
+        and _content(file.parent / "comm").decode().strip() == program
+    )
 
 
 def test_a_component_that_dies_at_the_start_is_shown_with_its_log(
