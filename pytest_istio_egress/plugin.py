@@ -206,7 +206,8 @@ class Leading:
         return answer
 
     def _release(self, prepared: Prepared, session: pytest.Session) -> None:
-        from pytest_istio_egress.target import TargetError, release
+        from pytest_istio_egress.target import TargetError
+        from pytest_istio_egress.target.release import release
 
         try:
             release(prepared, self.terminal.say)
@@ -229,7 +230,9 @@ class Leading:
         """Choose the target and make sure that it answers; does nothing when no test would run."""
         from pytest_istio_egress.collection import needs_cluster
         from pytest_istio_egress.report.header import after
-        from pytest_istio_egress.target import TARGET, NoClusterError, TargetError, look_at_mesh, prepare
+        from pytest_istio_egress.target import TARGET, NoClusterError, TargetError
+        from pytest_istio_egress.target.choice import prepare
+        from pytest_istio_egress.target.mesh import look_at_mesh
 
         if not needs_cluster(ids, allow_mesh_wide=runs_mesh_wide(self.settings)):
             return

@@ -29,7 +29,7 @@ KNOW_PYTEST = {
     "report.terminal",
     "target",  # for the StashKey alone
 }
-KNOW_EMBEDDED = {"target", "cli"}
+KNOW_EMBEDDED = {"target.embedded", "cli"}
 MODULES = sorted(
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
     for path in PACKAGE.rglob("*.py")

@@ -16,10 +16,11 @@ from types import ModuleType
 import pytest
 
 import pytest_istio_egress
-from pytest_istio_egress import collection, failures, target
+from pytest_istio_egress import collection, failures
 from pytest_istio_egress.options import Settings
 from pytest_istio_egress.report import header, live
-from pytest_istio_egress.target import Prepared, Say, Target, TargetError
+from pytest_istio_egress.target import TARGET, NoClusterError, Prepared, Say, Target, TargetError, choice, mesh
+from pytest_istio_egress.target import release as releasing
 
 NOTES = Path(os.environ["STAND_IN_NOTES"])
 SUITE = Path(os.environ["STAND_IN_SUITE"])
@@ -38,7 +39,7 @@ def prepare(settings: Settings, run: str, say: Say) -> Prepared:
         case "exit":
             raise TargetError("the cluster does not answer")
         case "usage error":
-            raise target.NoClusterError("no cluster is configured")
+            raise NoClusterError("no cluster is configured")
     say("the stand-in is ready")
     return Prepared(
         Target(
@@ -74,7 +75,7 @@ class Keeper:
 
 @pytest.fixture
 def egress(request: pytest.FixtureRequest) -> Iterator[Expect]:
-    found = request.config.stash[target.TARGET]
+    found = request.config.stash[TARGET]
     note(f"target {found.run} {found.context} {found.notes} {found.timeout_scale:g}")
 
     def expect(outcome: str = "holds", cause: str = "", keeps: dict[str, str] | None = None, **more: object) -> None:
@@ -96,9 +97,9 @@ pytest_istio_egress.pytest_fixtures = fixtures
 
 if "STAND_IN_EVERY" in os.environ:
     live.EVERY = float(os.environ["STAND_IN_EVERY"])
-target.prepare = prepare
-target.release = release
-target.look_at_mesh = lambda prepared, settings, say: prepared  # noqa: ARG005  # there is no mesh to look at
+choice.prepare = prepare
+releasing.release = release
+mesh.look_at_mesh = lambda prepared, settings, say: prepared  # noqa: ARG005  # there is no mesh to look at
 
 
 header.after = lambda prepared: [f"answered: {prepared.kubernetes}"]

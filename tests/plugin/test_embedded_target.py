@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from pytest_istio_egress import embedded
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedCluster, EmbeddedError
 from pytest_istio_egress.options import settings
-from pytest_istio_egress.target import Prepared, TargetError, prepare, release
+from pytest_istio_egress.target import Prepared, TargetError, embedded
+from pytest_istio_egress.target.choice import prepare
+from pytest_istio_egress.target.release import release
 
 
 class Clusters:

@@ -15,10 +15,10 @@ import pytest
 from repository import Repository  # type: ignore[import-not-found]  # pytest puts this folder on the path
 
 from pytest_istio_egress import kubeconfig as kubeconfig_module
-from pytest_istio_egress import target as target_module
 from pytest_istio_egress.kubeconfig import IN_CLUSTER, NoContextError, chosen_context
 from pytest_istio_egress.plugin import CANNOT_ASK
-from pytest_istio_egress.target import Target, TargetError, kubernetes_version, new_run
+from pytest_istio_egress.target import Target, TargetError, answer, new_run
+from pytest_istio_egress.target.answer import kubernetes_version
 
 
 def kubeconfig(path: Path, *contexts: str, current: str | None = None, server: str = "http://127.0.0.1:1") -> Path:
@@ -147,7 +147,7 @@ def test_cluster_that_answers(tmp_path: Path, api_server: ThreadingHTTPServer, m
 
 
 def test_cluster_that_is_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(target_module, "_answers_within", lambda _: 0.2)
+    monkeypatch.setattr(answer, "_answers_within", lambda _: 0.2)
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         path = kubeconfig(tmp_path / "config", "a", server=f"http://127.0.0.1:{silent.getsockname()[1]}")
         with pytest.raises(TargetError, match=r"no answer within 0\.2 s"):

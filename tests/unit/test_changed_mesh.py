@@ -5,11 +5,11 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_istio_egress.cluster import lifetime, mesh_settings
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.mesh_facts import Known, MeshFacts
-from pytest_istio_egress.target import as_it_is
+from pytest_istio_egress.target import mesh
+from pytest_istio_egress.target.mesh import as_it_is
 
 CHANGED = MeshFacts({"outbound-mode": Known("ALLOW_ANY")})
 
@@ -39,8 +39,8 @@ def seen_by(monkeypatch: pytest.MonkeyPatch, *, changed: bool, alive: bool) -> t
 
     monkeypatch.setattr(Settings, "changed", changed)
     monkeypatch.setattr(Settings, "waited", False)
-    monkeypatch.setattr(mesh_settings, "MeshSettings", Settings)
-    monkeypatch.setattr(lifetime, "put_mesh_back", put_back)
+    monkeypatch.setattr(mesh, "MeshSettings", Settings)
+    monkeypatch.setattr(mesh, "put_mesh_back", put_back)
     found = Mesh(cast(Api, cast(Any, None)), CHANGED)
     return found, as_it_is(found, said.append), said
 

@@ -9,8 +9,10 @@ import pytest
 from pytest_istio_egress.timeouts import Timeouts
 
 PACKAGE = Path(__file__).parents[2] / "pytest_istio_egress"
-WAITING = [PACKAGE / f"{name}.py" for name in ("judge", "egress", "pytest_fixtures", "target", "requirements")]
-MODULES = sorted([*(PACKAGE / "cluster").glob("*.py"), *WAITING])
+WAITING = [
+    PACKAGE / f"{name}.py" for name in ("staging", "asking", "judge", "egress", "pytest_fixtures", "requirements")
+]
+MODULES = sorted([*(PACKAGE / "cluster").glob("*.py"), *(PACKAGE / "target").glob("*.py"), *WAITING])
 
 
 def test_one_factor_scales_all() -> None:

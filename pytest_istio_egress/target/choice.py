@@ -1,0 +1,68 @@
+"""Which cluster is asked: the one that the settings name, or the embedded one, which is started."""
+
+from __future__ import annotations
+
+from pytest_istio_egress.kubeconfig import NoContextError, chosen_context
+from pytest_istio_egress.options import CONTEXT, EMBEDDED, Settings
+from pytest_istio_egress.placement import Placement
+from pytest_istio_egress.target import NoClusterError, Prepared, Say, Target
+from pytest_istio_egress.target.answer import kubernetes_version
+
+USE_EMBEDDED = "to run without a cluster of your own, add --istio-egress-target embedded"
+
+
+def prepare(settings: Settings, run: str, say: Say) -> Prepared:
+    """Choose the cluster, start it where it is the embedded one, and make sure that it answers.
+
+    Raises NoClusterError before anything is contacted, TargetError before anything is made.
+    """
+    if settings.target == EMBEDDED:
+        return _embedded(settings, run, say)
+    try:
+        kubeconfig, context = chosen_context(settings.kubeconfig, settings.context)
+    except NoContextError as error:
+        raise NoClusterError(f"{error}; {USE_EMBEDDED}") from error
+    target = Target(
+        kind=CONTEXT,
+        kubeconfig=kubeconfig,
+        context=context,
+        run=run,
+        notes=(),
+        timeout_scale=settings.timeout_scale,
+        allow_mesh_wide=settings.allow_mesh_wide,
+        placement=placement_of(settings).to_mapping(),
+        require=settings.require,
+    )
+    return Prepared(target, kubernetes_version(target))
+
+
+def _embedded(settings: Settings, run: str, say: Say) -> Prepared:
+    import yaml
+
+    from pytest_istio_egress.target.embedded import start
+
+    cluster = start(settings, say)
+    current = yaml.safe_load(cluster.kubeconfig.read_text(encoding="utf-8")).get("current-context")
+    target = Target(
+        kind=EMBEDDED,
+        kubeconfig=cluster.kubeconfig,
+        context=current,
+        run=run,
+        notes=cluster.notes,
+        timeout_scale=settings.timeout_scale,
+        allow_mesh_wide=True,
+        placement=placement_of(settings).to_mapping(),
+        require=settings.require,
+    )
+    ends = cluster.name if cluster.started and not settings.keep_cluster else None
+    return Prepared(target, cluster.kubernetes, ends)
+
+
+def placement_of(settings: Settings) -> Placement:
+    """Return what the settings say of the run's pods."""
+    return Placement.said(
+        image=settings.image,
+        pull_secret=settings.pull_secret,
+        node_selector=settings.node_selector,
+        toleration=settings.toleration,
+    )
