@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING
 
 import pytest
 from kubernetes.client.exceptions import ApiException
@@ -16,14 +15,10 @@ from pytest_istio_egress.cluster.readiness import NotReadyError
 from pytest_istio_egress.cluster.settle import NotSettledError
 from pytest_istio_egress.egress import DoesNotHoldError
 from pytest_istio_egress.probe import NoCurlResultError
+from pytest_istio_egress.recording import KEEPER
 from pytest_istio_egress.report.kept import EVIDENCE
 from pytest_istio_egress.report.results import DOES_NOT_HOLD, ERROR, PROPERTY, said_outcome
 
-if TYPE_CHECKING:
-    from pytest_istio_egress.pytest_fixtures import KeepEvidence
-
-KEEPER: pytest.StashKey[KeepEvidence] = pytest.StashKey()
-"""On an item: who keeps the evidence of its case, once its pipeline has begun."""
 TROUBLE = (ClusterError, ApiException, HTTPError, NoCurlResultError)
 """What says nothing about the mesh: the way to the cluster, or the cluster itself, failed."""
 

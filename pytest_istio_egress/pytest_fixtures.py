@@ -9,7 +9,7 @@ import pytest
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
-from pytest_istio_egress.case import Case, case_of
+from pytest_istio_egress.case import case_of
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.enforcement import Enforcement
 from pytest_istio_egress.cluster.mesh import Mesh
@@ -19,16 +19,11 @@ from pytest_istio_egress.cluster.witnesses import Witnesses
 from pytest_istio_egress.cluster.world import World
 from pytest_istio_egress.egress import Egress
 from pytest_istio_egress.evidence import Expectation, Verdict
-from pytest_istio_egress.failures import KEEPER
 from pytest_istio_egress.judge import Judge
-from pytest_istio_egress.keeping import keep
 from pytest_istio_egress.mesh_facts import MeshFacts
-from pytest_istio_egress.options import settings
 from pytest_istio_egress.placement import Placement
-from pytest_istio_egress.probe import CLIENT
-from pytest_istio_egress.report.kept import evidence_folder
-from pytest_istio_egress.report.record import record_of
-from pytest_istio_egress.report.results import PHASES_PROPERTY, PROPERTY
+from pytest_istio_egress.recording import KEEPER, KeepEvidence, RecordVerdict
+from pytest_istio_egress.report.results import PHASES_PROPERTY
 from pytest_istio_egress.requirements import missing, missing_by_probe
 from pytest_istio_egress.suite import fixtures_folder
 from pytest_istio_egress.target import TARGET, Target
@@ -138,54 +133,3 @@ def _parameters(request: pytest.FixtureRequest) -> list[Expectation]:
             probe, expected = getattr(values, "values", values)
             found.append((probe, expected))
     return found
-
-
-class KeepEvidence:
-    """Gathers the evidence of one case, if anybody will read it; `files` are what it found, by name."""
-
-    def __init__(self, item: pytest.Item, judge: Judge, case: Case) -> None:
-        self.item = item
-        self.judge = judge
-        self.case = case
-        self.files: dict[str, str] = {}
-
-    def __call__(self, verdict: Verdict | None) -> None:
-        """Gather it now; only the first time, for what comes later may come of that."""
-        if not self.files and (evidence_folder(settings(self.item.config)) or wants_allure(self.item.config)):
-            self.files = keep(self.judge, self.case, verdict)
-            if verdict is None:
-                self.attach()
-
-    def attach(self) -> None:
-        """Attach it to Allure's results, where those are asked for."""
-        if wants_allure(self.item.config):
-            from pytest_istio_egress.report.allure_steps import attach
-
-            attach(self.files)
-
-
-def wants_allure(config: pytest.Config) -> bool:
-    """Whether Allure's results are asked for."""
-    return bool(config.getoption("allure_report_dir", default=None))
-
-
-class RecordVerdict:
-    """Puts a verdict on the test's report, where xdist carries it to the controller; and into Allure's results."""
-
-    def __init__(
-        self, item: pytest.Item, judge: Judge, envoy_versions: Callable[[str], str], keeper: KeepEvidence
-    ) -> None:
-        self.item = item
-        self.judge = judge
-        self.envoy_versions = envoy_versions
-        self.keeper = keeper
-
-    def __call__(self, verdict: Verdict) -> None:
-        """Record one verdict."""
-        proxy = self.envoy_versions(verdict.probe.client if verdict.probe.literal else CLIENT)
-        record = record_of(verdict, self.judge.names.plain, proxy)
-        self.item.user_properties.append((PROPERTY, record))
-        if wants_allure(self.item.config):
-            from pytest_istio_egress.report.allure_steps import show
-
-            show(record, {} if verdict.holds else self.keeper.files)

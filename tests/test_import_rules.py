@@ -23,6 +23,7 @@ KNOW_PYTEST = {
     "scheduling",
     "failures",
     "pytest_fixtures",
+    "recording",
     "report.ending",
     "report.live",
     "report.marking",

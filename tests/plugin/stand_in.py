@@ -16,8 +16,9 @@ from types import ModuleType
 import pytest
 
 import pytest_istio_egress
-from pytest_istio_egress import collection, failures
+from pytest_istio_egress import collection
 from pytest_istio_egress.options import Settings
+from pytest_istio_egress.recording import KEEPER
 from pytest_istio_egress.report import header, live
 from pytest_istio_egress.target import TARGET, NoClusterError, Prepared, Say, Target, TargetError, choice, mesh
 from pytest_istio_egress.target import release as releasing
@@ -80,7 +81,7 @@ def egress(request: pytest.FixtureRequest) -> Iterator[Expect]:
 
     def expect(outcome: str = "holds", cause: str = "", keeps: dict[str, str] | None = None, **more: object) -> None:
         if keeps:
-            request.node.stash[failures.KEEPER] = Keeper(keeps)
+            request.node.stash[KEEPER] = Keeper(keeps)
         said = {"case": request.node.nodeid, "outcome": outcome, "cause": cause, "seconds": 0.25, "attempts": 2}
         request.node.user_properties.append(("istio-egress", said | more))
         if outcome != "holds":
