@@ -10,15 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kubernetes import client
 from kubernetes.client.exceptions import ApiException
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 from urllib3.exceptions import HTTPError
 
-from pytest_istio_egress.cluster.api import Api, ClusterError, reason
+from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.apply import Applier, load
-from pytest_istio_egress.cluster.certificates import Authority
-from pytest_istio_egress.cluster.credentials import CREDENTIALS, SERVED, credentials, kubernetes_secret
 from pytest_istio_egress.cluster.lifetime import SignOfLife, delete
 from pytest_istio_egress.cluster.names import OF_ONE_WORKER, SHARED_NAMESPACES, WORKER_NAMESPACES, Names
 from pytest_istio_egress.cluster.network_policies import foreign_policies
@@ -26,13 +22,13 @@ from pytest_istio_egress.cluster.own_workload import probing_pod
 from pytest_istio_egress.cluster.pods import Pod, run
 from pytest_istio_egress.cluster.pull_secrets import copy_pull_secrets
 from pytest_istio_egress.cluster.readiness import NotReadyError, ready_pod
+from pytest_istio_egress.cluster.run_certificates import config_map, copy_credentials, distribute_authority
 from pytest_istio_egress.mesh_facts import RUNS_OWN_GATEWAY
 from pytest_istio_egress.placement import FOR_GATEWAYS
 
 STANDS_FOR = "istio-egress.dev/stands-for"
 """Annotation of an outside server's Service: N says that 192.0.2.N in a manifest is the Service's address,
 and 192.0.2.(N+100) that of the pod behind it."""
-_AUTHORITY = "certificate-authority"
 CLIENTS = ("sleep.egress-plain", *(f"sleep.{namespace}" for namespace in WORKER_NAMESPACES))
 """The clients that every worker has."""
 
@@ -79,7 +75,7 @@ class World:
         applier.apply(namespaces, "")
         self.alive.start()
         # Certificates before the pods that mount them: a pod without its volume waits a minute for it.
-        self._certificates(applier)
+        self._prepare_namespaces(applier)
         applier.apply([document for document in documents if document["kind"] != "Namespace"], "")
         try:
             with ThreadPoolExecutor(6) as pool:
@@ -104,7 +100,7 @@ class World:
             applier.apply(documents, "egress-outside")
             for document in documents:
                 if document["kind"] == "Namespace":
-                    self._copy_credentials(applier, document["metadata"]["name"])
+                    copy_credentials(applier, document["metadata"]["name"], timeout=self.timeout)
                     copy_pull_secrets(applier, document["metadata"]["name"])
             for client in _workloads(documents, "egress-outside"):
                 self._await(client)
@@ -210,59 +206,16 @@ class World:
                 found[f"192.0.2.{int(number) + 100}"] = pod.address
         return found
 
-    def _certificates(self, applier: Applier) -> None:
-        authority = self._authority_secret()
-        public = {"ca.crt": authority["ca.crt"]}
-        for namespace in (*SHARED_NAMESPACES, *WORKER_NAMESPACES):
-            applier.apply([_config_map("egress-certificates", namespace, public)], namespace)
+    def _prepare_namespaces(self, applier: Applier) -> None:
+        """Put into every namespace what its pods mount, are pulled with, are placed by."""
+        everywhere = (*SHARED_NAMESPACES, *WORKER_NAMESPACES)
+        distribute_authority(applier, everywhere)
+        for namespace in everywhere:
             copy_pull_secrets(applier, namespace)
         if self.names.placement.nodes:
             data = self.names.placement.for_gateways()
-            applier.apply([_config_map(FOR_GATEWAYS, namespace, data) for namespace in WORKER_NAMESPACES], "")
-        self._copy_credentials(applier, WORKER_NAMESPACES[0])
-
-    def _copy_credentials(self, applier: Applier, namespace: str) -> None:
-        """Put what proxies may use as credentialName beside them: a proxy gets secrets of its own namespace only."""
-        outside = self.names.namespace("egress-outside")
-        for attempt in Retrying(
-            stop=stop_after_delay(self.timeout),
-            wait=wait_fixed(0.1),
-            retry=retry_if_exception_type(ClusterError),
-            reraise=True,
-        ):
-            with attempt:  # another worker may be at making them
-                found = [self._secret(outside, name) for name in CREDENTIALS]
-        applier.apply([kubernetes_secret(secret.metadata.name, secret.data) for secret in found], namespace)
-
-    def _secret(self, namespace: str, name: str) -> client.V1Secret:
-        """Read one by its name: the right to read any secret of the cluster is not asked for."""
-        try:
-            return self.api.core.read_namespaced_secret(name, namespace)
-        except ApiException as error:
-            raise ClusterError(f"the run's secret {name} in {namespace} can't be read: {reason(error)}") from error
-
-    def _authority_secret(self) -> dict[str, str]:
-        """Make the run's certificates, or read them where another worker was first: one run, one authority."""
-        namespace = self.names.namespace("egress-outside")
-        authority = Authority(f"pytest-istio-egress run {self.names.run}", self.api.now())
-        domain = f"{self.names.run}.test"
-        outside = authority.sign(
-            "outside", [f"*.{domain}", f"*.wild.{domain}", f"outside.{namespace}.svc.cluster.local"]
-        )
-        second = authority.sign("second", [f"second.{domain}"])
-        marker = _config_map(_AUTHORITY, namespace, {"ca.crt": authority.certificate.decode()})
-        applier = Applier(self.api, self.names)
-        try:
-            self.api.core.create_namespaced_config_map(namespace, applier.rendered(marker, namespace))
-        except ApiException as error:
-            if error.status != 409:
-                raise ClusterError(f"the run's certificates can't be stored: {reason(error)}") from error
-            return dict(self.api.core.read_namespaced_config_map(_AUTHORITY, namespace).data)
-        for name, signed in zip(SERVED, (outside, second), strict=True):
-            applier.apply([kubernetes_secret(name, signed.secret(authority.certificate))], namespace)
-        for name, data in credentials(authority, revoked=outside).items():
-            applier.apply([kubernetes_secret(name, data)], namespace)
-        return {"ca.crt": authority.certificate.decode()}
+            applier.apply([config_map(FOR_GATEWAYS, namespace, data) for namespace in WORKER_NAMESPACES], "")
+        copy_credentials(applier, WORKER_NAMESPACES[0], timeout=self.timeout)
 
 
 def _workloads(documents: Iterable[dict[str, Any]], namespace: str) -> list[str]:
@@ -272,12 +225,3 @@ def _workloads(documents: Iterable[dict[str, Any]], namespace: str) -> list[str]
         for document in documents
         if document["kind"] == "Deployment"
     ]
-
-
-def _config_map(name: str, namespace: str, data: dict[str, str]) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": name, "namespace": namespace},
-        "data": data,
-    }

@@ -1,0 +1,80 @@
+"""The run's certificates in the cluster: made by one worker, found by the others, copied to where they are used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from pytest_istio_egress.cluster.api import Api, ClusterError, reason
+from pytest_istio_egress.cluster.apply import Applier
+from pytest_istio_egress.cluster.certificates import Authority
+from pytest_istio_egress.cluster.credentials import CREDENTIALS, SERVED, credentials, kubernetes_secret
+
+_AUTHORITY = "certificate-authority"
+"""The ConfigMap that only one worker can make: that one makes the certificates."""
+
+
+def distribute_authority(applier: Applier, namespaces: Iterable[str]) -> None:
+    """Put the certificate of the run's authority into namespaces, whose pods mount it; make it where it is not yet."""
+    public = {"ca.crt": _authority(applier)}
+    for namespace in namespaces:
+        applier.apply([config_map("egress-certificates", namespace, public)], namespace)
+
+
+def copy_credentials(applier: Applier, namespace: str, *, timeout: float) -> None:
+    """Put what proxies may use as credentialName beside them: a proxy gets secrets of its own namespace only."""
+    outside = applier.names.namespace("egress-outside")
+    for attempt in Retrying(
+        stop=stop_after_delay(timeout),
+        wait=wait_fixed(0.1),
+        retry=retry_if_exception_type(ClusterError),
+        reraise=True,
+    ):
+        with attempt:  # another worker may be at making them
+            found = [_secret(applier.api, outside, name) for name in CREDENTIALS]
+    applier.apply([kubernetes_secret(secret.metadata.name, secret.data) for secret in found], namespace)
+
+
+def config_map(name: str, namespace: str, data: dict[str, str]) -> dict[str, Any]:
+    """Build a ConfigMap."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": namespace},
+        "data": data,
+    }
+
+
+def _authority(applier: Applier) -> str:
+    """Make the run's certificates, or read the authority's where another worker was first: one run, one authority."""
+    api, names = applier.api, applier.names
+    namespace = names.namespace("egress-outside")
+    authority = Authority(f"pytest-istio-egress run {names.run}", api.now())
+    domain = f"{names.run}.test"
+    outside = authority.sign("outside", [f"*.{domain}", f"*.wild.{domain}", f"outside.{namespace}.svc.cluster.local"])
+    second = authority.sign("second", [f"second.{domain}"])
+    public = authority.certificate.decode()
+    marker = config_map(_AUTHORITY, namespace, {"ca.crt": public})
+    try:
+        api.core.create_namespaced_config_map(namespace, applier.rendered(marker, namespace))
+    except ApiException as error:
+        if error.status != 409:
+            raise ClusterError(f"the run's certificates can't be stored: {reason(error)}") from error
+        return str(api.core.read_namespaced_config_map(_AUTHORITY, namespace).data["ca.crt"])
+    for name, signed in zip(SERVED, (outside, second), strict=True):
+        applier.apply([kubernetes_secret(name, signed.secret(authority.certificate))], namespace)
+    for name, data in credentials(authority, revoked=outside).items():
+        applier.apply([kubernetes_secret(name, data)], namespace)
+    return public
+
+
+def _secret(api: Api, namespace: str, name: str) -> client.V1Secret:
+    """Read one by its name: the right to read any secret of the cluster is not asked for."""
+    try:
+        return api.core.read_namespaced_secret(name, namespace)
+    except ApiException as error:
+        raise ClusterError(f"the run's secret {name} in {namespace} can't be read: {reason(error)}") from error
