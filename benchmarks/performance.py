@@ -74,7 +74,7 @@ BENCHMARKS = (
         "Nothing competes, so each phase takes what it takes. What stands above the floor: a gateway's access log, "
         "which Envoy writes once a second; the 2.5 s after which a line that must not come counts as missing; pods "
         "that cases bring along; 15 s of Istio's own in one case (`late_rule`).",
-        ("suite.py", "--workers", "1", "--rounds", "3"),
+        ("suite.py", "--workers", "1"),
     ),
     Benchmark(
         "documentation-way",
@@ -93,7 +93,7 @@ BENCHMARKS = (
         "growth",
         "In a mesh that holds much of other people's",
         "1,000 ServiceEntries, 300 Services and 100 namespaces more, visible to every proxy.",
-        ("growth.py", "--workers", "6", "--rounds", "2"),
+        ("growth.py", "--workers", "6"),
     ),
     Benchmark(
         "cluster-start",
