@@ -74,7 +74,8 @@ def test_listener_and_cluster(egress: Egress) -> None:
     assert listener
     chains = [chain for chain in listener.chains if chain.cluster == egress.real(CLUSTER)]
     egress.state("chains that lead to the host", 1, len(chains))
-    egress.state("server names of that chain", (host,), chains[0].server_names)
+    # Not the only one: an ExternalName Service for the host, whosever it is (another case's, too), adds its own names.
+    egress.state("whether that chain matches the host's name", expected=True, seen=host in chains[0].server_names)
     egress.state("route table of that chain", None, chains[0].route_config)
     cluster = egress.config().cluster(egress.real(CLUSTER))
     egress.state("cluster's type", "STRICT_DNS", cluster and cluster.type)
