@@ -63,7 +63,8 @@ BENCHMARKS = (
         "suite",
         "The whole suite, again and again",
         "Every case, mesh-wide ones too, on a ready mesh. A case that does not hold at once is asked again until "
-        "`timeouts.converge`; both are counted. The floor is what probes and changes of configuration themselves took, "
+        "`timeouts.converge`; both are counted, and what was found by them stands among the races in ARCHITECTURE.md. "
+        "The floor is what probes and changes of configuration themselves took, "
         "shared by the workers. With several workers the two cores are busy all the time: phases that wait for the "
         "other workers' share of them are longer than with one.",
         ("suite.py", "--workers", "6", "--rounds", "30", "--istio-egress-allow-mesh-wide"),

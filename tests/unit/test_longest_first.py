@@ -47,6 +47,10 @@ def test_what_takes_longer_is_begun_first(longer: pytest.Item) -> None:
     assert order(item(f"{SHORT}[a]"), item(f"{SHORT}[b]"), longer)[0] == longer.nodeid
 
 
+def test_a_manifest_that_is_not_there_is_not_told_here(tmp_path: Path) -> None:
+    assert order(item(SHORT, manifest=tmp_path / "gone.yaml")) == [SHORT]
+
+
 def test_a_modules_own_order_stays_and_nothing_is_lost() -> None:
     one, other = f"{SHORT}[b]", f"{SHORT}[a]"
     steps = "conformance/b/test_x.py::test_in_steps"
