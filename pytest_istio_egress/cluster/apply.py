@@ -91,6 +91,8 @@ class Applier:
                 **parameters,
             )
         except ApiException as error:
+            if not error.status:  # no answer at all
+                raise ClusterError(f"{target} can't be applied: {reason(error)}") from error
             raise RefusedError(f"{target} was refused: {reason(error)}") from error
         return target
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from typing import Any
 
 from kubernetes import client
+from kubernetes.client.exceptions import ApiException
 from kubernetes.client.rest import RESTClientObject
 from tenacity import RetryCallState, Retrying, retry_if_exception, retry_if_result, stop_after_delay, wait_exponential
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProtocolError, ReadTimeoutError
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProtocolError, ReadTimeoutError, SSLError
 
 BUSY = frozenset({429, 502, 503, 504})
 """Answers of a server that is not ready, overloaded, or not there behind its load balancer."""
@@ -54,10 +56,19 @@ def _may_be_sent_again(method: str) -> Callable[[object], bool]:
     def again(outcome: object) -> bool:
         if isinstance(outcome, NewConnectionError | ConnectTimeoutError):
             return True
-        away = isinstance(outcome, ProtocolError | ReadTimeoutError) or outcome in BUSY
+        away = isinstance(outcome, ProtocolError | ReadTimeoutError) or outcome in BUSY or _broken_off(outcome)
         return away and method.upper() in REPEATABLE
 
     return again
+
+
+def _broken_off(outcome: object) -> bool:
+    """Whether a connection ended within TLS, as those of a server that is killed do; no certificate was refused.
+
+    The kubernetes package makes an ApiException without a status of it.
+    """
+    cause = outcome.__context__ if isinstance(outcome, ApiException) else outcome
+    return isinstance(cause, SSLError) and isinstance(next(iter(cause.args), None), ssl.SSLEOFError)
 
 
 def _last_outcome(state: RetryCallState) -> Any:

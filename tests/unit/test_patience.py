@@ -1,12 +1,13 @@
 """An API server that is away for a while costs time, not cases; a pod that went is told apart from it."""
 
+import ssl
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from kubernetes.client.exceptions import ApiException
-from urllib3.exceptions import NewConnectionError, ProtocolError
+from urllib3.exceptions import NewConnectionError, ProtocolError, SSLError
 
 from pytest_istio_egress.cluster import pods
 from pytest_istio_egress.cluster.api import Api, ClusterError
@@ -42,9 +43,25 @@ def test_a_refused_connection_is_tried_again(method: str) -> None:
     assert still_away(method, 5.0)(answers(REFUSED, REFUSED, status(200))) == status(200)
 
 
-@pytest.mark.parametrize("away", [RESET, status(503), status(429)])
+def through_tls(error: ssl.SSLError) -> ApiException:
+    """Return what the kubernetes package raises where TLS failed."""
+    try:
+        try:
+            raise SSLError(error)
+        except SSLError:
+            raise ApiException(status=0, reason="SSLError")  # noqa: B904  # as it does: the cause is the context alone
+    except ApiException as found:
+        return found
+
+
+@pytest.mark.parametrize("away", [RESET, status(503), status(429), through_tls(ssl.SSLEOFError(8, "EOF"))])
 def test_a_lost_request_is_sent_again_where_it_may_arrive_twice(away: object) -> None:
     assert still_away("PATCH", 5.0)(answers(away, status(200))) == status(200)
+
+
+def test_a_certificate_that_is_not_trusted_is_no_server_that_is_away() -> None:
+    with pytest.raises(ApiException):
+        still_away("GET", 5.0)(answers(through_tls(ssl.SSLCertVerificationError("self-signed"))))
 
 
 def test_what_may_not_arrive_twice_is_not_sent_again() -> None:
