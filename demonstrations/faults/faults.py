@@ -1,14 +1,16 @@
 """Runs the suite while something breaks, and tells how that ended.
 
-    python demonstrations/faults/faults.py [FAULT ...] > docs/faults.md
+    python demonstrations/faults/faults.py [--rows FOLDER] [FAULT ...] > docs/faults.md
 
 Each fault comes while two workers ask some cases of an embedded mesh. A run may end in right results or in an error
 that says what happened; it must never say that the mesh does not hold, and it must leave nothing behind, unless it was
-killed: then `istio-egress clean` must find all of it.
+killed: then `istio-egress clean` must find all of it. Rows are kept in FOLDER, and a fault whose row is there
+is not tried again.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import signal
@@ -42,6 +44,7 @@ SLOW = 2
 """A fault shall be told from a machine that is busy with others."""
 RESULTS_BEFORE = 3
 """So many results have come in when the fault comes."""
+WRONG = "**wrong:**"
 GONE_WITHIN = 180.0
 """Seconds until a cluster has nothing left of a run: a killed one's lease runs out first."""
 
@@ -60,7 +63,7 @@ class Seen:
     def row(self) -> str:
         """Return it as a line of the table."""
         results = ", ".join(f"{count} {name}" for name, count in sorted(self.results.items())) or "none"
-        verdict = "**wrong:** " + "; ".join(self.wrong) if self.wrong else "right"
+        verdict = f"{WRONG} " + "; ".join(self.wrong) if self.wrong else "right"
         said = self.said.replace("|", "\\|") or "-"
         return (
             f"| {self.fault.name} | {self.fault.how} | {self.fault.expected} | {self.exit} | {results} | {said} "
@@ -93,7 +96,7 @@ def try_fault(fault: Fault, api: Api, way: WayToApi) -> Seen:
     if fault.killed:
         wrong += cleaned_up(stage.run, way)
     wrong += left_behind(api, before)
-    return Seen(fault, run.returncode, results, last_word(output), seconds, tuple(wrong))
+    return Seen(fault, run.returncode, results, last_word(output).replace(f"{work}/", ""), seconds, tuple(wrong))
 
 
 def environment(fault: Fault, folder: Path) -> dict[str, str]:
@@ -173,7 +176,7 @@ def last_word(output: list[str]) -> str:
     return re.sub(r"\s+", " ", told[-1])[:200] if told else ""
 
 
-def page(seen: Iterable[Seen]) -> str:
+def page(rows: Iterable[str]) -> str:
     """Return the page."""
     head = "| fault | how | expected | exit | results | what the run said | took | |"
     intro = (
@@ -187,26 +190,40 @@ def page(seen: Iterable[Seen]) -> str:
         head,
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     )
-    return "\n".join([*intro, *(one.row() for one in seen)]) + "\n"
+    return "\n".join([*intro, *rows]) + "\n"
 
 
 def main() -> int:
-    """Start the mesh, try the faults that were named, or all, print the page; 1 where something was wrong."""
-    known = (*FAULTS, *STRICT_CLUSTERS)
-    chosen = [fault for fault in known if not sys.argv[1:] or fault.name in sys.argv[1:]]
-    if not chosen:
-        sys.stderr.write(f"no such fault; there are: {', '.join(fault.name for fault in known)}\n")
-        return 2
+    """Try the faults that were named, or all, print the page; 1 where something was wrong."""
+    known = {fault.name: fault for fault in (*FAULTS, *STRICT_CLUSTERS)}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=Path, metavar="FOLDER")
+    parser.add_argument("faults", nargs="*", metavar="FAULT", help=", ".join(known))
+    given = parser.parse_args()
+    if unknown := set(given.faults) - set(known):
+        parser.error(f"no such fault: {', '.join(sorted(unknown))}")
+    with tempfile.TemporaryDirectory() as folder:
+        kept = given.rows or Path(folder)
+        kept.mkdir(parents=True, exist_ok=True)
+        rows = {name: kept / f"{name}.md" for name in given.faults or known}
+        if left := [known[name] for name, row in rows.items() if not row.exists()]:
+            try_all(left, kept)
+        found = [row.read_text(encoding="utf-8").strip() for row in rows.values()]
+    sys.stdout.write(page(found))
+    return int(any(WRONG in row for row in found))
+
+
+def try_all(faults: Iterable[Fault], kept: Path) -> None:
+    """Start the mesh, try these faults, write the row of each."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     cluster = up(ClusterSpec(name=CLUSTER), tied_to_caller=True)
     try:
         with WayToApi(cluster.kubeconfig) as way:
             api = Api(cluster.kubeconfig, None)
-            seen = [try_fault(fault, api, way) for fault in chosen]
+            for fault in faults:
+                (kept / f"{fault.name}.md").write_text(try_fault(fault, api, way).row() + "\n", encoding="utf-8")
     finally:
         down(CLUSTER)
-    sys.stdout.write(page(seen))
-    return int(any(one.wrong for one in seen))
 
 
 if __name__ == "__main__":
