@@ -22,6 +22,8 @@ from pytest_istio_egress.phases import Phases
 from pytest_istio_egress.staging import Staging
 from pytest_istio_egress.timeouts import Timeouts
 
+PAUSE, LONGEST_PAUSE = 0.2, 1.0
+"""Seconds between two questions: most of what does not hold at once does so soon, what is left later or never."""
 ASKED_AGAIN = 2
 """Times that a case starts afresh because something else than the mesh disturbed it."""
 
@@ -113,7 +115,8 @@ class Judge:
             again = [index for index, verdict in enumerate(verdicts) if not verdict.holds]
             if not again:
                 break
-            threading.Event().wait(0.2)  # a proxy that is behind is not helped by a flood of questions
+            # A proxy that is behind is not helped by a flood of questions.
+            threading.Event().wait(min(PAUSE * attempt, LONGEST_PAUSE))
             attempt += 1
             answers = self._asking.ask([expectations[index] for index in again], attempt)
             for index, verdict in zip(again, answers, strict=True):

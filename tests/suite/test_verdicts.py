@@ -75,6 +75,7 @@ def test_a_sidecar_that_allows_any_is_told_by_the_cases_that_expect_a_block(
         "http-host-unlisted]", "http-port-unlisted]", "tls-unlisted]",
     }  # fmt: skip
     assert {name.partition("[")[2] for name in run.ids("passed")} == {"control-listed]"}
+    assert "no verdict on the mesh" not in run.output, run.output
     for explanation in run.output.split("documented:")[1:]:
         assert "PassthroughCluster" in explanation
     check_evidence(tmp_path, yaml.safe_load((tmp_path / "report.yaml").read_text()))
