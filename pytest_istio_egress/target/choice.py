@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 from pytest_istio_egress.kubeconfig import NoContextError, chosen_context
-from pytest_istio_egress.options import CONTEXT, EMBEDDED, Settings
+from pytest_istio_egress.options import EMBEDDED, Settings
 from pytest_istio_egress.placement import Placement
 from pytest_istio_egress.target import NoClusterError, Prepared, Say, Target
 from pytest_istio_egress.target.answer import kubernetes_version
@@ -22,17 +25,7 @@ def prepare(settings: Settings, run: str, say: Say) -> Prepared:
         kubeconfig, context = chosen_context(settings.kubeconfig, settings.context)
     except NoContextError as error:
         raise NoClusterError(f"{error}; {USE_EMBEDDED}") from error
-    target = Target(
-        kind=CONTEXT,
-        kubeconfig=kubeconfig,
-        context=context,
-        run=run,
-        notes=(),
-        timeout_scale=settings.timeout_scale,
-        allow_mesh_wide=settings.allow_mesh_wide,
-        placement=placement_of(settings).to_mapping(),
-        require=settings.require,
-    )
+    target = _target(settings, run, kubeconfig, context)
     return Prepared(target, kubernetes_version(target))
 
 
@@ -43,19 +36,24 @@ def _embedded(settings: Settings, run: str, say: Say) -> Prepared:
 
     cluster = start(settings, say)
     current = yaml.safe_load(cluster.kubeconfig.read_text(encoding="utf-8")).get("current-context")
-    target = Target(
-        kind=EMBEDDED,
-        kubeconfig=cluster.kubeconfig,
-        context=current,
+    # All of it is the run's own, the mesh's configuration too.
+    target = replace(_target(settings, run, cluster.kubeconfig, current), notes=cluster.notes, allow_mesh_wide=True)
+    ends = cluster.name if cluster.started and not settings.keep_cluster else None
+    return Prepared(target, cluster.kubernetes, ends)
+
+
+def _target(settings: Settings, run: str, kubeconfig: Path | None, context: str | None) -> Target:
+    return Target(
+        kind=settings.target,
+        kubeconfig=kubeconfig,
+        context=context,
         run=run,
-        notes=cluster.notes,
+        notes=(),
         timeout_scale=settings.timeout_scale,
-        allow_mesh_wide=True,
+        allow_mesh_wide=settings.allow_mesh_wide,
         placement=placement_of(settings).to_mapping(),
         require=settings.require,
     )
-    ends = cluster.name if cluster.started and not settings.keep_cluster else None
-    return Prepared(target, cluster.kubernetes, ends)
 
 
 def placement_of(settings: Settings) -> Placement:
