@@ -37,6 +37,7 @@ from pytest_istio_egress.evidence import Expectation
 from pytest_istio_egress.judge import Judge
 from pytest_istio_egress.outcome import Outcome
 from pytest_istio_egress.probe import Probe, parse
+from pytest_istio_egress.source_ports import SourcePorts
 from pytest_istio_egress.suite import fixtures_folder, suite_folder
 from pytest_istio_egress.target import new_run
 from pytest_istio_egress.timeouts import Timeouts
@@ -77,6 +78,7 @@ class Documents:
 
     def __init__(self, judge: Judge, kubeconfig: Path | None) -> None:
         self.judge = judge
+        self.ports = SourcePorts()
         self.kubectl = ["kubectl", *(["--kubeconfig", str(kubeconfig)] if kubeconfig else [])]
 
     def run(self, *words: str) -> str:
@@ -99,7 +101,7 @@ class Documents:
         """Whether curl says what is documented, and the sidecar has a line for it."""
         pod = self.judge.world.pod(probe.client)
         user_agent = f"documents/{uuid.uuid4().hex[:12]}"
-        words = [self.judge.names.text(word) for word in probe.command(user_agent)]
+        words = [self.judge.names.text(word) for word in probe.command(user_agent, self.ports.take())]
         said = parse(self.run("exec", "-n", pod.namespace, pod.name, "-c", pod.container, "--", *words), "")
         if (said.status or None) != expected.status or said.exit not in expected.exits:
             return False

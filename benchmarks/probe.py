@@ -24,6 +24,7 @@ from pytest_istio_egress.cluster.pods import run
 from pytest_istio_egress.cluster.witnesses import Witnesses
 from pytest_istio_egress.cluster.world import World
 from pytest_istio_egress.judge import Judge
+from pytest_istio_egress.source_ports import SourcePorts
 from pytest_istio_egress.suite import fixtures_folder, suite_folder
 from pytest_istio_egress.target import new_run
 from pytest_istio_egress.timeouts import Timeouts
@@ -51,7 +52,11 @@ def measure(judge: Judge, kubeconfig: Path | None, rounds: int) -> dict[str, lis
     """Take all figures, one of each kind per round."""
     listed, other = case("http_host"), case("without_entry")
     pod = judge.world.pod(PROBE.client)
-    command = [judge.names.text(word) for word in PROBE.command("benchmark")]
+    ports = SourcePorts()
+
+    def command() -> list[str]:
+        return [judge.names.text(word) for word in PROBE.command("benchmark", ports.take())]
+
     kubectl = [
         "kubectl",
         *(["--kubeconfig", str(kubeconfig)] if kubeconfig else []),
@@ -62,15 +67,17 @@ def measure(judge: Judge, kubeconfig: Path | None, rounds: int) -> dict[str, lis
     ]
     figures: dict[str, list[float]] = {}
 
+    def by_kubectl(words: list[str]) -> None:
+        subprocess.run([*kubectl, "-c", pod.container, "--", *words], check=True, capture_output=True)
+
     def note(what: str, action: Callable[[], object]) -> None:
         figures.setdefault(what, []).append(timed(action))
 
     for _ in range(rounds):
         judge.enter(other)
         note("a case's configuration: apply, settle, clean", lambda: judge.enter(listed))
-        note("kubectl exec of curl", lambda: subprocess.run([*kubectl, "-c", pod.container, "--", *command], check=True,
-                                                            capture_output=True))  # fmt: skip
-        note("exec of curl", lambda: run(judge.api, pod, command))
+        note("kubectl exec of curl", lambda: by_kubectl(command()))
+        note("exec of curl", lambda: run(judge.api, pod, command()))
         note("one expectation: probe, witness, judge", lambda: judge.examine([(PROBE, EXPECTED)]))
         note("eight expectations side by side", lambda: judge.examine([(PROBE, EXPECTED)] * 8))
     return figures

@@ -16,6 +16,7 @@ from pytest_istio_egress.evidence import Exchange, Expectation, Verdict, pasteab
 from pytest_istio_egress.istio_versions import older
 from pytest_istio_egress.outcome import Outcome
 from pytest_istio_egress.probe import NoCurlResultError, Probe, parse
+from pytest_istio_egress.source_ports import SourcePorts
 from pytest_istio_egress.staging import Staging
 
 _HOPS = ("gateway", "proxy")
@@ -33,6 +34,7 @@ class Asking:
         self.witnesses = staging.witnesses
         self.timeouts = staging.timeouts
         self.phases = staging.phases
+        self._source_ports = SourcePorts()
         self._absent: dict[str, int] = {}
         """Gateways that Istio had not brought up in time, and after which settlement: a later one may bring them."""
 
@@ -67,9 +69,10 @@ class Asking:
         return replace(outcome, **given)
 
     def send(self, probe: Probe) -> Exchange:
-        """Run curl in the client's pod. Its user agent is unique: Envoy's log line carries it."""
+        """Run curl in the client's pod. Envoy's log line has its user agent, which is unique, and its source port."""
         user_agent = f"istio-egress/{uuid.uuid4().hex[:12]}"
-        command = [word if probe.literal else self.world.names.text(word) for word in probe.command(user_agent)]
+        ports = self._source_ports.take()
+        command = [word if probe.literal else self.world.names.text(word) for word in probe.command(user_agent, ports)]
         pod = self.world.pod(probe.client)
         try:
             return self._probe_in(pod, probe, command)
@@ -124,14 +127,15 @@ class Asking:
             timeout=self.timeouts.log_line if expected.sidecar else self.timeouts.log_flush,
         )
         gateway, addresses = None, exchange.addresses
-        if expected.gateway is not None and line is not None:
+        if expected.gateway is not None and line is not None and line.went_on:
             pods = self.gateway_pods(expected.gateway.at)
             if pods or expected.gateway.at is None:
                 gateway = self.witnesses.gateway_line(line, pods, since=exchange.began, timeout=self.timeouts.log_line)
             addresses = {**addresses, "gateway": frozenset(pod.address for pod in pods)}
         proxy = None
-        if expected.proxy is not None and line is not None:
+        last = gateway or line
+        if expected.proxy is not None and last is not None and last.went_on:
             timeout = self.timeouts.log_line
             for pod in self.world.forward_proxies:
-                proxy = self.witnesses.proxy_line(gateway or line, pod, since=exchange.began, timeout=timeout)
+                proxy = self.witnesses.proxy_line(last, pod, since=exchange.began, timeout=timeout)
         return replace(exchange, sidecar=line, gateway=gateway, proxy=proxy, addresses=addresses)

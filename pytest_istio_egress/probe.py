@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 CLIENT = "sleep.egress-client"
 """The injected client; `<app label>.<namespace>` as the manifests name them."""
 NEIGHBOUR = "sleep.egress-neighbour"
-"""An injected client in a second namespace."""
+"""An injected client in a second namespace; it takes part in cases with the fixture `neighbour_client.yaml`."""
 PLAIN = "sleep.egress-plain"
 """The same client in a namespace without injection."""
 
@@ -75,12 +75,16 @@ class Probe:
         port = parts.port or {"http": 80, "https": 443}[parts.scheme]
         return ("--resolve", f"{host}:{port}:{self.to}")
 
-    def command(self, user_agent: str) -> list[str]:
-        """Build the command line: the body goes to stdout, then curl's own two JSON documents."""
+    def command(self, user_agent: str, local_ports: str) -> list[str]:
+        """Build the command line: the body goes to stdout, then curl's own two JSON documents.
+
+        `local_ports` (16384-16391) are those that the connection may come from.
+        """
         return [
             "curl", "--silent", "--show-error", "--globoff",
             "--max-time", f"{self.max_time:g}",
             "--user-agent", user_agent,
+            "--local-port", local_ports,
             *self.resolve(),
             *self.arguments,
             "--write-out", f"{_SEPARATOR}%{{json}}{_SEPARATOR}%{{header_json}}",

@@ -66,6 +66,11 @@ class AccessLogLine:
     server_name: str
     route: str
 
+    @property
+    def went_on(self) -> bool:
+        """Whether this Envoy made, or had, a connection over which it sent the request on."""
+        return self.upstream_local != "-"
+
 
 def parse_line(raw: str) -> AccessLogLine | None:
     """Read one line of a proxy's log; None for anything that is no access-log entry in a known format."""

@@ -11,6 +11,7 @@ import pytest
 
 from pytest_istio_egress import Probe, get, tls
 from pytest_istio_egress.probe import BODY_LIMIT, NoCurlResultError, parse
+from pytest_istio_egress.source_ports import SourcePorts
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed here")
 
@@ -35,7 +36,7 @@ def server() -> Iterator[int]:
 
 
 def curl(probe: Probe) -> tuple[str, str]:
-    ran = subprocess.run(probe.command("agent/1"), capture_output=True, text=True, check=False)
+    ran = subprocess.run(probe.command("agent/1", SourcePorts().take()), capture_output=True, text=True, check=False)
     return ran.stdout, ran.stderr
 
 
@@ -46,6 +47,17 @@ def test_curls_own_words_arrive_in_band(server: int) -> None:
     assert result.local_port > 0
     assert result.headers["x-seen-agent"] == "agent/1"
     assert result.body == "{--curl--%{json}\n"
+
+
+@needs_curl
+def test_it_comes_from_the_ports_that_it_was_given(server: int) -> None:
+    ports = SourcePorts()
+    given = [ports.take() for _ in range(3)]
+    for each in given:
+        command = get(f"http://127.0.0.1:{server}/").command("agent/1", each)
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+        first, last = map(int, each.split("-"))
+        assert first <= parse(ran.stdout, ran.stderr).local_port <= last
 
 
 @needs_curl
@@ -75,7 +87,7 @@ def test_only_hosts_outside_are_pinned_to_an_address() -> None:
 
 
 def test_certificates_are_always_checked() -> None:
-    command = tls("https://api.test/").command("agent")
+    command = tls("https://api.test/").command("agent", "16384-16391")
     assert "--cacert" in command
     assert not {"-k", "--insecure"} & set(command)
 
