@@ -106,7 +106,6 @@ class ProxyLog:
                     if self._closed:
                         return
                     self._take(lines)
-                self.trouble = None
             except (ApiException, HTTPError, OSError) as error:
                 # The API server restarts, or the pod goes: the next round tells.
                 self.trouble = _first_line(error)
@@ -134,6 +133,7 @@ class ProxyLog:
 
     def _take(self, lines: Iterable[bytes]) -> None:
         """Keep lines that are new; a stream that begins anew, or `read_back`, brings some again."""
+        self.trouble = None  # the log was read: whatever was in the way is over
         with self.arrived:
             for line in lines:
                 raw = line.decode(errors="replace")

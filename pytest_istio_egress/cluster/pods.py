@@ -84,10 +84,20 @@ def _described(pod: client.V1Pod) -> Pod:
 
 def ready_pods(api: Api, namespace: str, selector: str) -> list[Pod]:
     """Return the pods that are ready now, by name."""
+    return ready_among(pods_there(api, namespace, selector))
+
+
+def pods_there(api: Api, namespace: str, selector: str) -> list[client.V1Pod]:
+    """Return the pods as the API describes them, ready or not."""
     try:
-        pods = api.core.list_namespaced_pod(namespace, label_selector=selector).items
+        found: list[client.V1Pod] = api.core.list_namespaced_pod(namespace, label_selector=selector).items
     except ApiException as error:
         raise ClusterError(f"the pods {selector} in {namespace} can't be listed: {reason(error)}") from error
+    return found
+
+
+def ready_among(pods: Iterable[client.V1Pod]) -> list[Pod]:
+    """Return those that are ready, by name."""
     return sorted((_described(pod) for pod in pods if is_ready(pod)), key=lambda pod: pod.name)
 
 

@@ -12,7 +12,7 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from pytest_istio_egress.cluster.api import Api, ClusterError
-from pytest_istio_egress.cluster.pods import Pod, is_ready, ready_pods
+from pytest_istio_egress.cluster.pods import Pod, is_ready, pods_there, ready_among
 
 _LOOK_AGAIN = 2
 """Seconds after which pods that do not change are looked at once more: what keeps them may be no change of theirs."""
@@ -29,22 +29,23 @@ class NoPodError(NotReadyError):
 def ready_pod(api: Api, namespace: str, selector: str, *, timeout: float) -> Pod:
     """Wait for a ready pod; raises NotReadyError that says why there is none after `timeout` seconds."""
     deadline = time.monotonic() + timeout
-    while not (ready := ready_pods(api, namespace, selector)):
-        why = _why_none(api, namespace, selector)
-        if time.monotonic() > deadline:
-            raise why
+    while not (ready := ready_among(pods := pods_there(api, namespace, selector))):
+        expired = time.monotonic() > deadline
+        if expired or not pods:
+            why = _why_none(api, namespace, selector, pods)
+            if expired or not isinstance(why, NotReadyError):
+                raise why
         _await_ready(api, namespace, selector)
     return ready[0]
 
 
-def _why_none(api: Api, namespace: str, selector: str) -> NotReadyError:
-    """Return why no pod is ready; raises ClusterError where none will ever be."""
-    pods = api.core.list_namespaced_pod(namespace, label_selector=selector).items
+def _why_none(api: Api, namespace: str, selector: str, pods: Sequence[client.V1Pod]) -> ClusterError:
+    """Return why none of these pods is ready: no NotReadyError where none will ever be."""
     why = f"no ready pod {selector} in {namespace}: {why_not_ready(api, namespace, pods)}"
     # What a quota, Pod Security or a policy refuses it goes on refusing. (A service account that isn't there yet, right
     # after its namespace was made, is refused in the same words.)
     if not pods and "FailedCreate: " in why and "forbidden" in why and "not found" not in why:
-        raise ClusterError(why)
+        return ClusterError(why)
     return (NotReadyError if pods else NoPodError)(why)
 
 

@@ -36,9 +36,12 @@ class Kubelet:
     def __init__(self) -> None:
         self.lines: list[bytes] = []
         self.written = threading.Event()
+        self.refuses = False
 
     def read_namespaced_pod_log(self, *_: Any, follow: bool = False, **__: Any) -> Any:
         """Answer as the client does where it is told not to read the answer itself."""
+        if self.refuses:
+            raise OSError("the kubelet is away")
         if not follow:
             return SimpleNamespace(data=b"\n".join(self.lines))
         return SimpleNamespace(stream=lambda **_: self._stream())
@@ -115,3 +118,14 @@ def test_a_stream_that_hangs_decides_nothing(kubelet: Kubelet) -> None:
     assert found.cluster == "outbound|80||api.test"
     assert witnesses.sidecar_line(POD, "10.1.0.1:4001", "egress/1", since=0.0, timeout=0.05) is None
     witnesses.forget()
+
+
+def test_trouble_that_is_over_is_not_told_of_a_line_that_never_came(kubelet: Kubelet) -> None:
+    log = ProxyLog(API, POD, threading.Condition())
+    kubelet.refuses = True
+    log.read_back(1.0)
+    assert log.trouble == "the kubelet is away"
+    kubelet.refuses = False
+    log.read_back(1.0)
+    assert log.trouble is None
+    log.close()
