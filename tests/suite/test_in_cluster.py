@@ -1,77 +1,82 @@
-"""A pod without a kubeconfig asks its own cluster: here a process that finds what a pod finds in its file system."""
+"""The Job of docs/in_cluster.yaml asks the cluster that it runs in, with the documented rights and no kubeconfig."""
 
 from __future__ import annotations
 
-import base64
-import shlex
-import subprocess
-from collections.abc import Iterator
+import sys
+import sysconfig
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 
 import pytest
 import yaml
-from kubernetes import client
-from suite_run import environment  # type: ignore[import-not-found]  # pytest puts this folder on the path
+from kubernetes import client, watch
 
 from pytest_istio_egress.cluster.api import Api
-from pytest_istio_egress.embedded import EmbeddedCluster
 
-pytestmark = pytest.mark.embedded
+pytestmark = [pytest.mark.embedded, pytest.mark.usefixtures("kubeconfig")]  # that brings the service account
 
-NAME = "in-cluster"
-AS_IN_A_POD = """
-mount -t tmpfs tmpfs /run
-mkdir -p /run/secrets/kubernetes.io/serviceaccount
-cp {folder}/token {folder}/ca.crt /run/secrets/kubernetes.io/serviceaccount/
-exec {command}
-"""
-"""Run in a mount namespace of its own; /var/run is /run."""
+PROJECT = Path(__file__).parents[2]
+JOB = PROJECT / "docs" / "in_cluster.yaml"
+CURL = PROJECT / "fixtures" / "client.yaml"
+FROM_THE_NODE = {
+    "/usr": Path("/usr"),
+    "/opt/python": Path(sys.base_prefix),
+    "/opt/packages": Path(sysconfig.get_path("purelib")),
+    "/opt/project": PROJECT,
+}
+"""What one's own image would hold. The embedded cluster has no registry to get it from; its node is this machine."""
+ENVIRONMENT = {"PYTHONPATH": "/opt/packages:/opt/project", "LD_LIBRARY_PATH": "/opt/python/lib"}
+
+
+def as_if_installed(job: dict[str, Any]) -> None:
+    """Have the Job's pod find Python, the packages and the project, which stay as they are."""
+    pod = job["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    container["image"] = next(
+        each["image"]
+        for document in yaml.safe_load_all(CURL.read_text())
+        if document["kind"] == "Deployment"
+        for each in document["spec"]["template"]["spec"]["containers"]
+        if each["name"] == "curl"
+    )
+    container["command"] = ["/opt/python/bin/python3", "-m", *container["command"]]
+    container["env"] += [{"name": name, "value": value} for name, value in ENVIRONMENT.items()]
+    for number, (inside, outside) in enumerate(FROM_THE_NODE.items()):
+        container["volumeMounts"].append({"name": f"node-{number}", "mountPath": inside, "readOnly": True})
+        pod["volumes"].append({"name": f"node-{number}", "hostPath": {"path": str(outside)}})
 
 
 @pytest.fixture
-def token(api: Api) -> Iterator[str]:
-    """Make a service account that may do everything, and return its token."""
-    rights = client.RbacAuthorizationV1Api(api.client)
-    metadata = client.V1ObjectMeta(name=NAME)
-    api.core.create_namespaced_service_account("default", client.V1ServiceAccount(metadata=metadata))
-    rights.create_cluster_role_binding(
-        client.V1ClusterRoleBinding(
-            metadata=metadata,
-            role_ref=client.V1RoleRef(api_group="rbac.authorization.k8s.io", kind="ClusterRole", name="cluster-admin"),
-            subjects=[client.RbacV1Subject(kind="ServiceAccount", name=NAME, namespace="default")],
-        )
-    )
-    request = client.AuthenticationV1TokenRequest(spec=client.V1TokenRequestSpec(audiences=[]))
-    yield api.core.create_namespaced_service_account_token(NAME, "default", request).status.token
-    rights.delete_cluster_role_binding(NAME)
-    api.core.delete_namespaced_service_account(NAME, "default")
+def run_job(api: Api) -> Iterator[Callable[..., tuple[client.V1JobStatus, str]]]:
+    """Run the Job with further arguments to pytest, and return how it ended and what it printed."""
+    jobs = client.BatchV1Api(api.client)
+    job = yaml.safe_load(JOB.read_text())
+    name, namespace = job["metadata"]["name"], job["metadata"]["namespace"]
+
+    def run(*arguments: str) -> tuple[client.V1JobStatus, str]:
+        as_if_installed(job)
+        job["spec"]["template"]["spec"]["containers"][0]["command"] += arguments
+        jobs.create_namespaced_job(namespace, job)
+        for event in watch.Watch().stream(jobs.list_namespaced_job, namespace, timeout_seconds=300):
+            status = event["object"].status
+            if status.succeeded or status.failed:
+                break
+        [pod] = api.core.list_namespaced_pod(namespace, label_selector=f"job-name={name}").items
+        return status, api.core.read_namespaced_pod_log(pod.metadata.name, namespace)
+
+    yield run
+    jobs.delete_namespaced_job(name, namespace, propagation_policy="Foreground")
 
 
-def test_a_pod_asks_its_own_cluster(
-    embedded: EmbeddedCluster, suite_command: list[str], token: str, tmp_path: Path
-) -> None:
-    cluster = yaml.safe_load(embedded.kubeconfig.read_text())["clusters"][0]["cluster"]
-    authority = cluster.get("certificate-authority-data")
-    (tmp_path / "ca.crt").write_bytes(
-        base64.b64decode(authority) if authority else Path(cluster["certificate-authority"]).read_bytes()
-    )
-    (tmp_path / "token").write_text(token)
-    server = urlsplit(cluster["server"])
-    given = suite_command[: suite_command.index("--istio-egress-kubeconfig")]
-    command = [*given, "-p", "no:cacheprovider", "conformance/registry_only/test_without_sidecar.py"]
-    done = subprocess.run(
-        ["unshare", "--mount", "sh", "-ec", AS_IN_A_POD.format(folder=tmp_path, command=shlex.join(command))],
-        cwd=tmp_path,
-        env={
-            **{name: value for name, value in environment().items() if name != "KUBECONFIG"},
-            "HOME": str(tmp_path),
-            "KUBERNETES_SERVICE_HOST": str(server.hostname),
-            "KUBERNETES_SERVICE_PORT": str(server.port),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "context in-cluster" in done.stdout
+def test_the_job_asks_the_cluster_that_it_runs_in(run_job: Callable[..., tuple[client.V1JobStatus, str]]) -> None:
+    status, printed = run_job("conformance/registry_only/test_unlisted_hosts.py")
+    assert status.succeeded == 1, printed
+    assert "context in-cluster" in printed
+    assert " 4 passed" in printed
+
+
+def test_the_jobs_end_is_the_suites(run_job: Callable[..., tuple[client.V1JobStatus, str]]) -> None:
+    status, printed = run_job("--istio-egress-gateway", "nobodys/nowhere", "conformance/egress_gateway")
+    assert status.failed == 1, printed
+    assert "nowhere" in printed
