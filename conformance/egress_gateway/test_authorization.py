@@ -58,7 +58,7 @@ def with_token(token: str) -> Probe:
 @documented(
     at="reference/config/security/authorization-policy/",
     says="An AuthorizationPolicy at the gateway lets out by path, principal and token, and answers others with 403",
-    fixtures=["gateway.yaml"],
+    fixtures=["gateway.yaml", "neighbour_client.yaml"],
     rows=["B8"],
 )
 @pytest.mark.parametrize(

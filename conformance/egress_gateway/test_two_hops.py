@@ -6,7 +6,7 @@ curl -> sidecar --HTTP/2, mutual TLS--> a subset of istio-egressgateway:80 -> ou
 
 import pytest
 
-from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, get, tls
+from pytest_istio_egress import NEIGHBOUR, Egress, Hop, Outcome, Probe, documented, get, tls
 
 SUBSET = "outbound|80|two-hops|istio-egressgateway.istio-system.svc.cluster.local"
 
@@ -79,12 +79,13 @@ def test_two_hops(egress: Egress, probe: Probe, expected: Outcome) -> None:
     says="A subset of the gateway's Service is a cluster of its own in the sidecars that the rule is exported to",
     manifests=["two_hops.yaml"],
     requires=["egress-gateway"],
+    fixtures=["neighbour_client.yaml"],
     rows=["deck/subset"],
 )
 def test_subset_is_a_cluster(egress: Egress) -> None:
     found = egress.config().cluster(egress.real(SUBSET))
     egress.state("whether the client's proxy has the subset's cluster", expected=True, seen=found is not None)
-    found = egress.config("sleep.egress-neighbour").cluster(egress.real(SUBSET))
+    found = egress.config(NEIGHBOUR).cluster(egress.real(SUBSET))
     egress.state("whether the neighbour's proxy has it, too", expected=False, seen=found is not None)
 
 

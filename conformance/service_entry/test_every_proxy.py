@@ -13,6 +13,7 @@ HOST = "every-proxy.test:80"
 @documented(
     at="reference/config/networking/service-entry/#ServiceEntry-export_to",
     says="Every proxy that an entry is exported to gets the same cluster and routes for it, if its Sidecar lets it in",
+    fixtures=["neighbour_client.yaml"],
     since="1.1: before, there was neither exportTo nor Sidecar, and every proxy of the mesh got every entry",
     rows=["serviceentry/every-pod"],
 )

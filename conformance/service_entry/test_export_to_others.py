@@ -13,6 +13,7 @@ CLUSTER = "outbound|80||both.test"
 @documented(
     at="reference/config/networking/service-entry/#ServiceEntry",
     says="exportTo opens an entry for the namespaces it names; a VirtualService exported to '.' rules its own alone",
+    fixtures=["neighbour_client.yaml"],
     rows=["workshop/export-to-others", "workshop/export-to-rule", "workshop/mesh-keyword"],
 )
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pytest_istio_egress import NEIGHBOUR, Egress, Outcome, Probe, block_all, do
 @documented(
     at="tasks/traffic-management/egress/egress-control/#access-an-external-http-service",
     says="A ServiceEntry lets the sidecars of the namespaces it is exported to reach its host, and no others",
+    fixtures=["neighbour_client.yaml"],
     rows=[
         "workshop/200",
         "workshop/delay",

@@ -9,6 +9,7 @@ from pytest_istio_egress import CLIENT, NEIGHBOUR, PLAIN, Egress, documented
     at="setup/additional-setup/sidecar-injection/",
     says="In a namespace with injection each pod has Istio's proxy and is ready with it; elsewhere it has none",
     manifests=[],
+    fixtures=["neighbour_client.yaml"],
     since="1.27: the proxy is an init container that goes on running; before, it was an ordinary container",
     rows=["workshop/injected-pod", "serviceentry/injected-pod", "services/one-container"],
     unruled={

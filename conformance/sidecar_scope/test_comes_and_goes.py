@@ -22,6 +22,7 @@ def everything_is_known(egress: Egress) -> None:
 @documented(
     at="reference/config/networking/sidecar/",
     says="Without a Sidecar a sidecar knows every Service on every port; once Sidecars are deleted it does so again",
+    fixtures=["neighbour_client.yaml"],
     rows=["sidecar/all-known", "sidecar/clean-up"],
 )
 def test_comes_and_goes(egress: Egress) -> None:

@@ -50,6 +50,7 @@ def other(host: str, ports: dict[str, int]) -> list[ParameterSet]:
 @documented(
     at="ops/configuration/traffic-management/traffic-routing/#unmatched-traffic",
     says="Plain HTTP to a Service out of scope gets 502 where its port is HTTP's in scope; all else is dropped",
+    fixtures=["neighbour_client.yaml"],
     rows=["A20"],
 )
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ def answered_here() -> Outcome:
 @documented(
     at="reference/config/networking/sidecar/",
     says=SAYS,
+    fixtures=["neighbour_client.yaml"],
     since="documented is exit 56 for a dropped connection; 52 is the same, seen when FIN wins the race against RST",
     rows=[
         "sidecar/matrix",
@@ -92,6 +93,7 @@ def test_ports_and_namespaces(egress: Egress, probe: Probe, expected: Outcome) -
     at="reference/config/networking/sidecar/",
     says="A sidecar knows the outbound clusters that its Sidecar lets in, and no others",
     manifests=["ports_and_namespaces.yaml"],
+    fixtures=["neighbour_client.yaml"],
     rows=["sidecar/clusters", "sidecar/clusters-default", "sidecar/clusters-foo"],
 )
 @pytest.mark.parametrize(
@@ -111,6 +113,7 @@ def test_known_clusters(egress: Egress, client: str, known: list[tuple[str, str]
     at="ops/diagnostic-tools/proxy-cmd/",
     says="Every sidecar has BlackHoleCluster, which is static and has no endpoint, and PassthroughCluster",
     manifests=["ports_and_namespaces.yaml"],
+    fixtures=["neighbour_client.yaml"],
     rows=["sidecar/clusters-black-hole", "sidecar/clusters-passthrough"],
     unruled={
         "": "every proxy has these clusters, whatever is configured",
@@ -134,6 +137,7 @@ def test_built_in_clusters(egress: Egress, client: str, name: str, kind: str) ->
     at="ops/diagnostic-tools/proxy-cmd/",
     says="A sidecar's clusters are those of its scope, its application's port, the built-in ones and its agent's",
     manifests=["ports_and_namespaces.yaml"],
+    fixtures=["neighbour_client.yaml"],
     since="1.22: zipkin is there only where a tracing provider is configured; 1.23: InboundPassthroughCluster is one",
     rows=["sidecar/clusters", "sidecar/clusters-inbound", "sidecar/clusters-agent"],
 )

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,13 @@ from pytest_istio_egress.cluster.readiness import NotReadyError, ready_pod
 from pytest_istio_egress.cluster.run_certificates import config_map, copy_credentials, distribute_authority
 from pytest_istio_egress.mesh_facts import RUNS_OWN_GATEWAY
 from pytest_istio_egress.placement import FOR_GATEWAYS
+from pytest_istio_egress.probe import NEIGHBOUR
 
 STANDS_FOR = "istio-egress.dev/stands-for"
 """Annotation of an outside server's Service: N says that 192.0.2.N in a manifest is the Service's address,
 and 192.0.2.(N+100) that of the pod behind it."""
-CLIENTS = ("sleep.egress-plain", *(f"sleep.{namespace}" for namespace in WORKER_NAMESPACES))
-"""The clients that every worker has."""
+CLIENTS = ("sleep.egress-plain", "sleep.egress-client")
+"""The clients that every worker has. Others come with the first case that names their fixture."""
 
 
 class World:
@@ -46,7 +48,8 @@ class World:
         self._servers: dict[str, Pod] = {}
         self._lock = threading.Lock()
         self._guests: list[str] = []
-        self._extended: set[str] = set()
+        self._extended: dict[str, list[str]] = {}
+        self._on_stage: list[str] = []
         self._borrowing = threading.Lock()
         self._trouble: Exception | None = None
         self.built = False
@@ -70,7 +73,7 @@ class World:
 
     def _build(self) -> None:
         applier = Applier(self.api, self.names)
-        documents = load(self.manifests / f"{name}.yaml" for name in ("outside", "plain", "client", "neighbour"))
+        documents = load(self.manifests / f"{name}.yaml" for name in ("outside", "plain", "neighbour", "client"))
         namespaces = [document for document in documents if document["kind"] == "Namespace"]
         applier.apply(namespaces, "")
         self.alive.start()
@@ -92,25 +95,29 @@ class World:
         return [*fixtures, *(["gateway.yaml"] * own)]
 
     def extend(self, fixtures: Iterable[str]) -> None:
-        """Make the parts of the outside world that only some cases need, when the first of these comes."""
-        missing = [name for name in dict.fromkeys(fixtures) if name not in self._extended]
+        """Have on stage the fixtures that this case needs; they are made when the first case needs them, and stay."""
+        self._on_stage = list(dict.fromkeys(fixtures))
+        missing = [name for name in self._on_stage if name not in self._extended]
         if missing:
             applier = Applier(self.api, self.names)
-            documents = load(self.manifests / name for name in missing)
-            applier.apply(documents, "egress-outside")
-            for document in documents:
+            documents = {name: load([self.manifests / name]) for name in missing}
+            for document in chain.from_iterable(documents.values()):
+                applier.apply([document], "egress-outside")
                 if document["kind"] == "Namespace":
                     copy_credentials(applier, document["metadata"]["name"], timeout=self.timeout)
                     copy_pull_secrets(applier, document["metadata"]["name"])
-            for client in _workloads(documents, "egress-outside"):
-                self._await(client)
+            made = {name: _workloads(parts, "egress-outside") for name, parts in documents.items()}
+            for workload in chain.from_iterable(made.values()):
+                self._await(workload)
             self.names = replace(self.names, addresses=self._addresses())  # waits for their pods, too
-            self._extended.update(missing)
+            self._extended.update(made)
 
     @property
     def clients(self) -> tuple[str, ...]:
-        """The clients that every worker has, once they are built, and those that the case on stage brought along."""
-        return (*(CLIENTS if self.built else ()), *self._guests)
+        """The clients that take part in the case on stage: everybody's, once built, its fixtures' and its own."""
+        with_fixtures = chain.from_iterable(self._extended.get(name, ()) for name in self._on_stage)
+        in_the_mesh = [name for name in with_fixtures if name.partition(".")[2] in WORKER_NAMESPACES]
+        return (*(CLIENTS if self.built else ()), *in_the_mesh, *self._guests)
 
     @property
     def forward_proxies(self) -> list[Pod]:
@@ -137,6 +144,10 @@ class World:
                 found = probing_pod(self.api, client, self._curl_image(), timeout=self.timeout)
                 self._borrowed[client] = found
                 return found
+        if client == NEIGHBOUR and client not in self.clients:
+            raise ClusterError(
+                f'{client} is there for cases with fixtures=["neighbour_client.yaml"]; this one has none'
+            )
         if client not in self._pods:
             self._pods[client] = self._await(client)
         return self._pods[client]
