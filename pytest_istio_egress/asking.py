@@ -77,7 +77,7 @@ class Asking:
         try:
             return self._probe_in(pod, probe, command)
         except (GoneError, NoCurlResultError):
-            if not self.world.replaced(probe.client, pod):
+            if not self.world.found.replaced(probe.client, pod):
                 raise
             return self._probe_in(self.world.pod(probe.client), probe, command)
 

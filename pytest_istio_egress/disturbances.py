@@ -62,7 +62,7 @@ class Disturbances:
         return went[0]
 
     def _pods_went(self) -> str | None:
-        went = changed(self.api, [*self.world.taking_part(), *self.witnesses.taking_part()])
+        went = changed(self.api, [*self.world.found.taking_part(), *self.witnesses.taking_part()])
         if not went:
             return None
         self.witnesses.forget()

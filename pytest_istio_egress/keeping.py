@@ -112,7 +112,7 @@ def _tasks(judge: Judge, case: Case, verdict: Verdict | None) -> dict[str, Calla
 
 def _proxies(judge: Judge, case: Case, verdict: Verdict | None) -> Iterator[tuple[str, Pod]]:
     """Yield the clients and gateways that had a part in it; only pods that were looked up already."""
-    known = judge.world.known()
+    known = judge.world.found.known()
     if verdict is None:
         yield from ((name.replace("/", "-"), pod) for name, pod in known.items() if pod.injected)
         through = any("gateway" in feature for feature in case.requires)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -16,13 +15,13 @@ from urllib3.exceptions import HTTPError
 
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.apply import Applier, load
+from pytest_istio_egress.cluster.found_pods import FoundPods
 from pytest_istio_egress.cluster.lifetime import SignOfLife, delete
 from pytest_istio_egress.cluster.names import OF_ONE_WORKER, SHARED_NAMESPACES, WORKER_NAMESPACES, Names
 from pytest_istio_egress.cluster.network_policies import foreign_policies
-from pytest_istio_egress.cluster.own_workload import probing_pod
 from pytest_istio_egress.cluster.pods import Pod, run
 from pytest_istio_egress.cluster.pull_secrets import copy_pull_secrets
-from pytest_istio_egress.cluster.readiness import NotReadyError, ready_pod
+from pytest_istio_egress.cluster.readiness import NotReadyError
 from pytest_istio_egress.cluster.run_certificates import config_map, copy_credentials, distribute_authority
 from pytest_istio_egress.mesh_facts import RUNS_OWN_GATEWAY
 from pytest_istio_egress.placement import FOR_GATEWAYS
@@ -43,14 +42,10 @@ class World:
         self.names = names
         self.manifests = manifests
         self.timeout = timeout
-        self._pods: dict[str, Pod] = {}
-        self._borrowed: dict[str, Pod] = {}
-        self._servers: dict[str, Pod] = {}
-        self._lock = threading.Lock()
+        self.found = FoundPods(api, names, timeout, self._curl_image)
         self._guests: list[str] = []
         self._extended: dict[str, list[str]] = {}
         self._on_stage: list[str] = []
-        self._borrowing = threading.Lock()
         self._trouble: Exception | None = None
         self.built = False
         """Whether the suite's own clients and servers are there: `build` was called."""
@@ -82,7 +77,7 @@ class World:
         applier.apply([document for document in documents if document["kind"] != "Namespace"], "")
         try:
             with ThreadPoolExecutor(6) as pool:
-                list(pool.map(self._await, ("outside.egress-outside", "second.egress-outside", *CLIENTS)))
+                list(pool.map(self.found.ready, ("outside.egress-outside", "second.egress-outside", *CLIENTS)))
         except NotReadyError as error:
             policies = foreign_policies(self.api, self.namespaces)
             also = f"; the cluster put {', '.join(policies)} there" if policies else ""
@@ -108,7 +103,7 @@ class World:
                     copy_pull_secrets(applier, document["metadata"]["name"])
             made = {name: _workloads(parts, "egress-outside") for name, parts in documents.items()}
             for workload in chain.from_iterable(made.values()):
-                self._await(workload)
+                self.found.ready(workload)
             self.names = replace(self.names, addresses=self._addresses())  # waits for their pods, too
             self._extended.update(made)
 
@@ -131,26 +126,16 @@ class World:
     def forget_guests(self) -> None:
         """Let the previous case's own workloads go."""
         for guest in self._guests:
-            self._pods.pop(guest, None)
+            self.found.let_go(guest)
         self._guests.clear()
 
     def pod(self, client: str) -> Pod:
-        """Return the ready pod of `<app label>.<namespace>`; it is looked up once and again after `forget`.
-
-        A user's own workload (`<kind>/<name>.<namespace>`) is looked up each time: its pods come and go as they do.
-        """
-        if "/" in client:
-            with self._borrowing:
-                found = probing_pod(self.api, client, self._curl_image(), timeout=self.timeout)
-                self._borrowed[client] = found
-                return found
+        """Return the ready pod of a client (`<app label>.<namespace>`) or of a user's own workload."""
         if client == NEIGHBOUR and client not in self.clients:
             raise ClusterError(
                 f'{client} is there for cases with fixtures=["neighbour_client.yaml"]; this one has none'
             )
-        if client not in self._pods:
-            self._pods[client] = self._await(client)
-        return self._pods[client]
+        return self.found.client(client)
 
     def _curl_image(self) -> str:
         documents = [
@@ -180,29 +165,11 @@ class World:
         command = ["curl", "--silent", "--output", "/dev/null", "--max-time", "5", url]
         return run(self.api, self.pod("sleep.egress-plain"), command).exit == 0
 
-    def taking_part(self) -> list[Pod]:
-        """Return the pods that verdicts rest on: clients, servers, what cases brought, as they were found."""
-        return [*self._pods.values(), *self._servers.values()]
-
-    def known(self) -> dict[str, Pod]:
-        """Return the pods that were looked up already, by client, users' own included; none is waited for."""
-        return {**self._pods, **self._borrowed}
-
-    def replaced(self, client: str, failed: Pod) -> bool:
-        """Whether a client's pod went and another one came, which is waited for."""
-        with self._lock:
-            if self._pods.get(client) == failed:
-                del self._pods[client]
-            return self.pod(client) != failed
-
     def forget(self) -> None:
         """Look every pod up anew: one of them went. Servers may have other addresses by now."""
-        self._pods.clear()
+        self.found.forget_clients()
         if self.built:
             self.names = replace(self.names, addresses=self._addresses())
-
-    def _await(self, client: str) -> Pod:
-        return ready_pod(self.api, self.names.home(client), self.names.selector(client), timeout=self.timeout)
 
     def _addresses(self) -> dict[str, str]:
         """Return the addresses of the outside servers' Services and, 100 further on, those of their pods."""
@@ -211,8 +178,7 @@ class World:
         for service in self.api.core.list_namespaced_service(namespace).items:
             number = (service.metadata.annotations or {}).get(STANDS_FOR)
             if number:
-                server = f"{service.metadata.name}.egress-outside"
-                pod = self._servers[server] = self._await(server)
+                pod = self.found.server(f"{service.metadata.name}.egress-outside")
                 found[f"192.0.2.{number}"] = service.spec.cluster_ip
                 found[f"192.0.2.{int(number) + 100}"] = pod.address
         return found
