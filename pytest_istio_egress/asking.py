@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from pytest_istio_egress.cluster.api import Api
+from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.pods import GoneError, Pod, run
 from pytest_istio_egress.cluster.readiness import NoPodError
 from pytest_istio_egress.comparison import compare
@@ -20,6 +20,10 @@ from pytest_istio_egress.source_ports import SourcePorts
 from pytest_istio_egress.staging import Staging
 
 _HOPS = ("gateway", "proxy")
+_NO_PORT = 45
+"""Curl's exit where all ports that it may use are somebody else's: it says nothing about the mesh."""
+_RANGES = 3
+"""Ranges of source ports that are tried for one probe."""
 AT_ONCE = 8
 """Probes of one case that run side by side."""
 
@@ -70,6 +74,13 @@ class Asking:
 
     def send(self, probe: Probe) -> Exchange:
         """Run curl in the client's pod. Envoy's log line has its user agent, which is unique, and its source port."""
+        for _ in range(_RANGES):
+            exchange = self._send(probe)
+            if exchange.curl.exit != _NO_PORT:
+                return exchange
+        raise ClusterError(f"curl had no free source port in {probe.client}: {exchange.curl.error}; ask again later")
+
+    def _send(self, probe: Probe) -> Exchange:
         user_agent = f"istio-egress/{uuid.uuid4().hex[:12]}"
         ports = self._source_ports.take()
         command = [word if probe.literal else self.world.names.text(word) for word in probe.command(user_agent, ports)]
