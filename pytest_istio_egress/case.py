@@ -23,7 +23,7 @@ FEATURES = {
     "validation-webhook": "somebody checks Istio's resources before they are kept",
     "secrets-for-proxies": "the run may let its own proxies read secrets of their namespace (implied by a Role)",
     "istio-metrics": "the proxies have Istio's own metrics, which upstream's Envoy lacks",
-    "own-sidecar-scope": "no mesh-wide Sidecar limits what proxies know (implied where a case brings no Sidecar)",
+    "own-sidecar-scope": "no mesh-wide Sidecar limits what proxies know (implied by manifests without a Sidecar)",
 }
 """What a case may require of a mesh, by name; requirements.py finds each out."""
 

@@ -50,8 +50,11 @@ def implied(case: Case, facts: MeshFacts) -> list[str]:
         document["kind"]
         for document in load([*case.manifests, *(fixtures_folder() / name for name in (*case.fixtures, *own))])
     }
-    # Kubernetes lets only those grant rights who have them; a mesh-wide Sidecar rules where there is no other.
-    return ["secrets-for-proxies"] * ("Role" in kinds) + ["own-sidecar-scope"] * ("Sidecar" not in kinds)
+    # Kubernetes lets only those grant rights who have them.
+    grants = ["secrets-for-proxies"] if "Role" in kinds else []
+    # A mesh-wide Sidecar rules where there is no other. What applies nothing asks about pods, or about a user's own.
+    ruled = ["own-sidecar-scope"] if case.manifests and "Sidecar" not in kinds else []
+    return grants + ruled
 
 
 def features(mesh: Mesh) -> dict[str, str | None]:

@@ -172,9 +172,11 @@ def test_a_case_that_grants_rights_is_left_out_where_they_cannot_be_granted(
 )
 def test_a_mesh_wide_sidecar_leaves_out_cases_without_one(tmp_path: Path, sidecar: str, limits: bool) -> None:  # noqa: FBT001  # pytest gives it
     (tmp_path / "sidecar.yaml").write_text("{apiVersion: networking.istio.io/v1, kind: Sidecar}")
+    (tmp_path / "entry.yaml").write_text("{apiVersion: networking.istio.io/v1, kind: ServiceEntry}")
     mesh = cast(Mesh, SimpleNamespace(facts=MeshFacts({"mesh-sidecar": Known(sidecar)})))
-    assert bool(missing(case(), mesh)) is limits
-    assert not missing(case(tmp_path / "sidecar.yaml"), mesh)
+    assert bool(missing(case(tmp_path / "entry.yaml"), mesh)) is limits
+    assert not missing(case(tmp_path / "entry.yaml", tmp_path / "sidecar.yaml"), mesh)
+    assert not missing(case(), mesh), "it applies nothing: pods, or a user's own workloads, are what it asks about"
 
 
 def test_the_runs_own_gateway_takes_rights_to_grant() -> None:
