@@ -111,6 +111,11 @@ def test_noise_is_no_change() -> None:
     assert kinds([before], [after]) == []
 
 
+@pytest.mark.parametrize(("before", "after", "changed"), [(56, 52, False), (55, 56, False), (56, 35, True)])
+def test_the_faces_of_a_dropped_connection_are_one(before: int, after: int, changed: bool) -> None:  # noqa: FBT001  # a parameter
+    assert kinds([result(exit=before)], [result(exit=after)]) == ([CHANGED] if changed else [])
+
+
 @pytest.mark.parametrize(("before", "after", "changed"), [(3.0, 5.0, True), (5.0, 3.0, True), (5.0, 6.1, False)])
 def test_time_outside_the_noise(before: float, after: float, changed: bool) -> None:  # noqa: FBT001  # a parameter
     assert kinds([result(seconds=before)], [result(seconds=after)]) == ([CHANGED] if changed else [])
@@ -138,9 +143,9 @@ def test_pages() -> None:
 @pytest.fixture
 def files(tmp_path: Path) -> tuple[str, str]:
     before, after = tmp_path / "before.yaml", tmp_path / "after.yaml"
-    before.write_text(report_text(run(result(), replace(result(), case=ID + "[52]", exit=56))), encoding="utf-8")
+    before.write_text(report_text(run(result(), replace(result(), case=ID + "[other]", exit=56))), encoding="utf-8")
     after.write_text(
-        report_text(run(result(DOES_NOT_HOLD), replace(result(), case=ID + "[52]", exit=52))), encoding="utf-8"
+        report_text(run(result(DOES_NOT_HOLD), replace(result(), case=ID + "[other]", exit=35))), encoding="utf-8"
     )
     return str(before), str(after)
 
