@@ -138,7 +138,7 @@ def judge() -> Any:
             namespace=str,
             mesh=SimpleNamespace(control_plane="istio-system", config_map="istio"),
         ),
-        world=SimpleNamespace(built=True, known=lambda: {"sleep.egress-client": POD}),
+        world=SimpleNamespace(built=True, found=SimpleNamespace(known=lambda: {"sleep.egress-client": POD})),
         witnesses=SimpleNamespace(gateways=list),
         timeouts=SimpleNamespace(evidence=20.0),
         staging=SimpleNamespace(documents=APPLIED, entered=0.0),
