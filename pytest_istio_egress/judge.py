@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -95,6 +95,13 @@ class Judge:
         if found := self._disturbances.look():
             raise ClusterError(f"{found}: what was seen then says nothing about the mesh")
 
+    def _await_gateways(self, places: Iterable[str | None]) -> None:
+        """Wait for gateways that Istio has yet to bring up, which is no part of converging, and for their endpoints."""
+        known = self.world.found.known().keys()
+        came = [self._asking.gateway_pods(at) for at in places if at is not None and at not in known]
+        if any(came):
+            self.staging.settle()
+
     def _converged(self, expectations: Sequence[Expectation]) -> list[Verdict]:
         """Ask until all hold or the time to converge is up.
 
@@ -105,9 +112,7 @@ class Judge:
             return []
         if not all(probe.literal for probe, _ in expectations):
             self.staging.built()
-        for gateway in {outcome.gateway.at for _, outcome in expectations if outcome.gateway}:
-            # One that Istio has yet to bring up is waited for: no part of converging.
-            self._asking.gateway_pods(gateway)
+        self._await_gateways({outcome.gateway.at for _, outcome in expectations if outcome.gateway})
         deadline = max(time.monotonic() + self.timeouts.converge, self._disturbances.unsettled_until)
         verdicts = self._asking.ask(expectations, attempt=1)
         attempt = 1

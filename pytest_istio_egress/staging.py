@@ -63,7 +63,7 @@ class Staging:
             for pod in self._injected():
                 self.witnesses.follow(pod)
             if self.case is not None:
-                self._settle()
+                self.settle()
         return self.names
 
     def enter(self, case: Case) -> bool:
@@ -91,7 +91,7 @@ class Staging:
             self._remove([resource for resource in previous if resource not in self._applied])
         self.world.forget_guests()
         self._welcome(documents)
-        self._settle()
+        self.settle()
         self.case = case
         return True
 
@@ -103,7 +103,7 @@ class Staging:
         self.documents += [self._applier.rendered(document, CASE_NAMESPACE) for document in documents]
         self._apply(documents)
         self._welcome(documents)
-        self._settle()
+        self.settle()
 
     def take_away(self, manifest: Path) -> None:
         """Remove in the middle of a case what a manifest brought, and settle."""
@@ -114,7 +114,7 @@ class Staging:
         self._applied = [resource for resource in self._applied if resource not in gone]
         sent = [self._applier.rendered(document, CASE_NAMESPACE) for document in removed]
         self.documents = [document for document in self.documents if document not in sent]
-        self._settle()
+        self.settle()
 
     def _apply(self, documents: Sequence[dict[str, Any]]) -> None:
         with self.phases.phase("apply"):
@@ -132,7 +132,8 @@ class Staging:
             for client in self.world.clients:
                 self.world.pod(client)
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
+        """Wait until the clients' proxies have what istiod knows by now."""
         self.settled += 1
         with self.phases.phase("settle"):
             try:
@@ -149,7 +150,7 @@ class Staging:
         deadline = time.monotonic() + self.timeouts.mesh
         clients = [client for client in self.world.clients if self.world.pod(client).injected]
         while True:
-            self._settle()
+            self.settle()
             if all(arrived(self.config(client)) is held for client in clients):
                 return
             if time.monotonic() > deadline:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_istio_egress import Outcome, Probe, get, workload
+from pytest_istio_egress import Hop, Outcome, Probe, get, workload
 from pytest_istio_egress.case import Case
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.names import Names
@@ -48,7 +48,7 @@ class Played(World):
 class Unsettled(Staging):
     """No proxy is waited for; `settled` counts how often one would be."""
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         self.settled += 1
 
 
@@ -147,3 +147,16 @@ def test_what_could_not_be_made_is_told_again_and_not_tried_again(
             world.build()
     assert len(tried) == 1
     assert not world.built
+
+
+def test_a_gateway_that_came_is_settled_for_once(judge: Alone, world: Played, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up: dict[str, Pod] = {}
+    monkeypatch.setattr(world.found, "known", lambda: looked_up)
+    monkeypatch.setattr(judge._asking, "gateway_pods", lambda at: [looked_up.setdefault(at, POD)], raising=False)
+    asked = [(SUITES, Outcome(status=200, gateway=Hop(at="exit.egress-gateway")))]
+    judge.enter(CASE)
+    judge.staging.built()
+    before = judge.staging.settled
+    for _ in range(2):
+        judge.examine(asked)
+        assert judge.staging.settled == before + 1
