@@ -52,13 +52,19 @@ def run_job(api: Api) -> Iterator[Callable[..., tuple[client.V1JobStatus, str]]]
     """Run the Job with further arguments to pytest, and return how it ended and what it printed."""
     jobs = client.BatchV1Api(api.client)
     job = yaml.safe_load(JOB.read_text())
-    name, namespace = job["metadata"]["name"], job["metadata"]["namespace"]
+    namespace = job["metadata"]["namespace"]
+    job["metadata"] = {"generateName": job["metadata"]["name"] + "-"}  # one that was deleted may still be there
+    made: list[str] = []
 
     def run(*arguments: str) -> tuple[client.V1JobStatus, str]:
         as_if_installed(job)
         job["spec"]["template"]["spec"]["containers"][0]["command"] += arguments
-        jobs.create_namespaced_job(namespace, job)
-        for event in watch.Watch().stream(jobs.list_namespaced_job, namespace, timeout_seconds=300):
+        name = jobs.create_namespaced_job(namespace, job).metadata.name
+        made.append(name)
+        ended = watch.Watch().stream(
+            jobs.list_namespaced_job, namespace, field_selector=f"metadata.name={name}", timeout_seconds=300
+        )
+        for event in ended:
             status = event["object"].status
             if status.succeeded or status.failed:
                 break
@@ -66,7 +72,8 @@ def run_job(api: Api) -> Iterator[Callable[..., tuple[client.V1JobStatus, str]]]
         return status, api.core.read_namespaced_pod_log(pod.metadata.name, namespace)
 
     yield run
-    jobs.delete_namespaced_job(name, namespace, propagation_policy="Foreground")
+    for name in made:
+        jobs.delete_namespaced_job(name, namespace, propagation_policy="Background")
 
 
 def test_the_job_asks_the_cluster_that_it_runs_in(run_job: Callable[..., tuple[client.V1JobStatus, str]]) -> None:
