@@ -53,7 +53,7 @@ def run_job(api: Api) -> Iterator[Callable[..., tuple[client.V1JobStatus, str]]]
     jobs = client.BatchV1Api(api.client)
     job = yaml.safe_load(JOB.read_text())
     namespace = job["metadata"]["namespace"]
-    job["metadata"] = {"generateName": job["metadata"]["name"] + "-"}  # one that was deleted may still be there
+    job["metadata"] = {"generateName": job["metadata"]["name"] + "-"}
     made: list[str] = []
 
     def run(*arguments: str) -> tuple[client.V1JobStatus, str]:
@@ -73,7 +73,16 @@ def run_job(api: Api) -> Iterator[Callable[..., tuple[client.V1JobStatus, str]]]
 
     yield run
     for name in made:
-        jobs.delete_namespaced_job(name, namespace, propagation_policy="Background")
+        before = jobs.list_namespaced_job(namespace).metadata.resource_version
+        jobs.delete_namespaced_job(name, namespace, propagation_policy="Foreground")
+        gone = watch.Watch().stream(
+            jobs.list_namespaced_job,
+            namespace,
+            field_selector=f"metadata.name={name}",
+            resource_version=before,
+            timeout_seconds=60,
+        )
+        assert any(event["type"] == "DELETED" for event in gone), "the next test shall find the cluster as this one did"
 
 
 def test_the_job_asks_the_cluster_that_it_runs_in(run_job: Callable[..., tuple[client.V1JobStatus, str]]) -> None:
