@@ -1,10 +1,10 @@
 """Before the Sidecars, with them, and after them: without one a sidecar knows all Services on all their ports."""
 
-from pytest_istio_egress import CLIENT, NEIGHBOUR, Egress, Outcome, block_all, documented, get
+from pytest_istio_egress import CLIENT, NEIGHBOUR, Egress, Outcome, blackholed, block_all, documented, get
 
 HERE = "comes-and-goes.egress-client.svc.cluster.local"
 THERE = "comes-and-goes.egress-neighbour.svc.cluster.local"
-ALL = [(host, port) for host in (HERE, THERE) for port in (80, 8080)]
+ALL = [(HERE, 80), (HERE, 8080), (HERE, 8083), (THERE, 80), (THERE, 8080)]
 
 
 def everything_is_known(egress: Egress) -> None:
@@ -33,6 +33,7 @@ def test_comes_and_goes(egress: Egress) -> None:
         egress.expect_all(
             (get(f"http://{THERE}:80/headers", client=client), let_in),
             (get(f"http://{HERE}:80/headers", client=client), block_all()),
+            (get(f"http://{HERE}:8083/headers", client=client), blackholed()),
         )
     egress.remove("comes_and_goes_sidecars.yaml")
     everything_is_known(egress)
