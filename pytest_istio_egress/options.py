@@ -57,6 +57,11 @@ class Settings:
     known_deviations: Path | None
     places: Mapping[str, str]
 
+    @property
+    def runs_mesh_wide(self) -> bool:
+        """Whether cases that change mesh-wide configuration may run."""
+        return self.allow_mesh_wide or self.target == EMBEDDED
+
 
 def add_options(parser: pytest.Parser) -> None:
     """Declare the switch and every setting, on the command line and for configuration files."""

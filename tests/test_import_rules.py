@@ -18,6 +18,8 @@ WORDS = {"case", "probe", "outcome", "mesh_facts", "placement", "istio_versions"
 
 KNOW_PYTEST = {
     "plugin",
+    "leading",
+    "working",
     "collection",
     "longest_first",
     "scheduling",
@@ -120,7 +122,9 @@ def test_the_cluster_knows_nothing_above_it(module: str) -> None:
     assert above == set()
 
 
-@pytest.mark.parametrize("module", ["collection", "longest_first", "scheduling", "options", "plugin"])
+@pytest.mark.parametrize(
+    "module", ["collection", "longest_first", "scheduling", "options", "plugin", "leading", "working"]
+)
 def test_the_judge_stays_out_of_the_plugin(module: str) -> None:
     for other in ("judge", "cluster", "embedded"):
         assert not knows(module, f"{NAME}.{other}")

@@ -16,7 +16,7 @@ from repository import Repository  # type: ignore[import-not-found]  # pytest pu
 
 from pytest_istio_egress import kubeconfig as kubeconfig_module
 from pytest_istio_egress.kubeconfig import IN_CLUSTER, NoContextError, chosen_context
-from pytest_istio_egress.plugin import CANNOT_ASK
+from pytest_istio_egress.leading import CANNOT_ASK
 from pytest_istio_egress.target import Target, TargetError, answer, new_run
 from pytest_istio_egress.target.answer import kubernetes_version
 
