@@ -8,6 +8,7 @@ import sys
 from pytest_istio_egress.embedded.node_plan import (
     CONTAINERD_SOCKET,
     DNS_SERVICE,
+    ETCD,
     NETWORK_POLICY_HOLDS,
     NODE_ADDRESS,
     POD_RANGE,
@@ -18,19 +19,23 @@ from pytest_istio_egress.embedded.node_plan import (
 
 
 def etcd(plan: NodePlan) -> list[str]:
-    """Its data lies in memory and ends with the node, so there is nothing to sync."""
-    client, peer = "http://127.0.0.1:2379", "http://127.0.0.1:2380"
+    """Its data lies in memory and ends with the node, so there is nothing to sync; nor has it anybody to wait for.
+
+    A new etcd leaves others the time of an election, a second by default, before it makes itself the leader.
+    """
+    client, peer = f"http://{ETCD}", "http://127.0.0.1:2380"
     return [
         plan.binary("etcd"), f"--data-dir={RUN}/etcd", "--unsafe-no-fsync", "--log-level=warn",
         f"--listen-client-urls={client}", f"--advertise-client-urls={client}", f"--listen-peer-urls={peer}",
-        f"--initial-advertise-peer-urls={peer}", f"--initial-cluster=default={peer}",
+        f"--initial-advertise-peer-urls={peer}", f"--initial-cluster=default={peer}", "--heartbeat-interval=20",
+        "--election-timeout=100",
     ]  # fmt: skip
 
 
 def kube_apiserver(plan: NodePlan) -> list[str]:
     """Serve on every address of the node: pods come through the Service, the outside through a forwarder."""
     return [
-        plan.binary("kubernetes", "kube-apiserver"), "--etcd-servers=http://127.0.0.1:2379", "--secure-port=6443",
+        plan.binary("kubernetes", "kube-apiserver"), f"--etcd-servers=http://{ETCD}", "--secure-port=6443",
         f"--advertise-address={NODE_ADDRESS}", f"--service-cluster-ip-range={SERVICE_RANGE}",
         f"--tls-cert-file={plan.pki}/apiserver.crt", f"--tls-private-key-file={plan.pki}/apiserver.key",
         f"--client-ca-file={plan.pki}/ca.crt", "--authorization-mode=Node,RBAC", "--allow-privileged=true",

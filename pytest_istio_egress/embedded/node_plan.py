@@ -15,6 +15,7 @@ DNS_SERVICE = "10.96.0.10"
 RUN = Path("/run/istio-egress")  # a tmpfs inside the node's mount namespace: it ends with the node
 NETWORK_POLICY_HOLDS = RUN / "network-policy.holds"
 CONTAINERD_SOCKET = "/run/containerd.sock"
+ETCD = "127.0.0.1:2379"
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import http
 import http.client
 import json
 import queue
@@ -16,11 +18,12 @@ from typing import Any
 import yaml
 
 from pytest_istio_egress.embedded.api_client import ApiClient, RefusedError, collection_path
-from pytest_istio_egress.embedded.node_plan import NETWORK_POLICY_HOLDS, NodePlan
+from pytest_istio_egress.embedded.node_plan import ETCD, NETWORK_POLICY_HOLDS, NodePlan
 
 MANIFESTS = Path(__file__).parent / "manifests"
 PATIENCE = 120.0  # seconds until a start that does not get on is given up
 POLL = 0.05  # seconds between two looks at the API
+ETCD_POLL = 0.01  # the same at etcd, which takes a tenth of a second
 REFUSAL_PATIENCE = 15.0  # seconds until an object that the API server refuses is taken to be wrong
 APPLIERS = 6
 WEBHOOKS = "/apis/admissionregistration.k8s.io/v1"
@@ -41,6 +44,16 @@ class Start:
     @functools.cached_property
     def _api(self) -> ApiClient:
         return ApiClient(self._plan.pki)
+
+    async def etcd_answers(self) -> None:
+        """Wait until etcd has its leader: an API server that finds it too early asks again only a second later."""
+
+        def healthy() -> bool:
+            with contextlib.closing(http.client.HTTPConnection(ETCD, timeout=PATIENCE)) as etcd:
+                etcd.request("GET", "/health")
+                return etcd.getresponse().status == http.HTTPStatus.OK
+
+        await self._until(healthy, "etcd", poll=ETCD_POLL)
 
     async def api_answers(self) -> None:
         """Wait until the API server serves. It gets ready a second later, while the other components start."""
@@ -87,7 +100,7 @@ class Start:
                 hooks += item["webhooks"]
         return all(hook["clientConfig"].get("caBundle") and hook["failurePolicy"] == "Fail" for hook in hooks)
 
-    async def _until(self, holds: Callable[[], bool], what: str) -> None:
+    async def _until(self, holds: Callable[[], bool], what: str, poll: float = POLL) -> None:
         last = "no answer yet"
         while time.monotonic() < self._deadline:
             try:
@@ -96,7 +109,7 @@ class Start:
                 last = "not yet"
             except (RefusedError, OSError, http.client.HTTPException) as error:
                 last = str(error) or type(error).__name__
-            await asyncio.sleep(POLL)
+            await asyncio.sleep(poll)
         raise NotReadyError(f"{what} did not get ready within {PATIENCE:.0f} s (last seen: {last}){self._pods()}")
 
     def _pods(self) -> str:
