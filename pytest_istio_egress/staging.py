@@ -133,17 +133,20 @@ class Staging:
                 self.world.pod(client)
 
     def settle(self) -> None:
-        """Wait until the clients' proxies have what istiod knows by now."""
+        """Wait until the proxies of the clients, and of the run's own gateway, have what istiod knows by now."""
         self.settled += 1
         with self.phases.phase("settle"):
             try:
-                self._settler.settle(self._injected())
+                self._settler.settle(self._injected(), self._gateways())
             except GoneError:
                 self.world.forget()  # a client's pod was replaced; its successor's proxy is waited for
-                self._settler.settle(self._injected())
+                self._settler.settle(self._injected(), self._gateways())
 
     def _injected(self) -> list[Pod]:
         return [pod for pod in map(self.world.pod, self.world.clients) if pod.injected]
+
+    def _gateways(self) -> list[Pod]:
+        return [self.world.pod(gateway) for gateway in self.world.own_gateways]
 
     def follow_mesh(self, arrived: Callable[[ProxyConfig], bool], *, held: bool) -> None:
         """Wait until the clients' proxies follow the mesh configuration: istiod may read it from a mounted file."""

@@ -9,11 +9,16 @@ listener (never bound to a port, like Istio's own) whose route istiod has to be 
 Envoy calls listener n active only once its route is there, and istiod answers that question only after the push is
 out. So an active marker means that the proxy has all of X, removals included. An EnvoyFilter brings the marker,
 because no Sidecar resource can hide it.
+
+A gateway of the run's own is waited for likewise. There istiod answers no question for a route that no Gateway has, so
+the marker brings its route along, and says no more than that clusters, endpoints and listeners are in.
 """
 
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -26,6 +31,8 @@ MARKER = "istio-egress-marker"
 _FIRST_PORT = 20_000
 _HTTP = "type.googleapis.com/envoy.extensions.filters"
 
+_PAUSE = 0.05
+"""Seconds between two questions to a gateway, each of which is an exec."""
 # Only the shell's own words: an image with curl in it need not have grep.
 _WAIT = """
 i=0
@@ -44,52 +51,54 @@ class NotSettledError(ClusterError):
 
 
 def marker(number: int) -> dict[str, Any]:
-    """Build the EnvoyFilter that brings marker `number` to every sidecar of its namespace."""
-    port = _FIRST_PORT + number
-    listener = {
-        "name": f"{MARKER}-{number}",
-        "traffic_direction": "OUTBOUND",
-        "bind_to_port": False,
-        "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
-        "filter_chains": [
-            {
-                "filters": [
-                    {
-                        "name": "envoy.filters.network.http_connection_manager",
-                        "typed_config": {
-                            "@type": f"{_HTTP}.network.http_connection_manager.v3.HttpConnectionManager",
-                            "stat_prefix": MARKER,
-                            "rds": {
-                                "route_config_name": str(port),
-                                "config_source": {
-                                    "ads": {},
-                                    "resource_api_version": "V3",
-                                    "initial_fetch_timeout": "0s",
-                                },
-                            },
-                            "http_filters": [
-                                {
-                                    "name": "envoy.filters.http.router",
-                                    "typed_config": {"@type": f"{_HTTP}.http.router.v3.Router"},
-                                }
-                            ],
-                        },
-                    }
-                ]
-            }
-        ],
+    """Build the EnvoyFilter that brings marker `number` to every sidecar and gateway of its namespace."""
+    asked_for = {
+        "rds": {
+            "route_config_name": str(_FIRST_PORT + number),
+            "config_source": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
+        }
     }
-    patch = {"operation": "ADD", "value": listener}
+    brought_along = {"route_config": {"name": MARKER}}
     return {
         "apiVersion": "networking.istio.io/v1alpha3",
         "kind": "EnvoyFilter",
         "metadata": {"name": MARKER},
         "spec": {
             "configPatches": [
-                {"applyTo": "LISTENER", "match": {"context": "SIDECAR_OUTBOUND"}, "patch": patch},
+                _added("SIDECAR_OUTBOUND", _listener(number, asked_for)),
+                _added("GATEWAY", _listener(number, brought_along)),
             ]
         },
     }
+
+
+def _added(context: str, listener: dict[str, Any]) -> dict[str, Any]:
+    patch = {"operation": "ADD", "value": listener}
+    return {"applyTo": "LISTENER", "match": {"context": context}, "patch": patch}
+
+
+def _listener(number: int, routes: dict[str, Any]) -> dict[str, Any]:
+    manager = {
+        "@type": f"{_HTTP}.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": MARKER,
+        "http_filters": [
+            {"name": "envoy.filters.http.router", "typed_config": {"@type": f"{_HTTP}.http.router.v3.Router"}}
+        ],
+        **routes,
+    }
+    return {
+        "name": _name(number),
+        "traffic_direction": "OUTBOUND",
+        "bind_to_port": False,
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": _FIRST_PORT + number}},
+        "filter_chains": [
+            {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
+        ],
+    }
+
+
+def _name(number: int) -> str:
+    return f"{MARKER}-{number}"
 
 
 class Settler:
@@ -101,17 +110,38 @@ class Settler:
         self.timeout = timeout
         self.number = 0
 
-    def settle(self, pods: Sequence[Pod]) -> None:
-        """Return once each of the injected pods' proxies has all that was applied before; NotSettledError if not."""
+    def settle(self, clients: Sequence[Pod], gateways: Sequence[Pod] = ()) -> None:
+        """Return once each of these pods' proxies has all that was applied before; NotSettledError if not.
+
+        `clients` are injected pods with curl and a shell in a container of their own; `gateways` have the proxy alone.
+        """
         self.number += 1
-        for namespace in sorted({pod.namespace for pod in pods}):
+        for namespace in sorted({pod.namespace for pod in (*clients, *gateways)}):
             self.applier.apply([marker(self.number)], namespace)
-        with ThreadPoolExecutor(max(1, len(pods))) as pool:
-            list(pool.map(self._wait, pods))
+        with ThreadPoolExecutor(max(1, len(clients) + len(gateways))) as pool:
+            waits = [pool.submit(self._wait, pod) for pod in clients]
+            waits += [pool.submit(self._wait_at_gateway, pod) for pod in gateways]
+            for wait in waits:
+                wait.result()
+
+    def _wait_at_gateway(self, pod: Pod) -> None:
+        # Its image may be distroless: no shell in it that could ask again and again.
+        ask = ["pilot-agent", "request", "GET", f"config_dump?resource=dynamic_listeners&name_regex=^{self._marker}$"]
+        deadline = time.monotonic() + self.timeout
+        while '"active_state"' not in run(self.api, pod, ask).stdout:
+            if time.monotonic() > deadline:
+                raise NotSettledError(
+                    f"the gateway {pod} did not take the configuration within {self.timeout:g} s: see "
+                    "`istioctl proxy-status` and istiod's log"
+                )
+            threading.Event().wait(_PAUSE)
+
+    @property
+    def _marker(self) -> str:
+        return _name(self.number)
 
     def _wait(self, pod: Pod) -> None:
-        name = f"{MARKER}-{self.number}"
-        script = _WAIT.replace("{name}", name).replace("{turns}", str(max(1, int(self.timeout / 0.05))))
+        script = _WAIT.replace("{name}", self._marker).replace("{turns}", str(max(1, int(self.timeout / 0.05))))
         try:
             ran = run(self.api, pod, ["sh", "-c", script], timeout=self.timeout + 20)
         except NotEndedError:

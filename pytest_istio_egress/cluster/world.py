@@ -17,7 +17,13 @@ from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.apply import Applier, load
 from pytest_istio_egress.cluster.found_pods import FoundPods
 from pytest_istio_egress.cluster.lifetime import SignOfLife, delete
-from pytest_istio_egress.cluster.names import OF_ONE_WORKER, SHARED_NAMESPACES, WORKER_NAMESPACES, Names
+from pytest_istio_egress.cluster.names import (
+    GATEWAY_NAMESPACE,
+    OF_ONE_WORKER,
+    SHARED_NAMESPACES,
+    WORKER_NAMESPACES,
+    Names,
+)
 from pytest_istio_egress.cluster.network_policies import foreign_policies
 from pytest_istio_egress.cluster.pods import Pod, run
 from pytest_istio_egress.cluster.pull_secrets import copy_pull_secrets
@@ -110,9 +116,16 @@ class World:
     @property
     def clients(self) -> tuple[str, ...]:
         """The clients that take part in the case on stage: everybody's, once built, its fixtures' and its own."""
-        with_fixtures = chain.from_iterable(self._extended.get(name, ()) for name in self._on_stage)
-        in_the_mesh = [name for name in with_fixtures if name.partition(".")[2] in WORKER_NAMESPACES]
-        return (*(CLIENTS if self.built else ()), *in_the_mesh, *self._guests)
+        return (*(CLIENTS if self.built else ()), *self._fixtures_in(*WORKER_NAMESPACES), *self._guests)
+
+    @property
+    def own_gateways(self) -> list[str]:
+        """The egress gateway of this worker's own, where the case on stage has it."""
+        return self._fixtures_in(GATEWAY_NAMESPACE)
+
+    def _fixtures_in(self, *namespaces: str) -> list[str]:
+        on_stage = chain.from_iterable(self._extended.get(name, ()) for name in self._on_stage)
+        return [name for name in on_stage if name.partition(".")[2] in namespaces]
 
     @property
     def forward_proxies(self) -> list[Pod]:

@@ -1,0 +1,71 @@
+"""Waiting until proxies have their configuration, where there is no shell in a pod that could ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+
+from pytest_istio_egress.cluster import settle
+from pytest_istio_egress.cluster.api import Api
+from pytest_istio_egress.cluster.apply import Applier
+from pytest_istio_egress.cluster.pods import Pod, Ran
+from pytest_istio_egress.cluster.settle import NotSettledError, Settler, marker
+
+EXIT = Pod(
+    namespace="egress-gateway-k3x9q-gw0", name="exit-1", uid="u", address="10.0.0.9", injected=True, container="istio-proxy"
+)  # fmt: skip
+
+
+class Applied(Applier):
+    """Keeps what would be applied."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, dict[str, Any]]] = []
+
+    def apply(self, documents: Any, namespace: str) -> Any:
+        self.sent += [(namespace, document) for document in documents]
+
+
+def settler(monkeypatch: pytest.MonkeyPatch, answers: Iterator[str], timeout: float = 5.0) -> tuple[Settler, Applied]:
+    """Return one whose gateway answers so, question by question; each must be for the marker that was applied."""
+    applied = Applied()
+
+    def run(_api: Api, pod: Pod, command: list[str]) -> Ran:
+        assert pod is EXIT
+        name = applied.sent[-1][1]["spec"]["configPatches"][-1]["patch"]["value"]["name"]
+        assert f"^{name}$" in command[-1]
+        return Ran(stdout=next(answers), stderr="", exit=0)
+
+    monkeypatch.setattr(settle, "run", run)
+    return Settler(cast(Api, None), applied, timeout), applied
+
+
+def test_a_gateway_is_asked_until_its_marker_is_active(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter(["{}", '{"configs": [{"warming_state": {}}]}', '{"configs": [{"active_state": {}}]}'])
+    ready, applied = settler(monkeypatch, answers)
+    ready.settle([], [EXIT])
+    assert next(answers, None) is None
+    assert [namespace for namespace, _ in applied.sent] == [EXIT.namespace]
+
+
+def test_a_gateway_that_gets_nothing_makes_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    ready, _ = settler(monkeypatch, iter(lambda: "{}", None), timeout=0.0)
+    with pytest.raises(NotSettledError, match=f"gateway exit-1 -n {EXIT.namespace} did not take the configuration"):
+        ready.settle([], [EXIT])
+
+
+def test_each_marker_is_another_listener() -> None:
+    def names(number: int) -> set[str]:
+        return {patch["patch"]["value"]["name"] for patch in marker(number)["spec"]["configPatches"]}
+
+    assert len(names(1)) == 1
+    assert not names(1) & names(2)
+
+
+def test_a_gateways_marker_waits_for_no_answer_of_istiods() -> None:
+    by_context = {patch["match"]["context"]: patch["patch"]["value"] for patch in marker(1)["spec"]["configPatches"]}
+    assert by_context.keys() == {"SIDECAR_OUTBOUND", "GATEWAY"}
+    assert "rds" in str(by_context["SIDECAR_OUTBOUND"])
+    assert "rds" not in str(by_context["GATEWAY"])
