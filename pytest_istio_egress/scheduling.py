@@ -17,6 +17,7 @@ from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
 from pytest_istio_egress.collection import MESH_WIDE, scope_of
+from pytest_istio_egress.fixture_sharing import FixtureSharing, fixtures_by_module
 
 WORKERS = 6
 """What `-n auto` means. Each worker brings clients of its own; with six a cluster of two cores has no idle moment
@@ -24,13 +25,14 @@ WORKERS = 6
 
 
 class CaseScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist is untyped
-    """LoadScopeScheduling with a scope that runs last and beside no other."""
+    """LoadScopeScheduling with a scope that runs last and beside no other, and modules that share fixtures."""
 
     def __init__(
         self, config: pytest.Config, log: Producer | None, before_first: Callable[[Sequence[str]], None]
     ) -> None:
         super().__init__(config, log)
         self._before_first = before_first
+        self._sharing = FixtureSharing(fixtures_by_module())
 
     def schedule(self) -> None:
         """Hand out the first modules; before that, let the cluster be made ready for them."""
@@ -48,6 +50,7 @@ class CaseScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist is unt
 
         xdist's own would hand that test to the next worker, and to the next, until no worker may be restarted.
         """
+        self._sharing.gone(node)
         units: dict[str, dict[str, bool]] = self.assigned_work.pop(node)
         left = [(unit, nodeid) for unit in units.values() for nodeid, done in unit.items() if not done]
         if left:
@@ -66,6 +69,9 @@ class CaseScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist is unt
         if MESH_WIDE in self.workqueue:
             self.workqueue.move_to_end(MESH_WIDE)
         if not self._only_mesh_wide_is_left():
+            module = self._sharing.best(node, (scope for scope in self.workqueue if scope != MESH_WIDE))
+            self.workqueue.move_to_end(module, last=False)
+            self._sharing.taken(node, module)
             self._hand_out(node)
 
     def _hand_out(self, node: WorkerController) -> None:

@@ -123,7 +123,8 @@ def test_the_cluster_knows_nothing_above_it(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["collection", "longest_first", "scheduling", "options", "plugin", "leading", "working"]
+    "module",
+    ["collection", "longest_first", "fixture_sharing", "scheduling", "options", "plugin", "leading", "working"],
 )
 def test_the_judge_stays_out_of_the_plugin(module: str) -> None:
     for other in ("judge", "cluster", "embedded"):
