@@ -13,9 +13,7 @@ from pytest_istio_egress.cluster.apply import Applier
 from pytest_istio_egress.cluster.pods import Pod, Ran
 from pytest_istio_egress.cluster.settle import NotSettledError, Settler, marker
 
-EXIT = Pod(
-    namespace="egress-gateway-k3x9q-gw0", name="exit-1", uid="u", address="10.0.0.9", injected=True, container="istio-proxy"
-)  # fmt: skip
+EXIT = Pod("egress-gateway-k3x9q-gw0", "exit-1", "u", "10.0.0.9", injected=True, container="istio-proxy")
 
 
 class Applied(Applier):
