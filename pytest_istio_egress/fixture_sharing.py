@@ -37,7 +37,7 @@ class FixtureSharing:
 
     def best(self, worker: Hashable, modules: Iterable[str]) -> str:
         """Return the first of the modules for which the worker has to make least that enough others have."""
-        return min(modules, key=lambda module: len(self._needed(module) & self._elsewhere() - self._has[worker]))
+        return min(modules, key=lambda module: len(self._needed(module) & self._spread() - self._has[worker]))
 
     def taken(self, worker: Hashable, module: str) -> None:
         """Note that a worker was given a module."""
@@ -50,6 +50,6 @@ class FixtureSharing:
     def _needed(self, module: str) -> Set[str]:
         return self._needs.get(module, frozenset())
 
-    def _elsewhere(self) -> Set[str]:
+    def _spread(self) -> Set[str]:
         copies = [fixture for has in self._has.values() for fixture in has]
         return {fixture for fixture in copies if copies.count(fixture) >= COPIES}

@@ -65,7 +65,6 @@ class Leading:
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Producer) -> LoadScopeScheduling:
         """Distribute by module, and prepare the target once the workers have collected."""
         config.option.loadscopereorder = False  # the workers' order stays: longest_first.py
-
         return CaseScheduling(config, log, self.prepare)
 
     @pytest.hookimpl(tryfirst=True)

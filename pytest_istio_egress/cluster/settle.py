@@ -33,6 +33,7 @@ _HTTP = "type.googleapis.com/envoy.extensions.filters"
 
 _PAUSE = 0.05
 """Seconds between two questions to a gateway, each of which is an exec."""
+
 # Only the shell's own words: an image with curl in it need not have grep.
 _WAIT = """
 i=0
