@@ -11,15 +11,17 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from suite import Round, run_suite
+from suite import Round, run_suite, spread
 
 from pytest_istio_egress.cluster.api import Api
+from pytest_istio_egress.scheduling import WORKERS
 
 LABEL = "istio-egress.dev/growth"
 NAMESPACES, SERVICES, ENTRIES = 100, 300, 1000
@@ -56,6 +58,12 @@ def inhabitants() -> Iterator[dict[str, Any]]:
         }
 
 
+def made(api: Api) -> list[Any]:
+    """Return the namespaces that are there now."""
+    found: list[Any] = api.core.list_namespace(label_selector=LABEL).items
+    return found
+
+
 @contextmanager
 def grown(api: Api) -> Iterator[None]:
     """Fill the mesh for a while."""
@@ -70,15 +78,16 @@ def grown(api: Api) -> Iterator[None]:
             list(pool.map(create, inhabitants()))
             yield
         finally:
-            made = api.core.list_namespace(label_selector=LABEL).items
-            list(pool.map(lambda namespace: api.core.delete_namespace(namespace.metadata.name), made))
+            list(pool.map(lambda namespace: api.core.delete_namespace(namespace.metadata.name), made(api)))
+            while made(api):  # or the next call would find their names taken
+                time.sleep(1)
 
 
 def main() -> None:
     """Compare; exit status 1 when a case did not hold."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kubeconfig", type=Path)
-    parser.add_argument("--workers", type=int, default=6)
+    parser.add_argument("--workers", type=int, default=WORKERS)
     parser.add_argument("--rounds", type=int, default=1)
     chosen, arguments = parser.parse_known_args()
     if chosen.kubeconfig:
@@ -90,13 +99,15 @@ def main() -> None:
     small = rounds()
     with grown(Api(chosen.kubeconfig, None)):
         large = rounds()
-    before = statistics.median(one.wall for one in small)
-    after = statistics.median(one.wall for one in large)
+    before, after = [one.wall for one in small], [one.wall for one in large]
+    ratio = statistics.median(after) / statistics.median(before)
     failed = [name for one in (*small, *large) for name in one.failed]
-    print(f"{small[0].cases} cases, {chosen.workers} workers, median of {chosen.rounds} rounds each")
-    print(f"the mesh as it is: {before:.1f} s")
-    print(f"with {NAMESPACES} namespaces, {SERVICES} Services and {ENTRIES} ServiceEntries more: {after:.1f} s")
-    print(f"ratio: {after / before:.2f}; did not hold: {', '.join(failed) or 'none'}")
+    print(f"{small[0].cases} cases, {chosen.workers} workers, {chosen.rounds} rounds each")
+    print(f"and {NAMESPACES} namespaces, {SERVICES} Services, {ENTRIES} ServiceEntries more")
+    print(f"{'seconds':22}     min   median      max")
+    print(f"{'the mesh as it is':22} {spread(before)}")
+    print(f"{'with those':22} {spread(after)}")
+    print(f"ratio of the medians: {ratio:.2f}; did not hold: {', '.join(failed) or 'none'}")
     sys.exit(bool(failed))
 
 

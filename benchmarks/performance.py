@@ -67,7 +67,7 @@ BENCHMARKS = (
         "The floor is what probes and changes of configuration themselves took, "
         "shared by the workers. With several workers the two cores are busy all the time: phases that wait for the "
         "other workers' share of them are longer than with one.",
-        ("suite.py", "--workers", "6", "--rounds", "30", "--istio-egress-allow-mesh-wide"),
+        ("suite.py", "--rounds", "30", "--istio-egress-allow-mesh-wide"),
     ),
     Benchmark(
         "one-worker",
@@ -94,7 +94,7 @@ BENCHMARKS = (
         "growth",
         "In a mesh that holds much of other people's",
         "1,000 ServiceEntries, 300 Services and 100 namespaces more, visible to every proxy.",
-        ("growth.py", "--workers", "6"),
+        ("growth.py", "--rounds", "3"),
     ),
     Benchmark(
         "cluster-start",

@@ -21,6 +21,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pytest_istio_egress.scheduling import WORKERS
+
 PHASE = "istio-egress.seconds."
 ATTEMPTS = "istio-egress.attempts"
 FLOOR = ("apply", "settle", "probe", "clean")
@@ -115,7 +117,7 @@ def write_steadiness(rounds: Sequence[Round]) -> None:
 def main() -> None:
     """Run the rounds and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workers", type=int, default=6)
+    parser.add_argument("--workers", type=int, default=WORKERS)
     parser.add_argument("--rounds", type=int, default=1)
     chosen, arguments = parser.parse_known_args()
     rounds: list[Round] = []

@@ -17,22 +17,23 @@ from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
 from pytest_istio_egress.collection import MESH_WIDE, scope_of
-from pytest_istio_egress.fixture_sharing import FixtureSharing, fixtures_by_module
+from pytest_istio_egress.worker_affinity import WorkerAffinity, needs_by_module
 
-WORKERS = 6
-"""What `-n auto` means. Each worker brings clients of its own; with six a cluster of two cores has no idle moment
-(docs/performance.md), and more would only have their pods wait for each other."""
+WORKERS = 4
+"""What `-n auto` means. Each worker brings clients of its own, to whose proxies a mesh pushes what all the others
+change. With four a cluster of two cores has hardly an idle moment; six are no faster there, and slower in a mesh that
+holds much (`benchmarks/growth.py`)."""
 
 
 class CaseScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist is untyped
-    """LoadScopeScheduling with a scope that runs last and beside no other, and modules that share fixtures."""
+    """LoadScopeScheduling with a scope that runs last and beside no other; a module goes where it costs least."""
 
     def __init__(
         self, config: pytest.Config, log: Producer | None, before_first: Callable[[Sequence[str]], None]
     ) -> None:
         super().__init__(config, log)
         self._before_first = before_first
-        self._sharing = FixtureSharing(fixtures_by_module())
+        self._affinity = WorkerAffinity(needs_by_module())
 
     def schedule(self) -> None:
         """Hand out the first modules; before that, let the cluster be made ready for them."""
@@ -50,7 +51,7 @@ class CaseScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist is unt
 
         xdist's own would hand that test to the next worker, and to the next, until no worker may be restarted.
         """
-        self._sharing.gone(node)
+        self._affinity.gone(node)
         units: dict[str, dict[str, bool]] = self.assigned_work.pop(node)
         left = [(unit, nodeid) for unit in units.values() for nodeid, done in unit.items() if not done]
         if left:
@@ -69,9 +70,9 @@ class CaseScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist is unt
         if MESH_WIDE in self.workqueue:
             self.workqueue.move_to_end(MESH_WIDE)
         if not self._only_mesh_wide_is_left():
-            module = self._sharing.best(node, (scope for scope in self.workqueue if scope != MESH_WIDE))
+            module = self._affinity.best(node, (scope for scope in self.workqueue if scope != MESH_WIDE))
             self.workqueue.move_to_end(module, last=False)
-            self._sharing.taken(node, module)
+            self._affinity.taken(node, module)
             self._hand_out(node)
 
     def _hand_out(self, node: WorkerController) -> None:

@@ -124,7 +124,7 @@ def test_the_cluster_knows_nothing_above_it(module: str) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["collection", "longest_first", "fixture_sharing", "scheduling", "options", "plugin", "leading", "working"],
+    ["collection", "longest_first", "worker_affinity", "scheduling", "options", "plugin", "leading", "working"],
 )
 def test_the_judge_stays_out_of_the_plugin(module: str) -> None:
     for other in ("judge", "cluster", "embedded"):
