@@ -8,13 +8,14 @@ from functools import cached_property
 
 from kubernetes import client
 
+from pytest_istio_egress.cluster.admin import admin
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.enforcement import Enforcement
 from pytest_istio_egress.cluster.facts.look import LookAtCluster, name
 from pytest_istio_egress.cluster.facts.revisions import injectors, istiod
 from pytest_istio_egress.cluster.facts.table import Given, find_out
 from pytest_istio_egress.cluster.mesh_settings import MeshSettings
-from pytest_istio_egress.cluster.pods import Pod, run
+from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.mesh_facts import DEFAULT_REVISION, Gateway, MeshFacts
 
 
@@ -75,7 +76,7 @@ class Mesh:
 
     def envoy(self, pod: Pod) -> str:
         """Return the version of the Envoy beside a pod's containers, and its build where it is not a release."""
-        answer = run(self.api, pod, ["curl", "-s", "http://127.0.0.1:15000/server_info"]).stdout
+        answer = admin(self.api, pod, "/server_info")
         try:
             version = str(json.loads(answer)["version"])
         except (json.JSONDecodeError, KeyError) as error:

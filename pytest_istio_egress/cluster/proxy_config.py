@@ -1,4 +1,4 @@
-"""Asks a proxy's admin interface for its configuration and what it has counted."""
+"""What a proxy's admin interface says of its configuration and of what it has counted."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from pytest_istio_egress.cluster.admin import admin
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.config_dump import (
     Cluster,
@@ -17,9 +18,8 @@ from pytest_istio_egress.cluster.config_dump import (
     narrowed,
     virtual_host,
 )
-from pytest_istio_egress.cluster.pods import Pod, run
+from pytest_istio_egress.cluster.pods import Pod
 
-_ADMIN = "http://127.0.0.1:15000"
 _SERIES = re.compile(r"(?P<name>\w+)\{(?P<labels>.*)\} (?P<value>\d+)")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
@@ -144,12 +144,7 @@ class ProxyConfig:
 
     def text(self, path: str) -> str:
         """Return the raw answer of the proxy's admin interface."""
-        ran = run(self.api, self.pod, ["curl", "-s", "--max-time", "10", _ADMIN + path])
-        if ran.exit != 0:
-            raise ClusterError(
-                f"the admin interface of the proxy of {self.pod} did not answer {path}: {ran.stderr.strip()}"
-            )
-        return ran.stdout
+        return admin(self.api, self.pod, path)
 
     def _dump(self, resource: str) -> list[dict[str, Any]]:
         answer = self.text(f"/config_dump?resource={resource}")

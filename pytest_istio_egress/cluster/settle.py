@@ -23,9 +23,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from pytest_istio_egress.cluster.admin import ADDRESS, admin
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.apply import Applier
-from pytest_istio_egress.cluster.pods import NotEndedError, Pod, Ran, run
+from pytest_istio_egress.cluster.pods import GoneError, NotEndedError, Pod, Ran, run
 
 MARKER = "istio-egress-marker"
 _FIRST_PORT = 20_000
@@ -38,7 +39,7 @@ _PAUSE = 0.05
 _WAIT = """
 i=0
 while :; do
-  case $(curl -s --max-time 2 'http://127.0.0.1:15000/config_dump?resource=dynamic_listeners&name_regex=^{name}$') in
+  case $(curl -s --max-time 2 '{address}/config_dump?resource=dynamic_listeners&name_regex=^{name}$') in
     *'"active_state"'*) exit 0 ;;
   esac
   i=$((i+1)); [ $i -lt {turns} ] || exit 9
@@ -127,22 +128,30 @@ class Settler:
 
     def _wait_at_gateway(self, pod: Pod) -> None:
         # Its image may be distroless: no shell in it that could ask again and again.
-        ask = ["pilot-agent", "request", "GET", f"config_dump?resource=dynamic_listeners&name_regex=^{self._marker}$"]
         deadline = time.monotonic() + self.timeout
-        while '"active_state"' not in run(self.api, pod, ask).stdout:
+        while not self._active_at_gateway(pod):
             if time.monotonic() > deadline:
                 raise NotSettledError(
-                    f"the gateway {pod} did not take the configuration within {self.timeout:g} s: see "
-                    "`istioctl proxy-status` and istiod's log"
+                    f"the gateway {pod} did not take the configuration within {self.timeout:g} s: {self._why(pod)}"
                 )
             threading.Event().wait(_PAUSE)
+
+    def _active_at_gateway(self, pod: Pod) -> bool:
+        try:
+            answer = admin(self.api, pod, f"/config_dump?resource=dynamic_listeners&name_regex=^{self._marker}$")
+        except GoneError:
+            raise
+        except ClusterError:  # its container was started anew: who is not up yet has nothing yet
+            return False
+        return '"active_state"' in answer
 
     @property
     def _marker(self) -> str:
         return _name(self.number)
 
     def _wait(self, pod: Pod) -> None:
-        script = _WAIT.replace("{name}", self._marker).replace("{turns}", str(max(1, int(self.timeout / 0.05))))
+        script = _WAIT.replace("{address}", ADDRESS).replace("{name}", self._marker)
+        script = script.replace("{turns}", str(max(1, int(self.timeout / 0.05))))
         try:
             ran = run(self.api, pod, ["sh", "-c", script], timeout=self.timeout + 20)
         except NotEndedError:
@@ -153,7 +162,7 @@ class Settler:
                 + self._why(pod, ran.stderr)
             )
 
-    def _why(self, pod: Pod, stderr: str) -> str:
+    def _why(self, pod: Pod, stderr: str = "") -> str:
         rejected = rejections(self.api, pod)
         if rejected:
             return f"it rejected {rejected[0]}"
@@ -166,10 +175,9 @@ def rejections(api: Api, pod: Pod) -> list[str]:
     """Return what a proxy refused of its configuration (NACK): resource and Envoy's reason."""
     found = []
     for resource in ("dynamic_listeners", "dynamic_active_clusters", "dynamic_route_configs"):
-        address = f"http://127.0.0.1:15000/config_dump?resource={resource}"
         try:
-            dump = json.loads(run(api, pod, ["curl", "-s", address]).stdout)
-        except json.JSONDecodeError:
+            dump = json.loads(admin(api, pod, f"/config_dump?resource={resource}"))
+        except (ClusterError, json.JSONDecodeError):
             continue
         for entry in dump.get("configs", []):
             if "error_state" in entry:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_istio_egress.case import Case
-from pytest_istio_egress.cluster import proxy_config, settle
+from pytest_istio_egress.cluster import admin
 from pytest_istio_egress.cluster.pods import Pod, Ran
 from pytest_istio_egress.evidence import Difference, Exchange, Verdict
 from pytest_istio_egress.keeping import keep
@@ -148,6 +148,5 @@ def judge() -> Any:
 def kept() -> dict[str, str]:
     """Gather the evidence."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(proxy_config, "run", run)
-        patched.setattr(settle, "run", run)
+        patched.setattr(admin, "run", run)
         return keep(judge(), CASE, VERDICT)
