@@ -100,8 +100,8 @@ class ProxyConfig:
         return [cluster.name for cluster in self._clusters("dynamic_warming_clusters")]
 
     def requests(self, cluster: str) -> int:
-        """Return how many requests (over TCP: connections) a cluster has sent to its endpoints."""
-        counters = re.compile(re.escape(cluster) + r"::[^:]+:\d+::[rc][qx]_total::(\d+)")
+        """Return how many requests a cluster has sent to its endpoints; over TCP a connection counts as one."""
+        counters = re.compile(re.escape(cluster) + r"::[^:]+:\d+::rq_total::(\d+)")
         return sum(int(found[1]) for line in self.text("/clusters").splitlines() if (found := counters.fullmatch(line)))
 
     def metric(self, name: str, labels: Mapping[str, str]) -> int:

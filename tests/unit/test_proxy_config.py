@@ -103,3 +103,19 @@ def test_a_metric_is_the_sum_of_the_series_with_these_labels(
     config = ProxyConfig(api=None, pod=None)  # type: ignore[arg-type]  # neither is asked: the metrics are given
     monkeypatch.setattr(config, "text", {"/stats/prometheus": METRICS}.__getitem__)
     assert config.metric("istio_requests_total", labels) == counted
+
+
+CLUSTERS = """\
+outbound|80||one.test::observability_name::outbound|80||one.test
+outbound|80||one.test::10.0.0.1:80::cx_total::100
+outbound|80||one.test::10.0.0.1:80::rq_total::3
+outbound|80||one.test::10.0.0.2:80::rq_total::4
+outbound|80||one.test::10.0.0.2:80::rq_success::1000
+outbound|80|v2|one.test::10.0.0.2:80::rq_total::10000
+"""
+
+
+def test_requests_are_counted_over_all_endpoints_and_connections_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = ProxyConfig(api=None, pod=None)  # type: ignore[arg-type]  # neither is asked: the counters are given
+    monkeypatch.setattr(config, "text", {"/clusters": CLUSTERS}.__getitem__)
+    assert config.requests("outbound|80||one.test") == 7
