@@ -94,7 +94,7 @@ BENCHMARKS = (
         "growth",
         "In a mesh that holds much of other people's",
         "1,000 ServiceEntries, 300 Services and 100 namespaces more, visible to every proxy.",
-        ("growth.py", "--rounds", "3"),
+        ("growth.py",),
     ),
     Benchmark(
         "cluster-start",
