@@ -8,8 +8,12 @@ from pytest_istio_egress.cluster.pods import PROXY, Pod, run
 ADDRESS = "http://127.0.0.1:15000"
 
 
+class NoAnswerError(ClusterError):
+    """A proxy's admin interface did not answer, or there was nothing in the pod that could ask it."""
+
+
 def admin(api: Api, pod: Pod, path: str) -> str:
-    """Return the answer of the admin interface to GET `path` ("/clusters"); ClusterError where it does not answer.
+    """Return the answer of the admin interface to GET `path` ("/clusters"); NoAnswerError where it does not answer.
 
     A client's pod has curl in a container of its own. A gateway's has the proxy alone, whose image may be distroless:
     there only Istio's agent can ask.
@@ -18,5 +22,5 @@ def admin(api: Api, pod: Pod, path: str) -> str:
     curl = ["curl", "-s", "--max-time", "10", ADDRESS + path]
     ran = run(api, pod, agent if pod.container == PROXY else curl)
     if ran.exit != 0:
-        raise ClusterError(f"the admin interface of the proxy of {pod} did not answer {path}: {ran.stderr.strip()}")
+        raise NoAnswerError(f"the admin interface of the proxy of {pod} did not answer {path}: {ran.stderr.strip()}")
     return ran.stdout

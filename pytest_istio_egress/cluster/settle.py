@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from pytest_istio_egress.cluster.admin import ADDRESS, admin
+from pytest_istio_egress.cluster.admin import ADDRESS, NoAnswerError, admin
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.apply import Applier
 from pytest_istio_egress.cluster.pods import GoneError, NotEndedError, Pod, Ran, run
@@ -128,22 +128,23 @@ class Settler:
 
     def _wait_at_gateway(self, pod: Pod) -> None:
         # Its image may be distroless: no shell in it that could ask again and again.
+        question = f"/config_dump?resource=dynamic_listeners&name_regex=^{self._marker}$"
         deadline = time.monotonic() + self.timeout
-        while not self._active_at_gateway(pod):
+        while True:
+            trouble = ""
+            try:
+                if '"active_state"' in admin(self.api, pod, question):
+                    return
+            except GoneError:
+                raise
+            except ClusterError as error:  # its container may have been started anew: it is asked when it is back
+                trouble = str(error)
             if time.monotonic() > deadline:
                 raise NotSettledError(
-                    f"the gateway {pod} did not take the configuration within {self.timeout:g} s: {self._why(pod)}"
+                    f"the gateway {pod} did not take the configuration within {self.timeout:g} s: "
+                    + self._why(pod, trouble)
                 )
             threading.Event().wait(_PAUSE)
-
-    def _active_at_gateway(self, pod: Pod) -> bool:
-        try:
-            answer = admin(self.api, pod, f"/config_dump?resource=dynamic_listeners&name_regex=^{self._marker}$")
-        except GoneError:
-            raise
-        except ClusterError:  # its container was started anew: who is not up yet has nothing yet
-            return False
-        return '"active_state"' in answer
 
     @property
     def _marker(self) -> str:
@@ -162,7 +163,7 @@ class Settler:
                 + self._why(pod, ran.stderr)
             )
 
-    def _why(self, pod: Pod, stderr: str = "") -> str:
+    def _why(self, pod: Pod, stderr: str) -> str:
         rejected = rejections(self.api, pod)
         if rejected:
             return f"it rejected {rejected[0]}"
@@ -177,7 +178,7 @@ def rejections(api: Api, pod: Pod) -> list[str]:
     for resource in ("dynamic_listeners", "dynamic_active_clusters", "dynamic_route_configs"):
         try:
             dump = json.loads(admin(api, pod, f"/config_dump?resource={resource}"))
-        except (ClusterError, json.JSONDecodeError):
+        except (NoAnswerError, json.JSONDecodeError):
             continue
         for entry in dump.get("configs", []):
             if "error_state" in entry:

@@ -82,6 +82,12 @@ def test_a_gateway_that_gets_nothing_makes_no_verdict(monkeypatch: pytest.Monkey
         ready.settle([], [EXIT])
 
 
+def test_why_a_gateway_could_not_be_asked_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    ready, _ = settler(monkeypatch, repeat(ClusterError("exec failed: pods is forbidden")), timeout=0.0)
+    with pytest.raises(NotSettledError, match="exec failed: pods is forbidden"):
+        ready.settle([], [EXIT])
+
+
 def test_what_a_gateway_rejected_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     dumped = json.dumps({"configs": [{"name": "0.0.0.0_8443", "error_state": {"details": "no such filter"}}]})
     ready, _ = settler(monkeypatch, repeat("{}"), timeout=0.0, dumped=dumped)
