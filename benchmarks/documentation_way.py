@@ -24,23 +24,23 @@ from typing import Any
 
 import yaml
 
-from pytest_istio_egress.case import CASE_NAMESPACE, Case, case_of
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.apply import Applier, load
-from pytest_istio_egress.cluster.lifetime import remove
+from pytest_istio_egress.cluster.environment import Environment
+from pytest_istio_egress.cluster.log_lookup import AccessLogs
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.mesh_names import MeshNames
 from pytest_istio_egress.cluster.names import Names
-from pytest_istio_egress.cluster.witnesses import Witnesses
-from pytest_istio_egress.cluster.world import World
-from pytest_istio_egress.evidence import Expectation
-from pytest_istio_egress.judge import Judge
-from pytest_istio_egress.outcome import Outcome
-from pytest_istio_egress.probe import Probe, parse
-from pytest_istio_egress.source_ports import SourcePorts
-from pytest_istio_egress.suite import fixtures_folder, suite_folder
-from pytest_istio_egress.target import new_run
-from pytest_istio_egress.timeouts import Timeouts
+from pytest_istio_egress.cluster.run_lease import remove
+from pytest_istio_egress.model.case import CASE_NAMESPACE, Case, case_of
+from pytest_istio_egress.model.outcome import Outcome
+from pytest_istio_egress.model.probe import Probe, parse
+from pytest_istio_egress.model.timeouts import Timeouts
+from pytest_istio_egress.pipeline.runner import CaseRunner
+from pytest_istio_egress.pipeline.source_ports import SourcePorts
+from pytest_istio_egress.run_target import new_run
+from pytest_istio_egress.suite.discovery import fixtures_folder, suite_folder
+from pytest_istio_egress.verdict.verdict import Expectation
 
 MODULES = (
     "registry_only/test_unlisted_hosts.py",
@@ -76,8 +76,8 @@ def asked(module: str) -> list[Asked]:
 class Documents:
     """One kubectl process per step."""
 
-    def __init__(self, judge: Judge, kubeconfig: Path | None) -> None:
-        self.judge = judge
+    def __init__(self, runner: CaseRunner, kubeconfig: Path | None) -> None:
+        self.runner = runner
         self.ports = SourcePorts()
         self.kubectl = ["kubectl", *(["--kubeconfig", str(kubeconfig)] if kubeconfig else [])]
 
@@ -87,7 +87,7 @@ class Documents:
 
     def ask(self, asked: Asked) -> None:
         """Take one case through its steps, one after the other."""
-        applier = Applier(self.judge.api, self.judge.names)
+        applier = Applier(self.runner.api, self.runner.names)
         documents = [applier.rendered(document, CASE_NAMESPACE) for document in load(asked.case.manifests)]
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as manifest:
             yaml.safe_dump_all(documents, manifest)
@@ -99,9 +99,9 @@ class Documents:
 
     def seen(self, probe: Probe, expected: Outcome) -> bool:
         """Whether curl says what is documented, and the sidecar has a line for it."""
-        pod = self.judge.world.pod(probe.client)
+        pod = self.runner.environment.pod(probe.client)
         user_agent = f"documents/{uuid.uuid4().hex[:12]}"
-        words = [self.judge.names.text(word) for word in probe.command(user_agent, self.ports.take())]
+        words = [self.runner.names.render(word) for word in probe.command(user_agent, self.ports.take())]
         said = parse(self.run("exec", "-n", pod.namespace, pod.name, "-c", pod.container, "--", *words), "")
         if (said.status or None) != expected.status or said.exit not in expected.exits:
             return False
@@ -126,16 +126,16 @@ def timed(action: Callable[[], Any]) -> float:
     return time.monotonic() - began
 
 
-def measure(judge: Judge, documents: Documents, cases: Sequence[Asked], rounds: int) -> dict[str, list[float]]:
+def measure(runner: CaseRunner, documents: Documents, cases: Sequence[Asked], rounds: int) -> dict[str, list[float]]:
     """Take all figures, one of each kind per round."""
 
     def pipeline() -> None:
         for one in cases:
-            judge.enter(one.case)
-            verdicts = judge.examine(one.expectations)
-            if not all(verdict.holds for verdict in verdicts):
+            runner.enter(one.case)
+            verdicts = runner.verify(one.expectations)
+            if not all(verdict.passed for verdict in verdicts):
                 raise SystemExit("benchmarks/documentation_way.py: a case did not hold; run the suite to see why")
-        judge.staging.leave()
+        runner.case_setup.leave()
 
     def by_kubectl() -> None:
         for one in cases:
@@ -157,12 +157,12 @@ def main() -> None:
     api = Api(arguments.kubeconfig, None)
     mesh = Mesh(api)
     names = Names(new_run(), "main", mesh=MeshNames.of(mesh.facts))
-    world = World(api, names, fixtures_folder(), Timeouts().ready)
+    environment = Environment(api, names, fixtures_folder(), Timeouts().ready)
     try:
-        world.build()
-        judge = Judge(api, world, Witnesses(api, mesh, names), Timeouts())
+        environment.build()
+        runner = CaseRunner(api, environment, AccessLogs(api, mesh, names), Timeouts())
         cases = [one for module in MODULES for one in asked(module)]
-        figures = measure(judge, Documents(judge, arguments.kubeconfig), cases, arguments.rounds)
+        figures = measure(runner, Documents(runner, arguments.kubeconfig), cases, arguments.rounds)
         print(
             f"{len(cases)} cases, {sum(len(one.expectations) for one in cases)} behaviours, {arguments.rounds} rounds"
         )

@@ -21,7 +21,7 @@ from typing import Any
 from suite import Round, run_suite, spread
 
 from pytest_istio_egress.cluster.api import Api
-from pytest_istio_egress.scheduling import WORKERS
+from pytest_istio_egress.plugin.scheduler import WORKERS
 
 LABEL = "istio-egress.dev/growth"
 NAMESPACES, SERVICES, ENTRIES = 100, 300, 1000

@@ -14,20 +14,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pytest_istio_egress import Outcome, get
-from pytest_istio_egress.case import Case
 from pytest_istio_egress.cluster.api import Api
-from pytest_istio_egress.cluster.lifetime import remove
+from pytest_istio_egress.cluster.environment import Environment
+from pytest_istio_egress.cluster.log_lookup import AccessLogs
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.mesh_names import MeshNames
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.pods import run
-from pytest_istio_egress.cluster.witnesses import Witnesses
-from pytest_istio_egress.cluster.world import World
-from pytest_istio_egress.judge import Judge
-from pytest_istio_egress.source_ports import SourcePorts
-from pytest_istio_egress.suite import fixtures_folder, suite_folder
-from pytest_istio_egress.target import new_run
-from pytest_istio_egress.timeouts import Timeouts
+from pytest_istio_egress.cluster.run_lease import remove
+from pytest_istio_egress.model.case import Case
+from pytest_istio_egress.model.timeouts import Timeouts
+from pytest_istio_egress.pipeline.runner import CaseRunner
+from pytest_istio_egress.pipeline.source_ports import SourcePorts
+from pytest_istio_egress.run_target import new_run
+from pytest_istio_egress.suite.discovery import fixtures_folder, suite_folder
 
 PROBE = get("http://api.test/headers")
 EXPECTED = Outcome(status=200, reached="outside", cluster="outbound|80||api.test")
@@ -44,18 +44,18 @@ def case(name: str) -> Case:
     """Return one of the suite's manifests as a case."""
     folder = suite_folder() / "service_entry"
     return Case(
-        at="", says="", folder=folder, manifests=(folder / f"{name}.yaml",), requires=(), since=None, rows=()
+        page="", summary="", folder=folder, manifests=(folder / f"{name}.yaml",), requires=(), since=None, outcomes=()
     )  # fmt: skip
 
 
-def measure(judge: Judge, kubeconfig: Path | None, rounds: int) -> dict[str, list[float]]:
+def measure(runner: CaseRunner, kubeconfig: Path | None, rounds: int) -> dict[str, list[float]]:
     """Take all figures, one of each kind per round."""
     listed, other = case("http_host"), case("without_entry")
-    pod = judge.world.pod(PROBE.client)
+    pod = runner.environment.pod(PROBE.client)
     ports = SourcePorts()
 
     def command() -> list[str]:
-        return [judge.names.text(word) for word in PROBE.command("benchmark", ports.take())]
+        return [runner.names.render(word) for word in PROBE.command("benchmark", ports.take())]
 
     kubectl = [
         "kubectl",
@@ -74,12 +74,12 @@ def measure(judge: Judge, kubeconfig: Path | None, rounds: int) -> dict[str, lis
         figures.setdefault(what, []).append(timed(action))
 
     for _ in range(rounds):
-        judge.enter(other)
-        note("a case's configuration: apply, settle, clean", lambda: judge.enter(listed))
+        runner.enter(other)
+        note("a case's configuration: apply, settle, clean", lambda: runner.enter(listed))
         note("kubectl exec of curl", lambda: by_kubectl(command()))
-        note("exec of curl", lambda: run(judge.api, pod, command()))
-        note("one expectation: probe, witness, judge", lambda: judge.examine([(PROBE, EXPECTED)]))
-        note("eight expectations side by side", lambda: judge.examine([(PROBE, EXPECTED)] * 8))
+        note("exec of curl", lambda: run(runner.api, pod, command()))
+        note("one expectation: probe, witness, judge", lambda: runner.verify([(PROBE, EXPECTED)]))
+        note("eight expectations side by side", lambda: runner.verify([(PROBE, EXPECTED)] * 8))
     return figures
 
 
@@ -92,11 +92,11 @@ def main() -> None:
     api = Api(arguments.kubeconfig, None)
     mesh = Mesh(api)
     names = Names(new_run(), "main", mesh=MeshNames.of(mesh.facts))
-    world = World(api, names, fixtures_folder(), Timeouts().ready)
+    environment = Environment(api, names, fixtures_folder(), Timeouts().ready)
     try:
-        print(f"{'the world: four namespaces, five pods, ready':<48}{timed(world.build):>9.0f} ms")
-        judge = Judge(api, world, Witnesses(api, mesh, names), Timeouts())
-        for what, taken in measure(judge, arguments.kubeconfig, arguments.rounds).items():
+        print(f"{'the environment: four namespaces, five pods, ready':<48}{timed(environment.build):>9.0f} ms")
+        runner = CaseRunner(api, environment, AccessLogs(api, mesh, names), Timeouts())
+        for what, taken in measure(runner, arguments.kubeconfig, arguments.rounds).items():
             print(f"{what:<48}{min(taken):>9.0f}{statistics.median(taken):>9.0f}{max(taken):>9.0f} ms")
     finally:
         remove(api, names.run)

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pytest_istio_egress.scheduling import WORKERS
+from pytest_istio_egress.plugin.scheduler import WORKERS
 
 PHASE = "istio-egress.seconds."
 ATTEMPTS = "istio-egress.attempts"
@@ -36,14 +36,14 @@ class Round:
     wall: float
     cases: int = 0
     busy: float = 0.0
-    phases: dict[str, float] = field(default_factory=dict)
+    timer: dict[str, float] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
     again: list[str] = field(default_factory=list)
 
     @property
     def work(self) -> float:
         """What had to be done, whoever does it."""
-        return sum(self.phases.get(name, 0.0) for name in FLOOR)
+        return sum(self.timer.get(name, 0.0) for name in FLOOR)
 
 
 def run_suite(workers: int, arguments: Sequence[str]) -> Round:
@@ -80,7 +80,7 @@ def read(results: Path, wall: float) -> Round:
         for key, value in said.items():
             if key.startswith(PHASE):
                 phase = key.removeprefix(PHASE)
-                found.phases[phase] = found.phases.get(phase, 0.0) + float(value)
+                found.timer[phase] = found.timer.get(phase, 0.0) + float(value)
     return found
 
 
@@ -96,8 +96,8 @@ def write_times(rounds: Sequence[Round], workers: int) -> None:
     print(f"{'for 150 behaviours':24} {spread([150 * one.wall / one.cases for one in rounds])}")
     print(f"{f'of {workers} workers':24} {spread([one.wall * workers for one in rounds])}")
     for name in ORDER:
-        print(f"  {name:22} {spread([one.phases.get(name, 0.0) for one in rounds])}")
-    print(f"  {'rest of the cases':22} {spread([one.busy - sum(one.phases.values()) for one in rounds])}")
+        print(f"  {name:22} {spread([one.timer.get(name, 0.0) for one in rounds])}")
+    print(f"  {'rest of the cases':22} {spread([one.busy - sum(one.timer.values()) for one in rounds])}")
     print(f"  {'idle, and pytest':22} {spread([one.wall * workers - one.busy for one in rounds])}")
     print(f"{'floor':24} {spread([one.work / workers for one in rounds])}")
     print(f"{'wall / floor':24} {spread([one.wall * workers / one.work for one in rounds])}")

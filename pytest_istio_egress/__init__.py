@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from pytest_istio_egress.case import documented
-from pytest_istio_egress.outcome import Hop, Outcome, blackholed, block_all
-from pytest_istio_egress.probe import CLIENT, NEIGHBOUR, PLAIN, Probe, get, tcp, tls, workload
+from pytest_istio_egress.model.case import documented
+from pytest_istio_egress.model.outcome import Hop, Outcome, blackholed, block_all
+from pytest_istio_egress.model.probe import CLIENT, NEIGHBOUR, PLAIN, Probe, get, tcp, tls, workload
 
 if TYPE_CHECKING:
-    from pytest_istio_egress.egress import Egress
+    from pytest_istio_egress.pipeline.egress import Egress
 
 __all__ = [
     "CLIENT",
@@ -31,6 +31,6 @@ def __getattr__(name: str) -> object:
     """Load Egress when it is first named: every pytest run imports this package, few of them ask a mesh."""
     if name != "Egress":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from pytest_istio_egress.egress import Egress
+    from pytest_istio_egress.pipeline.egress import Egress
 
     return Egress

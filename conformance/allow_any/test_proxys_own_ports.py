@@ -6,7 +6,7 @@ curl -> 127.0.0.1:15001 (virtualOutbound), 127.0.0.1:15006 (virtualInbound), 192
 import pytest
 
 from pytest_istio_egress import CLIENT, Egress, Outcome, Probe, documented, get
-from pytest_istio_egress.outcome import BLACKHOLE_EXITS
+from pytest_istio_egress.model.outcome import BLACKHOLE_EXITS
 
 PAGE = "ops/deployment/application-requirements/#ports-used-by-istio"
 # The chains of these ports have no access log, so the proxy's configuration is the witness (below). A closed port
@@ -15,10 +15,10 @@ DROPPED = Outcome(exit=BLACKHOLE_EXITS, sidecar=False)
 
 
 @documented(
-    at=PAGE,
-    says="What connects straight to the sidecar's own ports 15001 or 15006 is dropped, whatever else may get out",
-    rows=["A22"],
-    unruled={
+    source=PAGE,
+    summary="What connects straight to the sidecar's own ports 15001 or 15006 is dropped, whatever else may get out",
+    outcomes=["A22"],
+    independent_of_manifests={
         "own-15001": "the proxy drops it whatever is configured: these ports are no rule's",
         "own-15006": "the proxy drops it whatever is configured: these ports are no rule's",
         "15001-of-another-address": "the proxy drops it whatever is configured: these ports are no rule's",
@@ -42,11 +42,11 @@ def test_proxys_own_ports(egress: Egress, probe: Probe, expected: Outcome) -> No
 
 
 @documented(
-    at=PAGE,
-    says="The sidecar leads what comes for its own ports 15001 and 15006 to BlackHoleCluster",
+    source=PAGE,
+    summary="The sidecar leads what comes for its own ports 15001 and 15006 to BlackHoleCluster",
     manifests=["proxys_own_ports.yaml"],
-    rows=["A22"],
-    unruled={
+    outcomes=["A22"],
+    independent_of_manifests={
         "": "every proxy has these chains, whatever is configured",
     },
 )
@@ -55,4 +55,4 @@ def test_chains_of_the_own_ports(egress: Egress, name: str, port: int) -> None:
     listener = egress.config(CLIENT).listener(name)
     chains = listener.chains if listener else ()
     led = [chain.cluster for chain in chains if chain.destination_port == port]
-    egress.state(f"where {name} leads port {port}", ["BlackHoleCluster"], led)
+    egress.check(f"where {name} leads port {port}", led, ["BlackHoleCluster"])

@@ -18,7 +18,7 @@ def passed(protocol: str, route: str | None = None) -> Outcome:
         source="client",
         cluster="PassthroughCluster",
         route=route,
-        far_end={"protocol": protocol},
+        server_saw={"protocol": protocol},
     )
 
 
@@ -27,9 +27,9 @@ BYTES_PASSED = Outcome(cluster="PassthroughCluster", body="X-Outside-Server: out
 
 
 @documented(
-    at=PAGE,
-    says="With ALLOW_ANY requests to unknown hosts pass through, in the protocol they were sent in, and are logged",
-    rows=["deck/allow-any", "deck/allow-any-log", "A1", "A14", "A15"],
+    source=PAGE,
+    summary="With ALLOW_ANY requests to unknown hosts pass through, in the protocol they were sent in, and are logged",
+    outcomes=["deck/allow-any", "deck/allow-any-log", "A1", "A14", "A15"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -55,10 +55,10 @@ def test_unknown_hosts(egress: Egress, probe: Probe, expected: Outcome) -> None:
 
 
 @documented(
-    at=PAGE,
-    says="With ALLOW_ANY, TLS and TCP to unknown hosts pass through also on ports that an HTTP entry has",
+    source=PAGE,
+    summary="With ALLOW_ANY, TLS and TCP to unknown hosts pass through also on ports that an HTTP entry has",
     manifests=["unknown_hosts_conflict.yaml"],
-    rows=["deck/allow-any", "A15"],
+    outcomes=["deck/allow-any", "A15"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -16,9 +16,9 @@ def past() -> Outcome:
 
 
 @documented(
-    at="tasks/traffic-management/egress/egress-control/#direct-access-to-external-services",
-    says="Traffic to addresses outside includeOutboundIPRanges does not pass the sidecar, so that no rule holds for it",
-    rows=[
+    source="tasks/traffic-management/egress/egress-control/#direct-access-to-external-services",
+    summary="Traffic to addresses outside includeOutboundIPRanges does not pass the sidecar, so that no rule holds for it",
+    outcomes=[
         "serviceentry/bypass",
         "serviceentry/bypass-any-host",
         "serviceentry/bypass-headers",
@@ -34,7 +34,7 @@ def past() -> Outcome:
         pytest.param(get("http://past-and-unlisted.test/headers", client=CLIENT), past(), id="unlisted-host"),
         pytest.param(
             get("http://past-the-sidecar.test/delay/1", client=CLIENT),
-            Outcome(status=200, reached="outside", sidecar=False, source="client", at_least=1.0),
+            Outcome(status=200, reached="outside", sidecar=False, source="client", min_seconds=1.0),
             id="timeout-does-not-hold",
         ),
         pytest.param(
@@ -54,10 +54,10 @@ def test_ip_ranges(egress: Egress, probe: Probe, expected: Outcome) -> None:
 
 
 @documented(
-    at="tasks/traffic-management/egress/egress-control/#direct-access-to-external-services",
-    says="Pods made before, or without, the setting keep all their traffic in the sidecar",
+    source="tasks/traffic-management/egress/egress-control/#direct-access-to-external-services",
+    summary="Pods made before, or without, the setting keep all their traffic in the sidecar",
     manifests=["ip_ranges.yaml"],
-    rows=["serviceentry/bypass-new-pods"],
+    outcomes=["serviceentry/bypass-new-pods"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

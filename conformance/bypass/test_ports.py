@@ -12,9 +12,9 @@ CLIENT = "ports.egress-client"
 
 
 @documented(
-    at="reference/config/annotations/#SidecarTrafficIncludeOutboundPorts",
-    says="Traffic to a port of includeOutboundPorts passes the sidecar, whatever the IP ranges say of its address",
-    rows=["deck/include-outbound-ports"],
+    source="reference/config/annotations/#SidecarTrafficIncludeOutboundPorts",
+    summary="Traffic to a port of includeOutboundPorts passes the sidecar, whatever the IP ranges say of its address",
+    outcomes=["deck/include-outbound-ports"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -18,11 +18,11 @@ PAGE = "ops/configuration/traffic-management/dns-proxy/"
 
 
 @documented(
-    at=PAGE,
-    says="With DNS capture the sidecar answers for an entry's host with its address; other questions get DNS's answer",
+    source=PAGE,
+    summary="With DNS capture the sidecar answers for an entry's host with its address; other questions get DNS's answer",
     manifests=["capture.yaml"],
-    rows=["D9"],
-    unruled={
+    outcomes=["D9"],
+    independent_of_manifests={
         "unlisted-host": "no entry lists the host, so it is DNS's answer with and without capture",
         "without-capture": "it has no capture that could be taken away: the contrast to the one that has",
     },
@@ -58,12 +58,12 @@ def test_capture(egress: Egress, probe: Probe, expected: Outcome) -> None:
 
 
 @documented(
-    at=f"{PAGE}#address-auto-allocation",
-    says="Entries without an address get one each (240.240.x.y), so that two TCP entries can share a port",
+    source=f"{PAGE}#address-auto-allocation",
+    summary="Entries without an address get one each (240.240.x.y), so that two TCP entries can share a port",
     manifests=["capture.yaml"],
-    from_istio="1.25",
-    since="1.25: istiod allocates the addresses and writes them into the entry's status",
-    rows=["D9"],
+    min_istio="1.25",
+    # Since Istio 1.25: istiod allocates the addresses and writes them into the entry's status.
+    outcomes=["D9"],
 )
 @pytest.mark.parametrize(("name", "server"), [("first-database", "outside"), ("second-database", "second")])
 def test_allocated_address(egress: Egress, name: str, server: str) -> None:
@@ -72,9 +72,9 @@ def test_allocated_address(egress: Egress, name: str, server: str) -> None:
         Outcome(status=200, reached=server, cluster=f"outbound|9000||{name}.test"),
     )
     used = verdict.exchange.curl.remote_address
-    egress.state(f"whether {used} is of {ALLOCATED}", expected=True, seen=ipaddress.ip_address(used) in ALLOCATED)
+    egress.check(f"whether {used} is of {ALLOCATED}", ipaddress.ip_address(used) in ALLOCATED, expected=True)
     entry = egress.resource("networking.istio.io/v1", "ServiceEntry", name)
     allocated = [each["value"] for each in entry.get("status", {}).get("addresses", [])]
-    egress.state(
-        "the address of the entry's status that curl connected to", [used], [a for a in allocated if a == used]
+    egress.check(
+        "the address of the entry's status that curl connected to", [a for a in allocated if a == used], [used]
     )

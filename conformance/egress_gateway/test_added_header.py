@@ -9,10 +9,10 @@ from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, get
 
 
 @documented(
-    at="reference/config/networking/virtual-service/#Headers",
-    says="A header that the route at the gateway adds to the request reaches the outside host",
+    source="reference/config/networking/virtual-service/#Headers",
+    summary="A header that the route at the gateway adds to the request reaches the outside host",
     requires=["egress-gateway"],
-    rows=["B6"],
+    outcomes=["B6"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

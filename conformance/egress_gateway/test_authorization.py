@@ -56,10 +56,10 @@ def with_token(token: str) -> Probe:
 
 
 @documented(
-    at="reference/config/security/authorization-policy/",
-    says="An AuthorizationPolicy at the gateway lets out by path, principal and token, and answers others with 403",
+    source="reference/config/security/authorization-policy/",
+    summary="An AuthorizationPolicy at the gateway lets out by path, principal and token, and answers others with 403",
     fixtures=["gateway.yaml", "neighbour_client.yaml"],
-    rows=["B8"],
+    outcomes=["B8"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

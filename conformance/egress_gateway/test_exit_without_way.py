@@ -6,10 +6,10 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get
 
 
 @documented(
-    at="reference/config/networking/virtual-service/#Destination",
-    says="A Gateway alone redirects nothing; a short destination name means a service of the rule's own namespace",
+    source="reference/config/networking/virtual-service/#Destination",
+    summary="A Gateway alone redirects nothing; a short destination name means a service of the rule's own namespace",
     requires=["egress-gateway"],
-    rows=["workshop/gateway-alone", "workshop/short-name"],
+    outcomes=["workshop/gateway-alone", "workshop/short-name"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

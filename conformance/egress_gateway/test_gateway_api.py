@@ -12,10 +12,10 @@ SERVICE = "gateway-api-istio.egress-client.svc.cluster.local"
 
 
 @documented(
-    at="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-http-traffic",
-    says="HTTPRoutes, one with the ServiceEntry as parent and one at the gateway, lead HTTP out through it",
+    source="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-http-traffic",
+    summary="HTTPRoutes, one with the ServiceEntry as parent and one at the gateway, lead HTTP out through it",
     requires=["gateway-api"],
-    rows=["B2"],
+    outcomes=["B2"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -39,11 +39,11 @@ def test_gateway_api(egress: Egress, probe: Probe, expected: Outcome) -> None:
 
 
 @documented(
-    at="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-https-traffic",
-    says="TLSRoutes, one with the ServiceEntry as parent and one at the gateway, pass TLS by its server name",
+    source="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-https-traffic",
+    summary="TLSRoutes, one with the ServiceEntry as parent and one at the gateway, pass TLS by its server name",
     manifests=["gateway_api.yaml"],
     requires=["gateway-api"],
-    rows=["B4"],
+    outcomes=["B4"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -56,7 +56,7 @@ def test_gateway_api(egress: Egress, probe: Probe, expected: Outcome) -> None:
                 cluster=f"outbound|443||{SERVICE}",
                 gateway=Hop(at=GATEWAY, cluster="outbound|443||gateway-api.test", server_name="gateway-api.test"),
                 source="gateway",
-                far_end={"server-name": "gateway-api.test"},
+                server_saw={"server-name": "gateway-api.test"},
             ),
             id="tls",
         ),

@@ -13,15 +13,15 @@ THROUGH_THE_GATEWAY = Outcome(
     cluster="outbound|80||istio-egressgateway.istio-system.svc.cluster.local",
     gateway=Hop(cluster="outbound|80||http2-client.test", protocol="HTTP/2"),
     source="gateway",
-    far_end={"protocol": "HTTP/1.1"},
+    server_saw={"protocol": "HTTP/1.1"},
 )
 
 
 @documented(
-    at="ops/configuration/traffic-management/protocol-selection/",
-    says="The last hop speaks what the entry's port says, HTTP/1.1, whether the client speaks HTTP/2 or HTTP/1.1",
+    source="ops/configuration/traffic-management/protocol-selection/",
+    summary="The last hop speaks what the entry's port says, HTTP/1.1, whether the client speaks HTTP/2 or HTTP/1.1",
     requires=["egress-gateway"],
-    rows=["B7"],
+    outcomes=["B7"],
 )
 @pytest.mark.parametrize(
     ("arguments", "protocol"),
@@ -34,4 +34,4 @@ def test_http2_client(egress: Egress, arguments: list[str], protocol: str) -> No
     probe: Probe = get("http://http2-client.test/headers", arguments=arguments)
     verdict = egress.expect(probe, THROUGH_THE_GATEWAY)
     line = verdict.exchange.sidecar
-    egress.state("what the client spoke to its sidecar", protocol, line.protocol if line else None)
+    egress.check("what the client spoke to its sidecar", line.protocol if line else None, protocol)

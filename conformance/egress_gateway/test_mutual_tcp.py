@@ -9,10 +9,10 @@ from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, tls
 
 
 @documented(
-    at="reference/config/networking/gateway/#ServerTLSSettings-TLSmode",
-    says="A server of the gateway with ISTIO_MUTUAL ends the mesh's mutual TLS and leads what is in it on as TCP",
+    source="reference/config/networking/gateway/#ServerTLSSettings-TLSmode",
+    summary="A server of the gateway with ISTIO_MUTUAL ends the mesh's mutual TLS and leads what is in it on as TCP",
     requires=["egress-gateway"],
-    rows=["B9"],
+    outcomes=["B9"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -25,7 +25,7 @@ from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, tls
                 cluster="outbound|443|mutual-tcp|istio-egressgateway.istio-system.svc.cluster.local",
                 gateway=Hop(cluster="outbound|443||mutual-tcp.test", server_name="mutual-tcp.test"),
                 source="gateway",
-                far_end={"server-name": "mutual-tcp.test"},
+                server_saw={"server-name": "mutual-tcp.test"},
             ),
             id="through-the-gateway",
         ),
@@ -41,15 +41,15 @@ def test_mutual_tcp(egress: Egress, probe: Probe, expected: Outcome) -> None:
 
 
 @documented(
-    at="reference/config/networking/gateway/#ServerTLSSettings-TLSmode",
-    says="Between sidecar and gateway the client's TLS travels inside the mesh's mutual TLS",
+    source="reference/config/networking/gateway/#ServerTLSSettings-TLSmode",
+    summary="Between sidecar and gateway the client's TLS travels inside the mesh's mutual TLS",
     manifests=["mutual_tcp.yaml"],
     requires=["egress-gateway"],
-    rows=["B9"],
+    outcomes=["B9"],
 )
 def test_mutual_tls_on_the_hop(egress: Egress) -> None:
     name = "outbound|443|mutual-tcp|istio-egressgateway.istio-system.svc.cluster.local"
-    cluster = egress.config().cluster(egress.real(name))
-    egress.state(
-        "whether the hop to the gateway asks for the mesh's identity", expected=True, seen="spiffe://" in str(cluster)
+    cluster = egress.config().cluster(egress.in_cluster(name))
+    egress.check(
+        "whether the hop to the gateway asks for the mesh's identity", "spiffe://" in str(cluster), expected=True
     )

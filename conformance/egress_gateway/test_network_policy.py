@@ -20,11 +20,11 @@ ISTIOD = get("http://istiod.istio-system.svc.cluster.local:15014/version", clien
 
 
 @documented(
-    at="tasks/traffic-management/egress/egress-gateway/#apply-kubernetes-network-policies",
-    says="Under a NetworkPolicy for istio-system and DNS only, the gateway is the one way out that is left",
+    source="tasks/traffic-management/egress/egress-gateway/#apply-kubernetes-network-policies",
+    summary="Under a NetworkPolicy for istio-system and DNS only, the gateway is the one way out that is left",
     requires=["egress-gateway", "network-policy"],
-    rows=["deck/network-policy-gateway", "deck/network-policy-bypass", "deck/network-policy-dns", "B5"],
-    since="Kubernetes 1.21: namespaces carry kubernetes.io/metadata.name, and need no labels of their own",
+    outcomes=["deck/network-policy-gateway", "deck/network-policy-bypass", "deck/network-policy-dns", "B5"],
+    # Since Kubernetes 1.21: namespaces carry kubernetes.io/metadata.name, and need no labels of their own.
 )
 def test_network_policy(egress: Egress) -> None:
     past_the_gateway = get("http://network-policy.test/headers", client=STRAIGHT, max_time=3)

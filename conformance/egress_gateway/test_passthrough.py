@@ -9,10 +9,10 @@ from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, tls
 
 
 @documented(
-    at="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-https-traffic",
-    says="TLS is led through the gateway by its server name and ends at the outside host",
+    source="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-https-traffic",
+    summary="TLS is led through the gateway by its server name and ends at the outside host",
     requires=["egress-gateway"],
-    rows=["B4"],
+    outcomes=["B4"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -25,7 +25,7 @@ from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, tls
                 cluster="outbound|443||istio-egressgateway.istio-system.svc.cluster.local",
                 gateway=Hop(cluster="outbound|443||passthrough.test", server_name="passthrough.test"),
                 source="gateway",
-                far_end={"server-name": "passthrough.test"},
+                server_saw={"server-name": "passthrough.test"},
             ),
             id="through-the-gateway",
         ),

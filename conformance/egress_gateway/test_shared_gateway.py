@@ -12,10 +12,10 @@ TO_THE_GATEWAY = "outbound|80||istio-egressgateway.istio-system.svc.cluster.loca
 
 
 @documented(
-    at="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-http-traffic",
-    says="A VirtualService can lead a host's traffic out through the egress gateway, which then is what the host sees",
+    source="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-http-traffic",
+    summary="A VirtualService can lead a host's traffic out through the egress gateway, which then is what the host sees",
     requires=["egress-gateway"],
-    rows=["workshop/gateway", "workshop/gateway-delay", "workshop/gateway-leaves", "B10"],
+    outcomes=["workshop/gateway", "workshop/gateway-delay", "workshop/gateway-leaves", "B10"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -39,7 +39,7 @@ TO_THE_GATEWAY = "outbound|80||istio-egressgateway.istio-system.svc.cluster.loca
                 cluster=TO_THE_GATEWAY,
                 gateway=Hop(cluster="outbound|80||via-gateway.test", status=200),
                 source="gateway",
-                at_least=1.0,
+                min_seconds=1.0,
             ),
             id="slow-answer-through-the-gateway",
         ),

@@ -12,10 +12,10 @@ SUBSET = "outbound|80|two-hops|istio-egressgateway.istio-system.svc.cluster.loca
 
 
 @documented(
-    at="https://youtu.be/hjTLSaK4PH8",
-    says="An entry with endpoints, a Gateway, a subset and a rule of two hops let a host see the gateway as the origin",
+    source="https://youtu.be/hjTLSaK4PH8",
+    summary="An entry with endpoints, a Gateway, a subset and a rule of two hops let a host see the gateway as the origin",
     requires=["egress-gateway"],
-    rows=[
+    outcomes=[
         "deck/stable-origin",
         "deck/static-entry",
         "deck/gateway-listens",
@@ -36,7 +36,7 @@ SUBSET = "outbound|80|two-hops|istio-egressgateway.istio-system.svc.cluster.loca
                 cluster=SUBSET,
                 gateway=Hop(cluster="outbound|80||two-hops.test", status=200, protocol="HTTP/2"),
                 source="gateway",
-                far_end={"protocol": "HTTP/1.1"},
+                server_saw={"protocol": "HTTP/1.1"},
             ),
             id="over-both-hops",
         ),
@@ -75,27 +75,27 @@ def test_two_hops(egress: Egress, probe: Probe, expected: Outcome) -> None:
 
 
 @documented(
-    at="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-http-traffic",
-    says="A subset of the gateway's Service is a cluster of its own in the sidecars that the rule is exported to",
+    source="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-http-traffic",
+    summary="A subset of the gateway's Service is a cluster of its own in the sidecars that the rule is exported to",
     manifests=["two_hops.yaml"],
     requires=["egress-gateway"],
     fixtures=["neighbour_client.yaml"],
-    rows=["deck/subset"],
+    outcomes=["deck/subset"],
 )
 def test_subset_is_a_cluster(egress: Egress) -> None:
-    found = egress.config().cluster(egress.real(SUBSET))
-    egress.state("whether the client's proxy has the subset's cluster", expected=True, seen=found is not None)
-    found = egress.config(NEIGHBOUR).cluster(egress.real(SUBSET))
-    egress.state("whether the neighbour's proxy has it, too", expected=False, seen=found is not None)
+    found = egress.config().cluster(egress.in_cluster(SUBSET))
+    egress.check("whether the client's proxy has the subset's cluster", found is not None, expected=True)
+    found = egress.config(NEIGHBOUR).cluster(egress.in_cluster(SUBSET))
+    egress.check("whether the neighbour's proxy has it, too", found is not None, expected=False)
 
 
 @documented(
-    at="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-http-traffic",
-    says="The certificate that the egress gateway shows inside the mesh names its service account",
+    source="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-http-traffic",
+    summary="The certificate that the egress gateway shows inside the mesh names its service account",
     manifests=[],
     requires=["egress-gateway"],
-    rows=["B3"],
-    unruled={
+    outcomes=["B3"],
+    independent_of_manifests={
         "": "Istio's installation brings the gateway, no rule of the case does",
     },
 )
@@ -104,4 +104,4 @@ def test_gateway_certificate(egress: Egress) -> None:
     pod = egress.resource("v1", "Pod", gateway.pod.name, gateway.pod.namespace)
     account = f"/ns/{gateway.pod.namespace}/sa/{pod['spec']['serviceAccountName']}"
     shown = gateway.text("/certs")
-    egress.state(f"whether the gateway's certificate names {account}", expected=True, seen=f'{account}"' in shown)
+    egress.check(f"whether the gateway's certificate names {account}", f'{account}"' in shown, expected=True)

@@ -21,11 +21,11 @@ def through_the_gateway(host: str) -> Outcome:
 
 
 @documented(
-    at="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-http-traffic",
-    says="Tenants who export their entries to themselves and the gateway alone share it without seeing each other's",
+    source="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-http-traffic",
+    summary="Tenants who export their entries to themselves and the gateway alone share it without seeing each other's",
     requires=["egress-gateway"],
     fixtures=["neighbour_client.yaml"],
-    rows=["workshop/tenants", "workshop/mesh-keyword"],
+    outcomes=["workshop/tenants", "workshop/mesh-keyword"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -17,10 +17,10 @@ def by_proxy(port: int) -> Probe:
 
 
 @documented(
-    at="tasks/traffic-management/egress/http-proxy/",
-    says="A TCP ServiceEntry for the address of an HTTPS proxy lets clients reach hosts outside through that proxy",
+    source="tasks/traffic-management/egress/http-proxy/",
+    summary="A TCP ServiceEntry for the address of an HTTPS proxy lets clients reach hosts outside through that proxy",
     fixtures=["forward_proxy.yaml"],
-    rows=["D7"],
+    outcomes=["D7"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -67,7 +67,7 @@ def tunnels(says: str, manifests: list[str], plain: str, secured: str, plain_as:
 
     def declare(test: Test) -> Test:
         declared = documented(
-            at=PAGE, says=says, manifests=["gateway_proxy.yaml", *manifests], fixtures=FIXTURES, rows=["D8"]
+            source=PAGE, summary=says, manifests=["gateway_proxy.yaml", *manifests], fixtures=FIXTURES, outcomes=["D8"]
         )(test)
         return pytest.mark.parametrize(("probe", "expected"), asked)(declared)
 

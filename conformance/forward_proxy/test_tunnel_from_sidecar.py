@@ -48,10 +48,10 @@ def ways() -> list[object]:
 
 
 @documented(
-    at="reference/config/networking/destination-rule/#TrafficPolicy-TunnelSettings",
-    says="A tunnel in a DestinationRule sends a sidecar's TCP and TLS traffic by CONNECT through a forward proxy",
+    source="reference/config/networking/destination-rule/#TrafficPolicy-TunnelSettings",
+    summary="A tunnel in a DestinationRule sends a sidecar's TCP and TLS traffic by CONNECT through a forward proxy",
     fixtures=["forward_proxy.yaml"],
-    rows=["D8"],
+    outcomes=["D8"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -10,10 +10,10 @@ PASSES_PLAIN = Outcome(status=200, reached="outside", sidecar=False)
 
 
 @documented(
-    at=f"{PAGE}#cleanup-of-kubernetes-externalname-service",
-    says="Once the ExternalName Service and its rule are deleted, its name can't be resolved any more",
+    source=f"{PAGE}#cleanup-of-kubernetes-externalname-service",
+    summary="Once the ExternalName Service and its rule are deleted, its name can't be resolved any more",
     manifests=["clean_up.yaml"],
-    rows=["services/external-name-clean-up"],
+    outcomes=["services/external-name-clean-up"],
 )
 def test_external_name(egress: Egress) -> None:
     url = "http://my-cleaned.egress-client.svc.cluster.local/headers"
@@ -30,10 +30,10 @@ def test_external_name(egress: Egress) -> None:
 
 
 @documented(
-    at=f"{PAGE}#cleanup-of-kubernetes-service-with-endpoints",
-    says="Once rule, Endpoints and Service are deleted, nothing answers at the cluster IP any more",
+    source=f"{PAGE}#cleanup-of-kubernetes-service-with-endpoints",
+    summary="Once rule, Endpoints and Service are deleted, nothing answers at the cluster IP any more",
     manifests=["clean_up.yaml"],
-    rows=["services/endpoints-clean-up"],
+    outcomes=["services/endpoints-clean-up"],
 )
 def test_endpoints(egress: Egress) -> None:
     egress.apply("cleaned_endpoints.yaml")

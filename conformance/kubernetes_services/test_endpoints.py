@@ -22,7 +22,7 @@ def with_sidecar(service: str, address: str) -> Outcome:
         flags="-",
         source="client",
         connected_to=address,
-        far_end={"server-name": "wikipedia.test"},
+        server_saw={"server-name": "wikipedia.test"},
     )
 
 
@@ -33,7 +33,7 @@ def without_sidecar(address: str) -> Outcome:
         sidecar=False,
         source="client",
         connected_to=address,
-        far_end={"server-name": "wikipedia.test"},
+        server_saw={"server-name": "wikipedia.test"},
     )
 
 
@@ -42,9 +42,9 @@ def cluster_ip(egress: Egress, service: str) -> str:
 
 
 @documented(
-    at=PAGE,
-    says=SAYS,
-    rows=[
+    source=PAGE,
+    summary=SAYS,
+    outcomes=[
         "services/endpoints-cluster-ip",
         "services/endpoints-without-sidecar",
         "services/endpoints-with-sidecar",
@@ -63,32 +63,33 @@ def test_endpoints(egress: Egress, client: str) -> None:
 
 def transports(egress: Egress) -> list[str]:
     """What the Service's cluster can speak to an endpoint, by the label that the endpoint needs for it."""
-    cluster = egress.config().cluster(egress.real("outbound|443||my-wikipedia.egress-client.svc.cluster.local"))
+    cluster = egress.config().cluster(egress.in_cluster("outbound|443||my-wikipedia.egress-client.svc.cluster.local"))
     return [match["name"] for match in cluster.raw.get("transport_socket_matches", [])] if cluster else ["no cluster"]
 
 
 @documented(
-    at=PAGE,
-    says="A rule with tls mode DISABLE leaves the client's own TLS as it is, without mutual TLS around it",
+    source=PAGE,
+    summary="A rule with tls mode DISABLE leaves the client's own TLS as it is, without mutual TLS around it",
     manifests=["endpoints.yaml", "endpoints_tls_disable.yaml"],
-    since="1.5: mutual TLS is automatic, and only towards endpoints with a proxy, so TLS passes without the rule too",
-    rows=["services/endpoints-tls-disable"],
+    # Since Istio 1.5: mutual TLS is automatic, and only towards endpoints with a proxy, so TLS passes without
+    # the rule too.
+    outcomes=["services/endpoints-tls-disable"],
 )
 def test_endpoints_tls_disable(egress: Egress) -> None:
     address = cluster_ip(egress, "my-wikipedia")
     egress.expect(tls(URL, to=address), with_sidecar("my-wikipedia", address))
-    egress.state("ways to speak to the endpoints under DISABLE", [], transports(egress))
+    egress.check("ways to speak to the endpoints under DISABLE", transports(egress), [])
     egress.remove("endpoints_tls_disable.yaml")
-    egress.state("ways to speak to the endpoints without it", ["tlsMode-istio", "tlsMode-disabled"], transports(egress))
+    egress.check("ways to speak to the endpoints without it", transports(egress), ["tlsMode-istio", "tlsMode-disabled"])
     egress.expect(tls(URL, to=address), with_sidecar("my-wikipedia", address))
 
 
 @documented(
-    at="https://kubernetes.io/docs/concepts/services-networking/service/#services-without-selectors",
-    says=SAYS,
+    source="https://kubernetes.io/docs/concepts/services-networking/service/#services-without-selectors",
+    summary=SAYS,
     manifests=["endpoint_slice.yaml"],
-    since="Kubernetes 1.33: Endpoints are deprecated in favour of EndpointSlices",
-    rows=["services/endpoint-slice", "D2"],
+    # Since Kubernetes 1.33: Endpoints are deprecated in favour of EndpointSlices.
+    outcomes=["services/endpoint-slice", "D2"],
 )
 @pytest.mark.parametrize("client", ["with-sidecar", "without-sidecar"])
 def test_endpoint_slice(egress: Egress, client: str) -> None:

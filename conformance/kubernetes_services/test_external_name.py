@@ -17,11 +17,11 @@ BEFORE = ("x-istio-attributes", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled")
 
 
 @documented(
-    at=f"{PAGE}#kubernetes-externalname-service-to-access-an-external-service",
-    says="An ExternalName Service leads to its host without and with a sidecar, which adds its own headers",
-    since="1.21: the Service is an alias, so cluster and decorator name the host it leads to; "
-    "1.8: X-Istio-Attributes is gone with Mixer; 1.22: X-B3-* come only with a tracing provider",
-    rows=[
+    source=f"{PAGE}#kubernetes-externalname-service-to-access-an-external-service",
+    summary="An ExternalName Service leads to its host without and with a sidecar, which adds its own headers",
+    # Since Istio 1.21: the Service is an alias, so cluster and decorator name the host it leads to; 1.8:
+    # X-Istio-Attributes is gone with Mixer; 1.22: X-B3-* come only with a tracing provider.
+    outcomes=[
         "services/external-name-without-sidecar",
         "services/external-name-host-without-sidecar",
         "services/external-name-with-sidecar",
@@ -71,12 +71,12 @@ def test_external_name(egress: Egress, probe: Probe, expected: Outcome) -> None:
 
 
 @documented(
-    at=f"{PAGE}#kubernetes-externalname-service-to-access-an-external-service",
-    says="A Service of type ExternalName has no cluster IP, only the name of the host outside",
+    source=f"{PAGE}#kubernetes-externalname-service-to-access-an-external-service",
+    summary="A Service of type ExternalName has no cluster IP, only the name of the host outside",
     manifests=["external_name.yaml"],
-    rows=["services/external-name-no-cluster-ip"],
+    outcomes=["services/external-name-no-cluster-ip"],
 )
 def test_no_cluster_ip(egress: Egress) -> None:
     spec = egress.resource("v1", "Service", "my-httpbin")["spec"]
-    egress.state("cluster IP of the Service", None, spec.get("clusterIP"))
-    egress.state("external name of the Service", egress.real(NAMED), spec.get("externalName"))
+    egress.check("cluster IP of the Service", spec.get("clusterIP"), None)
+    egress.check("external name of the Service", spec.get("externalName"), egress.in_cluster(NAMED))

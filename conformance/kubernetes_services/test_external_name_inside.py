@@ -18,11 +18,12 @@ def inside(cluster: str = INSIDE) -> Outcome:
 
 
 @documented(
-    at=f"{UPGRADE_NOTES}#externalname-support-changes",
-    says="An ExternalName Service for a Service of the mesh is an alias for HTTP, TCP and TLS, whatever its ports",
-    since="1.21: before, it was a Service of its own, which needed ports; a VirtualService still needs the Service "
-    "that it leads to to list the port, else 503 (seen with 1.31), though the notes say that ports have no impact",
-    rows=["D3"],
+    source=f"{UPGRADE_NOTES}#externalname-support-changes",
+    summary="An ExternalName Service for a Service of the mesh is an alias for HTTP, TCP and TLS, whatever its ports",
+    # Since Istio 1.21: before, it was a Service of its own, which needed ports; a VirtualService still needs
+    # the Service that it leads to to list the port, else 503 (seen with 1.31), though the notes say that
+    # ports have no impact.
+    outcomes=["D3"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -41,7 +42,7 @@ def inside(cluster: str = INSIDE) -> Outcome:
                 status=200,
                 reached="outside",
                 cluster=f"outbound|443||inside-tls.{NAMESPACE}",
-                far_end={"server-name": "behind-alias.test"},
+                server_saw={"server-name": "behind-alias.test"},
             ),
             id="tls",
         ),
@@ -58,11 +59,11 @@ def test_external_name_inside(egress: Egress, probe: Probe, expected: Outcome) -
 
 
 @documented(
-    at=f"{UPGRADE_NOTES}#externalname-support-changes",
-    says="A rule at a gateway can lead to an ExternalName Service, and so to the Service that it names",
+    source=f"{UPGRADE_NOTES}#externalname-support-changes",
+    summary="A rule at a gateway can lead to an ExternalName Service, and so to the Service that it names",
     manifests=["external_name_inside.yaml", "external_name_at_gateway.yaml"],
     requires=["egress-gateway"],
-    rows=["D3"],
+    outcomes=["D3"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -15,11 +15,11 @@ CONTROL = Outcome(status=200, reached="outside", cluster="outbound|80||beside-my
 
 
 @documented(
-    at=f"{PAGE}#kubernetes-externalname-service-to-access-an-external-service",
-    says="Plain HTTP to an ExternalName Service leaves the sidecar unencrypted, as its host needs it",
-    since="1.21: the Service is an alias, so a DestinationRule on its name is inert, DISABLE as well as SIMPLE; "
-    "what counts is the rule of the host it names",
-    rows=["services/external-name-tls-disable", "D1"],
+    source=f"{PAGE}#kubernetes-externalname-service-to-access-an-external-service",
+    summary="Plain HTTP to an ExternalName Service leaves the sidecar unencrypted, as its host needs it",
+    # Since Istio 1.21: the Service is an alias, so a DestinationRule on its name is inert, DISABLE as well as
+    # SIMPLE; what counts is the rule of the host it names.
+    outcomes=["services/external-name-tls-disable", "D1"],
 )
 def test_external_name_tls_mode(egress: Egress) -> None:
     probe = get(f"http://{ALIAS}/headers")

@@ -10,9 +10,9 @@ ALIAS = "my-moved.egress-client.svc.cluster.local"
 
 
 @documented(
-    at="tasks/traffic-management/egress/egress-kubernetes-services/",
-    says="A workload calls a Service the same way, whether it leads to a host outside or to pods of the cluster",
-    rows=["services/location"],
+    source="tasks/traffic-management/egress/egress-kubernetes-services/",
+    summary="A workload calls a Service the same way, whether it leads to a host outside or to pods of the cluster",
+    outcomes=["services/location"],
 )
 def test_moved(egress: Egress) -> None:
     egress.expect(

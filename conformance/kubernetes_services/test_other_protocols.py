@@ -13,10 +13,11 @@ NAMED = "outside.egress-outside.svc.cluster.local"
 
 
 @documented(
-    at="tasks/traffic-management/egress/egress-kubernetes-services/",
-    says="Kubernetes Services for egress work with protocols other than HTTP as well",
-    since="1.21: an ExternalName Service is an alias, so it is the named host's entry that has the port and protocol",
-    rows=["services/other-protocols"],
+    source="tasks/traffic-management/egress/egress-kubernetes-services/",
+    summary="Kubernetes Services for egress work with protocols other than HTTP as well",
+    # Since Istio 1.21: an ExternalName Service is an alias, so it is the named host's entry that has the port
+    # and protocol.
+    outcomes=["services/other-protocols"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -33,18 +33,18 @@ def let_out(egress: Egress, http: Outcome, port: Outcome) -> None:
 
 
 @documented(
-    at="reference/config/istio.mesh.v1alpha1/#MeshConfig-OutboundTrafficPolicy",
-    says="With ALLOW_ANY as the mesh's mode unknown hosts are passed through, unless a Sidecar's policy says otherwise",
+    source="reference/config/istio.mesh.v1alpha1/#MeshConfig-OutboundTrafficPolicy",
+    summary="With ALLOW_ANY as the mesh's mode unknown hosts are passed through, unless a Sidecar's policy says otherwise",
     requires=["registry-only-mesh"],
-    rows=["workshop/allow-any-default", "A1", "A17"],
+    outcomes=["workshop/allow-any-default", "A1", "A17"],
 )
 def test_allow_any(egress: Egress) -> None:
     let_out(egress, block_all(), blackholed())
-    with egress.mesh({"outboundTrafficPolicy": {"mode": "ALLOW_ANY"}}, is_open):
+    with egress.changed_mesh_config({"outboundTrafficPolicy": {"mode": "ALLOW_ANY"}}, is_open):
         let_out(egress, PASSED, PASSED)
         egress.expect(
             tls("https://unlisted-in-an-open-mesh.test:443/headers"),
-            Outcome(status=200, reached="outside", cluster="PassthroughCluster", far_end={"protocol": "HTTP/2.0"}),
+            Outcome(status=200, reached="outside", cluster="PassthroughCluster", server_saw={"protocol": "HTTP/2.0"}),
         )
         egress.apply("../registry_only/policy_silent.yaml")
         let_out(egress, PASSED, PASSED)
@@ -59,15 +59,16 @@ def test_allow_any(egress: Egress) -> None:
 
 
 @documented(
-    at="reference/config/istio.mesh.v1alpha1/#MeshConfig-OutboundTrafficPolicy",
-    says="A mesh whose configuration has no outboundTrafficPolicy passes unknown hosts through",
-    since="1.1: before, they were blocked; by 1.31: a policy that is there and names no mode is REGISTRY_ONLY",
+    source="reference/config/istio.mesh.v1alpha1/#MeshConfig-OutboundTrafficPolicy",
+    summary="A mesh whose configuration has no outboundTrafficPolicy passes unknown hosts through",
+    # Since Istio 1.1: before, they were blocked; by 1.31: a policy that is there and names no mode is
+    # REGISTRY_ONLY.
     manifests=["allow_any.yaml"],
     requires=["registry-only-mesh"],
-    rows=["workshop/allow-any-default"],
+    outcomes=["workshop/allow-any-default"],
 )
 def test_default(egress: Egress) -> None:
     let_out(egress, block_all(), blackholed())
-    with egress.mesh({"outboundTrafficPolicy": None}, is_open):
+    with egress.changed_mesh_config({"outboundTrafficPolicy": None}, is_open):
         let_out(egress, PASSED, PASSED)
     let_out(egress, block_all(), blackholed())

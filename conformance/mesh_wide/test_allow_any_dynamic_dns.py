@@ -29,15 +29,15 @@ def looks_names_up(config: ProxyConfig) -> bool:
 
 
 @documented(
-    at="reference/config/istio.mesh.v1alpha1/#MeshConfig-OutboundTrafficPolicy",
-    says="With ALLOW_ANY_DYNAMIC_DNS unknown HTTP hosts are found by their name, TLS passes to where it was sent",
+    source="reference/config/istio.mesh.v1alpha1/#MeshConfig-OutboundTrafficPolicy",
+    summary="With ALLOW_ANY_DYNAMIC_DNS unknown HTTP hosts are found by their name, TLS passes to where it was sent",
     requires=["registry-only-mesh", "dynamic-dns-mesh"],
-    rows=["A16"],
+    outcomes=["A16"],
 )
 def test_allow_any_dynamic_dns(egress: Egress) -> None:
     egress.expect(LISTED, REACHED)
     egress.expect(BY_NAME, block_all())
-    with egress.mesh({"outboundTrafficPolicy": {"mode": "ALLOW_ANY_DYNAMIC_DNS"}}, looks_names_up):
+    with egress.changed_mesh_config({"outboundTrafficPolicy": {"mode": "ALLOW_ANY_DYNAMIC_DNS"}}, looks_names_up):
         egress.expect(LISTED, REACHED)
         egress.expect(BY_NAME, Outcome(status=200, reached="outside", cluster=CLUSTER))
         egress.expect(

@@ -13,12 +13,12 @@ from pytest_istio_egress import Egress, documented
 
 
 @documented(
-    at="reference/config/networking/",
-    says="The API refuses configuration that can't mean anything, and says what is wrong with it",
-    since="by 1.31: part of it is refused by the schema already, before istiod is asked",
+    source="reference/config/networking/",
+    summary="The API refuses configuration that can't mean anything, and says what is wrong with it",
+    # By Istio 1.31: part of it is refused by the schema already, before istiod is asked.
     manifests=[],
     requires=["validation-webhook"],
-    rows=[
+    outcomes=[
         "refused/two-destinations-without-weight",
         "refused/entry-without-hosts",
         "refused/wildcard-with-dns",
@@ -67,7 +67,7 @@ from pytest_istio_egress import Egress, documented
     ],
 )
 def test_refused(egress: Egress, manifest: str, good: str, names: str) -> None:
-    egress.accepted(good)
-    said = egress.refusal(manifest)
+    egress.expect_accepted(good)
+    said = egress.expect_rejected(manifest)
     named = re.search(names, said, re.IGNORECASE)
-    egress.state(f"what the API's answer to {manifest} names", names, names if named else f"none of it: {said}")
+    egress.check(f"what the API's answer to {manifest} names", names if named else f"none of it: {said}", names)

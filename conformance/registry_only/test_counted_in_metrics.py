@@ -12,10 +12,10 @@ LISTED = get("http://counted.test/headers")
 
 
 @documented(
-    at="reference/config/metrics/",
-    says="Istio's metrics count a blocked request and a blocked connection for the destination BlackHoleCluster",
+    source="reference/config/metrics/",
+    summary="Istio's metrics count a blocked request and a blocked connection for the destination BlackHoleCluster",
     requires=["istio-metrics"],
-    rows=["A10-metric", "A11-metric"],
+    outcomes=["A10-metric", "A11-metric"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected", "metric", "labels"),
@@ -43,4 +43,4 @@ def test_counted_in_metrics(
     before = egress.config().metric(metric, blocked)
     passed = Outcome(status=200, reached="outside", cluster="outbound|80||counted.test")
     egress.expect_all((LISTED, passed), (probe, expected))
-    egress.until(f"{metric} counts what was blocked", lambda proxy: proxy.metric(metric, blocked) > before)
+    egress.wait_until(f"{metric} counts what was blocked", lambda proxy: proxy.metric(metric, blocked) > before)

@@ -8,16 +8,16 @@ TLS, other bytes     no filter chain -> BlackHoleCluster        BlackHoleCluster
 import pytest
 
 from pytest_istio_egress import Egress, Outcome, Probe, blackholed, block_all, documented, get, tls
-from pytest_istio_egress.outcome import BLACKHOLE_EXITS_OF_BYTES
+from pytest_istio_egress.model.outcome import BLACKHOLE_EXITS_OF_BYTES
 
 DROPPED = Outcome(exit=35, cluster="BlackHoleCluster", flags="UH")
 DROPPED_BYTES = blackholed(BLACKHOLE_EXITS_OF_BYTES)
 
 
 @documented(
-    at="ops/configuration/traffic-management/traffic-routing/",
-    says="With REGISTRY_ONLY, TLS and TCP end in BlackHoleCluster, also on a port that an HTTP entry has",
-    rows=["A12", "A13"],
+    source="ops/configuration/traffic-management/traffic-routing/",
+    summary="With REGISTRY_ONLY, TLS and TCP end in BlackHoleCluster, also on a port that an HTTP entry has",
+    outcomes=["A12", "A13"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -6,10 +6,10 @@ from pytest_istio_egress import Egress, Outcome, Probe, blackholed, block_all, d
 
 
 @documented(
-    at="tasks/traffic-management/egress/egress-control/#envoy-passthrough-to-external-services",
-    says="meshConfig.outboundTrafficPolicy REGISTRY_ONLY holds for every namespace that has no Sidecar of its own",
+    source="tasks/traffic-management/egress/egress-control/#envoy-passthrough-to-external-services",
+    summary="meshConfig.outboundTrafficPolicy REGISTRY_ONLY holds for every namespace that has no Sidecar of its own",
     requires=["registry-only-mesh"],
-    rows=["workshop/blocked", "A2"],
+    outcomes=["workshop/blocked", "A2"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -18,10 +18,10 @@ def let_out(egress: Egress, http: Outcome, port: Outcome) -> None:
 
 
 @documented(
-    at="reference/config/networking/sidecar/#OutboundTrafficPolicy",
-    says="A Sidecar's outbound policy wins over the mesh's; a Sidecar without one, or none at all, leaves the mesh's",
+    source="reference/config/networking/sidecar/#OutboundTrafficPolicy",
+    summary="A Sidecar's outbound policy wins over the mesh's; a Sidecar without one, or none at all, leaves the mesh's",
     requires=["registry-only-mesh"],
-    rows=["A17"],
+    outcomes=["A17"],
 )
 def test_sidecar_over_mesh(egress: Egress) -> None:
     let_out(egress, block_all(), blackholed())

@@ -11,9 +11,9 @@ from pytest_istio_egress import Egress, Outcome, Probe, blackholed, block_all, d
 
 
 @documented(
-    at="tasks/traffic-management/egress/egress-control/#change-to-the-blocking-by-default-policy",
-    says="With REGISTRY_ONLY a sidecar lets traffic out only to hosts that the registry lists",
-    rows=["workshop/blocked", "workshop/black-hole", "serviceentry/blocked-by-default", "A2", "A11"],
+    source="tasks/traffic-management/egress/egress-control/#change-to-the-blocking-by-default-policy",
+    summary="With REGISTRY_ONLY a sidecar lets traffic out only to hosts that the registry lists",
+    outcomes=["workshop/blocked", "workshop/black-hole", "serviceentry/blocked-by-default", "A2", "A11"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

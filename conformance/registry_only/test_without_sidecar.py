@@ -8,10 +8,10 @@ ENVOY_HEADERS = {"x-envoy-decorator-operation": None, "x-envoy-attempt-count": N
 
 
 @documented(
-    at="tasks/traffic-management/egress/egress-control/#understanding-what-happened",
-    says="Traffic that does not pass a sidecar is not ruled by Istio, and nothing is added to it",
-    rows=["services/without-sidecar", "workshop/without-sidecar"],
-    unruled={
+    source="tasks/traffic-management/egress/egress-control/#understanding-what-happened",
+    summary="Traffic that does not pass a sidecar is not ruled by Istio, and nothing is added to it",
+    outcomes=["services/without-sidecar", "workshop/without-sidecar"],
+    independent_of_manifests={
         "without-sidecar": "that no rule concerns it is what the case says",
     },
 )

@@ -12,9 +12,9 @@ CLUSTER = "outbound|9000||ranges.test"
 
 
 @documented(
-    at="reference/config/networking/service-entry/",
-    says="A TCP entry with resolution NONE lets out what lies in its CIDR addresses, in the second one too",
-    rows=["A19"],
+    source="reference/config/networking/service-entry/",
+    summary="A TCP entry with resolution NONE lets out what lies in its CIDR addresses, in the second one too",
+    outcomes=["A19"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

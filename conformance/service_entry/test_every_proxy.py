@@ -11,25 +11,26 @@ HOST = "every-proxy.test:80"
 
 
 @documented(
-    at="reference/config/networking/service-entry/#ServiceEntry-export_to",
-    says="Every proxy that an entry is exported to gets the same cluster and routes for it, if its Sidecar lets it in",
+    source="reference/config/networking/service-entry/#ServiceEntry-export_to",
+    summary="Every proxy that an entry is exported to gets the same cluster and routes for it, if its Sidecar lets it in",
     fixtures=["neighbour_client.yaml"],
-    since="1.1: before, there was neither exportTo nor Sidecar, and every proxy of the mesh got every entry",
-    rows=["serviceentry/every-pod"],
+    # Since Istio 1.1: before, there was neither exportTo nor Sidecar, and every proxy of the mesh got every
+    # entry.
+    outcomes=["serviceentry/every-pod"],
 )
 def test_every_proxy(egress: Egress) -> None:
     cluster, routes = known(egress, CLIENT)
-    egress.state("the client's cluster", "ORIGINAL_DST", cluster and cluster["type"])
-    egress.state("the client's virtual host", 1, len(routes))
-    egress.state("what the neighbour knows of the host", (cluster, routes), known(egress, NEIGHBOUR))
+    egress.check("the client's cluster", cluster and cluster["type"], "ORIGINAL_DST")
+    egress.check("the client's virtual host", len(routes), 1)
+    egress.check("what the neighbour knows of the host", known(egress, NEIGHBOUR), (cluster, routes))
     egress.apply("every_proxy_limited.yaml")
-    egress.state("what the client still knows", (cluster, routes), known(egress, CLIENT))
-    egress.state("what the neighbour knows under its Sidecar", (None, []), known(egress, NEIGHBOUR))
+    egress.check("what the client still knows", known(egress, CLIENT), (cluster, routes))
+    egress.check("what the neighbour knows under its Sidecar", known(egress, NEIGHBOUR), (None, []))
 
 
 def known(egress: Egress, client: str) -> tuple[dict[str, object] | None, list[tuple[object, ...]]]:
     """What a proxy has for the host: its cluster, and domains and routes of its virtual host."""
     config = egress.config(client)
-    found = config.cluster(egress.real(CLUSTER))
-    hosts = [host for host in config.virtual_hosts("80") if host.name == egress.real(HOST)]
+    found = config.cluster(egress.in_cluster(CLUSTER))
+    hosts = [host for host in config.virtual_hosts("80") if host.name == egress.in_cluster(HOST)]
     return found.raw if found else None, [(host.domains, host.routes) for host in hosts]

@@ -11,10 +11,10 @@ CLUSTER = "outbound|80||both.test"
 
 
 @documented(
-    at="reference/config/networking/service-entry/#ServiceEntry",
-    says="exportTo opens an entry for the namespaces it names; a VirtualService exported to '.' rules its own alone",
+    source="reference/config/networking/service-entry/#ServiceEntry",
+    summary="exportTo opens an entry for the namespaces it names; a VirtualService exported to '.' rules its own alone",
     fixtures=["neighbour_client.yaml"],
-    rows=["workshop/export-to-others", "workshop/export-to-rule", "workshop/mesh-keyword"],
+    outcomes=["workshop/export-to-others", "workshop/export-to-rule", "workshop/mesh-keyword"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -24,7 +24,7 @@ CLUSTER = "outbound|80||both.test"
         ),
         pytest.param(
             get("http://both.test/delay/1"),
-            Outcome(status=504, flags="UT", cluster=CLUSTER, at_least=0.5),
+            Outcome(status=504, flags="UT", cluster=CLUSTER, min_seconds=0.5),
             id="own-rule",
         ),
         pytest.param(
@@ -34,7 +34,7 @@ CLUSTER = "outbound|80||both.test"
         ),
         pytest.param(
             get("http://both.test/delay/1", client=NEIGHBOUR),
-            Outcome(status=200, reached="outside", cluster=CLUSTER, at_least=1.0),
+            Outcome(status=200, reached="outside", cluster=CLUSTER, min_seconds=1.0),
             id="neighbour-without-the-rule",
         ),
     ],

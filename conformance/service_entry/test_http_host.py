@@ -6,10 +6,10 @@ from pytest_istio_egress import NEIGHBOUR, Egress, Outcome, Probe, block_all, do
 
 
 @documented(
-    at="tasks/traffic-management/egress/egress-control/#access-an-external-http-service",
-    says="A ServiceEntry lets the sidecars of the namespaces it is exported to reach its host, and no others",
+    source="tasks/traffic-management/egress/egress-control/#access-an-external-http-service",
+    summary="A ServiceEntry lets the sidecars of the namespaces it is exported to reach its host, and no others",
     fixtures=["neighbour_client.yaml"],
-    rows=[
+    outcomes=[
         "workshop/200",
         "workshop/delay",
         "workshop/recognised",
@@ -36,7 +36,7 @@ from pytest_istio_egress import NEIGHBOUR, Egress, Outcome, Probe, block_all, do
         ),
         pytest.param(
             get("http://api.test/delay/1"),
-            Outcome(status=200, reached="outside", cluster="outbound|80||api.test", at_least=1.0),
+            Outcome(status=200, reached="outside", cluster="outbound|80||api.test", min_seconds=1.0),
             id="listed-slow-answer",
         ),
         pytest.param(

@@ -12,10 +12,10 @@ AT = "tasks/traffic-management/egress/egress-control/#access-an-external-https-s
 
 
 @documented(
-    at=AT,
-    says="An HTTPS ServiceEntry lets TLS to its host out untouched; anything else by TLS is blocked",
-    since="TLS to another host on that port ended at the listed one; today the chain matches the server name",
-    rows=[
+    source=AT,
+    summary="An HTTPS ServiceEntry lets TLS to its host out untouched; anything else by TLS is blocked",
+    # TLS to another host on that port ended at the listed one; today the chain matches the server name.
+    outcomes=[
         "workshop/https-port",
         "workshop/resolution-dns",
         "serviceentry/opaque-tcp",
@@ -29,7 +29,7 @@ AT = "tasks/traffic-management/egress/egress-control/#access-an-external-https-s
     [
         pytest.param(
             tls(f"https://{HOST}/headers", to=None),
-            Outcome(status=200, reached="outside", cluster=CLUSTER, far_end={"server-name": HOST}),
+            Outcome(status=200, reached="outside", cluster=CLUSTER, server_saw={"server-name": HOST}),
             id="listed",
         ),
         pytest.param(
@@ -54,11 +54,11 @@ def test_https_dns(egress: Egress, probe: Probe, expected: Outcome) -> None:
 
 
 @documented(
-    at=AT,
-    says="It becomes a listener with a TCP proxy, and a cluster that resolves the host by DNS, IPv4 only",
+    source=AT,
+    summary="It becomes a listener with a TCP proxy, and a cluster that resolves the host by DNS, IPv4 only",
     manifests=["https_dns.yaml"],
-    since="the chain named no server; today it matches the host as server name, without any VirtualService",
-    rows=[
+    # The chain named no server; today it matches the host as server name, without any VirtualService.
+    outcomes=[
         "serviceentry/listener",
         "serviceentry/listener-tcp-proxy",
         "serviceentry/no-server-names",
@@ -68,18 +68,18 @@ def test_https_dns(egress: Egress, probe: Probe, expected: Outcome) -> None:
     ],
 )
 def test_listener_and_cluster(egress: Egress) -> None:
-    host = egress.real(HOST)
+    host = egress.in_cluster(HOST)
     listener = egress.config().listener("0.0.0.0_443")
-    egress.state("listener", "0.0.0.0_443", listener and listener.name)
+    egress.check("listener", listener and listener.name, "0.0.0.0_443")
     assert listener
-    chains = [chain for chain in listener.chains if chain.cluster == egress.real(CLUSTER)]
-    egress.state("chains that lead to the host", 1, len(chains))
+    chains = [chain for chain in listener.chains if chain.cluster == egress.in_cluster(CLUSTER)]
+    egress.check("chains that lead to the host", len(chains), 1)
     # Not the only one: an ExternalName Service for the host, whosever it is (another case's, too), adds its own names.
-    egress.state("whether that chain matches the host's name", expected=True, seen=host in chains[0].server_names)
-    egress.state("route table of that chain", None, chains[0].route_config)
-    cluster = egress.config().cluster(egress.real(CLUSTER))
-    egress.state("cluster's type", "STRICT_DNS", cluster and cluster.type)
+    egress.check("whether that chain matches the host's name", host in chains[0].server_names, expected=True)
+    egress.check("route table of that chain", chains[0].route_config, None)
+    cluster = egress.config().cluster(egress.in_cluster(CLUSTER))
+    egress.check("cluster's type", cluster and cluster.type, "STRICT_DNS")
     assert cluster
-    egress.state("cluster's DNS look-up", "V4_ONLY", cluster.raw.get("dns_lookup_family"))
+    egress.check("cluster's DNS look-up", cluster.raw.get("dns_lookup_family"), "V4_ONLY")
     endpoint = cluster.raw["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"]
-    egress.state("cluster's address", {"address": host, "port_value": 443}, endpoint["socket_address"])
+    egress.check("cluster's address", endpoint["socket_address"], {"address": host, "port_value": 443})

@@ -8,18 +8,18 @@ OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
 @documented(
-    at="reference/config/networking/destination-rule/#ConnectionPoolSettings-HTTPSettings",
-    says="An HTTP idle timeout in a DestinationRule arrives in the cluster of its host, and in no other's",
-    rows=["deck/idle-timeout"],
+    source="reference/config/networking/destination-rule/#ConnectionPoolSettings-HTTPSettings",
+    summary="An HTTP idle timeout in a DestinationRule arrives in the cluster of its host, and in no other's",
+    outcomes=["deck/idle-timeout"],
 )
 def test_idle_timeout(egress: Egress) -> None:
-    egress.state("the host's idle timeout", "2s", idle_timeout(egress, "outbound|80||idle.test"))
-    egress.state("another host's idle timeout", None, idle_timeout(egress, "outbound|80||not-idle.test"))
+    egress.check("the host's idle timeout", idle_timeout(egress, "outbound|80||idle.test"), "2s")
+    egress.check("another host's idle timeout", idle_timeout(egress, "outbound|80||not-idle.test"), None)
 
 
 def idle_timeout(egress: Egress, name: str) -> str | None:
-    cluster = egress.config().cluster(egress.real(name))
-    egress.state(f"cluster {name}", "there", "there" if cluster else "missing")
+    cluster = egress.config().cluster(egress.in_cluster(name))
+    egress.check(f"cluster {name}", "there" if cluster else "missing", "there")
     assert cluster
     options: dict[str, Any] = cluster.raw.get("typed_extension_protocol_options", {}).get(OPTIONS, {})
     found: str | None = options.get("common_http_protocol_options", {}).get("idle_timeout")

@@ -11,9 +11,9 @@ NOWHERE = "198.51.100.7"
 
 
 @documented(
-    at="reference/config/networking/service-entry/",
-    says="A listed host is reached over TLS at its real address, and over HTTP from any address by its Host header",
-    rows=["A18"],
+    source="reference/config/networking/service-entry/",
+    summary="A listed host is reached over TLS at its real address, and over HTTP from any address by its Host header",
+    outcomes=["A18"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

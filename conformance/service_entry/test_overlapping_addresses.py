@@ -15,9 +15,9 @@ def by(host: str, port: int, reached: str) -> Outcome:
 
 
 @documented(
-    at="reference/config/networking/service-entry/",
-    says="Of overlapping CIDRs the most specific has an address, of identical ones the entry that came first",
-    rows=["A23"],
+    source="reference/config/networking/service-entry/",
+    summary="Of overlapping CIDRs the most specific has an address, of identical ones the entry that came first",
+    outcomes=["A23"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -6,10 +6,11 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get
 
 
 @documented(
-    at="tasks/traffic-management/egress/egress-control/#manage-traffic-to-external-services",
-    says="A VirtualService alone does not let a host out: its route leads to a cluster that is not there",
-    since="the host is then known to the route, so the answer is 503 with flag NC and no longer the 502 of block_all",
-    rows=["workshop/rule-needs-entry"],
+    source="tasks/traffic-management/egress/egress-control/#manage-traffic-to-external-services",
+    summary="A VirtualService alone does not let a host out: its route leads to a cluster that is not there",
+    # The host is then known to the route, so the answer is 503 with flag NC and no longer the 502 of
+    # block_all.
+    outcomes=["workshop/rule-needs-entry"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

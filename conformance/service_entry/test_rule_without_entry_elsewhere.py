@@ -10,9 +10,9 @@ from pytest_istio_egress import Egress, Outcome, Probe, block_all, documented, g
 
 
 @documented(
-    at="reference/config/networking/virtual-service/",
-    says="A VirtualService for a host that no ServiceEntry lists is a route on port 80, and on no other",
-    rows=["A24"],
+    source="reference/config/networking/virtual-service/",
+    summary="A VirtualService for a host that no ServiceEntry lists is a route on port 80, and on no other",
+    outcomes=["A24"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -11,9 +11,9 @@ AT = "reference/config/networking/virtual-service/#TLSMatchAttributes"
 
 
 @documented(
-    at=AT,
-    says="sniHosts choose the destination of TLS by the server name, whatever address the client connects to",
-    rows=["serviceentry/https", "serviceentry/sni-wildcard"],
+    source=AT,
+    summary="sniHosts choose the destination of TLS by the server name, whatever address the client connects to",
+    outcomes=["serviceentry/https", "serviceentry/sni-wildcard"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -24,7 +24,7 @@ AT = "reference/config/networking/virtual-service/#TLSMatchAttributes"
                 status=200,
                 reached="second",
                 cluster="outbound|443||second.test",
-                far_end={"server-name": "second.test"},
+                server_saw={"server-name": "second.test"},
             ),
             id="exact",
         ),
@@ -45,14 +45,14 @@ def test_sni_hosts(egress: Egress, probe: Probe, expected: Outcome) -> None:
 
 
 @documented(
-    at=AT,
-    says="sniHosts become the server names of a filter chain that leads to the destination's cluster",
+    source=AT,
+    summary="sniHosts become the server names of a filter chain that leads to the destination's cluster",
     manifests=["sni_hosts.yaml"],
-    rows=["serviceentry/sni-hosts"],
+    outcomes=["serviceentry/sni-hosts"],
 )
 def test_filter_chain(egress: Egress) -> None:
     listener = egress.config().listener("0.0.0.0_443")
     chains = {chain.server_names: chain.cluster for chain in listener.chains} if listener else {}
     for host in ("second.test", "*.wild.test"):
-        name = egress.real(host)
-        egress.state(f"cluster of the chain for {host}", f"outbound|443||{name}", chains.get((name,)))
+        name = egress.in_cluster(host)
+        egress.check(f"cluster of the chain for {host}", chains.get((name,)), f"outbound|443||{name}")

@@ -10,9 +10,9 @@ CLUSTER = "outbound|80||static.test"
 
 
 @documented(
-    at="reference/config/networking/service-entry/#ServiceEntry-Resolution",
-    says="With resolution STATIC requests go to the entry's endpoints, wherever the client meant them to go",
-    rows=["serviceentry/resolution-static"],
+    source="reference/config/networking/service-entry/#ServiceEntry-Resolution",
+    summary="With resolution STATIC requests go to the entry's endpoints, wherever the client meant them to go",
+    outcomes=["serviceentry/resolution-static"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -28,12 +28,12 @@ def test_static_endpoints(egress: Egress, probe: Probe, expected: Outcome) -> No
 
 
 @documented(
-    at="reference/config/networking/service-entry/#ServiceEntry-Resolution",
-    says="Resolution STATIC becomes a cluster whose endpoints istiod sends (EDS)",
+    source="reference/config/networking/service-entry/#ServiceEntry-Resolution",
+    summary="Resolution STATIC becomes a cluster whose endpoints istiod sends (EDS)",
     manifests=["static_endpoints.yaml"],
-    since="it was a cluster of type STATIC; today istiod sends the endpoints apart, as type EDS",
-    rows=["serviceentry/resolution-static"],
+    # It was a cluster of type STATIC; today istiod sends the endpoints apart, as type EDS.
+    outcomes=["serviceentry/resolution-static"],
 )
 def test_cluster(egress: Egress) -> None:
-    cluster = egress.config().cluster(egress.real(CLUSTER))
-    egress.state("cluster's type", "EDS", cluster and cluster.type)
+    cluster = egress.config().cluster(egress.in_cluster(CLUSTER))
+    egress.check("cluster's type", cluster and cluster.type, "EDS")

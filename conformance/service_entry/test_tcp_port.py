@@ -10,10 +10,10 @@ CLUSTER = "outbound|443||second.test"
 
 
 @documented(
-    at="ops/configuration/traffic-management/protocol-selection/",
-    says="On a TCP port without addresses every connection ends at the entry's host, whatever host it was meant for",
-    since="documents before 1.5 show this for protocol HTTPS, which today is told apart by server name",
-    rows=[
+    source="ops/configuration/traffic-management/protocol-selection/",
+    summary="On a TCP port without addresses every connection ends at the entry's host, whatever host it was meant for",
+    # Documents before 1.5 show this for protocol HTTPS, which today is told apart by server name.
+    outcomes=[
         "serviceentry/wrong-host",
         "serviceentry/wrong-address",
         "serviceentry/resolution-dns-endpoints",

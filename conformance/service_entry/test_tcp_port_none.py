@@ -10,10 +10,10 @@ CLUSTER = "outbound|443||any-443.test"
 
 
 @documented(
-    at="reference/config/networking/service-entry/#ServiceEntry-Resolution",
-    says="With resolution NONE a TCP entry without addresses lets out connections to any address on its port",
-    since="documents before 1.5 show this for protocol HTTPS, which today is told apart by server name",
-    rows=["serviceentry/none-other-hosts"],
+    source="reference/config/networking/service-entry/#ServiceEntry-Resolution",
+    summary="With resolution NONE a TCP entry without addresses lets out connections to any address on its port",
+    # Documents before 1.5 show this for protocol HTTPS, which today is told apart by server name.
+    outcomes=["serviceentry/none-other-hosts"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

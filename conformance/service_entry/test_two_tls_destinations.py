@@ -12,24 +12,24 @@ CONNECTIONS = 4
 
 
 def answered_by(server: str, cluster: str) -> Outcome:
-    return Outcome(status=200, reached=server, cluster=cluster, far_end={"server-name": "second.test"})
+    return Outcome(status=200, reached=server, cluster=cluster, server_saw={"server-name": "second.test"})
 
 
 def share(egress: Egress) -> dict[str, int]:
     listener = egress.config().listener("0.0.0.0_443")
     chains = {chain.server_names: dict(chain.weights) for chain in listener.chains} if listener else {}
-    return chains.get((egress.real("second.test"),), {})
+    return chains.get((egress.in_cluster("second.test"),), {})
 
 
 @documented(
-    at="reference/config/networking/virtual-service/#TLSRoute",
-    says="A TLS route may have several destinations, whose weights say how many of the connections each gets",
-    since="by 1.31: several are accepted; documents of 1.0 allow a single one, of weight 100",
-    rows=["serviceentry/one-destination"],
+    source="reference/config/networking/virtual-service/#TLSRoute",
+    summary="A TLS route may have several destinations, whose weights say how many of the connections each gets",
+    # By Istio 1.31: several are accepted; documents of 1.0 allow a single one, of weight 100.
+    outcomes=["serviceentry/one-destination"],
 )
 def test_two_tls_destinations(egress: Egress) -> None:
-    both = {egress.real(ONE): 30, egress.real(OTHER): 70}
-    egress.state("weights of the chain for second.test", both, share(egress))
+    both = {egress.in_cluster(ONE): 30, egress.in_cluster(OTHER): 70}
+    egress.check("weights of the chain for second.test", share(egress), both)
     # Where a single connection goes is left to chance: weights that leave no choice show that they are obeyed.
     egress.apply("all_tls_to_one.yaml")
     for number in range(CONNECTIONS):

@@ -6,10 +6,11 @@ from pytest_istio_egress import Egress, Outcome, Probe, block_all, documented, g
 
 
 @documented(
-    at="tasks/traffic-management/egress/egress-control/#controlled-access-to-external-services",
-    says="Without a ServiceEntry, a host outside the mesh is answered with 502 by the sidecar itself",
-    since="1.2: the 502 comes from the route block_all; the HTTP port itself has to be known, else there is no status",
-    rows=["workshop/blocked"],
+    source="tasks/traffic-management/egress/egress-control/#controlled-access-to-external-services",
+    summary="Without a ServiceEntry, a host outside the mesh is answered with 502 by the sidecar itself",
+    # Since Istio 1.2: the 502 comes from the route block_all; the HTTP port itself has to be known, else
+    # there is no status.
+    outcomes=["workshop/blocked"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -11,9 +11,9 @@ CLUSTER = "outbound|80||none.test"
 
 
 @documented(
-    at=AT,
-    says="An HTTP ServiceEntry without resolution lets requests for its host out, to the address that the client chose",
-    rows=["serviceentry/http", "serviceentry/resolution-none"],
+    source=AT,
+    summary="An HTTP ServiceEntry without resolution lets requests for its host out, to the address that the client chose",
+    outcomes=["serviceentry/http", "serviceentry/resolution-none"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -34,25 +34,26 @@ def test_without_resolution(egress: Egress, probe: Probe, expected: Outcome) -> 
 
 
 @documented(
-    at=AT,
-    says="Resolution NONE becomes a cluster of type ORIGINAL_DST whose load balancing the cluster itself provides",
+    source=AT,
+    summary="Resolution NONE becomes a cluster of type ORIGINAL_DST whose load balancing the cluster itself provides",
     manifests=["without_resolution.yaml"],
-    since="the policy was called ORIGINAL_DST_LB until Envoy dropped that name; the connect timeout was 1 s, now 10 s",
-    rows=["serviceentry/original-dst", "serviceentry/original-dst-policy", "serviceentry/connect-timeout"],
+    # The policy was called ORIGINAL_DST_LB until Envoy dropped that name; the connect timeout was 1 s, now 10
+    # s.
+    outcomes=["serviceentry/original-dst", "serviceentry/original-dst-policy", "serviceentry/connect-timeout"],
 )
 def test_cluster(egress: Egress) -> None:
-    cluster = egress.config().cluster(egress.real(CLUSTER))
-    egress.state("cluster's type", "ORIGINAL_DST", cluster and cluster.type)
-    egress.state("cluster's load balancing", "CLUSTER_PROVIDED", cluster and cluster.load_balancing)
-    egress.state("cluster's connect timeout", "10s", cluster and cluster.raw.get("connect_timeout"))
+    cluster = egress.config().cluster(egress.in_cluster(CLUSTER))
+    egress.check("cluster's type", cluster and cluster.type, "ORIGINAL_DST")
+    egress.check("cluster's load balancing", cluster and cluster.load_balancing, "CLUSTER_PROVIDED")
+    egress.check("cluster's connect timeout", cluster and cluster.raw.get("connect_timeout"), "10s")
 
 
 @documented(
-    at="ops/diagnostic-tools/proxy-cmd/#deep-dive-into-envoy-configuration",
-    says="An HTTP host outside gets a virtual host of its own, whose one route leads to its cluster without a timeout",
+    source="ops/diagnostic-tools/proxy-cmd/#deep-dive-into-envoy-configuration",
+    summary="An HTTP host outside gets a virtual host of its own, whose one route leads to its cluster without a timeout",
     manifests=["without_resolution.yaml"],
-    since="1.15: the port in a Host header is ignored, so the domains need not name it",
-    rows=[
+    # Since Istio 1.15: the port in a Host header is ignored, so the domains need not name it.
+    outcomes=[
         "serviceentry/virtual-host",
         "serviceentry/domains",
         "serviceentry/route",
@@ -62,14 +63,14 @@ def test_cluster(egress: Egress) -> None:
 )
 def test_virtual_host(egress: Egress) -> None:
     hosts = {host.name: host for host in egress.config().virtual_hosts("80")}
-    host = hosts.get(egress.real("none.test:80"))
-    egress.state("virtual host", egress.real("none.test:80"), host and host.name)
+    host = hosts.get(egress.in_cluster("none.test:80"))
+    egress.check("virtual host", host and host.name, egress.in_cluster("none.test:80"))
     assert host
     # Since 1.27 the name with a trailing dot stands there too; before 1.15 the one with the port did.
     named = {domain.partition(":")[0].removesuffix(".") for domain in host.domains}
-    egress.state("hosts of its domains", {egress.real("none.test")}, named)
-    egress.state("clusters of its routes", (egress.real(CLUSTER),), host.clusters)
-    egress.state("number of routes", 1, len(host.routes))
-    egress.state("route's match", {"prefix": "/"}, host.routes[0]["match"])
-    egress.state("route's timeout", "0s", host.routes[0]["route"]["timeout"])
-    egress.state("route's decorator", egress.real("none.test:80/*"), host.routes[0]["decorator"]["operation"])
+    egress.check("hosts of its domains", named, {egress.in_cluster("none.test")})
+    egress.check("clusters of its routes", host.clusters, (egress.in_cluster(CLUSTER),))
+    egress.check("number of routes", len(host.routes), 1)
+    egress.check("route's match", host.routes[0]["match"], {"prefix": "/"})
+    egress.check("route's timeout", host.routes[0]["route"]["timeout"], "0s")
+    egress.check("route's decorator", host.routes[0]["decorator"]["operation"], egress.in_cluster("none.test:80/*"))

@@ -6,13 +6,14 @@ from pytest_istio_egress import CLIENT, NEIGHBOUR, PLAIN, Egress, documented
 
 
 @documented(
-    at="setup/additional-setup/sidecar-injection/",
-    says="In a namespace with injection each pod has Istio's proxy and is ready with it; elsewhere it has none",
+    source="setup/additional-setup/sidecar-injection/",
+    summary="In a namespace with injection each pod has Istio's proxy and is ready with it; elsewhere it has none",
     manifests=[],
     fixtures=["neighbour_client.yaml"],
-    since="1.27: the proxy is an init container that goes on running; before, it was an ordinary container",
-    rows=["workshop/injected-pod", "serviceentry/injected-pod", "services/one-container"],
-    unruled={
+    # Since Istio 1.27: the proxy is an init container that goes on running; before, it was an ordinary
+    # container.
+    outcomes=["workshop/injected-pod", "serviceentry/injected-pod", "services/one-container"],
+    independent_of_manifests={
         "": "the namespace's label decides on injection, no rule of the case does",
     },
 )
@@ -21,6 +22,6 @@ def test_pods(egress: Egress, client: str, proxies: int) -> None:
     pod = egress.pod(client)
     specified = [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
     states = [*pod["status"].get("initContainerStatuses", []), *pod["status"]["containerStatuses"]]
-    egress.state("proxies in the pod", proxies, sum(container["name"] == "istio-proxy" for container in specified))
+    egress.check("proxies in the pod", sum(container["name"] == "istio-proxy" for container in specified), proxies)
     ready = [state["ready"] for state in states if state["name"] == "istio-proxy"]
-    egress.state("proxies that are ready", [True] * proxies, ready)
+    egress.check("proxies that are ready", ready, [True] * proxies)

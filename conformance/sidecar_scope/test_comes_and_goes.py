@@ -11,8 +11,8 @@ def everything_is_known(egress: Egress) -> None:
     asked = []
     for client in (CLIENT, NEIGHBOUR):
         outbound = egress.config(client).outbound()
-        wanted = [(egress.real(host), str(port)) for host, port in ALL]
-        egress.state(f"what {client} knows of both services", wanted, [known for known in outbound if known in wanted])
+        wanted = [(egress.in_cluster(host), str(port)) for host, port in ALL]
+        egress.check(f"what {client} knows of both services", [known for known in outbound if known in wanted], wanted)
         for host, port in ALL:
             expected = Outcome(status=200, cluster=f"outbound|{port}||{host}", details="via_upstream")
             asked.append((get(f"http://{host}:{port}/headers", client=client), expected))
@@ -20,10 +20,10 @@ def everything_is_known(egress: Egress) -> None:
 
 
 @documented(
-    at="reference/config/networking/sidecar/",
-    says="Without a Sidecar a sidecar knows every Service on every port; once Sidecars are deleted it does so again",
+    source="reference/config/networking/sidecar/",
+    summary="Without a Sidecar a sidecar knows every Service on every port; once Sidecars are deleted it does so again",
     fixtures=["neighbour_client.yaml"],
-    rows=["sidecar/all-known", "sidecar/clean-up"],
+    outcomes=["sidecar/all-known", "sidecar/clean-up"],
 )
 def test_comes_and_goes(egress: Egress) -> None:
     everything_is_known(egress)

@@ -22,9 +22,9 @@ UNKNOWN = Outcome(status=200, reached="outside", cluster="PassthroughCluster", r
 
 
 @documented(
-    at=f"{PAGE}#IstioEgressListener",
-    says="With REGISTRY_ONLY a sidecar reaches the entries that are exported to it and named by its Sidecar's hosts",
-    rows=["sidecar/service-entries", "sidecar/export-to", "sidecar/registry-only"],
+    source=f"{PAGE}#IstioEgressListener",
+    summary="With REGISTRY_ONLY a sidecar reaches the entries that are exported to it and named by its Sidecar's hosts",
+    outcomes=["sidecar/service-entries", "sidecar/export-to", "sidecar/registry-only"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -40,10 +40,10 @@ def test_listed_hosts(egress: Egress, probe: Probe, expected: Outcome) -> None:
 
 
 @documented(
-    at=f"{PAGE}#OutboundTrafficPolicy",
-    says="With ALLOW_ANY what a Sidecar's hosts leave out is reached all the same, as unknown traffic",
+    source=f"{PAGE}#OutboundTrafficPolicy",
+    summary="With ALLOW_ANY what a Sidecar's hosts leave out is reached all the same, as unknown traffic",
     manifests=["listed_hosts.yaml", "listed_hosts_allow_any.yaml"],
-    rows=["sidecar/allow-any", "sidecar/registry-only"],
+    outcomes=["sidecar/allow-any", "sidecar/registry-only"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -13,7 +13,7 @@ import pytest
 from _pytest.mark import ParameterSet
 
 from pytest_istio_egress import Egress, Outcome, Probe, blackholed, block_all, documented, get, tls
-from pytest_istio_egress.outcome import BLACKHOLE_EXITS_OF_BYTES
+from pytest_istio_egress.model.outcome import BLACKHOLE_EXITS_OF_BYTES
 
 PORTS = {"http": 1, "grpc": 2, "http2": 3, "tcp": 4, "tls": 5, "none": 6}
 WITH_ADDRESS = {name: 18100 + number for name, number in PORTS.items()}
@@ -48,10 +48,10 @@ def other(host: str, ports: dict[str, int]) -> list[ParameterSet]:
 
 
 @documented(
-    at="ops/configuration/traffic-management/traffic-routing/#unmatched-traffic",
-    says="Plain HTTP to a Service out of scope gets 502 where its port is HTTP's in scope; all else is dropped",
+    source="ops/configuration/traffic-management/traffic-routing/#unmatched-traffic",
+    summary="Plain HTTP to a Service out of scope gets 502 where its port is HTTP's in scope; all else is dropped",
     fixtures=["neighbour_client.yaml"],
-    rows=["A20"],
+    outcomes=["A20"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

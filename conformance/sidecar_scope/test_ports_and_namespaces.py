@@ -32,7 +32,7 @@ def reached(host: str, port: int) -> Outcome:
         status=200,
         cluster=f"outbound|{port}||{host}",
         details="via_upstream",
-        headers={"server": "envoy", "x-envoy-upstream-service-time": "*"},
+        response_headers={"server": "envoy", "x-envoy-upstream-service-time": "*"},
     )
 
 
@@ -41,11 +41,11 @@ def answered_here() -> Outcome:
 
 
 @documented(
-    at="reference/config/networking/sidecar/",
-    says=SAYS,
+    source="reference/config/networking/sidecar/",
+    summary=SAYS,
     fixtures=["neighbour_client.yaml"],
-    since="documented is exit 56 for a dropped connection; 52 is the same, seen when FIN wins the race against RST",
-    rows=[
+    # Documented is exit 56 for a dropped connection; 52 is the same, seen when FIN wins the race against RST.
+    outcomes=[
         "sidecar/matrix",
         "sidecar/default-to-foo-80",
         "sidecar/default-to-foo-8080",
@@ -61,7 +61,7 @@ def answered_here() -> Outcome:
         "sidecar/log-tcp",
         "A10",
     ],
-    unruled=dict.fromkeys(
+    independent_of_manifests=dict.fromkeys(
         ("client-to-neighbour-80", "neighbour-to-neighbour-8080", "neighbour-to-client-8080"),
         "a control: reached as without a Sidecar, so that it is the Sidecar that closes the ways beside it",
     ),
@@ -90,11 +90,11 @@ def test_ports_and_namespaces(egress: Egress, probe: Probe, expected: Outcome) -
 
 
 @documented(
-    at="reference/config/networking/sidecar/",
-    says="A sidecar knows the outbound clusters that its Sidecar lets in, and no others",
+    source="reference/config/networking/sidecar/",
+    summary="A sidecar knows the outbound clusters that its Sidecar lets in, and no others",
     manifests=["ports_and_namespaces.yaml"],
     fixtures=["neighbour_client.yaml"],
-    rows=["sidecar/clusters", "sidecar/clusters-default", "sidecar/clusters-foo"],
+    outcomes=["sidecar/clusters", "sidecar/clusters-default", "sidecar/clusters-foo"],
 )
 @pytest.mark.parametrize(
     ("client", "known"),
@@ -104,18 +104,18 @@ def test_ports_and_namespaces(egress: Egress, probe: Probe, expected: Outcome) -
     ],
 )
 def test_known_clusters(egress: Egress, client: str, known: list[tuple[str, str]]) -> None:
-    egress.state(
-        "outbound clusters", [(egress.real(host), port) for host, port in known], egress.config(client).outbound()
+    egress.check(
+        "outbound clusters", egress.config(client).outbound(), [(egress.in_cluster(host), port) for host, port in known]
     )
 
 
 @documented(
-    at="ops/diagnostic-tools/proxy-cmd/",
-    says="Every sidecar has BlackHoleCluster, which is static and has no endpoint, and PassthroughCluster",
+    source="ops/diagnostic-tools/proxy-cmd/",
+    summary="Every sidecar has BlackHoleCluster, which is static and has no endpoint, and PassthroughCluster",
     manifests=["ports_and_namespaces.yaml"],
     fixtures=["neighbour_client.yaml"],
-    rows=["sidecar/clusters-black-hole", "sidecar/clusters-passthrough"],
-    unruled={
+    outcomes=["sidecar/clusters-black-hole", "sidecar/clusters-passthrough"],
+    independent_of_manifests={
         "": "every proxy has these clusters, whatever is configured",
     },
 )
@@ -130,16 +130,17 @@ def test_known_clusters(egress: Egress, client: str, known: list[tuple[str, str]
 @pytest.mark.parametrize("client", [CLIENT, NEIGHBOUR])
 def test_built_in_clusters(egress: Egress, client: str, name: str, kind: str) -> None:
     cluster = egress.config(client).cluster(name)
-    egress.state(f"type of {name}", kind, cluster and cluster.type)
+    egress.check(f"type of {name}", cluster and cluster.type, kind)
 
 
 @documented(
-    at="ops/diagnostic-tools/proxy-cmd/",
-    says="A sidecar's clusters are those of its scope, its application's port, the built-in ones and its agent's",
+    source="ops/diagnostic-tools/proxy-cmd/",
+    summary="A sidecar's clusters are those of its scope, its application's port, the built-in ones and its agent's",
     manifests=["ports_and_namespaces.yaml"],
     fixtures=["neighbour_client.yaml"],
-    since="1.22: zipkin is there only where a tracing provider is configured; 1.23: InboundPassthroughCluster is one",
-    rows=["sidecar/clusters", "sidecar/clusters-inbound", "sidecar/clusters-agent"],
+    # Since Istio 1.22: zipkin is there only where a tracing provider is configured; 1.23:
+    # InboundPassthroughCluster is one.
+    outcomes=["sidecar/clusters", "sidecar/clusters-inbound", "sidecar/clusters-agent"],
 )
 @pytest.mark.parametrize(
     ("client", "known"),
@@ -150,11 +151,11 @@ def test_built_in_clusters(egress: Egress, client: str, name: str, kind: str) ->
 )
 def test_whole_listing(egress: Egress, client: str, known: list[str]) -> None:
     config = egress.config(client)
-    scope = {egress.real(name): "EDS" for name in known}
+    scope = {egress.in_cluster(name): "EDS" for name in known}
     seen = {cluster.name: cluster.type for cluster in (*config.clusters(), *config.own_clusters())}
     tracing = {"zipkin": "STRICT_DNS"} if "zipkin" in seen else {}
-    egress.state(
+    egress.check(
         "clusters and their types",
-        dict(sorted({**scope, **BUILT_IN, **AGENT, **tracing}.items())),
         dict(sorted(seen.items())),
+        dict(sorted({**scope, **BUILT_IN, **AGENT, **tracing}.items())),
     )

@@ -23,10 +23,10 @@ CONTROLS = [
 
 
 @documented(
-    at=PAGE,
-    says="A Sidecar with a workloadSelector rules the pods with these labels, and no others of its namespace",
+    source=PAGE,
+    summary="A Sidecar with a workloadSelector rules the pods with these labels, and no others of its namespace",
     manifests=["selected_workload.yaml", "other_client.yaml"],
-    rows=["sidecar/workload-selector"],
+    outcomes=["sidecar/workload-selector"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -41,10 +41,10 @@ def test_selected_workload(egress: Egress, probe: Probe, expected: Outcome) -> N
 
 
 @documented(
-    at=PAGE,
-    says="A Sidecar without a workloadSelector rules every pod of its namespace",
+    source=PAGE,
+    summary="A Sidecar without a workloadSelector rules every pod of its namespace",
     manifests=["every_workload.yaml", "other_client.yaml"],
-    rows=["sidecar/no-selector"],
+    outcomes=["sidecar/no-selector"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -12,9 +12,9 @@ CLIENT = "uncaptured.egress-client"
 
 
 @documented(
-    at="reference/config/networking/sidecar/#CaptureMode",
-    says="An egress listener with captureMode NONE is bound to its address and port, and serves without iptables",
-    rows=["deck/capture-none"],
+    source="reference/config/networking/sidecar/#CaptureMode",
+    summary="An egress listener with captureMode NONE is bound to its address and port, and serves without iptables",
+    outcomes=["deck/capture-none"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -8,9 +8,9 @@ PAGE = "reference/config/networking/sidecar/"
 
 
 @documented(
-    at=PAGE,
-    says="A Sidecar that lists no egress knows all that is exported to its namespace, and its policy blocks the rest",
-    rows=["sidecar/without-egress"],
+    source=PAGE,
+    summary="A Sidecar that lists no egress knows all that is exported to its namespace, and its policy blocks the rest",
+    outcomes=["sidecar/without-egress"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -33,15 +33,15 @@ def test_without_egress(egress: Egress, probe: Probe, expected: Outcome) -> None
 
 
 @documented(
-    at=PAGE,
-    says="A Sidecar that lists no egress leaves the Services of other namespaces in the sidecar's configuration",
+    source=PAGE,
+    summary="A Sidecar that lists no egress leaves the Services of other namespaces in the sidecar's configuration",
     manifests=["without_egress.yaml"],
-    rows=["sidecar/without-egress"],
+    outcomes=["sidecar/without-egress"],
 )
 def test_whole_scope(egress: Egress) -> None:
-    egress.state("whether the proxy knows the API server without a list", expected=True, seen=knows_the_api(egress))
+    egress.check("whether the proxy knows the API server without a list", knows_the_api(egress), expected=True)
     egress.apply("without_egress_but_a_list.yaml")
-    egress.state("whether it does with a list", expected=False, seen=knows_the_api(egress))
+    egress.check("whether it does with a list", knows_the_api(egress), expected=False)
 
 
 def knows_the_api(egress: Egress) -> bool:

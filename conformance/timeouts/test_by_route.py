@@ -8,10 +8,10 @@ CLUSTER = "outbound|80||timed-by-route.test"
 
 
 @documented(
-    at="tasks/traffic-management/egress/egress-control/#manage-traffic-to-external-services",
-    says="An HTTPRoute with a ServiceEntry as parent limits requests to its host by timeouts.request: 504 at that time",
+    source="tasks/traffic-management/egress/egress-control/#manage-traffic-to-external-services",
+    summary="An HTTPRoute with a ServiceEntry as parent limits requests to its host by timeouts.request: 504 at that time",
     requires=["gateway-api"],
-    rows=["A8"],
+    outcomes=["A8"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -23,7 +23,7 @@ CLUSTER = "outbound|80||timed-by-route.test"
         ),
         pytest.param(
             get("http://timed-by-route.test/delay/1"),
-            Outcome(status=504, cluster=CLUSTER, flags="UT", details="response_timeout", at_least=0.5),
+            Outcome(status=504, cluster=CLUSTER, flags="UT", details="response_timeout", min_seconds=0.5),
             id="too-late",
         ),
     ],

@@ -6,16 +6,16 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get
 
 
 @documented(
-    at="tasks/traffic-management/egress/egress-control/#manage-traffic-to-external-services",
-    says="Without a timeout a slow answer is waited for; with one of 3 s, 504 is answered after 3 s",
-    rows=["serviceentry/200-after-delay", "serviceentry/504", "A6", "A7"],
+    source="tasks/traffic-management/egress/egress-control/#manage-traffic-to-external-services",
+    summary="Without a timeout a slow answer is waited for; with one of 3 s, 504 is answered after 3 s",
+    outcomes=["serviceentry/200-after-delay", "serviceentry/504", "A6", "A7"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
     [
         pytest.param(
             get("http://patient.test/delay/5"),
-            Outcome(status=200, reached="outside", cluster="outbound|80||patient.test", at_least=5.0),
+            Outcome(status=200, reached="outside", cluster="outbound|80||patient.test", min_seconds=5.0),
             id="without-timeout",
         ),
         pytest.param(
@@ -26,7 +26,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get
         pytest.param(
             get("http://hurried.test/delay/5"),
             Outcome(
-                status=504, flags="UT", details="response_timeout", cluster="outbound|80||hurried.test", at_least=3.0
+                status=504, flags="UT", details="response_timeout", cluster="outbound|80||hurried.test", min_seconds=3.0
             ),
             id="with-timeout",
         ),

@@ -6,16 +6,16 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get
 
 
 @documented(
-    at="tasks/traffic-management/egress/egress-control/#manage-traffic-to-external-services",
-    says="A timeout longer than the answer takes lets it through",
-    rows=["workshop/timeout-above-delay"],
+    source="tasks/traffic-management/egress/egress-control/#manage-traffic-to-external-services",
+    summary="A timeout longer than the answer takes lets it through",
+    outcomes=["workshop/timeout-above-delay"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
     [
         pytest.param(
             get("http://slow-longer.test/delay/1"),
-            Outcome(status=200, reached="outside", flags="-", cluster="outbound|80||slow-longer.test", at_least=1.0),
+            Outcome(status=200, reached="outside", flags="-", cluster="outbound|80||slow-longer.test", min_seconds=1.0),
             id="slow-answer",
         ),
     ],

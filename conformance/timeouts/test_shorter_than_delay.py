@@ -9,9 +9,9 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get
 
 
 @documented(
-    at="tasks/traffic-management/egress/egress-control/#manage-traffic-to-external-services",
-    says="A VirtualService's timeout on an external host answers 504 once it is over",
-    rows=["workshop/504", "workshop/504-at-timeout", "A7"],
+    source="tasks/traffic-management/egress/egress-control/#manage-traffic-to-external-services",
+    summary="A VirtualService's timeout on an external host answers 504 once it is over",
+    outcomes=["workshop/504", "workshop/504-at-timeout", "A7"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -28,7 +28,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get
                 flags="UT",
                 details="response_timeout",
                 cluster="outbound|80||slow-shorter.test",
-                at_least=0.5,
+                min_seconds=0.5,
             ),
             id="slow-answer",
         ),

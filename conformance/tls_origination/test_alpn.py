@@ -9,9 +9,9 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get
 
 
 @documented(
-    at="reference/config/networking/destination-rule/#ClientTLSSettings",
-    says="Originated TLS offers http/1.1 for an entry's HTTP port and h2 for an HTTP2 port",
-    rows=["C6"],
+    source="reference/config/networking/destination-rule/#ClientTLSSettings",
+    summary="Originated TLS offers http/1.1 for an entry's HTTP port and h2 for an HTTP2 port",
+    outcomes=["C6"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -22,7 +22,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get
                 status=200,
                 reached="outside",
                 cluster="outbound|80||alpn-http.test",
-                far_end={"alpn": "http/1.1", "protocol": "HTTP/1.1"},
+                server_saw={"alpn": "http/1.1", "protocol": "HTTP/1.1"},
             ),
             id="http",
         ),
@@ -32,7 +32,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get
                 status=200,
                 reached="outside",
                 cluster="outbound|80||alpn-http2.test",
-                far_end={"alpn": "h2", "protocol": "HTTP/2.0"},
+                server_saw={"alpn": "h2", "protocol": "HTTP/2.0"},
             ),
             id="http2",
         ),

@@ -25,7 +25,7 @@ def verified(port: int) -> Outcome:
         cluster=TO_THE_GATEWAY,
         gateway=Hop(at=GATEWAY, cluster=f"outbound|{port}||gateway-originates.test", status=200),
         source="gateway",
-        far_end={"port": "8443", "server-name": "gateway-originates.test"},
+        server_saw={"port": "8443", "server-name": "gateway-originates.test"},
     )
 
 
@@ -36,14 +36,14 @@ def not_verified(port: int, why: str) -> Outcome:
         gateway=Hop(at=GATEWAY, cluster=f"outbound|{port}||gateway-originates.test", status=503, failure=why),
         body=why,
     )
-    return replace(older, body="remote connection failure", before=("1.31", older))
+    return replace(older, body="remote connection failure", before_istio={"1.31": older})
 
 
 @documented(
-    at=PAGE,
-    says="The gateway originates SIMPLE TLS: 200 with the right authority, 503 with a wrong or a missing one",
+    source=PAGE,
+    summary="The gateway originates SIMPLE TLS: 200 with the right authority, 503 with a wrong or a missing one",
     fixtures=["gateway.yaml"],
-    rows=["C3"],
+    outcomes=["C3"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -62,12 +62,13 @@ def test_at_the_gateway(egress: Egress, probe: Probe, expected: Outcome) -> None
 
 
 @documented(
-    at="reference/config/networking/destination-rule/#ClientTLSSettings",
-    says="A certificate that the CRL in the Secret revokes is not accepted; a CRL that revokes another does no harm",
+    source="reference/config/networking/destination-rule/#ClientTLSSettings",
+    summary="A certificate that the CRL in the Secret revokes is not accepted; a CRL that revokes another does no harm",
     manifests=["at_the_gateway.yaml"],
     fixtures=["gateway.yaml"],
-    since='1.31: the body says "remote connection failure", and no longer what the check of the certificate found',
-    rows=["C5"],
+    # Since Istio 1.31: the body says "remote connection failure", and no longer what the check of the
+    # certificate found.
+    outcomes=["C5"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -9,25 +9,27 @@ from pytest_istio_egress import Egress, Outcome, documented, get
 
 NAME = "outbound|80||late-rule.test"
 PROBE = get("http://late-rule.test/headers")
-IN_THE_CLEAR = Outcome(status=200, reached="outside", cluster=NAME, far_end={"port": "8080"})
+IN_THE_CLEAR = Outcome(status=200, reached="outside", cluster=NAME, server_saw={"port": "8080"})
 BESIDE = Outcome(status=200, reached="outside", cluster="outbound|80||beside-late-rule.test")
 
 
 @documented(
-    at="https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/cluster_manager#cluster-warming",
-    says="Until a rule's Secret has come, or for 15 s, the cluster that was there serves on without TLS; then 503",
-    rows=["C-late-rule"],
+    source="https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/cluster_manager#cluster-warming",
+    summary="Until a rule's Secret has come, or for 15 s, the cluster that was there serves on without TLS; then 503",
+    outcomes=["C-late-rule"],
 )
 def test_late_rule(egress: Egress) -> None:
     egress.expect(PROBE, IN_THE_CLEAR)
     egress.apply("late_rule_without_secret.yaml")
     secret = ["kubernetes://no-such-secret-cacert"]
-    egress.state("secrets that the proxy waits for", secret, egress.config().awaited_secrets())
-    if egress.real(NAME) in egress.config().warming_clusters():  # a very slow cluster may be past it
+    egress.check("secrets that the proxy waits for", egress.config().awaited_secrets(), secret)
+    if egress.in_cluster(NAME) in egress.config().warming_clusters():  # a very slow cluster may be past it
         egress.expect(PROBE, IN_THE_CLEAR)
-    egress.until("the new cluster took over", lambda config: egress.real(NAME) not in config.warming_clusters())
+    egress.wait_until(
+        "the new cluster took over", lambda config: egress.in_cluster(NAME) not in config.warming_clusters()
+    )
     egress.expect(get("http://beside-late-rule.test/headers"), BESIDE)
     egress.expect(PROBE, Outcome(status=503, cluster=NAME, flags=frozenset({"UF", "UF,URX", "URX,UF"})))
-    egress.state("secrets that it still waits for", secret, egress.config().awaited_secrets())
+    egress.check("secrets that it still waits for", egress.config().awaited_secrets(), secret)
     egress.remove("late_rule_without_secret.yaml")
     egress.expect(PROBE, IN_THE_CLEAR)

@@ -15,9 +15,9 @@ connection fails (UF; URX too where it was tried again)."""
 
 
 @documented(
-    at="tasks/traffic-management/egress/egress-tls-origination/#mutual-tls-origination-for-egress-traffic",
-    says="A sidecar originates mutual TLS with a Secret of its namespace that it may read",
-    rows=["C2"],
+    source="tasks/traffic-management/egress/egress-tls-origination/#mutual-tls-origination-for-egress-traffic",
+    summary="A sidecar originates mutual TLS with a Secret of its namespace that it may read",
+    outcomes=["C2"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -28,7 +28,7 @@ connection fails (UF; URX too where it was tried again)."""
                 status=200,
                 reached="outside",
                 cluster="outbound|80||mutual.test",
-                far_end={"port": "8444", "client-certificate": "CN=client"},
+                server_saw={"port": "8444", "client-certificate": "CN=client"},
             ),
             id="a-certificate-that-the-host-trusts",
         ),
@@ -66,11 +66,11 @@ def test_mutual(egress: Egress, probe: Probe, expected: Outcome) -> None:
 
 
 @documented(
-    at="https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/cluster_manager#cluster-warming",
-    says="A proxy goes on waiting for a Secret that is not there, and has those that are",
+    source="https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/cluster_manager#cluster-warming",
+    summary="A proxy goes on waiting for a Secret that is not there, and has those that are",
     manifests=["mutual.yaml"],
-    rows=["C2"],
+    outcomes=["C2"],
 )
 def test_awaited_secret(egress: Egress) -> None:
     missing = ["kubernetes://no-such-secret", "kubernetes://no-such-secret-cacert"]
-    egress.state("secrets that the proxy waits for", missing, egress.config().awaited_secrets())
+    egress.check("secrets that the proxy waits for", egress.config().awaited_secrets(), missing)

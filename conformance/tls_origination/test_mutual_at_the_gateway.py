@@ -26,11 +26,11 @@ def refused_by_the_host(port: int, why: str) -> Outcome:
 
 
 @documented(
-    at="tasks/traffic-management/egress/egress-gateway-tls-origination/#perform-mutual-tls-origination-with-an-egress-gateway",
-    says="The gateway originates mutual TLS, and the outside host sees the gateway's client certificate",
+    source="tasks/traffic-management/egress/egress-gateway-tls-origination/#perform-mutual-tls-origination-with-an-egress-gateway",
+    summary="The gateway originates mutual TLS, and the outside host sees the gateway's client certificate",
     fixtures=["gateway.yaml"],
-    since="by 1.31: what the host itself answers to a bad certificate or none arrives as it is (400)",
-    rows=["C4"],
+    # By Istio 1.31: what the host itself answers to a bad certificate or none arrives as it is (400).
+    outcomes=["C4"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -43,7 +43,7 @@ def refused_by_the_host(port: int, why: str) -> Outcome:
                 cluster=TO_THE_GATEWAY,
                 gateway=Hop(at=GATEWAY, cluster="outbound|8001||gateway-mutual.test", status=200),
                 source="gateway",
-                far_end={"port": "8444", "client-certificate": "CN=client"},
+                server_saw={"port": "8444", "client-certificate": "CN=client"},
             ),
             id="right-certificate",
         ),

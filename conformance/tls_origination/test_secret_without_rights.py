@@ -13,9 +13,9 @@ connection fails (UF; URX too where it was tried again)."""
 
 
 @documented(
-    at="tasks/traffic-management/egress/egress-tls-origination/#mutual-tls-origination-for-egress-traffic",
-    says="A sidecar whose service account may not read the Secret can't originate TLS with it: 503",
-    rows=["C2"],
+    source="tasks/traffic-management/egress/egress-tls-origination/#mutual-tls-origination-for-egress-traffic",
+    summary="A sidecar whose service account may not read the Secret can't originate TLS with it: 503",
+    outcomes=["C2"],
 )
 def test_secret_without_rights(egress: Egress) -> None:
     # The entry comes with its rule: Envoy would keep a cluster without TLS until the one with it has its secret.
@@ -27,7 +27,7 @@ def test_secret_without_rights(egress: Egress) -> None:
             status=200,
             reached="outside",
             cluster="outbound|80||with-rights.test",
-            far_end={"client-certificate": "CN=client"},
+            server_saw={"client-certificate": "CN=client"},
         ),
     )
     egress.expect(
@@ -38,7 +38,7 @@ def test_secret_without_rights(egress: Egress) -> None:
         get("http://without-rights.test/headers", client=WITHOUT_RIGHTS),
         Outcome(status=503, route="default", flags=WITHOUT_SECRET),
     )
-    egress.state("secrets that the proxy with rights waits for", [], egress.config().awaited_secrets())
+    egress.check("secrets that the proxy with rights waits for", egress.config().awaited_secrets(), [])
     # The authority beside them is no secret, and by 1.31 handed out: it is about certificate and key.
     awaited = [name for name in egress.config(WITHOUT_RIGHTS).awaited_secrets() if not name.endswith("-cacert")]
-    egress.state("secrets that the proxy without rights waits for", ["kubernetes://client"], awaited)
+    egress.check("secrets that the proxy without rights waits for", awaited, ["kubernetes://client"])

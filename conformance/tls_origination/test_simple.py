@@ -9,10 +9,10 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get
 
 
 @documented(
-    at="tasks/traffic-management/egress/egress-tls-origination/#tls-origination-for-egress-traffic",
-    says="With targetPort 443 and a rule SIMPLE the sidecar makes TLS of plain HTTP, and checks who answers",
-    since="1.21: the host's certificate is checked, so an authority that signed it has to be named",
-    rows=["C1"],
+    source="tasks/traffic-management/egress/egress-tls-origination/#tls-origination-for-egress-traffic",
+    summary="With targetPort 443 and a rule SIMPLE the sidecar makes TLS of plain HTTP, and checks who answers",
+    # Since Istio 1.21: the host's certificate is checked, so an authority that signed it has to be named.
+    outcomes=["C1"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -24,7 +24,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get
                 reached="outside",
                 cluster="outbound|80||simple.test",
                 source="client",
-                far_end={"port": "8443", "server-name": "simple.test"},
+                server_saw={"port": "8443", "server-name": "simple.test"},
             ),
             id="the-right-authority",
         ),

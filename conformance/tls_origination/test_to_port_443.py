@@ -9,9 +9,9 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get, tls
 
 
 @documented(
-    at="tasks/traffic-management/egress/egress-tls-origination/",
-    says="A VirtualService that leads port 80 to port 443, where the rule makes TLS, gives 200",
-    rows=["C7"],
+    source="tasks/traffic-management/egress/egress-tls-origination/",
+    summary="A VirtualService that leads port 80 to port 443, where the rule makes TLS, gives 200",
+    outcomes=["C7"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -22,7 +22,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get, tls
                 status=200,
                 reached="outside",
                 cluster="outbound|443||to-port-443.test",
-                far_end={"port": "8443", "server-name": "to-port-443.test"},
+                server_saw={"port": "8443", "server-name": "to-port-443.test"},
             ),
             id="plain-http",
         ),

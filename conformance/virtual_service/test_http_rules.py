@@ -12,11 +12,12 @@ SENT = {"x-set": "by-client", "x-added": "by-client", "x-removed": "by-client"}
 
 
 @documented(
-    at="reference/config/networking/virtual-service/",
-    says="Injected faults, retries and header rules do on an outside host what they say",
-    since="by 1.31: HTTP/1.0 was answered with 426 once; today it does not match the listener's HTTP chain (unless "
-    "istiod has PILOT_HTTP10), so that REGISTRY_ONLY drops it and ALLOW_ANY passes it through, past every rule",
-    rows=["A26"],
+    source="reference/config/networking/virtual-service/",
+    summary="Injected faults, retries and header rules do on an outside host what they say",
+    # By Istio 1.31: HTTP/1.0 was answered with 426 once; today it does not match the listener's HTTP chain
+    # (unless istiod has PILOT_HTTP10), so that REGISTRY_ONLY drops it and ALLOW_ANY passes it through, past
+    # every rule.
+    outcomes=["A26"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -29,7 +30,7 @@ SENT = {"x-set": "by-client", "x-added": "by-client", "x-removed": "by-client"}
                 cluster=CLUSTER,
                 route="plain",
                 request_headers={**SENT, "x-envoy-attempt-count": "1"},
-                headers={"x-answer": None, "x-outside-port": "*"},
+                response_headers={"x-answer": None, "x-outside-port": "*"},
             ),
             id="control-without-rules",
         ),
@@ -40,7 +41,7 @@ SENT = {"x-set": "by-client", "x-added": "by-client", "x-removed": "by-client"}
         ),
         pytest.param(
             get("http://http-rules.test/anything/delay"),
-            Outcome(status=200, reached="outside", flags="DI", cluster=CLUSTER, route="delay", at_least=1.0),
+            Outcome(status=200, reached="outside", flags="DI", cluster=CLUSTER, route="delay", min_seconds=1.0),
             id="delay",
         ),
         pytest.param(
@@ -81,7 +82,7 @@ SENT = {"x-set": "by-client", "x-added": "by-client", "x-removed": "by-client"}
                 cluster=CLUSTER,
                 route="headers",
                 request_headers={"x-set": "by-rule", "x-added": "by-client, by-rule", "x-removed": None},
-                headers={"x-answer": "by-rule", "x-outside-port": None},
+                response_headers={"x-answer": "by-rule", "x-outside-port": None},
             ),
             id="headers",
         ),
@@ -97,29 +98,29 @@ def test_http_rules(egress: Egress, probe: Probe, expected: Outcome) -> None:
 
 
 @documented(
-    at="reference/config/networking/virtual-service/#HTTPRetry",
-    says="With attempts 2 a request that fails is sent three times, and once where no rule has it retried",
+    source="reference/config/networking/virtual-service/#HTTPRetry",
+    summary="With attempts 2 a request that fails is sent three times, and once where no rule has it retried",
     manifests=["http_rules.yaml"],
-    rows=["A26"],
+    outcomes=["A26"],
 )
 @pytest.mark.parametrize(("status", "route", "sent"), [(503, "retried", 3), (500, "plain", 1)])
 def test_attempts(egress: Egress, status: int, route: str, sent: int) -> None:
     answered = Outcome(status=status, reached="outside", details="via_upstream", cluster=CLUSTER, route=route)
     # One that comes before the rules do is sent as often as those had it that were there before: it must not count.
     egress.expect(get(f"http://http-rules.test/status/{status}"), answered)
-    name = egress.real(CLUSTER)
+    name = egress.in_cluster(CLUSTER)
     before = egress.config().requests(name)
     verdict = egress.expect(get(f"http://http-rules.test/status/{status}?counted"), answered)
     after = egress.config().requests(name)
-    egress.state("requests that the cluster sent to its endpoint", sent, (after - before) / verdict.attempts)
+    egress.check("requests that the cluster sent to its endpoint", (after - before) / verdict.attempts, sent)
 
 
 @documented(
-    at="reference/config/networking/virtual-service/",
-    says="HTTP/1.0 is none of the HTTP that rules are for: with ALLOW_ANY it passes through as TCP",
-    since="by 1.31: HTTP/1.0 was answered with 426 once; with PILOT_HTTP10 istiod makes rules hold for it",
+    source="reference/config/networking/virtual-service/",
+    summary="HTTP/1.0 is none of the HTTP that rules are for: with ALLOW_ANY it passes through as TCP",
+    # By Istio 1.31: HTTP/1.0 was answered with 426 once; with PILOT_HTTP10 istiod makes rules hold for it.
     manifests=["http_1_0.yaml"],
-    rows=["A26"],
+    outcomes=["A26"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -136,7 +137,7 @@ def test_attempts(egress: Egress, status: int, route: str, sent: int) -> None:
         ),
         pytest.param(
             get("http://http-1-0.test/anything/abort", arguments=["--http1.0"]),
-            Outcome(status=200, reached="outside", cluster="PassthroughCluster", far_end={"protocol": "HTTP/1.0"}),
+            Outcome(status=200, reached="outside", cluster="PassthroughCluster", server_saw={"protocol": "HTTP/1.0"}),
             id="http-1.0-is-not",
         ),
     ],

@@ -20,11 +20,11 @@ def pinned(host: str, port: int, address: str) -> tuple[str, str]:
 
 
 @documented(
-    at=PAGE,
-    says="A wildcard entry of resolution DYNAMIC_DNS reaches each host below it at the address that DNS has for it",
+    source=PAGE,
+    summary="A wildcard entry of resolution DYNAMIC_DNS reaches each host below it at the address that DNS has for it",
     requires=["dynamic-dns"],
-    since="1.30: sidecars have DYNAMIC_DNS",
-    rows=["D6"],
+    # Since Istio 1.30: sidecars have DYNAMIC_DNS.
+    outcomes=["D6"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -68,16 +68,16 @@ def test_dynamic_dns(egress: Egress, probe: Probe, expected: Outcome) -> None:
 
 
 @documented(
-    at=PAGE,
-    says="One cluster serves the whole wildcard, and counts what goes through it",
+    source=PAGE,
+    summary="One cluster serves the whole wildcard, and counts what goes through it",
     manifests=["dynamic_dns.yaml"],
     requires=["dynamic-dns"],
-    rows=["D6"],
+    outcomes=["D6"],
 )
 def test_one_cluster_counts(egress: Egress) -> None:
-    name = egress.real(HTTP_CLUSTER)
+    name = egress.in_cluster(HTTP_CLUSTER)
     before = egress.config().requests(name)
     egress.expect(get(f"http://outside.{DOMAIN}/headers"), Outcome(status=200, reached="outside", cluster=HTTP_CLUSTER))
     cluster = egress.config().cluster(name)
-    egress.state("type of its cluster", "envoy.clusters.dynamic_forward_proxy", cluster and cluster.type)
-    egress.state("whether its cluster counted the request", expected=True, seen=egress.config().requests(name) > before)
+    egress.check("type of its cluster", cluster and cluster.type, "envoy.clusters.dynamic_forward_proxy")
+    egress.check("whether its cluster counted the request", egress.config().requests(name) > before, expected=True)

@@ -17,15 +17,15 @@ def served(name: str) -> Outcome:
         cluster=TO_THE_GATEWAY,
         gateway=Hop(cluster="outbound|443||www.wild.test", server_name=name),
         source="gateway",
-        far_end={"server-name": name},
+        server_saw={"server-name": name},
     )
 
 
 @documented(
-    at="tasks/traffic-management/egress/wildcard-egress-hosts/#configure-egress-gateway-traffic-to-a-wildcard-host",
-    says="Hosts below a wildcard that one server serves are led over the gateway to that server",
+    source="tasks/traffic-management/egress/wildcard-egress-hosts/#configure-egress-gateway-traffic-to-a-wildcard-host",
+    summary="Hosts below a wildcard that one server serves are led over the gateway to that server",
     requires=["egress-gateway"],
-    rows=["D5"],
+    outcomes=["D5"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -48,16 +48,16 @@ def test_one_server_by_gateway(egress: Egress, probe: Probe, expected: Outcome) 
 
 
 @documented(
-    at="tasks/traffic-management/egress/wildcard-egress-hosts/#configure-egress-gateway-traffic-to-a-wildcard-host",
-    says="The gateway's cluster of the one server counts the requests for every host below the wildcard",
+    source="tasks/traffic-management/egress/wildcard-egress-hosts/#configure-egress-gateway-traffic-to-a-wildcard-host",
+    summary="The gateway's cluster of the one server counts the requests for every host below the wildcard",
     manifests=["one_server_by_gateway.yaml"],
     requires=["egress-gateway"],
-    rows=["D5"],
+    outcomes=["D5"],
 )
 def test_gateway_counts(egress: Egress) -> None:
-    name = egress.real("outbound|443||www.wild.test")
+    name = egress.in_cluster("outbound|443||www.wild.test")
     egress.expect(tls("https://en.wild.test/headers"), served("en.wild.test"))
     before = egress.gateway_config().requests(name)
     egress.expect(tls("https://de.wild.test/headers"), served("de.wild.test"))
     counted = egress.gateway_config().requests(name) > before
-    egress.state("whether the cluster of the one server counted the request", expected=True, seen=counted)
+    egress.check("whether the cluster of the one server counted the request", counted, expected=True)

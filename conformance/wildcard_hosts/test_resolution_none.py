@@ -14,13 +14,13 @@ HTTP_CLUSTER = "outbound|80||*.wild.test"
 
 
 def listed(name: str) -> Outcome:
-    return Outcome(status=200, reached="outside", cluster=TLS_CLUSTER, far_end={"server-name": name})
+    return Outcome(status=200, reached="outside", cluster=TLS_CLUSTER, server_saw={"server-name": name})
 
 
 @documented(
-    at="tasks/traffic-management/egress/wildcard-egress-hosts/#configure-direct-traffic-to-a-wildcard-host",
-    says="With REGISTRY_ONLY an entry *.DOMAIN of resolution NONE opens the hosts below DOMAIN, and no others",
-    rows=["D4"],
+    source="tasks/traffic-management/egress/wildcard-egress-hosts/#configure-direct-traffic-to-a-wildcard-host",
+    summary="With REGISTRY_ONLY an entry *.DOMAIN of resolution NONE opens the hosts below DOMAIN, and no others",
+    outcomes=["D4"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

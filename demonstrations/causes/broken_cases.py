@@ -15,7 +15,7 @@ import yaml
 from broken import Broken
 from broken_mesh import ALONE
 
-from pytest_istio_egress.suite import suite_folder
+from pytest_istio_egress.suite.discovery import suite_folder
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Ran:
+class CommandResult:
     """What a run found out, by the cause's number, and what pytest printed."""
 
     seen: dict[int, Seen] = field(default_factory=dict)
     output: str = ""
 
 
-def ask(all_broken: Sequence[Broken], kubeconfig: Path, arguments: Sequence[str] = ()) -> Ran:
+def ask(all_broken: Sequence[Broken], kubeconfig: Path, arguments: Sequence[str] = ()) -> CommandResult:
     """Run the broken cases on a cluster: those that share it side by side, then those that can't, each alone."""
     shared = [broken for broken in all_broken if broken.live not in ALONE]
     groups = [(shared, arguments)] if shared else []
@@ -52,10 +52,10 @@ def ask(all_broken: Sequence[Broken], kubeconfig: Path, arguments: Sequence[str]
         ran = _ask_together(group, kubeconfig, more)
         seen |= ran.seen
         output += ran.output
-    return Ran(seen, output)
+    return CommandResult(seen, output)
 
 
-def _ask_together(group: Sequence[Broken], kubeconfig: Path, arguments: Sequence[str]) -> Ran:
+def _ask_together(group: Sequence[Broken], kubeconfig: Path, arguments: Sequence[str]) -> CommandResult:
     with tempfile.TemporaryDirectory() as folder:
         for broken in group:
             copied = Path(folder, broken.folder)
@@ -84,7 +84,7 @@ def _ask_together(group: Sequence[Broken], kubeconfig: Path, arguments: Sequence
         for case in cases
         if str(case["id"]).endswith(broken.item)
     }
-    return Ran(seen, done.stdout)
+    return CommandResult(seen, done.stdout)
 
 
 def _environment() -> dict[str, str]:

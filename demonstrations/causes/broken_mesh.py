@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from broken import Broken, load
 
 if TYPE_CHECKING:
-    from pytest_istio_egress.case import Case
     from pytest_istio_egress.cluster.api import Api
-    from pytest_istio_egress.judge import Judge
+    from pytest_istio_egress.model.case import Case
+    from pytest_istio_egress.pipeline.runner import CaseRunner
 
 CONVERGE = 3.0
 """Seconds until a verdict is final: what was broken does not mend itself."""
@@ -29,64 +29,64 @@ def pytest_configure() -> None:
     from importlib import import_module
 
     # The names that they use are changed, not those that they have them from.
-    judge: Any = import_module("pytest_istio_egress.judge")
-    staging: Any = import_module("pytest_istio_egress.staging")
+    runner: Any = import_module("pytest_istio_egress.pipeline.runner")
+    case_setup: Any = import_module("pytest_istio_egress.pipeline.case_setup")
     known = {broken.folder: broken for broken in load()}
     stage: list[Broken] = []
-    everything, enter = staging.load, judge.Judge.enter
+    everything, enter = case_setup.load, runner.CaseRunner.enter
 
     def broken_documents(files: Iterable[Path]) -> list[dict[str, Any]]:
         documents = everything(files)
         return stage[-1].documents(documents) if stage else documents
 
-    def broken_enter(self: Judge, case: Case) -> bool:
+    def broken_enter(self: CaseRunner, case: Case) -> bool:
         self.timeouts = replace(self.timeouts, converge=CONVERGE)
         broken = known.get(case.folder.name)
         stage[:] = [broken] if broken else []
-        self.staging.built()  # while the mesh is whole
+        self.case_setup.ensure_environment()  # while the mesh is whole
         with DURING[broken.live](self) if broken and broken.live else _nothing(self) as afterwards:
             entered: bool = enter(self, case)
         if entered and afterwards is not None:
             afterwards()
         return entered
 
-    staging.load = broken_documents
-    judge.Judge.enter = broken_enter
+    case_setup.load = broken_documents
+    runner.CaseRunner.enter = broken_enter
 
 
 @contextmanager
-def _nothing(_: Judge) -> Iterator[Callable[[], None] | None]:
+def _nothing(_: CaseRunner) -> Iterator[Callable[[], None] | None]:
     yield None
 
 
 @contextmanager
-def _stop_envoy(judge: Judge) -> Iterator[Callable[[], None] | None]:
+def _stop_envoy(runner: CaseRunner) -> Iterator[Callable[[], None] | None]:
     """Have the guest's Envoy close its listeners: it runs on, and takes nothing."""
     from pytest_istio_egress.cluster.pods import PROXY, run
 
     address = "http://127.0.0.1:15000/drain_listeners"
     yield lambda: _done(
-        run(judge.api, judge.world.pod(_guest(judge)), ["curl", "-sX", "POST", address], container=PROXY)
+        run(runner.api, runner.environment.pod(_guest(runner)), ["curl", "-sX", "POST", address], container=PROXY)
     )
 
 
 @contextmanager
-def _without_istiod(judge: Judge) -> Iterator[Callable[[], None] | None]:
+def _without_istiod(runner: CaseRunner) -> Iterator[Callable[[], None] | None]:
     """Have no istiod while the case's configuration is applied; what it validates is refused then."""
-    _scale(judge.api, 0)
+    _scale(runner.api, 0)
     try:
         yield None
     finally:
-        _scale(judge.api, 1)
+        _scale(runner.api, 1)
 
 
 @contextmanager
-def _nothing_sent(judge: Judge) -> Iterator[Callable[[], None] | None]:
+def _nothing_sent(runner: CaseRunner) -> Iterator[Callable[[], None] | None]:
     """Have no istiod, and its webhooks out of the way: the API takes the configuration, and no proxy gets it."""
     from kubernetes import client
 
-    with _without_istiod(judge):
-        admission = client.AdmissionregistrationV1Api(judge.api.client)
+    with _without_istiod(runner):
+        admission = client.AdmissionregistrationV1Api(runner.api.client)
         for found in admission.list_validating_webhook_configuration().items:
             for webhook in found.webhooks:
                 webhook.failure_policy = "Ignore"  # istiod puts it back once it runs again
@@ -94,7 +94,7 @@ def _nothing_sent(judge: Judge) -> Iterator[Callable[[], None] | None]:
         yield None
 
 
-DURING: dict[str, Callable[[Judge], Any]] = {
+DURING: dict[str, Callable[[CaseRunner], Any]] = {
     "stop_envoy": _stop_envoy,
     "without_istiod": _without_istiod,
     "nothing_sent": _nothing_sent,
@@ -102,8 +102,8 @@ DURING: dict[str, Callable[[Judge], Any]] = {
 """What `live` may be: around the entering of a case; what is yielded is done once the case is entered."""
 
 
-def _guest(judge: Judge) -> str:
-    return next(client for client in judge.world.clients if not client.startswith("sleep."))
+def _guest(runner: CaseRunner) -> str:
+    return next(client for client in runner.environment.clients if not client.startswith("sleep."))
 
 
 def _done(ran: Any) -> None:

@@ -14,14 +14,14 @@ from collections.abc import Sequence
 
 import yaml
 from broken import Broken, load
-from broken_cases import Ran, Seen, ask
+from broken_cases import CommandResult, Seen, ask
 
 from pytest_istio_egress.embedded import ClusterSpec, down, up
 
 CLUSTER = "causes"
 
 
-def table(all_broken: Sequence[Broken], ran: Ran) -> str:
+def table(all_broken: Sequence[Broken], ran: CommandResult) -> str:
     """Return the page."""
     lines = [
         "# What is said of which cause",

@@ -15,9 +15,9 @@ from injected import Fault, Stage
 from kubernetes import client, utils
 from kubernetes.client.exceptions import ApiException
 
+from pytest_istio_egress.cli.rights import NAME
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.apply import RUN_LABEL
-from pytest_istio_egress.rights_command import NAME
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
 RIGHTS = Path(__file__).parents[2] / "docs" / "rights.yaml"

@@ -21,9 +21,10 @@ from pathlib import Path
 from noticed_page import NOTICED, UNMOVED, Finding, defects, page
 
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedError, down, up
-from pytest_istio_egress.report.reading import UnreadableError, read_report
-from pytest_istio_egress.report.results import DOES_NOT_HOLD, HOLDS, Result
-from pytest_istio_egress.suite import ROOT, shipped_cases
+from pytest_istio_egress.model.result_names import FAILED, PASSED
+from pytest_istio_egress.report.reader import UnreadableError, read_report
+from pytest_istio_egress.report.results import Result
+from pytest_istio_egress.suite.discovery import ROOT, shipped_cases
 
 CONFORMANCE = Path(__file__).parents[2] / ROOT
 
@@ -75,11 +76,11 @@ def run_suite(way: Way, cases: Iterable[str], name: str, arguments: list[str], r
 
 def findings(results: Iterable[Result], way: Way) -> dict[str, Finding]:
     """Return what each result means."""
-    meaning = {DOES_NOT_HOLD: NOTICED, HOLDS: UNMOVED}
+    meaning = {FAILED: NOTICED, PASSED: UNMOVED}
     return {
-        result.case: Finding(
-            result.case,
-            meaning.get(result.outcome, result.outcome),
+        result.id: Finding(
+            result.id,
+            meaning.get(result.result, result.result),
             way.name,
             result.differences[0] if result.differences else result.cause,
         )

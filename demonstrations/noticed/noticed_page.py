@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from textwrap import shorten
 
-from pytest_istio_egress.case import ISTIOS_OWN_ENVOY, Case
-from pytest_istio_egress.report.results import CANNOT_BE_ASKED
-from pytest_istio_egress.suite import ROOT
+from pytest_istio_egress.model.case import ISTIOS_OWN_ENVOY, Case
+from pytest_istio_egress.model.result_names import SKIPPED
+from pytest_istio_egress.suite.discovery import ROOT
 
 CONTROL = "control"
 """How the case of a control begins."""
@@ -43,7 +43,7 @@ def reason(case: str, cases: Mapping[str, Case]) -> str | None:
     name, _, parameter = case.removesuffix("]").partition("[")
     if parameter.startswith(CONTROL):
         return "a control"
-    unruled = cases[name].unruled
+    unruled = cases[name].independent_of_manifests
     return unruled.get(parameter) or unruled.get("")
 
 
@@ -59,7 +59,7 @@ def defects(found: Mapping[str, Finding], cases: Mapping[str, Case]) -> list[Fin
         for finding in found.values()
         if finding.outcome != NOTICED
         and not (finding.outcome == UNMOVED and reason(finding.case, cases))
-        and not (finding.outcome == CANNOT_BE_ASKED and _beyond_upstreams_envoy(finding.case, cases))
+        and not (finding.outcome == SKIPPED and _beyond_upstreams_envoy(finding.case, cases))
     ]
 
 

@@ -10,20 +10,20 @@ from without_rules import WORKLOADS, count_alone, module, put, unchanged
 
 def pytest_configure() -> None:
     """Take the later rules away, in every worker."""
-    staging = module("staging")
-    everything = staging.load
+    case_setup = module("staging")
+    everything = case_setup.load
 
     def only_workloads(step: Callable[..., None]) -> Callable[..., None]:
         def run(self: Any, manifest: Any) -> None:
-            staging.load = lambda files: [each for each in everything(files) if each["kind"] in WORKLOADS]
+            case_setup.load = lambda files: [each for each in everything(files) if each["kind"] in WORKLOADS]
             try:
                 step(self, manifest)
             finally:
-                staging.load = everything
+                case_setup.load = everything
 
         return run
 
-    put("staging", "Staging.add", only_workloads(staging.Staging.add))
-    put("staging", "Staging.take_away", only_workloads(staging.Staging.take_away))
+    put("staging", "Staging.add", only_workloads(case_setup.CaseSetup.add))
+    put("staging", "Staging.take_away", only_workloads(case_setup.CaseSetup.take_away))
     put("judge", "Judge.mesh", unchanged)
     count_alone()

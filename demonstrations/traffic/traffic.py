@@ -18,7 +18,7 @@ from pathlib import Path
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedCluster, down, up
 from pytest_istio_egress.embedded.istio_manifest import istio_settings
-from pytest_istio_egress.suite import fixtures_folder
+from pytest_istio_egress.suite.discovery import fixtures_folder
 from pytest_istio_egress.traffic.kinds import KINDS
 from pytest_istio_egress.traffic.losses import Loss, losses, missed
 from pytest_istio_egress.traffic.workloads import Traffic

@@ -12,12 +12,12 @@ from itertools import pairwise
 from pathlib import Path
 
 from pytest_istio_egress.embedded.state import State
+from pytest_istio_egress.model.result_names import RESULTS
+from pytest_istio_egress.report.comparison import KINDS, Change, compare_runs, differences_about
 from pytest_istio_egress.report.comparison_text import counts
-from pytest_istio_egress.report.conformance_report import Run
+from pytest_istio_egress.report.document import Run
 from pytest_istio_egress.report.markdown import cell
-from pytest_istio_egress.report.reading import read_report
-from pytest_istio_egress.report.results import OUTCOMES
-from pytest_istio_egress.report.run_comparison import KINDS, Change, compare_runs, differences_about
+from pytest_istio_egress.report.reader import read_report
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -153,7 +153,7 @@ def ask(arguments: Sequence[str], report: Path) -> None:
 
 def command(program: str, *arguments: str) -> None:
     """Run something that has to work; commands of this package come from this very installation."""
-    own = [sys.executable, "-m", "pytest_istio_egress.cli"] if program == "istio-egress" else [program]
+    own = [sys.executable, "-m", "pytest_istio_egress.cli.main"] if program == "istio-egress" else [program]
     subprocess.run([*own, *arguments], check=True)
 
 
@@ -189,13 +189,13 @@ def section(upgrade: Upgrade, reports: Path) -> Iterator[tuple[str, bool]]:
 
 def gate_of(before: Path, after: Path) -> int:
     """Return the exit code of the comparison, as CI would see it."""
-    compare = [sys.executable, "-m", "pytest_istio_egress.cli", "compare", str(before), str(after)]
+    compare = [sys.executable, "-m", "pytest_istio_egress.cli.main", "compare", str(before), str(after)]
     return subprocess.run(compare, check=False, stdout=subprocess.DEVNULL).returncode
 
 
 def outcomes(run: Run) -> str:
     """Return how a run's cases ended: 363 holds."""
-    return ", ".join(f"{run.count(outcome)} {outcome}" for outcome in reversed(OUTCOMES) if run.count(outcome))
+    return ", ".join(f"{run.count(outcome)} {outcome}" for outcome in reversed(RESULTS) if run.count(outcome))
 
 
 def examples(changes: Sequence[Change]) -> Iterator[str]:
@@ -203,14 +203,14 @@ def examples(changes: Sequence[Change]) -> Iterator[str]:
     for kind in KINDS:
         found = sorted((change for change in changes if change.kind == kind), key=is_a_race)
         for change in found[:SHOWN]:
-            yield f"- {kind}: `{change.case.removeprefix('conformance/')}`: {cell('; '.join(change.what))}"
+            yield f"- {kind}: `{change.id.removeprefix('conformance/')}`: {cell('; '.join(change.differences))}"
         if len(found) > SHOWN:
             yield f"- {kind}: and {len(found) - SHOWN} more"
 
 
 def is_a_race(change: Change) -> bool:
     """Whether all that changed is who won, FIN or RST: it differs between any two runs, so it is shown last."""
-    return all(words.startswith("curl's exit code") for words in change.what)
+    return all(words.startswith("curl's exit code") for words in change.differences)
 
 
 if __name__ == "__main__":

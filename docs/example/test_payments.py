@@ -9,8 +9,8 @@ SOMEWHERE = "192.0.2.1"  # nobody has this address: the sidecar goes by the name
 
 
 @documented(
-    at="https://wiki.example.com/egress-rules#payments",
-    says="payments may reach api.stripe.test through the egress gateway, and nothing else",
+    source="https://wiki.example.com/egress-rules#payments",
+    summary="payments may reach api.stripe.test through the egress gateway, and nothing else",
     manifests=[],
 )
 @pytest.mark.parametrize(

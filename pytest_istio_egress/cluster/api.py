@@ -13,8 +13,8 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.dynamic import DynamicClient
 from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
-from pytest_istio_egress.cluster.patience import PatientClient
-from pytest_istio_egress.timeouts import Timeouts
+from pytest_istio_egress.cluster.retry import RetryingClient
+from pytest_istio_egress.model.timeouts import Timeouts
 
 IN_CLUSTER = "in-cluster"
 """As a context, where there is no kubeconfig: the service account of the pod that this runs in."""
@@ -52,7 +52,7 @@ class Api:
 
     def new_client(self) -> client.ApiClient:
         """Make a client of its own: `stream()` swaps the request method of the client it uses."""
-        return PatientClient(self.configuration, self.timeouts.api)
+        return RetryingClient(self.configuration, self.timeouts.api)
 
     def now(self) -> datetime.datetime:
         """Return the time by the API server's clock (whole seconds): those of machines around it may be wrong."""

@@ -13,7 +13,7 @@ from tenacity import RetryCallState, Retrying, wait_fixed
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.names import Names
-from pytest_istio_egress.timeouts import Timeouts
+from pytest_istio_egress.model.timeouts import Timeouts
 
 RUN_LABEL = "istio-egress.dev/run"
 FIELD_MANAGER = "pytest-istio-egress"
@@ -60,7 +60,7 @@ class Applier:
 
     def rendered(self, document: dict[str, Any], namespace: str) -> dict[str, Any]:
         """Return the document as it is sent: the run's names, the run's label, a namespace."""
-        sent: dict[str, Any] = self.names.placement.placed(self.names.manifest(document))
+        sent: dict[str, Any] = self.names.placement.placed(self.names.render_manifest(document))
         metadata = sent.setdefault("metadata", {})
         if sent["kind"] != "Namespace":
             metadata.setdefault("namespace", self.names.namespace(namespace))

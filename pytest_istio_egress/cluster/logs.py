@@ -11,10 +11,10 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
-from pytest_istio_egress.cluster.access_log import AccessLogLine, parse_line
 from pytest_istio_egress.cluster.api import Api, ClusterError
-from pytest_istio_egress.cluster.patience import REQUEST_TIMEOUT
 from pytest_istio_egress.cluster.pods import PROXY, Pod
+from pytest_istio_egress.cluster.retry import REQUEST_TIMEOUT
+from pytest_istio_egress.model.access_log import AccessLogLine, parse_line
 
 KEPT_LINES = 20_000
 _DAY = 24 * 3600.0
@@ -26,7 +26,7 @@ _Index = dict[str, deque[tuple[float, AccessLogLine]]]
 """Lines with the time at which they arrived, oldest first, by what they are looked up by."""
 
 
-class NoWitnessError(ClusterError):
+class UnreadableLogError(ClusterError):
     """A proxy's access log can't be read, or says nothing: what became of a request is not known."""
 
 

@@ -10,20 +10,19 @@ from kubernetes import client
 
 from pytest_istio_egress.cluster.admin import admin
 from pytest_istio_egress.cluster.api import Api, ClusterError
-from pytest_istio_egress.cluster.enforcement import Enforcement
-from pytest_istio_egress.cluster.facts.look import LookAtCluster, name
+from pytest_istio_egress.cluster.facts.objects import ApiObjectReader, name
 from pytest_istio_egress.cluster.facts.revisions import injectors, istiod
-from pytest_istio_egress.cluster.facts.table import Given, find_out
-from pytest_istio_egress.cluster.mesh_settings import MeshSettings
+from pytest_istio_egress.cluster.facts.table import FactOverrides, find_out
+from pytest_istio_egress.cluster.mesh_config_map import MeshConfigMap
 from pytest_istio_egress.cluster.pods import Pod
-from pytest_istio_egress.mesh_facts import DEFAULT_REVISION, Gateway, MeshFacts
+from pytest_istio_egress.model.mesh_facts import DEFAULT_REVISION, Gateway, MeshFacts
 
 
-def meshes(api: Api) -> list[MeshSettings]:
+def meshes(api: Api) -> list[MeshConfigMap]:
     """Return the configuration of every control plane that injects."""
-    found = injectors(LookAtCluster(api))
+    found = injectors(ApiObjectReader(api))
     return [
-        MeshSettings(api, namespace, "istio" if revision == DEFAULT_REVISION else f"istio-{revision}")
+        MeshConfigMap(api, namespace, "istio" if revision == DEFAULT_REVISION else f"istio-{revision}")
         for namespace, revision in dict.fromkeys((one.namespace, one.revision) for one in found)
     ]
 
@@ -31,11 +30,9 @@ def meshes(api: Api) -> list[MeshSettings]:
 class Mesh:
     """The mesh of one cluster. Facts are asked for when first needed and then kept: one run, one mesh."""
 
-    def __init__(self, api: Api, facts: MeshFacts | None = None, given: Given | None = None) -> None:
+    def __init__(self, api: Api, facts: MeshFacts | None = None, given: FactOverrides | None = None) -> None:
         self.api = api
-        self.given = given or Given()
-        self.enforcement: Enforcement | None = None
-        """How it is found out what the cluster's network enforces; None until the run has namespaces for it."""
+        self.given = given or FactOverrides()
         self._facts = facts
 
     @cached_property
@@ -46,7 +43,7 @@ class Mesh:
     @cached_property
     def facts(self) -> MeshFacts:
         """What holds for the run: given by who began it, else found out now."""
-        return self._facts or find_out(LookAtCluster(self.api), self.given)
+        return self._facts or find_out(ApiObjectReader(self.api), self.given)
 
     @property
     def istio(self) -> str:
@@ -66,7 +63,7 @@ class Mesh:
     def check(self) -> None:
         """Raise ClusterError, with what to look at, unless the control plane is there and ready."""
         facts = self.facts
-        deployment = istiod(LookAtCluster(self.api), facts.control_plane, facts.value("revision", DEFAULT_REVISION))
+        deployment = istiod(ApiObjectReader(self.api), facts.control_plane, facts.value("revision", DEFAULT_REVISION))
         if not (deployment.get("status") or {}).get("readyReplicas", 0):
             raise ClusterError(
                 f"{name(deployment)} in {facts.control_plane} has no ready replica ({deployment['spec']['replicas']} "

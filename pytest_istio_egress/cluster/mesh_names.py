@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_istio_egress.mesh_facts import STOCK_GATEWAY, Gateway, MeshFacts
+from pytest_istio_egress.model.mesh_facts import STOCK_GATEWAY, Gateway, MeshFacts
 
 SYSTEM = "istio-system"
 INJECTION = ("istio-injection", "enabled")
@@ -52,14 +52,14 @@ class MeshNames:
             config_map=facts.mesh_config,
         )
 
-    def text(self, text: str) -> str:
+    def render(self, text: str) -> str:
         """Replace the documents' names in a text."""
         text = _GATEWAY.sub(f"{self.gateway.service}.{self.gateway.namespace}", text)
         text = _ISTIOD.sub(f"{self.istiod}.{self.control_plane}", text)
         text = _SYSTEM.sub(self.control_plane, text)
         return _TRUST_DOMAIN.sub(self.trust_domain, text)
 
-    def items(self, value: list[Any]) -> list[Any]:
+    def render_items(self, value: list[Any]) -> list[Any]:
         """Have an element of a list that names Istio's namespace name both: control plane and gateway may be apart."""
         found: list[Any] = []
         for item in value:
@@ -71,7 +71,7 @@ class MeshNames:
                 found.append(item)
         return found
 
-    def labels(self, value: Mapping[Any, Any]) -> dict[Any, Any]:
+    def render_labels(self, value: Mapping[Any, Any]) -> dict[Any, Any]:
         """Replace the label that selects the gateway's pods, and the one that has a namespace injected."""
         found = dict(value)
         (key, stock), wanted = next(iter(STOCK_GATEWAY.labels.items())), self.gateway.labels
@@ -83,8 +83,8 @@ class MeshNames:
             found[self.injection[0]] = self.injection[1]
         return found
 
-    def plain(self, text: str) -> str:
-        """Undo `text` for Services of the mesh; the run's own gateway keeps its name, for cases use it as such too."""
+    def unrender(self, text: str) -> str:
+        """Undo `render` for Services of the mesh; the run's own gateway keeps its name, for cases use it as such too."""
         if self.gateway.namespace != "egress-gateway":
             text = text.replace(f"{self.gateway.service}.{self.gateway.namespace}.", f"{GATEWAY}.")
         return text.replace(f"{self.istiod}.{self.control_plane}.", f"istiod.{SYSTEM}.")

@@ -13,12 +13,12 @@ What manifests call by the names of Istio's documents (istio-system) becomes wha
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_istio_egress.cluster.mesh_names import GATEWAY, MeshNames
-from pytest_istio_egress.placement import Placement
+from pytest_istio_egress.model.placement import Placement
 
 SHARED_NAMESPACES = ("egress-outside", "egress-plain")
 """Made once per run. They hold servers and clients that no case changes."""
@@ -38,6 +38,29 @@ class UnknownAddressError(Exception):
     """A manifest or probe uses a reserved address that no outside server stands for."""
 
 
+class Addresses(Mapping[str, str]):
+    """The addresses that 192.0.2.x stands for: unknown before the servers exist, others after a server's restart."""
+
+    def __init__(self, known: Mapping[str, str] | None = None) -> None:
+        self._known: Mapping[str, str] = dict(known or {})
+
+    def update(self, known: Mapping[str, str]) -> None:
+        """Replace all of them at once: threads that render meanwhile see either the old or the new ones."""
+        self._known = dict(known)
+
+    def __getitem__(self, reserved: str) -> str:
+        """Return the address that a reserved one stands for."""
+        return self._known[reserved]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the reserved addresses."""
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._known)
+
+
 @dataclass(frozen=True)
 class Names:
     """The names of one worker of one run; `addresses` maps 192.0.2.x to what it stands for, `mesh` has the mesh's own.
@@ -47,7 +70,7 @@ class Names:
 
     run: str
     worker: str
-    addresses: Mapping[str, str] = field(default_factory=dict)
+    addresses: Addresses = field(default_factory=Addresses)
     mesh: MeshNames = field(default_factory=MeshNames)
     placement: Placement = field(default_factory=Placement)
 
@@ -58,32 +81,35 @@ class Names:
     def selector(self, workload: str) -> str:
         """Return what selects the pods of `<app label>.<namespace>`, for kubectl: a gateway has its own labels."""
         if workload == GATEWAY:
-            return self.text(self.mesh.gateway.selector)
+            return self.render(self.mesh.gateway.selector)
         return f"app={workload.partition('.')[0]}"
 
-    def home(self, workload: str) -> str:
+    def namespace_of(self, workload: str) -> str:
         """Return the namespace of `<app label>.<namespace>`."""
         return self.namespace(self.mesh.gateway.namespace if workload == GATEWAY else workload.partition(".")[2])
 
-    def text(self, text: str) -> str:
+    def render(self, text: str) -> str:
         """Replace every reserved name in a text."""
-        text = self.mesh.text(text)
+        text = self.mesh.render(text)
         text = _NAMESPACE.sub(self._namespace, text)
         text = _HOST.sub(f".{self.run}.test", text)
         return _ADDRESS.sub(self._address, text)
 
-    def manifest(self, value: Any) -> Any:
+    def render_manifest(self, value: Any) -> Any:
         """Replace every reserved name in all strings (keys included) of a YAML document."""
         if isinstance(value, str):
-            return self.text(value)
+            return self.render(value)
         if isinstance(value, list):
-            return [self.manifest(item) for item in self.mesh.items(value)]
+            return [self.render_manifest(item) for item in self.mesh.render_items(value)]
         if isinstance(value, dict):
-            return {self.manifest(key): self.manifest(item) for key, item in self.mesh.labels(value).items()}
+            return {
+                self.render_manifest(key): self.render_manifest(item)
+                for key, item in self.mesh.render_labels(value).items()
+            }
         return value
 
-    def plain(self, text: str) -> str:
-        """Undo `text`: what a report shows are the names that the manifests use."""
+    def unrender(self, text: str) -> str:
+        """Undo `render`: what a report shows are the names that the manifests use."""
         text = text.replace(f".{self.run}.test", ".test")
         for name in OF_ONE_WORKER:
             text = text.replace(f"{name}-{self.run}-{self.worker}", name)
@@ -91,7 +117,7 @@ class Names:
             text = text.replace(f"{name}-{self.run}", name)
         for reserved, address in self.addresses.items():
             text = re.sub(rf"(?<![\d.]){re.escape(address)}(?![\d]|\.\d)", reserved, text)
-        return self.mesh.plain(text)
+        return self.mesh.unrender(text)
 
     def _namespace(self, match: re.Match[str]) -> str:
         name = match[1]

@@ -15,7 +15,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 from websocket import WebSocketException
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
-from pytest_istio_egress.cluster.patience import BUSY
+from pytest_istio_egress.cluster.retry import BUSY
 
 PROXY = "istio-proxy"
 
@@ -53,7 +53,7 @@ class Pod:
 
 
 @dataclass(frozen=True)
-class Ran:
+class CommandResult:
     """What a command in a pod left: its streams and its exit code (None where the connection lost it)."""
 
     stdout: str
@@ -103,7 +103,7 @@ def ready_among(pods: Iterable[client.V1Pod]) -> list[Pod]:
 
 def run(
     api: Api, pod: Pod, command: Sequence[str], *, container: str | None = None, timeout: float | None = None
-) -> Ran:
+) -> CommandResult:
     """Run a command in a pod's container, `timeout` seconds at most; ClusterError where it could not be run.
 
     A command whose connection was lost is run again while the API server may be away: commands here ask, they change
@@ -120,7 +120,7 @@ def run(
     raise AssertionError("Retrying ends by returning or raising")
 
 
-def _run_once(api: Api, pod: Pod, command: Sequence[str], container: str, timeout: float) -> Ran:
+def _run_once(api: Api, pod: Pod, command: Sequence[str], container: str, timeout: float) -> CommandResult:
     socket = _connected(api, pod, command, container, timeout)
     try:
         socket.run_forever(timeout=timeout)
@@ -130,7 +130,7 @@ def _run_once(api: Api, pod: Pod, command: Sequence[str], container: str, timeou
         code = _exit_code(status)
         if code is None and "ailure" in (status or ""):
             raise ClusterError(f"{command[0]} could not be run in {pod}: {json.loads(status)['message']}")
-        ran = Ran(stdout=socket.read_stdout() or "", stderr=socket.read_stderr() or "", exit=code)
+        ran = CommandResult(stdout=socket.read_stdout() or "", stderr=socket.read_stderr() or "", exit=code)
     except (WebSocketException, OSError) as error:
         raise LostError(f"the connection to the API was lost while {command[0]} ran in {pod}: {error}") from error
     finally:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
+from pytest_istio_egress.redaction import redact
+from pytest_istio_egress.report.comparison import BETTER, KINDS, NEW, Change
 from pytest_istio_egress.report.comparison_text import HEADINGS, counts
 from pytest_istio_egress.report.html_page import PAGE
-from pytest_istio_egress.report.redaction import redact
 from pytest_istio_egress.report.results import Result
-from pytest_istio_egress.report.run_comparison import BETTER, KINDS, NEW, Change
 
 STYLE = """
 .worse, .gone { color: var(--broken); } .changed { color: var(--known); } .better { color: var(--holds); }
@@ -72,11 +72,11 @@ def _change(change: Change) -> str:
     opened = "" if change.kind in (NEW, BETTER) else " open"
     source = case.source if case.source.startswith(("https://", "http://")) else ""
     linked = f'<p class="quiet"><a href="{escape(source)}">{escape(source)}</a></p>' if source else ""
-    differs = "".join(f"<li>{escape(words)}</li>" for words in change.what)
+    differs = "".join(f"<li>{escape(words)}</li>" for words in change.differences)
     sides = "".join(_side(name, run) for name, run in (("Before", change.before), ("After", change.after)) if run)
     return (
-        f'<article data-area="{escape(case.area)}" data-text="{escape(f"{case.case} {case.says}")}">'
-        f"<h3>{escape(case.case)}</h3><p>{escape(case.says)}</p>{linked}"
+        f'<article data-area="{escape(case.area)}" data-text="{escape(f"{case.id} {case.summary}")}">'
+        f"<h3>{escape(case.id)}</h3><p>{escape(case.summary)}</p>{linked}"
         f'<details data-outcome="{change.kind}"{opened}><summary>'
         f'<span class="outcome {change.kind}">{change.kind}</span></summary>'
         f'<ul>{differs}</ul><div class="sides">{sides}</div></details></article>'
@@ -88,14 +88,14 @@ def _side(name: str, run: Result) -> str:
     texts = {
         "Documented outcome": run.expected,
         "Seen": seen,
-        "The sidecar's access log": run.envoy,
+        "The sidecar's access log": run.sidecar,
         "The gateway's access log": run.gateway,
-        "What the outside server saw": run.outside,
-        "Headers of the answer": "\n".join(run.headers),
+        "What the outside server saw": run.server_saw,
+        "Headers of the answer": "\n".join(run.response_headers),
     }
     rows = "".join(f'<p class="quiet">{what}</p><pre>{escape(text)}</pre>' for what, text in texts.items() if text)
     cause = f"<p>{escape(run.cause)}</p>" if run.cause else ""
-    return f"<div><h4>{name}: {escape(run.outcome)}</h4>{cause}{rows}</div>"
+    return f"<div><h4>{name}: {escape(run.result)}</h4>{cause}{rows}</div>"
 
 
 def _either(change: Change) -> Result:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from pytest_istio_egress.report.comparison import CHANGED, KINDS, WORSE, Change
 from pytest_istio_egress.report.markdown import cell
-from pytest_istio_egress.report.run_comparison import CHANGED, KINDS, WORSE, Change
 
 HEADINGS = {
     "worse": "worse",
@@ -25,8 +25,8 @@ def terminal_lines(changes: Sequence[Change], about: Sequence[str], width: int) 
         if found:
             lines.append(f"{HEADINGS[kind]} ({len(found)})")
         for change in found:
-            lines.append(f"  {change.case}")
-            for words in change.what:
+            lines.append(f"  {change.id}")
+            for words in change.differences:
                 lines += textwrap.wrap(words, max(width, 40), initial_indent=" " * 6, subsequent_indent=" " * 8)
     return [*lines, counts(changes)]
 
@@ -55,6 +55,6 @@ def markdown_text(changes: Sequence[Change], about: Sequence[str]) -> str:
         opened = " open" if kind in (WORSE, CHANGED) else ""
         parts += ["", f"<details{opened}><summary>{HEADINGS[kind]} ({len(found)})</summary>", ""]
         parts += ["| case | what differs |", "| --- | --- |"]
-        parts += [f"| {cell(change.case)} | {'<br>'.join(map(cell, change.what))} |" for change in found]
+        parts += [f"| {cell(change.id)} | {'<br>'.join(map(cell, change.differences))} |" for change in found]
         parts += ["", "</details>"]
     return "\n".join(parts) + "\n"

@@ -12,8 +12,9 @@ from typing import Any
 
 import yaml
 
-from pytest_istio_egress.report.conformance_report import Run
-from pytest_istio_egress.report.results import CANNOT_BE_ASKED, DOES_NOT_HOLD, HOLDS, KNOWN, Result
+from pytest_istio_egress.model.result_names import FAILED, KNOWN_DEVIATION, PASSED, SKIPPED
+from pytest_istio_egress.report.document import Run
+from pytest_istio_egress.report.results import Result
 
 KEYS = ("case", "reason", "expires")
 
@@ -26,7 +27,7 @@ class DeviationsError(Exception):
 class Deviation:
     """One entry: a case's id, in which `*` and `?` stand for any text; why it deviates; the last day of its grace."""
 
-    case: str
+    test: str
     reason: str
     expires: date
 
@@ -34,17 +35,17 @@ class Deviation:
     def _pattern(self) -> re.Pattern[str]:
         # Not fnmatch: an id holds brackets, which there would be a choice of letters.
         parts = (
-            ".*" if part == "*" else "." if part == "?" else re.escape(part) for part in re.split(r"([*?])", self.case)
+            ".*" if part == "*" else "." if part == "?" else re.escape(part) for part in re.split(r"([*?])", self.test)
         )
         return re.compile("".join(parts), re.DOTALL)
 
     def covers(self, case: str) -> bool:
         """Whether the entry is about a case; the id of a test function is about all its parameters."""
-        return case == self.case or case.startswith(self.case + "[") or self._pattern.fullmatch(case) is not None
+        return case == self.test or case.startswith(self.test + "[") or self._pattern.fullmatch(case) is not None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
+class AcceptedDeviations:
     """What a run has been told beforehand; `baseline_name` is how the baseline's file was called."""
 
     today: date
@@ -55,7 +56,7 @@ class Known:
 
     def __post_init__(self) -> None:
         if self.baseline:
-            self._before.update({result.case: result for result in self.baseline.results})
+            self._before.update({result.id: result for result in self.baseline.results})
 
     def reason(self, case: str) -> str | None:
         """Return why a deviation of a case is no news; None where it is a failure."""
@@ -63,7 +64,7 @@ class Known:
             if entry.covers(case) and entry.expires >= self.today:
                 return f"{entry.reason} (until {entry.expires})"
         before = self._before.get(case)
-        if before is not None and before.outcome in (DOES_NOT_HOLD, KNOWN):
+        if before is not None and before.result in (FAILED, KNOWN_DEVIATION):
             return f"the baseline {self.baseline_name} has it already"
         return None
 
@@ -72,33 +73,33 @@ class Known:
         over = [entry for entry in self.deviations if entry.covers(case) and entry.expires < self.today]
         return f"its grace ended on {over[0].expires}: {over[0].reason}" if over and not self.reason(case) else None
 
-    def lacking(self, results: Iterable[Result], *, asked: Iterable[str] | None) -> list[str]:
+    def missing(self, results: Iterable[Result], *, asked: Iterable[str] | None) -> list[str]:
         """Return what the baseline had and this run lacks, one line each; such a gap must not look like success.
 
         `asked` are the paths and ids that the run was limited to, None where nothing limited it.
         """
-        now = {result.case: result for result in results}
+        now = {result.id: result for result in results}
         limits = None if asked is None else list(asked)
         lines = []
         for case, before in sorted(self._before.items()):
             after = now.get(case)
             if after is None:
                 if limits is None or any(_within(case, limit) for limit in limits):
-                    lines.append(f"{case}: the baseline has it ({before.outcome}), this run does not")
-            elif after.outcome == CANNOT_BE_ASKED and before.outcome in (HOLDS, DOES_NOT_HOLD, KNOWN):
+                    lines.append(f"{case}: the baseline has it ({before.result}), this run does not")
+            elif after.result == SKIPPED and before.result in (PASSED, FAILED, KNOWN_DEVIATION):
                 lines.append(f"{case}: the baseline asked it, this run can't ({after.cause})")
         return lines
 
-    def idle(self, results: Iterable[Result]) -> list[str]:
+    def unused(self, results: Iterable[Result]) -> list[str]:
         """Return what to say of entries that match nothing, or nothing that still deviates."""
         found = list(results)
         lines = []
         for entry in self.deviations:
-            covered = [result for result in found if entry.covers(result.case)]
+            covered = [result for result in found if entry.covers(result.id)]
             if not covered:
-                lines.append(f"the known deviation {entry.case} matches no case of this run: correct or remove it")
-            elif all(result.outcome == HOLDS for result in covered):
-                lines.append(f"the known deviation {entry.case} holds by now: remove it")
+                lines.append(f"the known deviation {entry.test} matches no case of this run: correct or remove it")
+            elif all(result.result == PASSED for result in covered):
+                lines.append(f"the known deviation {entry.test} holds by now: remove it")
         return lines
 
 
@@ -133,7 +134,7 @@ def _deviation(entry: Any, where: str) -> Deviation:
     # A datetime is a date too, but can't be compared with one.
     if type(entry["expires"]) is not date:
         raise DeviationsError(f"{where}: expires has to be a day such as 2027-01-31")
-    return Deviation(case=entry["case"], reason=" ".join(entry["reason"].split()), expires=entry["expires"])
+    return Deviation(test=entry["case"], reason=" ".join(entry["reason"].split()), expires=entry["expires"])
 
 
 def _within(case: str, limit: str) -> bool:

@@ -6,9 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from pytest_istio_egress.report.conformance_report import Run
-from pytest_istio_egress.report.redaction import redact
-from pytest_istio_egress.report.results import CANNOT_BE_ASKED, DOES_NOT_HOLD, ERROR, KNOWN, OUTCOMES, Result
+from pytest_istio_egress.model.result_names import ERROR, FAILED, KNOWN_DEVIATION, RESULTS, SKIPPED
+from pytest_istio_egress.redaction import redact
+from pytest_istio_egress.report.document import Run
+from pytest_istio_egress.report.results import Result
 
 LARGEST = 500_000
 """Characters. A job's summary may have 1 MiB; other steps want some of it."""
@@ -22,15 +23,15 @@ def cell(text: str) -> str:
 
 def summary_text(run: Run) -> str:
     """Return the page: totals, what broke and why, what is known, what could not be asked."""
-    about = run.about
+    about = run.info
     versions = {"Kubernetes": about.kubernetes, "Istio": about.istio, "Envoy": ", ".join(run.envoy)}
     told = [f"{name} {cell(version)}" for name, version in versions.items() if version]
     parts = ["## Egress conformance", "", ", ".join([cell(about.context or about.target), *told]), ""]
     parts += ["| outcome | cases |", "| --- | ---: |"]
-    parts += [f"| {outcome} | {run.count(outcome)} |" for outcome in OUTCOMES if run.count(outcome)]
-    broken = [result for result in run.results if result.outcome in (ERROR, DOES_NOT_HOLD)]
+    parts += [f"| {outcome} | {run.count(outcome)} |" for outcome in RESULTS if run.count(outcome)]
+    broken = [result for result in run.results if result.result in (ERROR, FAILED)]
     parts += _table("Not as documented", "why", broken)
-    parts += _table("Known deviations", "reason", [one for one in run.results if one.outcome == KNOWN])
+    parts += _table("Known deviations", "reason", [one for one in run.results if one.result == KNOWN_DEVIATION])
     parts += _reasons(run.results)
     if not about.complete:
         parts += ["", f"The run did not come to its end: {cell(about.stopped or 'it was stopped')}."]
@@ -43,7 +44,7 @@ def _table(title: str, column: str, results: Sequence[Result]) -> list[str]:
     lines = ["", f"### {title}", "", f"| case | {column} |", "| --- | --- |"]
     size = 0
     for number, result in enumerate(results):
-        why = result.known if result.outcome == KNOWN else result.cause or result.outcome
+        why = result.known_deviation if result.result == KNOWN_DEVIATION else result.cause or result.result
         kept = f"<br>evidence: {cell(result.evidence)}" if result.evidence else ""
         row = f"| {_linked(result)} | {cell(why)}{kept} |"
         size += len(row)
@@ -55,11 +56,11 @@ def _table(title: str, column: str, results: Sequence[Result]) -> list[str]:
 
 def _linked(result: Result) -> str:
     linked = re.fullmatch(r"https?://[^\s()|]+", result.source)
-    return f"[{cell(result.case)}]({result.source})" if linked else cell(result.case)
+    return f"[{cell(result.id)}]({result.source})" if linked else cell(result.id)
 
 
 def _reasons(results: Sequence[Result]) -> list[str]:
-    reasons = Counter(result.cause for result in results if result.outcome == CANNOT_BE_ASKED)
+    reasons = Counter(result.cause for result in results if result.result == SKIPPED)
     if not reasons:
         return []
     lines = ["", "### Cannot be asked here", ""]

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from pytest_istio_egress.report.results import CANNOT_BE_ASKED, DOES_NOT_HOLD, ERROR, HOLDS, KNOWN, OUTCOMES, Result
+from pytest_istio_egress.model.result_names import ERROR, FAILED, KNOWN_DEVIATION, PASSED, RESULTS, SKIPPED
+from pytest_istio_egress.report.results import Result
 
-STYLES = {HOLDS: "green", DOES_NOT_HOLD: "red", ERROR: "red", KNOWN: "yellow", CANNOT_BE_ASKED: "yellow"}
+STYLES = {PASSED: "green", FAILED: "red", ERROR: "red", KNOWN_DEVIATION: "yellow", SKIPPED: "yellow"}
 
 
 class Text(NamedTuple):
@@ -34,10 +35,10 @@ class Marks(NamedTuple):
     def of(self, outcome: str) -> str:
         """Return the mark of an outcome."""
         return {
-            HOLDS: self.holds,
-            DOES_NOT_HOLD: self.does_not_hold,
-            CANNOT_BE_ASKED: self.cannot_be_asked,
-            KNOWN: self.known,
+            PASSED: self.holds,
+            FAILED: self.does_not_hold,
+            SKIPPED: self.cannot_be_asked,
+            KNOWN_DEVIATION: self.known,
         }.get(outcome, self.error)
 
 
@@ -57,7 +58,7 @@ def matrix(results: Sequence[Result], *, width: int, marks: Marks = UNICODE) -> 
     label_width = _label_width(results, width)
     for area, found in _worst_first(results, key=lambda result: result.area):
         lines.append([Text(area, "bold")])
-        for behaviour, cases in _worst_first(found, key=lambda result: result.behaviour):
+        for behaviour, cases in _worst_first(found, key=lambda result: result.test):
             lines += _row(behaviour, cases, width, label_width, marks)
     return lines
 
@@ -66,7 +67,7 @@ def reasons(results: Iterable[Result], *, width: int) -> list[Line]:
     """Draw why cases could not be asked: one entry per reason, with the number of cases."""
     counts: dict[str, int] = {}
     for result in results:
-        if result.outcome == CANNOT_BE_ASKED:
+        if result.result == SKIPPED:
             counts[result.cause] = counts.get(result.cause, 0) + 1
     lines: list[Line] = []
     for reason, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
@@ -77,11 +78,11 @@ def reasons(results: Iterable[Result], *, width: int) -> list[Line]:
 
 def totals(results: Sequence[Result], seconds: float) -> Line:
     """Draw the last line: how many cases ended how, and the time that the run took."""
-    words = {HOLDS: "hold", DOES_NOT_HOLD: "do not hold", KNOWN: "known deviations", ERROR: "errors"}
+    words = {PASSED: "hold", FAILED: "do not hold", KNOWN_DEVIATION: "known deviations", ERROR: "errors"}
     line: Line = []
-    for outcome in (DOES_NOT_HOLD, ERROR, KNOWN, CANNOT_BE_ASKED, HOLDS):
-        count = sum(result.outcome == outcome for result in results)
-        if count or outcome == HOLDS:
+    for outcome in (FAILED, ERROR, KNOWN_DEVIATION, SKIPPED, PASSED):
+        count = sum(result.result == outcome for result in results)
+        if count or outcome == PASSED:
             word = outcome if count == 1 else words.get(outcome, outcome)
             line += [Text(", ") if line else Text(""), Text(f"{count} {word}", STYLES[outcome])]
     return [*line, Text(f" in {seconds:.1f} s")]
@@ -93,7 +94,7 @@ def _worst_first(results: Iterable[Result], key: Callable[[Result], str]) -> lis
 
 
 def _broken(results: Iterable[Result]) -> int:
-    return sum(result.outcome in (ERROR, DOES_NOT_HOLD) for result in results)
+    return sum(result.result in (ERROR, FAILED) for result in results)
 
 
 def _label(behaviour: str) -> str:
@@ -102,11 +103,11 @@ def _label(behaviour: str) -> str:
 
 def _label_width(results: Iterable[Result], width: int) -> int:
     """Return the width of the first column: as wide as it must be, but never more than a third of the line."""
-    return min(max((len(_label(result.behaviour)) for result in results), default=0), width // 3)
+    return min(max((len(_label(result.test)) for result in results), default=0), width // 3)
 
 
 def _row(behaviour: str, cases: list[Result], width: int, label_width: int, marks: Marks) -> list[Line]:
-    worst = min((case.outcome for case in cases), key=OUTCOMES.index)
+    worst = min((case.result for case in cases), key=RESULTS.index)
     name = _label(behaviour)
     rows: list[Line] = [[Text("  "), Text(marks.of(worst), STYLES[worst]), Text(f" {name}")]]
     cells = _cells(cases, marks)
@@ -124,11 +125,13 @@ def _causes(cases: list[Result], width: int) -> list[Line]:
     """Say why cases broke; those that broke for the same reason share a sentence."""
     broken: dict[str, list[str]] = {}
     for case in cases:
-        if case.outcome in (ERROR, DOES_NOT_HOLD):
-            why = case.cause or case.seen or case.outcome
-            broken.setdefault(f"{why} ({case.expired})" if case.expired else why, []).append(case.parameter)
-        elif case.outcome == KNOWN:
-            broken.setdefault(f"known deviation: {case.known}", []).append(case.parameter)
+        if case.result in (ERROR, FAILED):
+            why = case.cause or case.seen or case.result
+            broken.setdefault(f"{why} ({case.expired_deviation})" if case.expired_deviation else why, []).append(
+                case.parameter
+            )
+        elif case.result == KNOWN_DEVIATION:
+            broken.setdefault(f"known deviation: {case.known_deviation}", []).append(case.parameter)
     lines: list[Line] = []
     for cause, parameters in broken.items():
         named = ", ".join(name for name in parameters if name)
@@ -140,9 +143,9 @@ def _cells(cases: list[Result], marks: Marks) -> list[Line]:
     """Return one cell per parameter set; where all of them hold their number says it."""
     if not any(case.parameter for case in cases):
         return []
-    if all(case.outcome == HOLDS for case in cases):
+    if all(case.result == PASSED for case in cases):
         return [[Text(f"{len(cases)} of {len(cases)}")]]
-    return [[Text(marks.of(case.outcome), STYLES[case.outcome]), Text(f" {case.parameter}")] for case in cases]
+    return [[Text(marks.of(case.result), STYLES[case.result]), Text(f" {case.parameter}")] for case in cases]
 
 
 def _fill(rows: list[Line], cells: list[Line], indent: int, width: int) -> None:

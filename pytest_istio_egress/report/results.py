@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol
 
+from pytest_istio_egress.model.result_names import ERROR, FAILED, KNOWN_DEVIATION, PASSED, RESULTS, SKIPPED
+
 PROPERTY = "istio-egress"
 """The name under which a result travels in `report.user_properties`, also from xdist's workers."""
 CASE_PROPERTY = "istio-egress-case"
@@ -13,38 +15,30 @@ CASE_PROPERTY = "istio-egress-case"
 PHASES_PROPERTY = "istio-egress-phases"
 """The name of the seconds that a case spent in each phase of its way."""
 
-HOLDS = "holds"
-DOES_NOT_HOLD = "does not hold"
-KNOWN = "known deviation"
-CANNOT_BE_ASKED = "cannot be asked"
-ERROR = "error"
-OUTCOMES = (ERROR, DOES_NOT_HOLD, KNOWN, CANNOT_BE_ASKED, HOLDS)
-"""From what needs attention most to what needs none."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What was found out about one case. `case` is pytest's id; the figures are those of its probe.
+    """What was found out about one case. `id` is pytest's id; the figures are those of its probe.
 
-    `exit` is curl's, None where no curl ran; `status` 0 stands for no HTTP answer. `envoy`, `gateway` and `proxy` are
-    lines of access logs: of sidecar, egress gateway and forward proxy. `outside` is what the outside server said it
-    saw, `headers` are the names of the answer's headers. `envoy_version` is that of the client's Envoy. `known` says
-    why a deviation is no news, `expired` that it was. `evidence` is the folder of what was kept, relative to the
+    `exit` is curl's, None where no curl ran; `status` 0 stands for no HTTP answer. `sidecar`, `gateway` and `forward_proxy` are
+    lines of access logs: of sidecar, egress gateway and forward proxy. `server_saw` is what the outside server said it
+    saw, `response_headers` are the names of the answer's headers. `envoy_version` is that of the client's Envoy. `known_deviation` says
+    why a deviation is no news, `expired_deviation` that it was. `evidence` is the folder of what was kept, relative to the
     report. `probes` are all that a case asked, in that order, where it asked more than once; the case itself is the
     worst of them.
     """
 
-    case: str
-    outcome: str
+    id: str
+    result: str
     area: str = ""
-    says: str = ""
+    summary: str = ""
     source: str = ""
     probe: str = ""
     expected: str = ""
     seen: str = ""
-    envoy: str = ""
+    sidecar: str = ""
     gateway: str = ""
-    proxy: str = ""
+    forward_proxy: str = ""
     cause: str = ""
     seconds: float = 0.0
     attempts: int = 0
@@ -52,11 +46,11 @@ class Result:
     exit: int | None = None
     client: str = ""
     envoy_version: str = ""
-    outside: str = ""
-    headers: tuple[str, ...] = ()
+    server_saw: str = ""
+    response_headers: tuple[str, ...] = ()
     differences: tuple[str, ...] = ()
-    known: str = ""
-    expired: str = ""
+    known_deviation: str = ""
+    expired_deviation: str = ""
     evidence: str = ""
     probes: tuple[Result, ...] = ()
 
@@ -69,17 +63,17 @@ class Result:
             for key, value in said.items()
             if key in known and value is not None
         }
-        return cls(**({"outcome": HOLDS} | values | {"case": case, "area": area_of(case)}))
+        return cls(**({"outcome": PASSED} | values | {"case": case, "area": area_of(case)}))
 
     @property
-    def behaviour(self) -> str:
+    def test(self) -> str:
         """The id of the test function."""
-        return self.case.partition("[")[0]
+        return self.id.partition("[")[0]
 
     @property
     def parameter(self) -> str:
         """The id of the parameters, empty without any."""
-        return self.case.partition("[")[2].removesuffix("]")
+        return self.id.partition("[")[2].removesuffix("]")
 
 
 class Report(Protocol):
@@ -95,24 +89,24 @@ class Report(Protocol):
 class Results:
     """The results of one run, by case, in the order in which they arrived."""
 
-    by_case: dict[str, Result] = field(default_factory=dict)
+    by_id: dict[str, Result] = field(default_factory=dict)
 
     def add(self, report: Report, when: str) -> None:
         """Take in one report; `when` is pytest's phase. The worst of a case's phases counts."""
         found = _result(report, when)
         if found is None:
             return
-        before = self.by_case.get(found.case)
+        before = self.by_id.get(found.id)
         if before is None or _rank(found) <= _rank(before):
-            self.by_case[found.case] = found
+            self.by_id[found.id] = found
 
     def all(self) -> list[Result]:
         """Return all results by area and case: a stable order, whatever order the workers had."""
-        return sorted(self.by_case.values(), key=lambda result: (result.area, result.case))
+        return sorted(self.by_id.values(), key=lambda result: (result.area, result.id))
 
     def count(self, outcome: str) -> int:
         """How many cases ended so."""
-        return sum(result.outcome == outcome for result in self.by_case.values())
+        return sum(result.result == outcome for result in self.by_id.values())
 
 
 def area_of(nodeid: str) -> str:
@@ -145,21 +139,21 @@ def _text(part: Any) -> str:
 
 
 def _rank(result: Result) -> int:
-    return OUTCOMES.index(result.outcome) if result.outcome in OUTCOMES else 0
+    return RESULTS.index(result.result) if result.result in RESULTS else 0
 
 
 def _result(report: Report, when: str) -> Result | None:
     said = _said(report)
     if report.outcome == "passed":
         # Set-up and tear-down that pass say nothing; a call says it even where no fixture left a result.
-        return said or (_plain(report, HOLDS, "") if when == "call" else None)
+        return said or (_plain(report, PASSED, "") if when == "call" else None)
     if report.outcome == "skipped":
-        if said is not None and said.outcome == KNOWN:
+        if said is not None and said.result == KNOWN_DEVIATION:
             return said
-        return replace(said or _plain(report, CANNOT_BE_ASKED, ""), outcome=CANNOT_BE_ASKED, cause=_skip_reason(report))
-    if said is not None and said.outcome in (DOES_NOT_HOLD, ERROR) and when == "call":
+        return replace(said or _plain(report, SKIPPED, ""), result=SKIPPED, cause=_skip_reason(report))
+    if said is not None and said.result in (FAILED, ERROR) and when == "call":
         return said
-    return replace(said or _plain(report, ERROR, ""), outcome=ERROR, cause=_error(report, when))
+    return replace(said or _plain(report, ERROR, ""), result=ERROR, cause=_error(report, when))
 
 
 def _plain(report: Report, outcome: str, cause: str) -> Result:
@@ -182,14 +176,19 @@ def _said(report: Report) -> Result | None:
     results = [Result.from_property({**about, **value}, report.nodeid) for value in left]
     worst = min(results, key=_rank, default=None)
     if worst and len(results) > 1:
-        worst = replace(worst, probes=tuple(replace(result, known="", expired="", evidence="") for result in results))
-    return replace(worst, outcome=KNOWN) if worst and worst.known and worst.outcome == DOES_NOT_HOLD else worst
+        worst = replace(
+            worst,
+            probes=tuple(replace(result, known_deviation="", expired_deviation="", evidence="") for result in results),
+        )
+    return (
+        replace(worst, result=KNOWN_DEVIATION) if worst and worst.known_deviation and worst.result == FAILED else worst
+    )
 
 
 def said_outcome(report: Report) -> str | None:
     """Return how the case ended by its own word, None where it left none."""
     said = _said(report)
-    return said.outcome if said else None
+    return said.result if said else None
 
 
 def _skip_reason(report: Report) -> str:

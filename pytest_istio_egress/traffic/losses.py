@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pytest_istio_egress.traffic.kinds import KINDS, Kind
-from pytest_istio_egress.traffic.record import (
+from pytest_istio_egress.traffic.observations import (
     SILENT,
     Answered,
     Client,

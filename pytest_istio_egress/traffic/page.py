@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from pytest_istio_egress.traffic.losses import Loss
-from pytest_istio_egress.traffic.record import Client
+from pytest_istio_egress.traffic.observations import Client
 
 MOST_GAPS = 40
 """Gaps that the tables list; the YAML has all."""

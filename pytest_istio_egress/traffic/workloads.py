@@ -17,17 +17,17 @@ from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.apply import Applier, load
 from pytest_istio_egress.cluster.certificates import Authority
 from pytest_istio_egress.cluster.credentials import kubernetes_secret
-from pytest_istio_egress.cluster.facts.table import Given
-from pytest_istio_egress.cluster.lifetime import hold_lease, remains_of, remove
+from pytest_istio_egress.cluster.facts.table import FactOverrides
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.mesh_names import MeshNames
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.pull_secrets import copy_pull_secrets
 from pytest_istio_egress.cluster.readiness import ready_pod
-from pytest_istio_egress.placement import Placement
+from pytest_istio_egress.cluster.run_lease import hold_lease, remains_of, remove
+from pytest_istio_egress.model.placement import Placement
 from pytest_istio_egress.traffic.kinds import KINDS
 from pytest_istio_egress.traffic.losses import losses
-from pytest_istio_egress.traffic.record import SILENT, NoRecordError, Record, read
+from pytest_istio_egress.traffic.observations import SILENT, NoRecordError, Record, read
 
 LASTS = 86_400
 """Seconds after which the clients stop by themselves (LASTS in fixtures/traffic/); the lease holds as long."""
@@ -71,7 +71,7 @@ class Traffic:
                 f"traffic {self.name} is there already: `istio-egress traffic report --name {self.name}` tells of it, "
                 f"`istio-egress traffic stop --name {self.name}` ends it"
             )
-        mesh = Mesh(self.api, given=Given(revision))
+        mesh = Mesh(self.api, given=FactOverrides(revision))
         self.names = replace(self.names, mesh=MeshNames.of(mesh.facts), placement=placement)
         through_gateway = mesh.gateway is not None
         if not through_gateway:

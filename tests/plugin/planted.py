@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from pytest_istio_egress.case import Case
 from pytest_istio_egress.cluster import admin
-from pytest_istio_egress.cluster.pods import Pod, Ran
-from pytest_istio_egress.evidence import Difference, Exchange, Verdict
-from pytest_istio_egress.keeping import keep
-from pytest_istio_egress.outcome import Outcome
-from pytest_istio_egress.probe import CurlResult, get
+from pytest_istio_egress.cluster.pods import CommandResult, Pod
+from pytest_istio_egress.model.case import Case
+from pytest_istio_egress.model.outcome import Outcome
+from pytest_istio_egress.model.probe import CurlResult, get
+from pytest_istio_egress.pipeline.evidence_files import keep
+from pytest_istio_egress.verdict.verdict import Difference, Exchange, Verdict
 
 KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0\nq83vEjRWeJ+Secret\n-----END PRIVATE KEY-----"
 TOKEN = "s3cr3tAbc123xyz789"
@@ -92,7 +92,7 @@ VERDICT = Verdict(
     exchange=Exchange(
         probe=get("http://api.test/"),
         command=("curl", "http://api.test/"),
-        client=f"kubectl exec sleep-1 -- curl -H 'Authorization: Bearer {TOKEN}' http://api.test/",
+        kubectl_command=f"kubectl exec sleep-1 -- curl -H 'Authorization: Bearer {TOKEN}' http://api.test/",
         curl=CurlResult(
             exit=0, status=200, error="", seconds=0.1, local_address="10.0.0.1", local_port=1, remote_address="",
             http_version="1.1", headers={"set-cookie": PLANTED},
@@ -103,7 +103,7 @@ VERDICT = Verdict(
     differences=(Difference("HTTP status", "502", "200"),),
     attempts=2,
 )  # fmt: skip
-CASE = Case(at="x", says="y", folder=Path(), manifests=(), requires=(), since=None, rows=())
+CASE = Case(page="x", summary="y", folder=Path(), manifests=(), requires=(), since=None, outcomes=())
 
 
 class Core:
@@ -122,13 +122,13 @@ class Core:
         raise OSError("the API is away")
 
 
-def run(_: object, __: object, command: list[str], **___: object) -> Ran:
+def run(_: object, __: object, command: list[str], **___: object) -> CommandResult:
     resource = command[-1].rpartition("=")[2]
     dumped = json.dumps({"configs": DUMPS[resource]}) if "config_dump" in command[-1] else ""
-    return Ran(dumped, "", 0)
+    return CommandResult(dumped, "", 0)
 
 
-def judge() -> Any:
+def runner() -> Any:
     """Return what the gathering needs of a Judge."""
     return SimpleNamespace(
         api=SimpleNamespace(core=Core(), client=SimpleNamespace(sanitize_for_serialization=lambda found: found)),
@@ -138,10 +138,10 @@ def judge() -> Any:
             namespace=str,
             mesh=SimpleNamespace(control_plane="istio-system", config_map="istio"),
         ),
-        world=SimpleNamespace(built=True, found=SimpleNamespace(known=lambda: {"sleep.egress-client": POD})),
-        witnesses=SimpleNamespace(gateways=list),
+        environment=SimpleNamespace(built=True, found=SimpleNamespace(known=lambda: {"sleep.egress-client": POD})),
+        access_logs=SimpleNamespace(gateways=list),
         timeouts=SimpleNamespace(evidence=20.0),
-        staging=SimpleNamespace(documents=APPLIED, entered=0.0),
+        case_setup=SimpleNamespace(documents=APPLIED, entered=0.0),
     )
 
 
@@ -149,4 +149,4 @@ def kept() -> dict[str, str]:
     """Gather the evidence."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(admin, "run", run)
-        return keep(judge(), CASE, VERDICT)
+        return keep(runner(), CASE, VERDICT)

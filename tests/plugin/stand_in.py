@@ -16,12 +16,14 @@ from types import ModuleType
 import pytest
 
 import pytest_istio_egress
-from pytest_istio_egress import collection
-from pytest_istio_egress.options import Settings
-from pytest_istio_egress.recording import KEEPER
-from pytest_istio_egress.report import header, live
-from pytest_istio_egress.target import TARGET, NoClusterError, Prepared, Say, Target, TargetError, choice, mesh
-from pytest_istio_egress.target import release as releasing
+from pytest_istio_egress.plugin import collection, header
+from pytest_istio_egress.plugin import progress as live
+from pytest_istio_egress.plugin.recorder import EVIDENCE_COLLECTOR
+from pytest_istio_egress.run_target import TARGET, NoClusterError, Prepared, Say, Target, TargetError
+from pytest_istio_egress.run_target import cleanup as releasing
+from pytest_istio_egress.run_target import mesh_detection as mesh
+from pytest_istio_egress.run_target import selection as choice
+from pytest_istio_egress.settings.options import Settings
 
 NOTES = Path(os.environ["STAND_IN_NOTES"])
 SUITE = Path(os.environ["STAND_IN_SUITE"])
@@ -81,7 +83,7 @@ def egress(request: pytest.FixtureRequest) -> Iterator[Expect]:
 
     def expect(outcome: str = "holds", cause: str = "", keeps: dict[str, str] | None = None, **more: object) -> None:
         if keeps:
-            request.node.stash[KEEPER] = Keeper(keeps)
+            request.node.stash[EVIDENCE_COLLECTOR] = Keeper(keeps)
         said = {"case": request.node.nodeid, "outcome": outcome, "cause": cause, "seconds": 0.25, "attempts": 2}
         request.node.user_properties.append(("istio-egress", said | more))
         if outcome != "holds":
@@ -91,7 +93,7 @@ def egress(request: pytest.FixtureRequest) -> Iterator[Expect]:
     note("case is over")
 
 
-fixtures = ModuleType("pytest_istio_egress.pytest_fixtures")
+fixtures = ModuleType("pytest_istio_egress.plugin.fixtures")
 fixtures.egress = egress  # type: ignore[attr-defined]  # a module made by hand
 sys.modules[fixtures.__name__] = fixtures
 pytest_istio_egress.pytest_fixtures = fixtures

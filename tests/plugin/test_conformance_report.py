@@ -14,7 +14,7 @@ import yaml
 from planted import KEY, SECRETS, TOKEN  # type: ignore[import-not-found]  # pytest puts this folder on the path
 from repository import Repository  # type: ignore[import-not-found]  # pytest puts this folder on the path
 
-from pytest_istio_egress.leading import CANNOT_ASK
+from pytest_istio_egress.plugin.controller import CANNOT_ASK
 
 CASES = {
     "dns/test_http.py": """

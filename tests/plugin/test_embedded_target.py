@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedCluster, EmbeddedError
-from pytest_istio_egress.options import settings
-from pytest_istio_egress.target import Prepared, TargetError, embedded
-from pytest_istio_egress.target.choice import prepare
-from pytest_istio_egress.target.release import release
+from pytest_istio_egress.run_target import Prepared, TargetError, embedded
+from pytest_istio_egress.run_target.cleanup import release
+from pytest_istio_egress.run_target.selection import prepare
+from pytest_istio_egress.settings.options import settings
 
 
 class Clusters:

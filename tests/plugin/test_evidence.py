@@ -16,8 +16,8 @@ import pytest
 import yaml
 from repository import Repository  # type: ignore[import-not-found]  # pytest puts this folder on the path
 
-from pytest_istio_egress.keeping import MISSING, gathered
-from pytest_istio_egress.report.kept import ABOUT, parts_of
+from pytest_istio_egress.pipeline.evidence_files import MISSING, gathered
+from pytest_istio_egress.report.evidence_folder import ABOUT, parts_of
 
 BOTH = pytest.mark.parametrize("more", [[], ["-n", "2"]], ids=["plain", "xdist"])
 FILES = {"probe.json": '{"sent": "curl"}', "client-sidecar.log": "a line of the log"}

@@ -13,7 +13,7 @@ from contextlib import suppress
 import pytest
 from repository import Repository  # type: ignore[import-not-found]  # pytest puts this folder on the path
 
-from pytest_istio_egress.report.live import DRAW, ERASE
+from pytest_istio_egress.plugin.progress import DRAW, ERASE
 
 DRAWN = re.compile(re.escape(DRAW).replace(re.escape("{}"), "([^\x1b]*)"))
 BOTH = pytest.mark.parametrize("more", [[], ["-n", "2"]], ids=["plain", "xdist"])

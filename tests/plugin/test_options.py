@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_istio_egress.options import OPTIONS, Option, SettingError, Settings, settings
+from pytest_istio_egress.settings.options import OPTIONS, Option, SettingError, Settings, settings
 
 SAMPLES = {"text": "sample", "target": "embedded", "path": "sample/config", "flag": "true", "factor": "2.5"}
 OF_OPTION = {

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from repository import Repository  # type: ignore[import-not-found]  # pytest puts this folder on the path
 
-from pytest_istio_egress.scheduling import WORKERS, CaseScheduling
+from pytest_istio_egress.plugin.scheduler import WORKERS, CaseScheduler
 
 CASE = """
     import json, os, time
@@ -31,7 +31,7 @@ CASE = """
 
 
 @dataclass(frozen=True)
-class Ran:
+class CommandResult:
     case: str
     began: float
     ended: float
@@ -42,9 +42,9 @@ def case(name: str, number: int, body: str = "pass") -> str:
     return CASE.format(name=name, number=number, body=body)
 
 
-def ran(repository: Repository) -> list[Ran]:
+def ran(repository: Repository) -> list[CommandResult]:
     lines = repository.noted("ran ")
-    return sorted((Ran(**json.loads(line[4:])) for line in lines), key=lambda one: one.began)
+    return sorted((CommandResult(**json.loads(line[4:])) for line in lines), key=lambda one: one.began)
 
 
 def run_with(repository: Repository, workers: int, *arguments: str) -> pytest.RunResult:
@@ -146,7 +146,7 @@ class Node:
 def test_replacement_gets_nothing_before_it_has_collected(pytester: pytest.Pytester) -> None:
     ids = [f"many/test_o{index}.py::test_o[{number}]" for index in range(3) for number in range(2)]
     seen: list[Sequence[str]] = []
-    scheduler = CaseScheduling(pytester.parseconfig("--tx=2*popen"), None, seen.append)
+    scheduler = CaseScheduler(pytester.parseconfig("--tx=2*popen"), None, seen.append)
     nodes = [Node("gw0"), Node("gw1")]
     for node in nodes:
         scheduler.add_node(node)

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 from repository import Repository  # type: ignore[import-not-found]  # pytest puts this folder on the path
 
-from pytest_istio_egress import kubeconfig as kubeconfig_module
-from pytest_istio_egress.kubeconfig import IN_CLUSTER, NoContextError, chosen_context
-from pytest_istio_egress.leading import CANNOT_ASK
-from pytest_istio_egress.target import Target, TargetError, answer, new_run
-from pytest_istio_egress.target.answer import kubernetes_version
+from pytest_istio_egress.plugin.controller import CANNOT_ASK
+from pytest_istio_egress.run_target import Target, TargetError, new_run
+from pytest_istio_egress.run_target import reachability as answer
+from pytest_istio_egress.run_target.reachability import kubernetes_version
+from pytest_istio_egress.settings import kubeconfig as kubeconfig_module
+from pytest_istio_egress.settings.kubeconfig import IN_CLUSTER, NoContextError, chosen_context
 
 
 def kubeconfig(path: Path, *contexts: str, current: str | None = None, server: str = "http://127.0.0.1:1") -> Path:

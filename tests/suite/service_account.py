@@ -7,8 +7,8 @@ from pathlib import Path
 import yaml
 from kubernetes import client, utils
 
+from pytest_istio_egress.cli.rights import NAME
 from pytest_istio_egress.cluster.api import Api
-from pytest_istio_egress.rights_command import NAME
 
 RIGHTS = Path(__file__).parents[2] / "docs" / "rights.yaml"
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.embedded
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "example"
 
-Ran = subprocess.CompletedProcess[str]
+CommandResult = subprocess.CompletedProcess[str]
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +49,11 @@ def repository(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ask(embedded: EmbeddedCluster, kubectl: Callable[..., str], repository: Path) -> Callable[[], Ran]:
+def ask(embedded: EmbeddedCluster, kubectl: Callable[..., str], repository: Path) -> Callable[[], CommandResult]:
     """Run the command of the README in it."""
     context = kubectl("config", "current-context").strip()
 
-    def run() -> Ran:
+    def run() -> CommandResult:
         command = [sys.executable, "-m", "pytest", "--istio-egress", "--istio-egress-context", context, "."]
         return subprocess.run(
             command,
@@ -84,7 +84,7 @@ def probing(api: Api) -> list[str]:
 
 @pytest.mark.usefixtures("rules")
 def test_it_passes_and_leaves_the_workload_as_it_is(
-    ask: Callable[[], Ran], api: Api, made: Callable[[], set[str]]
+    ask: Callable[[], CommandResult], api: Api, made: Callable[[], set[str]]
 ) -> None:
     before = state(api)
     first = ask()
@@ -99,7 +99,9 @@ def test_it_passes_and_leaves_the_workload_as_it_is(
 
 
 @pytest.mark.usefixtures("rules")
-def test_a_workload_that_may_reach_anything_is_told(ask: Callable[[], Ran], kubectl: Callable[..., str]) -> None:
+def test_a_workload_that_may_reach_anything_is_told(
+    ask: Callable[[], CommandResult], kubectl: Callable[..., str]
+) -> None:
     open_up = '{"spec": {"outboundTrafficPolicy": {"mode": "ALLOW_ANY"}}}'
     kubectl("patch", "sidecar.networking.istio.io/default", "-n", "payments", "--type=merge", "-p", open_up)
     try:
@@ -111,7 +113,7 @@ def test_a_workload_that_may_reach_anything_is_told(ask: Callable[[], Ran], kube
 
 
 @pytest.mark.usefixtures("rules")
-def test_a_way_past_the_gateway_is_told(ask: Callable[[], Ran], kubectl: Callable[..., str]) -> None:
+def test_a_way_past_the_gateway_is_told(ask: Callable[[], CommandResult], kubectl: Callable[..., str]) -> None:
     kubectl("delete", "virtualservice.networking.istio.io/stripe", "-n", "payments")
     try:
         done = ask()
@@ -122,7 +124,9 @@ def test_a_way_past_the_gateway_is_told(ask: Callable[[], Ran], kubectl: Callabl
 
 
 @pytest.mark.usefixtures("rules")
-def test_a_workload_that_is_not_there_is_an_error_with_its_name(ask: Callable[[], Ran], repository: Path) -> None:
+def test_a_workload_that_is_not_there_is_an_error_with_its_name(
+    ask: Callable[[], CommandResult], repository: Path
+) -> None:
     module = repository / "test_payments.py"
     module.write_text(module.read_text().replace("deployment/payments", "deployment/billing"))
     done = ask()

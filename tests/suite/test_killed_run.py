@@ -12,8 +12,8 @@ import pytest
 from suite_run import RunSuite, environment  # type: ignore[import-not-found]  # pytest puts this folder on the path
 
 from pytest_istio_egress.cluster.api import Api
-from pytest_istio_egress.cluster.lifetime import remains
-from pytest_istio_egress.cluster.mesh_settings import MeshSettings
+from pytest_istio_egress.cluster.mesh_config_map import MeshConfigMap
+from pytest_istio_egress.cluster.run_lease import remains
 
 pytestmark = pytest.mark.embedded
 
@@ -36,13 +36,13 @@ def test_the_next_run_removes_what_a_killed_run_left(
     left = {found.run: found for found in remains(api)}
     assert run[1] in left
     # As a mesh-wide case does that is killed before it can take its change back.
-    before = MeshSettings(api).change({"defaultHttpRetryPolicy": {"attempts": 1}})
+    before = MeshConfigMap(api).change({"defaultHttpRetryPolicy": {"attempts": 1}})
     while any(found.alive for found in remains(api)):
         threading.Event().wait(0.5)  # the dead run's lease has to run out
     again = run_suite("conformance/timeouts")
     assert again.exit == 0, again.output
     assert run[1] in again.output
-    assert MeshSettings(api).left_changed() is None
+    assert MeshConfigMap(api).pending_restore() is None
     assert api.core.read_namespaced_config_map("istio", "istio-system").data["mesh"] == before
     until_gone = threading.Event()
     while remains(api):

@@ -6,9 +6,9 @@ import pytest
 from kubernetes import client
 from suite_run import RunSuite  # type: ignore[import-not-found]  # pytest puts this folder on the path
 
+from pytest_istio_egress.cli.rights import NAME
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.apply import RUN_LABEL
-from pytest_istio_egress.rights_command import NAME
 
 pytestmark = pytest.mark.embedded
 

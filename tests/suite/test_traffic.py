@@ -14,9 +14,9 @@ from kubernetes import client
 from suite_run import environment  # type: ignore[import-not-found]  # pytest puts this folder on the path
 
 from pytest_istio_egress.cluster.api import Api
-from pytest_istio_egress.cluster.lifetime import remains
+from pytest_istio_egress.cluster.run_lease import remains
 from pytest_istio_egress.embedded import EmbeddedCluster
-from pytest_istio_egress.suite import fixtures_folder
+from pytest_istio_egress.suite.discovery import fixtures_folder
 from pytest_istio_egress.traffic.kinds import KINDS
 from pytest_istio_egress.traffic.page import moment
 from pytest_istio_egress.traffic.workloads import Traffic
@@ -29,7 +29,7 @@ NAME = "tested"
 def command(embedded: EmbeddedCluster, verb: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     words = ["traffic", verb, "--kubeconfig", embedded.kubeconfig, "--name", NAME, *arguments]
     return subprocess.run(
-        [sys.executable, "-m", "pytest_istio_egress.cli", *map(str, words)],
+        [sys.executable, "-m", "pytest_istio_egress.cli.main", *map(str, words)],
         capture_output=True, text=True, check=False, env=environment(),
     )  # fmt: skip
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pytest_istio_egress.cluster.access_log import parse_line
+from pytest_istio_egress.model.access_log import parse_line
 
 BLACK_HOLE = (
     '[2023-05-15T12:19:03.577Z] "- - -" 0 UH - - "-" 0 0 0 - "-" "-" "-" "-" "-" BlackHoleCluster - '

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from pytest_istio_egress.cluster.analysis import faults
-from pytest_istio_egress.cluster.analysis.configuration import Asked, Configuration
+from pytest_istio_egress.verdict.analysis import faults
+from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Configuration
 
 GATEWAY = "exit.istio-system.svc.cluster.local"
-ASKED = Asked(namespace="client", labels={"app": "sleep"}, host="api.test", port=80)
+ASKED = ClientRequest(namespace="client", labels={"app": "sleep"}, host="api.test", port=80)
 
 
 def resource(kind: str, name: str, namespace: str = "client", **spec: Any) -> dict[str, Any]:
@@ -105,4 +105,4 @@ def test_a_right_configuration_has_no_faults(right: Configuration) -> None:
 )  # fmt: skip
 def test_a_fault_is_found(wrong: Configuration, about: str, says: str) -> None:
     found = faults(wrong, ASKED)
-    assert [fault for fault in found if fault.about == about and says in fault.says], found
+    assert [fault for fault in found if fault.kind == about and says in fault.text], found

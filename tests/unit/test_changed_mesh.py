@@ -7,11 +7,11 @@ import pytest
 
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.mesh import Mesh
-from pytest_istio_egress.mesh_facts import Known, MeshFacts
-from pytest_istio_egress.target import mesh
-from pytest_istio_egress.target.mesh import as_it_is
+from pytest_istio_egress.model.mesh_facts import Fact, MeshFacts
+from pytest_istio_egress.run_target import mesh_detection as mesh
+from pytest_istio_egress.run_target.mesh_detection import as_it_is
 
-CHANGED = MeshFacts({"outbound-mode": Known("ALLOW_ANY")})
+CHANGED = MeshFacts({"outbound-mode": Fact("ALLOW_ANY")})
 
 
 class Settings:

@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 import yaml
 
-from pytest_istio_egress.compare_command import register_compare_command
-from pytest_istio_egress.options import OPTIONS
+from pytest_istio_egress.cli.compare import register_compare_command
+from pytest_istio_egress.settings.options import OPTIONS
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = [ROOT / ".github/workflows/ci.yml", ROOT / "docs/ci/github.yml"]
 GITLAB = ROOT / "docs/ci/gitlab.yml"
 TEXTS = [*WORKFLOWS, GITLAB, ROOT / "README.md", ROOT / "noxfile.py"]
-KNOWN = {option.flag for option in OPTIONS} | {"--istio-egress"}
+KNOWN_DEVIATION = {option.flag for option in OPTIONS} | {"--istio-egress"}
 OF_GITHUB = re.compile(r"\$\{\{.*?\}\}")
 
 
@@ -52,7 +52,7 @@ def commands(program: str) -> list[list[str]]:
 @pytest.mark.parametrize("file", TEXTS, ids=lambda file: file.name)
 def test_options_exist(file: Path) -> None:
     named = set(re.findall(r"--istio-egress(?:-[a-z]+)*", file.read_text(encoding="utf-8")))
-    assert named <= KNOWN
+    assert named <= KNOWN_DEVIATION
 
 
 def test_compare_takes_what_the_examples_give_it() -> None:

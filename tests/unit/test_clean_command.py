@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from pytest_istio_egress import clean_command
-from pytest_istio_egress.cli import main
+from pytest_istio_egress.cli import clean as clean_command
+from pytest_istio_egress.cli.main import main
 from pytest_istio_egress.cluster import api as api_module
-from pytest_istio_egress.cluster import lifetime, mesh
-from pytest_istio_egress.cluster.lifetime import Remains
+from pytest_istio_egress.cluster import mesh
+from pytest_istio_egress.cluster import run_lease as lifetime
+from pytest_istio_egress.cluster.run_lease import LeftoverRun
 
-ENDED = Remains("dead22", ("egress-client-dead22-gw0", "egress-outside-dead22"), alive=False)
-ALIVE = Remains("live22", ("egress-outside-live22",), alive=True)
+ENDED = LeftoverRun("dead22", ("egress-client-dead22-gw0", "egress-outside-dead22"), alive=False)
+ALIVE = LeftoverRun("live22", ("egress-outside-live22",), alive=True)
 
 
 class Terminal(io.StringIO):

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from pytest_istio_egress import Hop, Outcome, blackholed, block_all, get
-from pytest_istio_egress.cluster.access_log import AccessLogLine
-from pytest_istio_egress.comparison import compare
-from pytest_istio_egress.evidence import Exchange
-from pytest_istio_egress.outcome import BLACKHOLE_EXITS, BLACKHOLE_EXITS_OF_BYTES
-from pytest_istio_egress.probe import CurlResult
-from pytest_istio_egress.report.record import expected_text
+from pytest_istio_egress.model.access_log import AccessLogLine
+from pytest_istio_egress.model.outcome import BLACKHOLE_EXITS, BLACKHOLE_EXITS_OF_BYTES
+from pytest_istio_egress.model.probe import CurlResult
+from pytest_istio_egress.verdict.comparison import compare
+from pytest_istio_egress.verdict.record import expected_text
+from pytest_istio_egress.verdict.verdict import Exchange
 
 LINE = AccessLogLine(
     raw="...", start="", method="GET", protocol="HTTP/1.1", status=200, flags="-", details="via_upstream", failure="-",
@@ -25,15 +25,15 @@ CURL = CurlResult(
     body='{"headers": {"Host": ["api.test"], "X-Request-Id": ["r"]}}',
 )  # fmt: skip
 SEEN = Exchange(
-    probe=get("http://api.test/"), command=(), client="", began=0.0, curl=CURL, sidecar=LINE, gateway=LINE, proxy=LINE,
+    probe=get("http://api.test/"), command=(), kubectl_command="", began=0.0, curl=CURL, sidecar=LINE, gateway=LINE, proxy=LINE,
     addresses={"gateway": frozenset({"10.1.0.9"}), "client": frozenset({"10.1.0.1"})},
 )  # fmt: skip
 RIGHT = Outcome(
     status=200, reached="outside", cluster="outbound|80||api.test", route="default", flags="-",
     details="via_upstream", gateway=Hop(protocol="HTTP/1.1", status=200),
     proxy=Hop(method="GET", authority="api.test"), source="gateway",
-    request_headers={"host": "api.test", "x-b3": None}, headers={"server": "envoy", "x-other": None},
-    body="api.test", at_least=0.04, connected_to="10.0.0.1",
+    request_headers={"host": "api.test", "x-b3": None}, response_headers={"server": "envoy", "x-other": None},
+    body="api.test", min_seconds=0.04, connected_to="10.0.0.1",
 )  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def test_each_field_alone_can_fail(wrong: dict[str, object]) -> None:
 @pytest.mark.parametrize(("spent", "holds"), [(3.0, True), (2.998, True), (2.6, False)])
 def test_a_timer_may_be_a_little_early(spent: float, holds: bool) -> None:  # noqa: FBT001  # what is expected
     seen = replace(SEEN, sidecar=replace(LINE, duration=int(spent * 1000)))
-    assert (compare(replace(RIGHT, at_least=3.0), seen) == ()) is holds
+    assert (compare(replace(RIGHT, min_seconds=3.0), seen) == ()) is holds
 
 
 def test_several_flags_read_the_same_in_every_run() -> None:

@@ -10,25 +10,26 @@ from pathlib import Path
 import pytest
 from chromium import Page
 
-from pytest_istio_egress import cli
+from pytest_istio_egress.cli import main as cli
+from pytest_istio_egress.model.result_names import FAILED, PASSED
+from pytest_istio_egress.report.comparison import compare_runs
 from pytest_istio_egress.report.comparison_page import comparison_page
-from pytest_istio_egress.report.conformance_report import About, Run, report_text
-from pytest_istio_egress.report.results import DOES_NOT_HOLD, HOLDS, Result
-from pytest_istio_egress.report.run_comparison import compare_runs
+from pytest_istio_egress.report.document import Run, RunInfo, report_text
+from pytest_istio_egress.report.results import Result
 
 EVIL = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)>\"' & {braces}"
-SEEN = Result(case="conformance/dns/test_d.py::test_d[a]", outcome=HOLDS, area="dns", exit=56, says=EVIL)
+SEEN = Result(id="conformance/dns/test_d.py::test_d[a]", result=PASSED, area="dns", exit=56, summary=EVIL)
 BEFORE = [
     SEEN,
-    replace(SEEN, case="conformance/dns/test_d.py::test_d[b]"),
-    replace(SEEN, case="conformance/timeouts/test_t.py::test_t[gone]", area="timeouts"),
+    replace(SEEN, id="conformance/dns/test_d.py::test_d[b]"),
+    replace(SEEN, id="conformance/timeouts/test_t.py::test_t[gone]", area="timeouts"),
 ]
 AFTER = [
     replace(SEEN, exit=35),
-    replace(BEFORE[1], outcome=DOES_NOT_HOLD, cause=EVIL, expected=EVIL, headers=(EVIL,)),
-    replace(SEEN, case="conformance/dns/test_d.py::test_d[new]"),
+    replace(BEFORE[1], result=FAILED, cause=EVIL, expected=EVIL, response_headers=(EVIL,)),
+    replace(SEEN, id="conformance/dns/test_d.py::test_d[new]"),
 ]
-CHANGES = compare_runs(Run(about=About(suite="1"), results=BEFORE), Run(about=About(suite="1"), results=AFTER))
+CHANGES = compare_runs(Run(info=RunInfo(suite="1"), results=BEFORE), Run(info=RunInfo(suite="1"), results=AFTER))
 PAGE = comparison_page(CHANGES, ["Envoy: 1.36.4 -> 1.40.0", "the run before was stopped before its end"], EVIL)
 
 
@@ -67,7 +68,7 @@ def test_each_change_is_there_and_what_needs_attention_is_open() -> None:
     }
     assert details == {"worse": True, "gone": True, "changed": True, "new": False}
     for change in CHANGES:
-        assert change.case in PAGE
+        assert change.id in PAGE
     assert "<dt>Envoy</dt><dd>1.36.4 -&gt; 1.40.0</dd>" in PAGE
     assert "stopped before its end" in PAGE
 
@@ -92,7 +93,7 @@ def test_written_by_the_command(tmp_path: Path) -> None:
     files = []
     for name, results in (("before", BEFORE), ("after", AFTER)):
         files.append(str(tmp_path / f"{name}.yaml"))
-        text = report_text(Run(about=About(suite="1", run=name), results=results))
+        text = report_text(Run(info=RunInfo(suite="1", run=name), results=results))
         (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
     page = tmp_path / "page.html"
     assert cli.main(["compare", *files, "--html", str(page)]) == 1

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pytest_istio_egress.coverage import CoverageError, close_rows, documents_of, problems, read
-from pytest_istio_egress.coverage_command import PAGE, check, write
-from pytest_istio_egress.coverage_page import page_of
+from pytest_istio_egress.cli.coverage import PAGE, check, write
+from pytest_istio_egress.suite.coverage import CoverageError, close_rows, documents_of, problems, read
+from pytest_istio_egress.suite.coverage_page import page_of
 
 CHECKOUT = Path(__file__).parents[2]
 

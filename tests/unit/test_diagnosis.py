@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from pytest_istio_egress import Hop, Outcome, blackholed, get
-from pytest_istio_egress.cluster.access_log import AccessLogLine
-from pytest_istio_egress.cluster.surroundings import Fault, Surroundings
-from pytest_istio_egress.diagnosis import cause
-from pytest_istio_egress.evidence import Difference, Exchange, Verdict
-from pytest_istio_egress.probe import CurlResult
+from pytest_istio_egress.model.access_log import AccessLogLine
+from pytest_istio_egress.model.failure_context import FailureContext, Fault
+from pytest_istio_egress.model.probe import CurlResult
+from pytest_istio_egress.verdict.diagnosis import cause
+from pytest_istio_egress.verdict.verdict import Difference, Exchange, Verdict
 
 PASSED = AccessLogLine(
     raw="...", start="", method="-", protocol="-", status=0, flags="-", details="-", failure="-", duration=40,
@@ -32,10 +32,10 @@ def said(
     line: AccessLogLine | None = PASSED,
     gateway: AccessLogLine | None = None,
     curl: CurlResult = CURL,
-    **around: Any,
+    **context: Any,
 ) -> str:
     exchange = Exchange(
-        probe=get("http://db.test:9000/"), command=(), client="", began=0.0, curl=curl, sidecar=line, gateway=gateway,
+        probe=get("http://db.test:9000/"), command=(), kubectl_command="", began=0.0, curl=curl, sidecar=line, gateway=gateway,
         addresses={"gateway": frozenset({"10.1.0.9"})},
     )  # fmt: skip
     return cause(
@@ -45,7 +45,7 @@ def said(
             exchange=exchange,
             differences=(Difference("something", "one thing", "another"),),
             attempts=1,
-            surroundings=Surroundings(**around),
+            failure_context=FailureContext(**context),
         )
     )
 
@@ -61,10 +61,10 @@ def said(
         ({"incomplete": "exec failed"}, "exec failed"),
     ],
 )
-def test_a_missing_line_is_no_missing_sidecar(around: dict[str, Any], sentence: str) -> None:
-    text = said(line=None, **around)
+def test_a_missing_line_is_no_missing_sidecar(context: dict[str, Any], sentence: str) -> None:
+    text = said(line=None, **context)
     assert sentence in text
-    assert ("not injected" in text) is (around.get("injected") is False)
+    assert ("not injected" in text) is (context.get("injected") is False)
 
 
 def test_a_missing_secret_does_not_lead_to_the_entry() -> None:

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from pytest_istio_egress.cluster import enforcement
+from pytest_istio_egress.cluster import network_policy_check as enforcement
 from pytest_istio_egress.cluster.api import Api
-from pytest_istio_egress.cluster.enforcement import Enforcement
+from pytest_istio_egress.cluster.features import DETECT, PROBED
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.names import Names
-from pytest_istio_egress.cluster.pods import Pod, Ran
-from pytest_istio_egress.requirements import DETECT, PROBED
+from pytest_istio_egress.cluster.network_policy_check import NetworkPolicyCheck
+from pytest_istio_egress.cluster.pods import CommandResult, Pod
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 TIMED_OUT = 28
@@ -39,15 +39,15 @@ class Played:
     def remove(self, kinds: list[str]) -> None:
         self.kinds = [kind for kind in self.kinds if kind not in kinds]
 
-    def run(self, *_: object) -> Ran:
+    def run(self, *_: object) -> CommandResult:
         self.asked += 1
         cut_off = self.enforces and "NetworkPolicy" in self.kinds
-        return Ran(stdout="", stderr="", exit=TIMED_OUT if cut_off or not self.outside_answers else 0)
+        return CommandResult(stdout="", stderr="", exit=TIMED_OUT if cut_off or not self.outside_answers else 0)
 
 
-def probe() -> Enforcement:
+def probe() -> NetworkPolicyCheck:
     names = Names("k3x9q", "main", {"192.0.2.80": "10.96.0.7"})
-    return Enforcement(None, lambda: names, FIXTURES, ready=1, timeout=0.05)  # type: ignore[arg-type]  # nothing is asked of an API
+    return NetworkPolicyCheck(None, lambda: names, FIXTURES, ready=1, timeout=0.05)  # type: ignore[arg-type]  # nothing is asked of an API
 
 
 def test_a_pod_that_is_cut_off_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +70,7 @@ def test_a_pod_that_never_gets_out_shows_nothing(monkeypatch: pytest.MonkeyPatch
 def test_it_is_found_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
     played = Played(monkeypatch, enforces=True)
     mesh = Mesh(Api.__new__(Api))
-    mesh.enforcement = probe()
+    mesh.network_policy_check = probe()
     assert [DETECT["network-policy"](mesh) for _ in range(2)] == [None, None]
     assert played.asked == len(["before the policy", "under it"])
 

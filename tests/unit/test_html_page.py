@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from chromium import Page
 
-from pytest_istio_egress import comparison
-from pytest_istio_egress.report.conformance_report import About, Run
+from pytest_istio_egress.model.result_names import FAILED, PASSED, SKIPPED
+from pytest_istio_egress.report.document import Run, RunInfo
 from pytest_istio_egress.report.html_page import page_text
-from pytest_istio_egress.report.results import CANNOT_BE_ASKED, DOES_NOT_HOLD, HOLDS, Result
-from pytest_istio_egress.report.way import way_of
+from pytest_istio_egress.report.request_path import way_of
+from pytest_istio_egress.report.results import Result
+from pytest_istio_egress.verdict import comparison
 
 LINE = (
     '[2026-11-21T11:55:08.962Z] "GET /headers HTTP/1.1" 504 UT response_timeout - "-" 0 437 36 26 "-" "agent" "id" '
@@ -23,25 +24,25 @@ LINE = (
 )
 EVIL = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)>\"' & {braces}"
 SLOW = Result(
-    case="conformance/timeouts/test_x.py::test_x[slow]",
-    outcome=DOES_NOT_HOLD,
+    id="conformance/timeouts/test_x.py::test_x[slow]",
+    result=FAILED,
     area="timeouts",
-    says=EVIL,
+    summary=EVIL,
     source='https://istio.io/latest/docs/?a=1&b="2"',
     cause=EVIL,
     differences=(EVIL,),
-    envoy=LINE,
+    sidecar=LINE,
     probe=EVIL,
     status=504,
     exit=0,
-    outside="server outside",
+    server_saw="server outside",
 )
 RESULTS = [
     SLOW,
-    replace(SLOW, case="conformance/timeouts/test_x.py::test_x[fast]", outcome=HOLDS, cause="", differences=()),
-    Result(case="conformance/dns/test_d.py::test_d", outcome=CANNOT_BE_ASKED, area="dns", cause="no gateway"),
+    replace(SLOW, id="conformance/timeouts/test_x.py::test_x[fast]", result=PASSED, cause="", differences=()),
+    Result(id="conformance/dns/test_d.py::test_d", result=SKIPPED, area="dns", cause="no gateway"),
 ]
-RUN = Run(about=About(suite="1", context=EVIL, notes=(EVIL,)), results=RESULTS)
+RUN = Run(info=RunInfo(suite="1", context=EVIL, notes=(EVIL,)), results=RESULTS)
 VOID = {"meta", "input", "br", "img", "link"}
 
 
@@ -99,9 +100,9 @@ def test_every_control_has_a_name() -> None:
 def test_what_is_broken_is_open() -> None:
     details = Tree(page_text(RUN)).named("details")
     assert {entry["data-outcome"]: "open" in entry for entry in details} == {
-        DOES_NOT_HOLD: True,
-        HOLDS: False,
-        CANNOT_BE_ASKED: False,
+        FAILED: True,
+        PASSED: False,
+        SKIPPED: False,
     }
 
 
@@ -116,10 +117,10 @@ def test_the_way_of_a_request() -> None:
 
 
 def test_the_forward_proxy_is_a_stop_and_stops_that_differ_are_marked() -> None:
-    tunnelled = replace(SLOW, proxy=LINE, differences=("the forward proxy's status: expected 200, seen 504",))
+    tunnelled = replace(SLOW, forward_proxy=LINE, differences=("the forward proxy's status: expected 200, seen 504",))
     assert [stop.name for stop in way_of(tunnelled)] == ["client", "sidecar", "forward proxy", "outside"]
     assert [stop.name for stop in way_of(tunnelled) if stop.differs] == ["forward proxy"]
-    page = page_text(Run(about=About(suite="1"), results=[tunnelled]))
+    page = page_text(Run(info=RunInfo(suite="1"), results=[tunnelled]))
     assert [item for item in Tree(page).named("li") if item.get("class") == "differs"]
 
 
@@ -131,15 +132,15 @@ def test_every_difference_is_seen_at_some_stop() -> None:
     assert len(seen) > 5
     for template in seen:
         what = template.format_map(defaultdict(lambda: "the sidecar's", name="x", what="x", fact="x"))
-        result = replace(SLOW, gateway=LINE, proxy=LINE, differences=(f"{what}: expected 1, seen 2",))
+        result = replace(SLOW, gateway=LINE, forward_proxy=LINE, differences=(f"{what}: expected 1, seen 2",))
         assert any(stop.differs for stop in way_of(result)), what
 
 
 def test_evidence_several_questions_and_an_end_before_the_end() -> None:
     kept = "report-evidence/a b/slow"
-    twice = replace(SLOW, evidence=kept, probes=(replace(SLOW, outcome=HOLDS, differences=()), SLOW))
-    about = About(suite="1", complete=False, stopped="interrupted", asking=("--istio-egress-context", "lab"))
-    page = page_text(Run(about=about, results=[twice]))
+    twice = replace(SLOW, evidence=kept, probes=(replace(SLOW, result=PASSED, differences=()), SLOW))
+    about = RunInfo(suite="1", complete=False, stopped="interrupted", options=("--istio-egress-context", "lab"))
+    page = page_text(Run(info=about, results=[twice]))
     tree = Tree(page)
     assert {"href": "report-evidence/a%20b/slow/"} in tree.named("a")
     assert ["open" in entry for entry in tree.named("details") if entry.get("class") == "probe"] == [False, True]
@@ -186,9 +187,9 @@ def test_all_of_it_by_keyboard(browser: Page) -> None:
 def test_what_is_filtered_out_takes_no_focus(browser: Page) -> None:
     browser.show(page_text(RUN))
     browser.tab_to("select[name=outcome]")
-    while browser.run("form.elements.outcome.value") != CANNOT_BE_ASKED:
+    while browser.run("form.elements.outcome.value") != SKIPPED:
         before = browser.run("form.elements.outcome.selectedIndex")
         browser.press("ArrowDown")
         assert browser.run("form.elements.outcome.selectedIndex") == before + 1
     browser.tab_to("summary")
-    assert browser.run("document.activeElement.closest('details').dataset.outcome") == CANNOT_BE_ASKED
+    assert browser.run("document.activeElement.closest('details').dataset.outcome") == SKIPPED

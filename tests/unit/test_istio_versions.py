@@ -8,11 +8,11 @@ from typing import cast
 import pytest
 
 from pytest_istio_egress import documented
-from pytest_istio_egress.case import case_of
+from pytest_istio_egress.cluster.features import missing
 from pytest_istio_egress.cluster.mesh import Mesh
-from pytest_istio_egress.istio_versions import SEEN, SUPPORTED, older
-from pytest_istio_egress.mesh_facts import MeshFacts
-from pytest_istio_egress.requirements import missing
+from pytest_istio_egress.model.case import case_of
+from pytest_istio_egress.model.istio_versions import SEEN, SUPPORTED, older
+from pytest_istio_egress.model.mesh_facts import MeshFacts
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_what_was_seen_is_supported() -> None:
 
 
 def test_a_case_that_begins_with_a_later_version_says_why_it_is_skipped() -> None:
-    @documented(at="page", says="Something that is so since then", manifests=[], from_istio="1.30")
+    @documented(source="page", summary="Something that is so since then", manifests=[], min_istio="1.30")
     def test_it() -> None: ...
 
     case = case_of(test_it)

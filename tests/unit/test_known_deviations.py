@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from pytest_istio_egress.report.conformance_report import About, Run
-from pytest_istio_egress.report.known_deviations import Deviation, DeviationsError, Known, read_deviations
-from pytest_istio_egress.report.results import CANNOT_BE_ASKED, DOES_NOT_HOLD, ERROR, HOLDS, KNOWN, Result
+from pytest_istio_egress.model.result_names import ERROR, FAILED, KNOWN_DEVIATION, PASSED, SKIPPED
+from pytest_istio_egress.report.document import Run, RunInfo
+from pytest_istio_egress.report.known_deviations import AcceptedDeviations, Deviation, DeviationsError, read_deviations
+from pytest_istio_egress.report.results import Result
 
 TODAY = date(2026, 11, 21)
 ID = "conformance/a/test_x.py::test_x[slow-80]"
 
 
 def deviation(case: str, expires: date = TODAY) -> Deviation:
-    return Deviation(case=case, reason="ticket 1", expires=expires)
+    return Deviation(test=case, reason="ticket 1", expires=expires)
 
 
 @pytest.mark.parametrize(
@@ -39,20 +40,20 @@ def test_covers(pattern: str, *, covers: bool) -> None:
 
 
 def test_grace_ends_after_its_last_day() -> None:
-    last = Known(today=TODAY, deviations=(deviation(ID),))
+    last = AcceptedDeviations(today=TODAY, deviations=(deviation(ID),))
     assert "ticket 1" in (last.reason(ID) or "")
     assert last.expired(ID) is None
-    over = Known(today=date(2026, 11, 22), deviations=(deviation(ID),))
+    over = AcceptedDeviations(today=date(2026, 11, 22), deviations=(deviation(ID),))
     assert over.reason(ID) is None
     assert "2026-11-21" in (over.expired(ID) or "")
-    renewed = Known(today=date(2026, 11, 22), deviations=(deviation(ID), deviation("*", date(2027, 1, 1))))
+    renewed = AcceptedDeviations(today=date(2026, 11, 22), deviations=(deviation(ID), deviation("*", date(2027, 1, 1))))
     assert renewed.reason(ID)
     assert renewed.expired(ID) is None
 
 
 def test_idle_entries() -> None:
-    known = Known(today=TODAY, deviations=(deviation(ID), deviation("*none*"), deviation("*y*")))
-    lines = known.idle([Result(case=ID, outcome=HOLDS), Result(case="y", outcome=KNOWN)])
+    known = AcceptedDeviations(today=TODAY, deviations=(deviation(ID), deviation("*none*"), deviation("*y*")))
+    lines = known.unused([Result(id=ID, result=PASSED), Result(id="y", result=KNOWN_DEVIATION)])
     assert len(lines) == 2
     assert "remove" in lines[0]
     assert "*none*" in lines[1]
@@ -60,22 +61,24 @@ def test_idle_entries() -> None:
 
 def test_baseline() -> None:
     before = [
-        Result(case="d/t.py::deviates", outcome=DOES_NOT_HOLD),
-        Result(case="d/t.py::broke", outcome=ERROR),
-        Result(case="d/t.py::held", outcome=HOLDS),
-        Result(case="e/t.py::held", outcome=HOLDS),
+        Result(id="d/t.py::deviates", result=FAILED),
+        Result(id="d/t.py::broke", result=ERROR),
+        Result(id="d/t.py::held", result=PASSED),
+        Result(id="e/t.py::held", result=PASSED),
     ]
-    known = Known(today=TODAY, baseline=Run(about=About(suite="1"), results=before), baseline_name="b.yaml")
+    known = AcceptedDeviations(
+        today=TODAY, baseline=Run(info=RunInfo(suite="1"), results=before), baseline_name="b.yaml"
+    )
     assert "b.yaml" in (known.reason("d/t.py::deviates") or "")
     assert known.reason("d/t.py::broke") is None
     assert known.reason("d/t.py::held") is None
-    now = [before[0], before[1], Result(case="d/t.py::held", outcome=CANNOT_BE_ASKED, cause="no gateway")]
-    lacking = known.lacking(now, asked=None)
+    now = [before[0], before[1], Result(id="d/t.py::held", result=SKIPPED, cause="no gateway")]
+    lacking = known.missing(now, asked=None)
     assert [line.partition(": ")[0] for line in lacking] == ["d/t.py::held", "e/t.py::held"]
     assert "no gateway" in lacking[0]
-    assert len(known.lacking(now, asked=["d"])) == 1
-    assert len(known.lacking(now, asked=["e/t.py"])) == 2
-    assert known.lacking(before, asked=None) == []
+    assert len(known.missing(now, asked=["d"])) == 1
+    assert len(known.missing(now, asked=["e/t.py"])) == 2
+    assert known.missing(before, asked=None) == []
 
 
 @pytest.mark.parametrize(
@@ -107,7 +110,7 @@ def test_refused(tmp_path: Path, text: str, told: str) -> None:
 def test_read(tmp_path: Path) -> None:
     path = tmp_path / "known.yaml"
     path.write_text("deviations:\n- case: a*\n  reason: because\n  expires: 2027-01-31\n")
-    assert read_deviations(path) == (Deviation(case="a*", reason="because", expires=date(2027, 1, 31)),)
+    assert read_deviations(path) == (Deviation(test="a*", reason="because", expires=date(2027, 1, 31)),)
     path.write_text("deviations: []\n")
     assert read_deviations(path) == ()
     with pytest.raises(DeviationsError, match="No such file"):

@@ -13,11 +13,11 @@ from kubernetes import client
 
 from pytest_istio_egress.cluster import logs
 from pytest_istio_egress.cluster.api import Api
+from pytest_istio_egress.cluster.log_lookup import AccessLogs
 from pytest_istio_egress.cluster.logs import ProxyLog
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.pods import Pod
-from pytest_istio_egress.cluster.witnesses import Witnesses
 
 POD = Pod(namespace="here", name="sleep", uid="1", address="10.1.0.1", injected=True, container="curl")
 
@@ -111,13 +111,13 @@ def test_a_log_forgets_its_oldest_lines(kubelet: Kubelet, monkeypatch: pytest.Mo
 
 
 def test_a_stream_that_hangs_decides_nothing(kubelet: Kubelet) -> None:
-    witnesses = Witnesses(API, cast(Mesh, None), Names("k3x9q", "gw0"))
+    access_logs = AccessLogs(API, cast(Mesh, None), Names("k3x9q", "gw0"))
     kubelet.lines = [line("10.1.0.1:4000", "outbound|80||api.test")]
-    found = witnesses.sidecar_line(POD, "10.1.0.1:4000", "egress/1", since=0.0, timeout=0.05)
+    found = access_logs.sidecar_line(POD, "10.1.0.1:4000", "egress/1", since=0.0, timeout=0.05)
     assert found
     assert found.cluster == "outbound|80||api.test"
-    assert witnesses.sidecar_line(POD, "10.1.0.1:4001", "egress/1", since=0.0, timeout=0.05) is None
-    witnesses.forget()
+    assert access_logs.sidecar_line(POD, "10.1.0.1:4001", "egress/1", since=0.0, timeout=0.05) is None
+    access_logs.forget()
 
 
 def test_trouble_that_is_over_is_not_told_of_a_line_that_never_came(kubelet: Kubelet) -> None:

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_istio_egress.case import documented
-from pytest_istio_egress.longest_first import longest_first
+from pytest_istio_egress.model.case import documented
+from pytest_istio_egress.plugin.case_order import longest_first
 
 SHORT = "conformance/a/test_short.py::test_one"
 
@@ -17,7 +17,9 @@ def item(nodeid: str, *, fixtures: tuple[str, ...] = (), manifest: Path | None =
 
     def test() -> None: ...
 
-    case = documented(at="page/", says="It is so", manifests=[str(manifest)] if manifest else [], fixtures=fixtures)
+    case = documented(
+        source="page/", summary="It is so", manifests=[str(manifest)] if manifest else [], fixtures=fixtures
+    )
     parameters: dict[str, Any] = {"callspec": None} if "[" in nodeid else {}
     return cast(pytest.Item, SimpleNamespace(nodeid=nodeid, function=case(test), **parameters))
 

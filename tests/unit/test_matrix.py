@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_istio_egress.model.result_names import ERROR, FAILED, PASSED, SKIPPED
 from pytest_istio_egress.report.matrix import ASCII, UNICODE, Line, matrix, reasons, totals
-from pytest_istio_egress.report.results import CANNOT_BE_ASKED, DOES_NOT_HOLD, ERROR, HOLDS, Result, Results, flat
+from pytest_istio_egress.report.results import Result, Results, flat
 
 LONG = "Envoy answered by itself because the VirtualService is bound to a gateway that this client does not go through"
 
 
-def result(name: str, outcome: str = HOLDS, cause: str = "") -> Result:
+def result(name: str, outcome: str = PASSED, cause: str = "") -> Result:
     area = name.partition("/")[0]
-    return Result(case=f"conformance/{name}", area=area, outcome=outcome, cause=cause)
+    return Result(id=f"conformance/{name}", area=area, result=outcome, cause=cause)
 
 
 def plain(lines: list[Line]) -> list[str]:
@@ -29,8 +30,8 @@ def test_failures_come_first() -> None:
             [
                 result("a/test_x.py::test_a"),
                 result("b/test_x.py::test_a"),
-                result("b/test_x.py::test_z", DOES_NOT_HOLD, "because"),
-                result("c/test_x.py::test_skipped", CANNOT_BE_ASKED, "no gateway"),
+                result("b/test_x.py::test_z", FAILED, "because"),
+                result("c/test_x.py::test_skipped", SKIPPED, "no gateway"),
             ],
             width=80,
             marks=ASCII,
@@ -54,7 +55,7 @@ def test_cells_only_where_they_differ() -> None:
 @pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
 def test_width(width: int) -> None:
     cases = [
-        result(f"area/test_x.py::test_{name}[{host}-{port}]", DOES_NOT_HOLD if port == 80 else HOLDS, LONG)
+        result(f"area/test_x.py::test_{name}[{host}-{port}]", FAILED if port == 80 else PASSED, LONG)
         for name in ("short", "a_behaviour_with_quite_a_long_name_indeed")
         for host in ("listed", "unlisted", "literal-address")
         for port in (80, 443, 8080)
@@ -67,14 +68,14 @@ def test_width(width: int) -> None:
 
 
 def test_reasons_are_grouped() -> None:
-    skipped = [result(f"a/test_x.py::test_{number}", CANNOT_BE_ASKED, "no gateway") for number in range(3)]
-    lines = plain(reasons([*skipped, result("a/test_y.py::test_y", CANNOT_BE_ASKED, "no CRD")], width=80))
+    skipped = [result(f"a/test_x.py::test_{number}", SKIPPED, "no gateway") for number in range(3)]
+    lines = plain(reasons([*skipped, result("a/test_y.py::test_y", SKIPPED, "no CRD")], width=80))
     assert [line.split() for line in lines[1:]] == [["3", "no", "gateway"], ["1", "no", "CRD"]]
     assert reasons([result("a/test_x.py::test_a")], width=80) == []
 
 
 def test_totals() -> None:
-    line = totals([result("a/b::c"), result("a/b::d", DOES_NOT_HOLD), result("a/b::e", DOES_NOT_HOLD)], 12.34)
+    line = totals([result("a/b::c"), result("a/b::d", FAILED), result("a/b::e", FAILED)], 12.34)
     assert plain([line]) == ["2 do not hold, 1 holds in 12.3 s"]
     assert style_of([line], "do not hold") == "red"
     assert style_of([line], "1 holds") == "green"
@@ -82,7 +83,7 @@ def test_totals() -> None:
 
 def test_marks_differ() -> None:
     for marks in (ASCII, UNICODE):
-        assert len({marks.of(outcome) for outcome in (HOLDS, DOES_NOT_HOLD, CANNOT_BE_ASKED, ERROR)}) == 4
+        assert len({marks.of(outcome) for outcome in (PASSED, FAILED, SKIPPED, ERROR)}) == 4
 
 
 class Report:
@@ -103,31 +104,31 @@ def found(*reports: tuple[str, Report]) -> Result:
     return only
 
 
-HELD: dict[str, object] = {"outcome": HOLDS, "says": "it holds", "attempts": 3}
-BROKEN: dict[str, object] = {"outcome": DOES_NOT_HOLD, "cause": "because"}
+HELD: dict[str, object] = {"outcome": PASSED, "says": "it holds", "attempts": 3}
+BROKEN: dict[str, object] = {"outcome": FAILED, "cause": "because"}
 
 
 def test_a_result_is_read_from_its_reports() -> None:
     held = found(("setup", Report("passed")), ("call", Report("passed", HELD)), ("teardown", Report("passed", HELD)))
-    assert (held.outcome, held.says, held.attempts, held.area) == (HOLDS, "it holds", 3, "a")
-    assert (held.behaviour, held.parameter) == ("conformance/a/test_x.py::test_x", "one")
+    assert (held.result, held.summary, held.attempts, held.area) == (PASSED, "it holds", 3, "a")
+    assert (held.test, held.parameter) == ("conformance/a/test_x.py::test_x", "one")
 
 
 def test_the_worst_of_several_counts() -> None:
     broken = found(("call", Report("failed", HELD, BROKEN)), ("teardown", Report("passed", HELD, BROKEN)))
-    assert (broken.outcome, broken.cause) == (DOES_NOT_HOLD, "because")
+    assert (broken.result, broken.cause) == (FAILED, "because")
 
 
 def test_a_failure_without_a_verdict_is_an_error() -> None:
-    assert found(("call", Report("failed", longrepr="E: no JSON"))).outcome == ERROR
+    assert found(("call", Report("failed", longrepr="E: no JSON"))).result == ERROR
     assert found(("call", Report("failed", HELD, longrepr="E: later"))).cause == "E: later"
     after = found(("call", Report("passed", HELD)), ("teardown", Report("failed", HELD, longrepr="stuck")))
-    assert (after.outcome, after.cause) == (ERROR, "teardown: stuck")
+    assert (after.result, after.cause) == (ERROR, "teardown: stuck")
 
 
 def test_a_skip_gives_its_reason() -> None:
     skipped = found(("setup", Report("skipped", longrepr=("f.py", 1, "Skipped: no gateway"))))
-    assert (skipped.outcome, skipped.cause) == (CANNOT_BE_ASKED, "no gateway")
+    assert (skipped.result, skipped.cause) == (SKIPPED, "no gateway")
 
 
 def test_flat_properties_are_text() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from pytest_istio_egress.cluster.mesh_names import MeshNames
 from pytest_istio_egress.cluster.names import Names
-from pytest_istio_egress.mesh_facts import RUNS_OWN_GATEWAY, Gateway
+from pytest_istio_egress.model.mesh_facts import RUNS_OWN_GATEWAY, Gateway
 
 FOREIGN = MeshNames(
     control_plane="istio-control",
@@ -28,12 +28,12 @@ NAMES = Names("k3x9q", "gw1", mesh=FOREIGN)
     ],
 )  # fmt: skip
 def test_a_name_in_a_text(written: str, real: str) -> None:
-    assert NAMES.text(written) == real
+    assert NAMES.render(written) == real
 
 
 def test_a_report_says_what_the_manifests_say() -> None:
     written = "outbound|80||istio-egressgateway.istio-system.svc.cluster.local"
-    assert NAMES.plain(NAMES.text(written)) == written
+    assert NAMES.unrender(NAMES.render(written)) == written
 
 
 def test_a_manifest() -> None:
@@ -45,7 +45,7 @@ def test_a_manifest() -> None:
             "egress": [{"hosts": ["./*", "istio-system/*"]}],
         },
     }
-    assert NAMES.manifest(document) == {
+    assert NAMES.render_manifest(document) == {
         "metadata": {"labels": {"istio.io/rev": "canary", "x": "y"}},
         "spec": {
             "exportTo": [".", "istio-control", "tenants"],
@@ -57,14 +57,14 @@ def test_a_manifest() -> None:
 
 def test_a_mesh_as_documented_changes_nothing() -> None:
     document = {"exportTo": [".", "istio-system"], "selector": {"istio": "egressgateway"}, "istio-injection": "enabled"}
-    assert Names("k3x9q", "gw1").manifest(document) == document
+    assert Names("k3x9q", "gw1").render_manifest(document) == document
 
 
 def test_the_runs_own_gateway_is_the_workers_own() -> None:
     names = Names("k3x9q", "gw1", mesh=MeshNames(gateway=RUNS_OWN_GATEWAY))
-    assert names.text("istio-egressgateway.istio-system.svc") == "exit.egress-gateway-k3x9q-gw1.svc"
-    assert names.manifest({"selector": {"istio": "egressgateway"}}) == {
+    assert names.render("istio-egressgateway.istio-system.svc") == "exit.egress-gateway-k3x9q-gw1.svc"
+    assert names.render_manifest({"selector": {"istio": "egressgateway"}}) == {
         "selector": {"gateway": "egress-gateway-k3x9q-gw1"}
     }
-    assert names.home("istio-egressgateway.istio-system") == "egress-gateway-k3x9q-gw1"
+    assert names.namespace_of("istio-egressgateway.istio-system") == "egress-gateway-k3x9q-gw1"
     assert names.selector("istio-egressgateway.istio-system") == "gateway=egress-gateway-k3x9q-gw1"

@@ -10,8 +10,8 @@ import yaml
 from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import Api, ClusterError
-from pytest_istio_egress.cluster.mesh_settings import BEFORE, MeshSettings
-from pytest_istio_egress.timeouts import Timeouts
+from pytest_istio_egress.cluster.mesh_config_map import BEFORE, MeshConfigMap
+from pytest_istio_egress.model.timeouts import Timeouts
 
 TEXT = "# kept by hand\noutboundTrafficPolicy: {mode: REGISTRY_ONLY}\ntrustDomain: cluster.local\n"
 
@@ -44,12 +44,12 @@ def maps() -> ConfigMaps:
 
 
 @pytest.fixture
-def settings(maps: ConfigMaps) -> MeshSettings:
+def settings(maps: ConfigMaps) -> MeshConfigMap:
     timeouts = Timeouts(other_run=0.1)
-    return MeshSettings(cast(Api, SimpleNamespace(core=maps, timeouts=timeouts)))
+    return MeshConfigMap(cast(Api, SimpleNamespace(core=maps, timeouts=timeouts)))
 
 
-def test_a_change_keeps_the_other_fields(settings: MeshSettings, maps: ConfigMaps) -> None:
+def test_a_change_keeps_the_other_fields(settings: MeshConfigMap, maps: ConfigMaps) -> None:
     settings.change({"outboundTrafficPolicy": {"mode": "ALLOW_ANY"}})
     assert yaml.safe_load(maps.mesh) == {
         "outboundTrafficPolicy": {"mode": "ALLOW_ANY"},
@@ -58,18 +58,18 @@ def test_a_change_keeps_the_other_fields(settings: MeshSettings, maps: ConfigMap
     assert maps.annotations == {BEFORE: TEXT}
 
 
-def test_none_takes_a_field_out(settings: MeshSettings, maps: ConfigMaps) -> None:
+def test_none_takes_a_field_out(settings: MeshConfigMap, maps: ConfigMaps) -> None:
     settings.change({"outboundTrafficPolicy": None})
     assert yaml.safe_load(maps.mesh) == {"trustDomain": "cluster.local"}
 
 
-def test_it_is_put_back_to_the_letter(settings: MeshSettings, maps: ConfigMaps) -> None:
+def test_it_is_put_back_to_the_letter(settings: MeshConfigMap, maps: ConfigMaps) -> None:
     settings.restore(settings.change({"outboundTrafficPolicy": None}))
     assert maps.mesh == TEXT
     assert maps.annotations == {}
 
 
-def test_it_is_not_changed_twice_at_once(settings: MeshSettings, maps: ConfigMaps) -> None:
+def test_it_is_not_changed_twice_at_once(settings: MeshConfigMap, maps: ConfigMaps) -> None:
     settings.change({"trustDomain": "one.test"})
     changed = maps.mesh
     with pytest.raises(ClusterError, match="another run"):
@@ -77,7 +77,7 @@ def test_it_is_not_changed_twice_at_once(settings: MeshSettings, maps: ConfigMap
     assert maps.mesh == changed
 
 
-def test_another_run_is_waited_for(settings: MeshSettings, maps: ConfigMaps, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_run_is_waited_for(settings: MeshConfigMap, maps: ConfigMaps, monkeypatch: pytest.MonkeyPatch) -> None:
     other = cast(Api, SimpleNamespace(core=maps, timeouts=Timeouts()))
     before = settings.change({"trustDomain": "one.test"})
     looked = threading.Event()
@@ -89,22 +89,22 @@ def test_another_run_is_waited_for(settings: MeshSettings, maps: ConfigMaps, mon
 
     monkeypatch.setattr(maps, "read_namespaced_config_map", looking)
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(MeshSettings(other).change, {"trustDomain": "two.test"})
+        waiting = pool.submit(MeshConfigMap(other).change, {"trustDomain": "two.test"})
         assert looked.wait(10)
-        settings.put_back(before)
+        settings.restore_text(before)
         assert BEFORE in maps.annotations, "proxies may still be behind"
-        settings.release()
+        settings.unlock()
         assert waiting.result(10) == before
     assert yaml.safe_load(maps.mesh)["trustDomain"] == "two.test"
 
 
-def test_a_change_whose_answer_was_lost_is_known_to_have_arrived(settings: MeshSettings, maps: ConfigMaps) -> None:
+def test_a_change_whose_answer_was_lost_is_known_to_have_arrived(settings: MeshConfigMap, maps: ConfigMaps) -> None:
     maps.loses_answers = True
     assert settings.change({"trustDomain": "one.test"}) == TEXT
 
 
 def test_a_change_that_did_not_arrive_is_an_error(
-    settings: MeshSettings, maps: ConfigMaps, monkeypatch: pytest.MonkeyPatch
+    settings: MeshConfigMap, maps: ConfigMaps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise ApiException(403, "no")
@@ -114,9 +114,9 @@ def test_a_change_that_did_not_arrive_is_an_error(
         settings.change({"trustDomain": "one.test"})
 
 
-def test_what_a_killed_run_changed_can_be_found(settings: MeshSettings) -> None:
-    assert settings.left_changed() is None
+def test_what_a_killed_run_changed_can_be_found(settings: MeshConfigMap) -> None:
+    assert settings.pending_restore() is None
     settings.change({"outboundTrafficPolicy": None})
-    assert settings.left_changed() == TEXT
+    assert settings.pending_restore() == TEXT
     settings.restore(TEXT)
-    assert settings.left_changed() is None
+    assert settings.pending_restore() is None

@@ -1,6 +1,6 @@
 """What a proxy refused is read from its log, whether Envoy shows the whole resource or not."""
 
-from pytest_istio_egress.cluster.nack import refused
+from pytest_istio_egress.cluster.rejections import refused
 
 WHOLE = """2026-11-21T14:14:12.05Z\twarning\tenvoy config a.cc:282\tdelta config for type.googleapis.com/envoy.config.cluster.v3.Cluster rejected: goo.gle/debugstr   
 name: "outbound|80||api.test"

@@ -25,8 +25,8 @@ NAMES = Names("k3x9q", "gw1", {"192.0.2.80": "10.96.17.4", "192.0.2.8": "10.96.1
     ],
 )  # fmt: skip
 def test_reserved_names_become_the_runs_own(written: str, real: str) -> None:
-    assert NAMES.text(written) == real
-    assert NAMES.plain(real) == written
+    assert NAMES.render(written) == real
+    assert NAMES.unrender(real) == written
 
 
 @pytest.mark.parametrize(
@@ -34,12 +34,12 @@ def test_reserved_names_become_the_runs_own(written: str, real: str) -> None:
     ["my-egress-client", "egress-clients", "egress-client-other", "latest", "test", "api.testing", "1192.0.2.80"],
 )
 def test_other_names_stay(text: str) -> None:
-    assert NAMES.text(text) == text
+    assert NAMES.render(text) == text
 
 
 def test_all_strings_of_a_manifest_are_replaced_keys_included() -> None:
     document = {"hosts": ["api.test", 80, None, True], "egress-client": {"a": "192.0.2.80"}}
-    assert NAMES.manifest(document) == {
+    assert NAMES.render_manifest(document) == {
         "hosts": ["api.k3x9q.test", 80, None, True],
         "egress-client-k3x9q-gw1": {"a": "10.96.17.4"},
     }
@@ -47,10 +47,10 @@ def test_all_strings_of_a_manifest_are_replaced_keys_included() -> None:
 
 def test_an_address_that_stands_for_nothing_is_named() -> None:
     with pytest.raises(UnknownAddressError, match=r"192\.0\.2\.99.*192\.0\.2\.80"):
-        NAMES.text("192.0.2.99")
+        NAMES.render("192.0.2.99")
 
 
 def test_two_runs_never_share_a_name() -> None:
     other = Names("zzzzz", "gw1")
     for name in ("egress-client", "egress-outside", "api.test"):
-        assert NAMES.text(name) != other.text(name)
+        assert NAMES.render(name) != other.render(name)

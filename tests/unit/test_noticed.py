@@ -14,39 +14,40 @@ import noticed  # noqa: E402  # only its command and this test look there
 import noticed_page  # noqa: E402  # the same
 import without_rules  # noqa: E402  # the same
 
-from pytest_istio_egress.case import Case  # noqa: E402  # in one block with them
-from pytest_istio_egress.report.results import CANNOT_BE_ASKED, DOES_NOT_HOLD, ERROR, HOLDS, Result  # noqa: E402
+from pytest_istio_egress.model.case import Case  # noqa: E402  # in one block with them
+from pytest_istio_egress.model.result_names import ERROR, FAILED, PASSED, SKIPPED
+from pytest_istio_egress.report.results import Result
 
 NAME = "conformance/area/test_x.py::test_y"
 CASES = {
     NAME: Case(
-        at="page/",
-        says="It is said",
+        page="page/",
+        summary="It is said",
         folder=Path("area"),
         manifests=(),
         requires=(),
         since=None,
-        rows=("row",),
-        unruled={"past": "it goes past all sidecars"},
+        outcomes=("row",),
+        independent_of_manifests={"past": "it goes past all sidecars"},
     )
 }
 
 
 def found(**outcomes: str) -> dict[str, noticed_page.Finding]:
-    results = [Result(case=f"{NAME}[{name.replace('_', '-')}]", outcome=said) for name, said in outcomes.items()]
+    results = [Result(id=f"{NAME}[{name.replace('_', '-')}]", result=said) for name, said in outcomes.items()]
     return noticed.findings(results, noticed.OPEN)
 
 
 @pytest.mark.parametrize(
     ("outcomes", "defective"),
     [
-        ({"block": DOES_NOT_HOLD}, False),
-        ({"block": HOLDS}, True),
+        ({"block": FAILED}, False),
+        ({"block": PASSED}, True),
         ({"block": ERROR}, True),
-        ({"block": CANNOT_BE_ASKED}, True),
-        ({"control_listed": HOLDS}, False),
+        ({"block": SKIPPED}, True),
+        ({"control_listed": PASSED}, False),
         ({"control_listed": ERROR}, True),
-        ({"past": HOLDS}, False),
+        ({"past": PASSED}, False),
     ],
     ids=str,
 )
@@ -55,7 +56,7 @@ def test_only_what_noticed_or_need_not_is_no_defect(outcomes: dict[str, str], de
 
 
 def test_the_page_tells_why_something_need_not_notice_and_what_is_left() -> None:
-    page = noticed_page.page(found(block=HOLDS, past=HOLDS, other=ERROR, seen=DOES_NOT_HOLD), CASES)
+    page = noticed_page.page(found(block=PASSED, past=PASSED, other=ERROR, seen=FAILED), CASES)
     assert "| area/x: y[past] | it goes past all sidecars |" in page
     assert "- area/x: y[block]: not noticed." in page
     assert "- area/x: y[other]: error." in page

@@ -41,8 +41,8 @@ def test_certificates_are_checked_against_the_images_own_authorities() -> None:
 
 
 def test_only_probes_from_own_workloads_are_literal() -> None:
-    assert get("http://api.test/", client=PAYMENTS).literal
-    assert not get("http://api.test/").literal
+    assert get("http://api.test/", client=PAYMENTS).from_own_workload
+    assert not get("http://api.test/").from_own_workload
 
 
 def test_a_selector_is_written_as_the_api_takes_it() -> None:

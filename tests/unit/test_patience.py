@@ -11,9 +11,9 @@ from urllib3.exceptions import NewConnectionError, ProtocolError, SSLError
 
 from pytest_istio_egress.cluster import pods
 from pytest_istio_egress.cluster.api import Api, ClusterError
-from pytest_istio_egress.cluster.patience import still_away
-from pytest_istio_egress.cluster.pods import GoneError, LostError, Pod, Ran, changed, run
-from pytest_istio_egress.timeouts import Timeouts
+from pytest_istio_egress.cluster.pods import CommandResult, GoneError, LostError, Pod, changed, run
+from pytest_istio_egress.cluster.retry import still_away
+from pytest_istio_egress.model.timeouts import Timeouts
 
 REFUSED = NewConnectionError(cast(Any, None), "refused")
 RESET = ProtocolError("Connection aborted.")
@@ -80,7 +80,7 @@ def test_patience_ends_with_what_was_seen_last() -> None:
 
 
 def test_a_command_whose_connection_was_lost_is_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    ran = Ran(stdout="all", stderr="", exit=0)
+    ran = CommandResult(stdout="all", stderr="", exit=0)
     calls = answers(LostError("lost"), ran)
     monkeypatch.setattr(pods, "_run_once", lambda *_: calls())
     assert run(API, POD, ["curl"]) == ran

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pytest_istio_egress.placement import FOR_GATEWAYS, IMAGES, Placement, image_name, toleration
-from pytest_istio_egress.suite import fixtures_folder, suite_folder
+from pytest_istio_egress.model.placement import FOR_GATEWAYS, IMAGES, Placement, image_name, toleration
+from pytest_istio_egress.suite.discovery import fixtures_folder, suite_folder
 
 
 def workloads(*folders: Path) -> list[dict[str, Any]]:

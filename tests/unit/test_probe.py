@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from pytest_istio_egress import Probe, get, tls
-from pytest_istio_egress.probe import BODY_LIMIT, NoCurlResultError, parse
-from pytest_istio_egress.source_ports import SourcePorts
+from pytest_istio_egress.model.probe import BODY_LIMIT, NoCurlResultError, parse
+from pytest_istio_egress.pipeline.source_ports import SourcePorts
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed here")
 

@@ -8,7 +8,7 @@ import json
 import pytest
 import yaml
 
-from pytest_istio_egress.report.redaction import redact, redacted
+from pytest_istio_egress.redaction import redact, redacted
 
 TOKEN = "s3cr3t-Abc123.xyz_789"
 KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA7\nq83vEjRWeJ\n-----END RSA PRIVATE KEY-----\n"

@@ -9,7 +9,7 @@ from kubernetes.client.exceptions import ApiException
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.apply import Applier, RefusedError
 from pytest_istio_egress.cluster.names import Names
-from pytest_istio_egress.timeouts import Timeouts
+from pytest_istio_egress.model.timeouts import Timeouts
 
 NO_WEBHOOK = ApiException(500, 'failed calling webhook "validation.istio.io": failed to call webhook: refused')
 

@@ -14,13 +14,14 @@ import pytest
 import yaml
 
 import pytest_istio_egress
-from pytest_istio_egress.report import reading
-from pytest_istio_egress.report.conformance_report import FORMAT, About, Run, document_of, report_text
-from pytest_istio_egress.report.reading import UnreadableError, read_report, run_of
-from pytest_istio_egress.report.results import CANNOT_BE_ASKED, DOES_NOT_HOLD, ERROR, HOLDS, KNOWN, Result
+from pytest_istio_egress.model.result_names import ERROR, FAILED, KNOWN_DEVIATION, PASSED, SKIPPED
+from pytest_istio_egress.report import reader as reading
+from pytest_istio_egress.report.document import FORMAT, Run, RunInfo, document_of, report_text
+from pytest_istio_egress.report.reader import UnreadableError, read_report, run_of
+from pytest_istio_egress.report.results import Result
 
 SCHEMA = Path(pytest_istio_egress.__file__).parent / "report" / "conformance_report.schema.json"
-ABOUT = About(
+ABOUT = RunInfo(
     suite="1.2.3",
     target="embedded",
     context="lab",
@@ -35,18 +36,18 @@ ABOUT = About(
     seconds=12.5,
     complete=False,
     stopped="interrupted",
-    asking=("--istio-egress-target", "embedded"),
+    options=("--istio-egress-target", "embedded"),
     tools={"pytest": "9.0.1"},
 )
 SEEN = Result(
-    case="conformance/timeouts/test_x.py::test_x[slow]",
-    outcome=DOES_NOT_HOLD,
+    id="conformance/timeouts/test_x.py::test_x[slow]",
+    result=FAILED,
     area="timeouts",
-    says="A timeout cuts off: 'after' 3 s",
+    summary="A timeout cuts off: 'after' 3 s",
     source="https://istio.io/latest/docs/x/",
     probe="curl http://api.test",
     expected="status 504, exit 0",
-    envoy='[t] "GET / HTTP/1.1" 200',
+    sidecar='[t] "GET / HTTP/1.1" 200',
     cause="No timeout # cut it off",
     seconds=5.123,
     attempts=3,
@@ -54,35 +55,42 @@ SEEN = Result(
     exit=0,
     client="sleep.egress-client",
     envoy_version="1.40.0",
-    headers=("date", "server"),
-    proxy='[t] "CONNECT / HTTP/1.1" 200',
+    response_headers=("date", "server"),
+    forward_proxy='[t] "CONNECT / HTTP/1.1" 200',
     evidence="report-evidence/timeouts/test_x/test_x/slow",
     differences=("HTTP status: expected 504, seen 200",),
 )
 TWICE = replace(
     SEEN,
-    case="conformance/timeouts/test_x.py::test_twice",
+    id="conformance/timeouts/test_x.py::test_twice",
     probes=tuple(
         replace(
             SEEN,
-            case="conformance/timeouts/test_x.py::test_twice",
+            id="conformance/timeouts/test_x.py::test_twice",
             evidence="",
-            outcome=outcome,
+            result=outcome,
             cause=cause,
             exit=code,
         )
-        for outcome, cause, code in ((HOLDS, "", 0), (DOES_NOT_HOLD, "No timeout # cut it off", 28))
+        for outcome, cause, code in ((PASSED, "", 0), (FAILED, "No timeout # cut it off", 28))
     ),
 )
 RESULTS = [
     SEEN,
     TWICE,
-    Result(case="conformance/timeouts/test_x.py::test_x[fast]", outcome=HOLDS, area="timeouts", status=0, exit=56),
-    Result(case="conformance/dns/test_d.py::test_d", outcome=CANNOT_BE_ASKED, area="dns", cause="no gateway"),
-    Result(case="conformance/dns/test_e.py::test_e", outcome=ERROR, area="dns", cause="API: \tdown\n: x"),
-    Result(case="conformance/a/test_k.py::test_k", outcome=KNOWN, area="a", known="ticket 1", cause="x", exit=7),
+    Result(id="conformance/timeouts/test_x.py::test_x[fast]", result=PASSED, area="timeouts", status=0, exit=56),
+    Result(id="conformance/dns/test_d.py::test_d", result=SKIPPED, area="dns", cause="no gateway"),
+    Result(id="conformance/dns/test_e.py::test_e", result=ERROR, area="dns", cause="API: \tdown\n: x"),
+    Result(
+        id="conformance/a/test_k.py::test_k",
+        result=KNOWN_DEVIATION,
+        area="a",
+        known_deviation="ticket 1",
+        cause="x",
+        exit=7,
+    ),
 ]
-RUN = Run(about=ABOUT, results=RESULTS)
+RUN = Run(info=ABOUT, results=RESULTS)
 
 
 def test_valid_against_its_schema() -> None:
@@ -97,16 +105,16 @@ def test_valid_against_its_schema() -> None:
 def test_same_bytes_in_any_order() -> None:
     for seed in range(5):
         shuffled = random.Random(seed).sample(RESULTS, len(RESULTS))
-        assert report_text(Run(about=ABOUT, results=shuffled)) == report_text(RUN)
+        assert report_text(Run(info=ABOUT, results=shuffled)) == report_text(RUN)
 
 
 def test_comes_back_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "report.yaml"
     path.write_text(report_text(RUN), encoding="utf-8")
     read = read_report(path)
-    assert read.about == ABOUT
-    assert {result.case: result for result in read.results}[SEEN.case] == SEEN
-    assert {result.case: result for result in read.results}[TWICE.case] == TWICE
+    assert read.info == ABOUT
+    assert {result.id: result for result in read.results}[SEEN.id] == SEEN
+    assert {result.id: result for result in read.results}[TWICE.id] == TWICE
     assert sorted(map(repr, document_of(read)["behaviours"])) == sorted(map(repr, document_of(RUN)["behaviours"]))
     assert read.envoy == ["1.40.0"]
 
@@ -178,7 +186,7 @@ def test_case_twice_and_wrong_count() -> None:
     document["totals"]["cases"] = 4
     with pytest.raises(UnreadableError, match="4 cases"):
         run_of(yaml.safe_dump(document), "x")
-    twice = document_of(Run(about=ABOUT, results=[SEEN, SEEN]))
+    twice = document_of(Run(info=ABOUT, results=[SEEN, SEEN]))
     with pytest.raises(UnreadableError, match="twice"):
         run_of(yaml.safe_dump(twice), "x")
 
@@ -207,8 +215,8 @@ def test_a_report_of_the_first_version_is_read() -> None:
         for name in ("probes", "forward_proxy", "evidence"):
             case.pop(name, None)
     jsonschema.validate(older, json.loads(SCHEMA.read_text(encoding="utf-8")))
-    read = {result.case: result for result in run_of(yaml.safe_dump(older), "older.yaml").results}
-    assert read[SEEN.case] == replace(SEEN, proxy="", evidence="")
+    read = {result.id: result for result in run_of(yaml.safe_dump(older), "older.yaml").results}
+    assert read[SEEN.id] == replace(SEEN, forward_proxy="", evidence="")
 
 
 def test_a_case_is_asked_again_the_way_the_run_asked() -> None:

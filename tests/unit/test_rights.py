@@ -9,15 +9,24 @@ import pytest
 import yaml
 from kubernetes import client
 
-from pytest_istio_egress.case import Case
+from pytest_istio_egress.cli.rights import rights_page
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.apply import load
+from pytest_istio_egress.cluster.features import implied, missing
 from pytest_istio_egress.cluster.mesh import Mesh
-from pytest_istio_egress.cluster.rights import RUN, SECRETS, Action, actions, lacking, look_at_istio, mesh_wide, roles
-from pytest_istio_egress.mesh_facts import RUNS_OWN_GATEWAY, Known, MeshFacts
-from pytest_istio_egress.requirements import implied, missing
-from pytest_istio_egress.rights_command import rights_page
-from pytest_istio_egress.suite import fixtures_folder, manifest_files, suite_folder
+from pytest_istio_egress.cluster.permissions import (
+    RUN,
+    SECRETS,
+    Action,
+    actions,
+    lacking,
+    look_at_istio,
+    mesh_wide,
+    roles,
+)
+from pytest_istio_egress.model.case import Case
+from pytest_istio_egress.model.mesh_facts import RUNS_OWN_GATEWAY, Fact, MeshFacts
+from pytest_istio_egress.suite.discovery import fixtures_folder, manifest_files, suite_folder
 
 FACTS = MeshFacts()
 PAGE = Path(__file__).parents[2] / "docs" / "rights.yaml"
@@ -42,8 +51,8 @@ def needed(files: list[Path], verbs: tuple[str, ...]) -> set[tuple[str, str, str
 
 def test_what_the_manifests_bring_may_be_made_and_removed() -> None:
     cases = needed(manifest_files(suite_folder()), ("create", "patch", "delete"))
-    world = needed(sorted(fixtures_folder().glob("*.yaml")), ("create", "patch"))
-    assert cases | world <= GRANTED_ANYWHERE
+    environment = needed(sorted(fixtures_folder().glob("*.yaml")), ("create", "patch"))
+    assert cases | environment <= GRANTED_ANYWHERE
 
 
 def test_the_page_is_as_the_table() -> None:
@@ -143,7 +152,9 @@ def test_another_authorizer_than_rbac_is_asked(monkeypatch: pytest.MonkeyPatch) 
 
 
 def case(*manifests: Path) -> Case:
-    return Case(at="page/", says="It is said", folder=Path(), manifests=manifests, requires=(), since=None, rows=())
+    return Case(
+        page="page/", summary="It is said", folder=Path(), manifests=manifests, requires=(), since=None, outcomes=()
+    )
 
 
 def test_a_case_that_grants_rights_is_left_out_where_they_cannot_be_granted(
@@ -173,7 +184,7 @@ def test_a_case_that_grants_rights_is_left_out_where_they_cannot_be_granted(
 def test_a_mesh_wide_sidecar_leaves_out_cases_without_one(tmp_path: Path, sidecar: str, limits: bool) -> None:  # noqa: FBT001  # pytest gives it
     (tmp_path / "sidecar.yaml").write_text("{apiVersion: networking.istio.io/v1, kind: Sidecar}")
     (tmp_path / "entry.yaml").write_text("{apiVersion: networking.istio.io/v1, kind: ServiceEntry}")
-    mesh = cast(Mesh, SimpleNamespace(facts=MeshFacts({"mesh-sidecar": Known(sidecar)})))
+    mesh = cast(Mesh, SimpleNamespace(facts=MeshFacts({"mesh-sidecar": Fact(sidecar)})))
     assert bool(missing(case(tmp_path / "entry.yaml"), mesh)) is limits
     assert not missing(case(tmp_path / "entry.yaml", tmp_path / "sidecar.yaml"), mesh)
     assert not missing(case(), mesh), "it applies nothing: pods, or a user's own workloads, are what it asks about"

@@ -13,20 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from pytest_istio_egress import cli
+from pytest_istio_egress.cli import main as cli
+from pytest_istio_egress.model.result_names import ERROR, FAILED, KNOWN_DEVIATION, PASSED, SKIPPED
+from pytest_istio_egress.report.comparison import BETTER, CHANGED, GONE, NEW, WORSE, compare_runs, differences_about
 from pytest_istio_egress.report.comparison_text import markdown_text, terminal_lines
-from pytest_istio_egress.report.conformance_report import FORMAT_VERSION, About, Run, report_text
-from pytest_istio_egress.report.reading import LARGEST
-from pytest_istio_egress.report.results import CANNOT_BE_ASKED, DOES_NOT_HOLD, ERROR, HOLDS, KNOWN, Result
-from pytest_istio_egress.report.run_comparison import (
-    BETTER,
-    CHANGED,
-    GONE,
-    NEW,
-    WORSE,
-    compare_runs,
-    differences_about,
-)
+from pytest_istio_egress.report.document import FORMAT_VERSION, Run, RunInfo, report_text
+from pytest_istio_egress.report.reader import LARGEST
+from pytest_istio_egress.report.results import Result
 
 LINE = (
     '[2026-11-21T11:55:08.962Z] "GET /headers HTTP/1.1" {status} {flags} via_upstream - "-" 0 437 36 26 "-" '
@@ -36,8 +29,8 @@ LINE = (
 ID = "conformance/a/test_x.py::test_x"
 
 
-def result(outcome: str = HOLDS, **more: object) -> Result:
-    return replace(Result(case=ID, outcome=outcome, area="a", exit=0, status=200, seconds=0.1), **more)  # type: ignore[arg-type]  # any field
+def result(outcome: str = PASSED, **more: object) -> Result:
+    return replace(Result(id=ID, result=outcome, area="a", exit=0, status=200, seconds=0.1), **more)  # type: ignore[arg-type]  # any field
 
 
 def line(number: int = 1, status: int = 200, flags: str = "-", cluster: str = "outbound|80||api.test") -> str:
@@ -45,7 +38,7 @@ def line(number: int = 1, status: int = 200, flags: str = "-", cluster: str = "o
 
 
 def run(*results: Result, **about: str) -> Run:
-    return Run(about=About(suite="1", **about), results=results)  # type: ignore[arg-type]  # texts only
+    return Run(info=RunInfo(suite="1", **about), results=results)  # type: ignore[arg-type]  # texts only
 
 
 def kinds(before: list[Result], after: list[Result]) -> list[str]:
@@ -55,20 +48,20 @@ def kinds(before: list[Result], after: list[Result]) -> list[str]:
 @pytest.mark.parametrize(
     ("before", "after", "kind"),
     [
-        (HOLDS, DOES_NOT_HOLD, WORSE),
-        (HOLDS, ERROR, WORSE),
-        (HOLDS, CANNOT_BE_ASKED, WORSE),
-        (HOLDS, KNOWN, WORSE),
-        (CANNOT_BE_ASKED, DOES_NOT_HOLD, WORSE),
-        (DOES_NOT_HOLD, ERROR, WORSE),
-        (DOES_NOT_HOLD, HOLDS, BETTER),
-        (KNOWN, HOLDS, BETTER),
-        (ERROR, HOLDS, BETTER),
-        (CANNOT_BE_ASKED, HOLDS, BETTER),
-        (DOES_NOT_HOLD, CANNOT_BE_ASKED, CHANGED),
-        (ERROR, DOES_NOT_HOLD, CHANGED),
-        (HOLDS, HOLDS, None),
-        (DOES_NOT_HOLD, KNOWN, None),
+        (PASSED, FAILED, WORSE),
+        (PASSED, ERROR, WORSE),
+        (PASSED, SKIPPED, WORSE),
+        (PASSED, KNOWN_DEVIATION, WORSE),
+        (SKIPPED, FAILED, WORSE),
+        (FAILED, ERROR, WORSE),
+        (FAILED, PASSED, BETTER),
+        (KNOWN_DEVIATION, PASSED, BETTER),
+        (ERROR, PASSED, BETTER),
+        (SKIPPED, PASSED, BETTER),
+        (FAILED, SKIPPED, CHANGED),
+        (ERROR, FAILED, CHANGED),
+        (PASSED, PASSED, None),
+        (FAILED, KNOWN_DEVIATION, None),
     ],
 )
 def test_outcomes(before: str, after: str, kind: str | None) -> None:
@@ -76,7 +69,7 @@ def test_outcomes(before: str, after: str, kind: str | None) -> None:
 
 
 def test_new_and_gone() -> None:
-    other = replace(result(), case=ID + "[other]")
+    other = replace(result(), id=ID + "[other]")
     assert kinds([result(), other], [result()]) == [GONE]
     assert kinds([result()], [result(), other]) == [NEW]
 
@@ -102,7 +95,7 @@ def test_changed_though_right(more: dict[str, object], told: str) -> None:
     before = result(envoy=line(1), headers=headers, outside="server outside", expected="status 200")
     [change] = compare_runs(run(before), run(replace(before, **more)))  # type: ignore[arg-type]  # any field
     assert change.kind == CHANGED
-    assert told in "; ".join(change.what)
+    assert told in "; ".join(change.differences)
 
 
 def test_noise_is_no_change() -> None:
@@ -128,8 +121,8 @@ def test_meshes_that_differ() -> None:
 
 
 def test_pages() -> None:
-    worse = result(DOES_NOT_HOLD, cause="a | b <script>", exit=0)
-    changes = compare_runs(run(result()), run(worse, replace(result(), case=ID + "[n]")))
+    worse = result(FAILED, cause="a | b <script>", exit=0)
+    changes = compare_runs(run(result()), run(worse, replace(result(), id=ID + "[n]")))
     text = "\n".join(terminal_lines(changes, ["Envoy: 1 -> 2"], 80))
     assert text.index("worse") < text.index("new")
     assert text.endswith("1 worse, 1 new")
@@ -143,10 +136,8 @@ def test_pages() -> None:
 @pytest.fixture
 def files(tmp_path: Path) -> tuple[str, str]:
     before, after = tmp_path / "before.yaml", tmp_path / "after.yaml"
-    before.write_text(report_text(run(result(), replace(result(), case=ID + "[other]", exit=56))), encoding="utf-8")
-    after.write_text(
-        report_text(run(result(DOES_NOT_HOLD), replace(result(), case=ID + "[other]", exit=35))), encoding="utf-8"
-    )
+    before.write_text(report_text(run(result(), replace(result(), id=ID + "[other]", exit=56))), encoding="utf-8")
+    after.write_text(report_text(run(result(FAILED), replace(result(), id=ID + "[other]", exit=35))), encoding="utf-8")
     return str(before), str(after)
 
 
@@ -185,7 +176,7 @@ def test_a_run_that_was_stopped_is_no_gate(
     files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stopped = tmp_path / "stopped.yaml"
-    stopped.write_text(report_text(Run(about=About(suite="1", complete=False), results=[result()])), encoding="utf-8")
+    stopped.write_text(report_text(Run(info=RunInfo(suite="1", complete=False), results=[result()])), encoding="utf-8")
     assert cli.main(["compare", files[0], str(stopped), "--fail-on", "none"]) == 2
     told = capsys.readouterr()
     assert "gone" in told.out
@@ -254,7 +245,7 @@ def test_not_allowed_to_read(files: tuple[str, str], tmp_path: Path) -> None:
     closed = tmp_path / "closed.yaml"
     closed.write_text(WHOLE, encoding="utf-8")
     closed.chmod(0)
-    command = [sys.executable, "-m", "pytest_istio_egress.cli", "compare", files[0], str(closed)]
+    command = [sys.executable, "-m", "pytest_istio_egress.cli.main", "compare", files[0], str(closed)]
     if os.geteuid() == 0:  # root reads everything, unless it gives that right up
         if not shutil.which("setpriv"):
             pytest.skip("root, and no setpriv to give up root's rights with")

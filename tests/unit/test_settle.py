@@ -12,8 +12,8 @@ import pytest
 from pytest_istio_egress.cluster import admin
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.apply import Applier
-from pytest_istio_egress.cluster.pods import GoneError, Pod, Ran
-from pytest_istio_egress.cluster.settle import NotSettledError, Settler, marker
+from pytest_istio_egress.cluster.pods import CommandResult, GoneError, Pod
+from pytest_istio_egress.cluster.proxy_sync import ProxyNotSyncedError, ProxySync, marker
 
 EXIT = Pod("egress-gateway-k3x9q-gw0", "exit-1", "u", "10.0.0.9", injected=True, container="istio-proxy")
 
@@ -28,28 +28,28 @@ class Applied(Applier):
         self.sent += [(namespace, document) for document in documents]
 
 
-def settler(
+def proxy_sync(
     monkeypatch: pytest.MonkeyPatch, answers: Iterator[str | Exception], timeout: float = 5.0, dumped: str = "{}"
-) -> tuple[Settler, Applied]:
+) -> tuple[ProxySync, Applied]:
     """Return one whose gateway answers so, question by question; each must be for the marker that was applied.
 
     `dumped` is what it says of all of its listeners, clusters or routes.
     """
     applied = Applied()
 
-    def run(_api: Api, pod: Pod, command: list[str]) -> Ran:
+    def run(_api: Api, pod: Pod, command: list[str]) -> CommandResult:
         assert pod is EXIT
         if "name_regex" not in command[-1]:
-            return Ran(stdout=dumped, stderr="", exit=0)
+            return CommandResult(stdout=dumped, stderr="", exit=0)
         name = applied.sent[-1][1]["spec"]["configPatches"][-1]["patch"]["value"]["name"]
         assert f"^{name}$" in command[-1]
         answer = next(answers)
         if isinstance(answer, Exception):
             raise answer
-        return Ran(stdout=answer, stderr="", exit=0)
+        return CommandResult(stdout=answer, stderr="", exit=0)
 
     monkeypatch.setattr(admin, "run", run)
-    return Settler(cast(Api, None), applied, timeout), applied
+    return ProxySync(cast(Api, None), applied, timeout), applied
 
 
 ACTIVE = '{"configs": [{"active_state": {}}]}'
@@ -57,7 +57,7 @@ ACTIVE = '{"configs": [{"active_state": {}}]}'
 
 def test_a_gateway_is_asked_until_its_marker_is_active(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter(["{}", '{"configs": [{"warming_state": {}}]}', ACTIVE])
-    ready, applied = settler(monkeypatch, answers)
+    ready, applied = proxy_sync(monkeypatch, answers)
     ready.settle([], [EXIT])
     assert next(answers, None) is None
     assert [namespace for namespace, _ in applied.sent] == [EXIT.namespace]
@@ -65,33 +65,35 @@ def test_a_gateway_is_asked_until_its_marker_is_active(monkeypatch: pytest.Monke
 
 def test_a_gateway_that_is_started_anew_meanwhile_is_asked_when_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
     answers: Iterator[str | Exception] = iter([ClusterError("the container is not running"), ACTIVE])
-    ready, _ = settler(monkeypatch, answers)
+    ready, _ = proxy_sync(monkeypatch, answers)
     ready.settle([], [EXIT])
     assert next(answers, None) is None
 
 
 def test_a_gateway_that_is_replaced_is_no_longer_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    ready, _ = settler(monkeypatch, repeat(GoneError("no such pod")))
+    ready, _ = proxy_sync(monkeypatch, repeat(GoneError("no such pod")))
     with pytest.raises(GoneError):
         ready.settle([], [EXIT])
 
 
 def test_a_gateway_that_gets_nothing_makes_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    ready, _ = settler(monkeypatch, repeat("{}"), timeout=0.0)
-    with pytest.raises(NotSettledError, match=f"gateway exit-1 -n {EXIT.namespace} did not take the .* sent nothing"):
+    ready, _ = proxy_sync(monkeypatch, repeat("{}"), timeout=0.0)
+    with pytest.raises(
+        ProxyNotSyncedError, match=f"gateway exit-1 -n {EXIT.namespace} did not take the .* sent nothing"
+    ):
         ready.settle([], [EXIT])
 
 
 def test_why_a_gateway_could_not_be_asked_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    ready, _ = settler(monkeypatch, repeat(ClusterError("exec failed: pods is forbidden")), timeout=0.0)
-    with pytest.raises(NotSettledError, match="exec failed: pods is forbidden"):
+    ready, _ = proxy_sync(monkeypatch, repeat(ClusterError("exec failed: pods is forbidden")), timeout=0.0)
+    with pytest.raises(ProxyNotSyncedError, match="exec failed: pods is forbidden"):
         ready.settle([], [EXIT])
 
 
 def test_what_a_gateway_rejected_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     dumped = json.dumps({"configs": [{"name": "0.0.0.0_8443", "error_state": {"details": "no such filter"}}]})
-    ready, _ = settler(monkeypatch, repeat("{}"), timeout=0.0, dumped=dumped)
-    with pytest.raises(NotSettledError, match=r"it rejected 0\.0\.0\.0_8443: no such filter"):
+    ready, _ = proxy_sync(monkeypatch, repeat("{}"), timeout=0.0, dumped=dumped)
+    with pytest.raises(ProxyNotSyncedError, match=r"it rejected 0\.0\.0\.0_8443: no such filter"):
         ready.settle([], [EXIT])
 
 

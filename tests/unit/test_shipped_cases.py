@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from pytest_istio_egress import Outcome, Probe
-from pytest_istio_egress.case import ALL, CORE, FEATURES, PROFILES, Case
-from pytest_istio_egress.requirements import DETECT
-from pytest_istio_egress.suite import OUTCOMES, manifest_files, shipped_cases
+from pytest_istio_egress.cluster.features import DETECT
+from pytest_istio_egress.model.case import ALL, CORE, FEATURES, PROFILES, Case
+from pytest_istio_egress.suite.discovery import OUTCOMES, manifest_files, shipped_cases
 
 CONFORMANCE = Path(__file__).parents[2] / "conformance"
 MANIFESTS = manifest_files(CONFORMANCE)
@@ -47,8 +47,8 @@ def case(name: str) -> Case:
 @pytest.mark.parametrize("name", CASES)
 def test_a_case_has_a_source_and_says_what_it_is_about(name: str) -> None:
     assert case(name).source.startswith("https://")
-    assert len(case(name).says.split()) >= 5
-    assert case(name).rows, "the coverage page has no place for it"
+    assert len(case(name).summary.split()) >= 5
+    assert case(name).outcomes, "the coverage page has no place for it"
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -84,7 +84,7 @@ def test_what_is_called_a_control_is_none_of_the_blocks(name: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_what_no_rule_concerns_is_named_with_its_reason(name: str) -> None:
-    for parameter, why in case(name).unruled.items():
+    for parameter, why in case(name).independent_of_manifests.items():
         assert parameter in ("", *ids(CASES[name])), f"there is no parameter {parameter}"
         assert not parameter.startswith("control"), f"{parameter} is a control, and needs no reason"
         assert len(why.split()) >= 4, f"{parameter}: this is no reason"

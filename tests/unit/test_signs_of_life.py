@@ -9,7 +9,7 @@ from kubernetes import client
 
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.apply import RUN_LABEL
-from pytest_istio_egress.cluster.lifetime import HELD_FOR, SignOfLife, remains
+from pytest_istio_egress.cluster.run_lease import HELD_FOR, RunLease, remains
 
 SERVER = datetime.datetime(2001, 2, 3, 4, 5, 6, tzinfo=datetime.UTC)
 """Far from the clock of the machine that runs this test."""
@@ -61,7 +61,7 @@ def alive(cluster: Cluster) -> bool:
 
 def test_a_run_lives_as_long_as_its_lease(cluster: Cluster) -> None:
     assert not alive(cluster)
-    SignOfLife(cast(Api, cluster), "abcdef", "egress-outside-abcdef")._renew()
+    RunLease(cast(Api, cluster), "abcdef", "egress-outside-abcdef")._renew()
     cluster.clock += datetime.timedelta(seconds=HELD_FOR - 1)
     assert alive(cluster)
     cluster.clock += datetime.timedelta(seconds=2)

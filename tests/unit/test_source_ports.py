@@ -1,6 +1,6 @@
 """No two probes of a run come from the same port, until all ports had their turn."""
 
-from pytest_istio_egress.source_ports import EACH, FIRST, LAST, SourcePorts
+from pytest_istio_egress.pipeline.source_ports import EACH, FIRST, LAST, SourcePorts
 
 EPHEMERAL = range(32_768, 61_000)
 """What Linux gives to connections that name no port."""

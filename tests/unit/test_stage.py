@@ -9,23 +9,23 @@ from typing import Any, cast
 import pytest
 
 from pytest_istio_egress import Hop, Outcome, Probe, get, workload
-from pytest_istio_egress.case import Case
 from pytest_istio_egress.cluster.api import Api, ClusterError
+from pytest_istio_egress.cluster.environment import CLIENTS, Environment
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.pods import Pod
-from pytest_istio_egress.cluster.world import CLIENTS, World
-from pytest_istio_egress.evidence import Expectation
-from pytest_istio_egress.judge import Judge
-from pytest_istio_egress.staging import Staging
-from pytest_istio_egress.timeouts import Timeouts
+from pytest_istio_egress.model.case import Case
+from pytest_istio_egress.model.timeouts import Timeouts
+from pytest_istio_egress.pipeline.case_setup import CaseSetup
+from pytest_istio_egress.pipeline.runner import CaseRunner
+from pytest_istio_egress.verdict.verdict import Expectation
 
-CASE = Case(at="page/", says="It is said", folder=Path(), manifests=(), requires=(), since=None, rows=())
+CASE = Case(page="page/", summary="It is said", folder=Path(), manifests=(), requires=(), since=None, outcomes=())
 OWN = get("http://api.stripe.com/", client=workload("deployment/payments", namespace="payments"))
 SUITES = get("http://api.test/")
 POD = Pod(namespace="n", name="sleep-1", uid="u", address="10.0.0.9", injected=True, container="curl")
 
 
-class Played(World):
+class Played(Environment):
     """A world without a cluster; it counts how often it is built."""
 
     def __init__(self) -> None:
@@ -45,23 +45,23 @@ class Played(World):
         return POD
 
 
-class Unsettled(Staging):
+class Unsettled(CaseSetup):
     """No proxy is waited for; `settled` counts how often one would be."""
 
     def settle(self) -> None:
         self.settled += 1
 
 
-class Alone(Judge):
+class Alone(CaseRunner):
     """A judge of whom only the way to the stage is left: nothing is sent."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, environment: Environment) -> None:
         self.followed: list[Pod] = []
-        witnesses = cast(Any, SimpleNamespace(follow=self.followed.append))
-        super().__init__(cast(Any, None), world, witnesses, Timeouts())
-        self.staging = Unsettled(self.api, world, witnesses, self.timeouts, self.phases)
-        self._asking = cast(Any, SimpleNamespace(ask=self._all_hold))
-        self._disturbances = cast(Any, SimpleNamespace(begin=lambda: None, unsettled_until=0.0))
+        access_logs = cast(Any, SimpleNamespace(follow=self.followed.append))
+        super().__init__(cast(Any, None), environment, access_logs, Timeouts())
+        self.case_setup = Unsettled(self.api, environment, access_logs, self.timeouts, self.timer)
+        self._prober = cast(Any, SimpleNamespace(ask=self._all_hold))
+        self._interference = cast(Any, SimpleNamespace(begin=lambda: None, unsettled_until=0.0))
 
     def _all_hold(self, expectations: Sequence[Expectation], attempt: int) -> Any:
         assert attempt == 1
@@ -69,71 +69,73 @@ class Alone(Judge):
 
 
 @pytest.fixture
-def world() -> Played:
+def environment() -> Played:
     return Played()
 
 
 @pytest.fixture
-def judge(world: Played) -> Alone:
-    return Alone(world)
+def runner(environment: Played) -> Alone:
+    return Alone(environment)
 
 
-def ask(judge: Judge, *probes: Probe) -> None:
-    judge.enter(CASE)
-    judge.examine([(probe, Outcome(status=200)) for probe in probes])
+def ask(runner: CaseRunner, *probes: Probe) -> None:
+    runner.enter(CASE)
+    runner.verify([(probe, Outcome(status=200)) for probe in probes])
 
 
-def test_a_case_asked_from_a_users_own_workload_makes_nothing(judge: Alone, world: Played) -> None:
-    ask(judge, OWN)
-    assert judge.staging.pod(OWN.client) == POD
-    assert not world.builds
-    assert not world.clients
+def test_a_case_asked_from_a_users_own_workload_makes_nothing(runner: Alone, environment: Played) -> None:
+    ask(runner, OWN)
+    assert runner.case_setup.pod(OWN.client) == POD
+    assert not environment.builds
+    assert not environment.clients
 
 
-def test_a_client_of_the_suites_has_all_made_and_settled_before_it_is_asked(judge: Alone, world: Played) -> None:
-    judge.enter(CASE)
-    before = judge.staging.settled
-    judge.examine([(probe, Outcome(status=200)) for probe in (OWN, SUITES)])
-    assert world.builds == 1
-    assert world.clients == CLIENTS
-    assert judge.staging.settled == before + 1, "the proxies that came in the middle of the case are waited for"
-    assert judge.followed == [POD] * len(CLIENTS)
+def test_a_client_of_the_suites_has_all_made_and_settled_before_it_is_asked(runner: Alone, environment: Played) -> None:
+    runner.enter(CASE)
+    before = runner.case_setup.settled
+    runner.verify([(probe, Outcome(status=200)) for probe in (OWN, SUITES)])
+    assert environment.builds == 1
+    assert environment.clients == CLIENTS
+    assert runner.case_setup.settled == before + 1, "the proxies that came in the middle of the case are waited for"
+    assert runner.followed == [POD] * len(CLIENTS)
 
 
-def test_it_is_made_once(judge: Alone, world: Played) -> None:
-    ask(judge, SUITES)
-    judge.examine([(SUITES, Outcome(status=200))])
-    judge.enter(replace(CASE, says="Another"))
-    assert judge.staging.built().addresses
-    assert world.builds == 1
+def test_it_is_made_once(runner: Alone, environment: Played) -> None:
+    ask(runner, SUITES)
+    runner.verify([(SUITES, Outcome(status=200))])
+    runner.enter(replace(CASE, summary="Another"))
+    assert runner.case_setup.ensure_environment().addresses
+    assert environment.builds == 1
 
 
 @pytest.mark.parametrize(
     "needs",
     [
-        lambda judge: judge.staging.pod("sleep.egress-client"),
-        lambda judge: judge.staging.config("sleep.egress-client"),
-        lambda judge: judge.enter(replace(CASE, fixtures=("forward_proxy.yaml",))),
+        lambda runner: runner.case_setup.pod("sleep.egress-client"),
+        lambda runner: runner.case_setup.config("sleep.egress-client"),
+        lambda runner: runner.enter(replace(CASE, fixtures=("forward_proxy.yaml",))),
     ],
     ids=["a client's pod", "a client's configuration", "a fixture"],
 )
-def test_what_else_needs_it_has_it_made(judge: Alone, world: Played, needs: Callable[[Judge], object]) -> None:
-    needs(judge)
-    assert world.builds == 1
+def test_what_else_needs_it_has_it_made(
+    runner: Alone, environment: Played, needs: Callable[[CaseRunner], object]
+) -> None:
+    needs(runner)
+    assert environment.builds == 1
 
 
 def test_manifests_of_a_case_need_it(
-    judge: Alone, world: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runner: Alone, environment: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest = tmp_path / "entry.yaml"
     manifest.write_text("{kind: Nothing}")
-    monkeypatch.setattr(judge.staging, "_apply", lambda _: None)
-    judge.enter(replace(CASE, manifests=(manifest,)))
-    assert world.builds == 1
+    monkeypatch.setattr(runner.case_setup, "_apply", lambda _: None)
+    runner.enter(replace(CASE, manifests=(manifest,)))
+    assert environment.builds == 1
 
 
 def test_what_could_not_be_made_is_told_again_and_not_tried_again(
-    world: Played, monkeypatch: pytest.MonkeyPatch
+    environment: Played, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried = []
 
@@ -141,22 +143,24 @@ def test_what_could_not_be_made_is_told_again_and_not_tried_again(
         tried.append(1)
         raise ClusterError("a quota refused the pods")
 
-    monkeypatch.setattr(world, "_build", refused)
+    monkeypatch.setattr(environment, "_build", refused)
     for _ in range(2):
         with pytest.raises(ClusterError, match="quota"):
-            world.build()
+            environment.build()
     assert len(tried) == 1
-    assert not world.built
+    assert not environment.built
 
 
-def test_a_gateway_that_came_is_settled_for_once(judge: Alone, world: Played, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gateway_that_came_is_settled_for_once(
+    runner: Alone, environment: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
     looked_up: dict[str, Pod] = {}
-    monkeypatch.setattr(world.found, "known", lambda: looked_up)
-    monkeypatch.setattr(judge._asking, "gateway_pods", lambda at: [looked_up.setdefault(at, POD)], raising=False)
+    monkeypatch.setattr(environment.pod_lookup, "known", lambda: looked_up)
+    monkeypatch.setattr(runner._prober, "gateway_pods", lambda at: [looked_up.setdefault(at, POD)], raising=False)
     asked = [(SUITES, Outcome(status=200, gateway=Hop(at="exit.egress-gateway")))]
-    judge.enter(CASE)
-    judge.staging.built()
-    before = judge.staging.settled
+    runner.enter(CASE)
+    runner.case_setup.ensure_environment()
+    before = runner.case_setup.settled
     for _ in range(2):
-        judge.examine(asked)
-        assert judge.staging.settled == before + 1
+        runner.verify(asked)
+        assert runner.case_setup.settled == before + 1

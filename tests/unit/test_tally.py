@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from pytest_istio_egress.report.tally import Tally
+from pytest_istio_egress.plugin.progress_line import ProgressLine
 
 IDS = [f"conformance/dns/test_a.py::test_{number}" for number in range(3)] + ["conformance/timeouts/test_b.py::test_x"]
 
 
 def test_phase_until_the_first_report() -> None:
-    tally = Tally(IDS)
+    tally = ProgressLine(IDS)
     tally.phase = "looking at the mesh"
     assert tally.line(4.9) == "looking at the mesh · 0 of 4 · 4 s"
 
 
 def test_a_case_is_over_with_its_tear_down() -> None:
-    tally = Tally(IDS)
+    tally = ProgressLine(IDS)
     for when in ("setup", "call"):
         tally.report(IDS[0], when, failed=False)
         assert tally.line(1) == "dns 0/3 · 0 of 4 · 1 s"
@@ -23,7 +23,7 @@ def test_a_case_is_over_with_its_tear_down() -> None:
 
 
 def test_failed_cases_count_once_and_crashed_workers_too() -> None:
-    tally = Tally(IDS)
+    tally = ProgressLine(IDS)
     for when in ("call", "teardown"):
         tally.report(IDS[3], when, failed=True)
     tally.report(IDS[1], "???", failed=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_istio_egress.timeouts import Timeouts
+from pytest_istio_egress.model.timeouts import Timeouts
 
 PACKAGE = Path(__file__).parents[2] / "pytest_istio_egress"
 WAITING = [

@@ -8,10 +8,10 @@ import subprocess
 import pytest
 import yaml
 
-from pytest_istio_egress.suite import fixtures_folder
-from pytest_istio_egress.traffic.command import over
+from pytest_istio_egress.cli.traffic import over
+from pytest_istio_egress.suite.discovery import fixtures_folder
 from pytest_istio_egress.traffic.losses import STALL, Loss, losses, missed
-from pytest_istio_egress.traffic.record import LAG, SILENT, NoRecordError, Record, read
+from pytest_istio_egress.traffic.observations import LAG, SILENT, NoRecordError, Record, read
 
 BOOTED = 1_700_000_000.0
 """The moment that is second 0 of the clients' machine."""

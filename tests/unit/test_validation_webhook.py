@@ -6,8 +6,8 @@ from typing import Any, cast
 import pytest
 from kubernetes.client.exceptions import ApiException
 
+from pytest_istio_egress.cluster.features import DETECT
 from pytest_istio_egress.cluster.mesh import Mesh
-from pytest_istio_egress.requirements import DETECT
 
 
 def missing(answer: Any) -> str | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import yaml
 
 from pytest_istio_egress.cluster.names import OF_ONE_WORKER
-from pytest_istio_egress.suite import fixtures_folder, shipped_cases, suite_folder
-from pytest_istio_egress.worker_affinity import OF_A_WORKER, WHOLE_MESH, WorkerAffinity, needs_by_module
+from pytest_istio_egress.plugin.worker_affinity import OF_A_WORKER, WHOLE_MESH, WorkerAffinity, needs_by_module
+from pytest_istio_egress.suite.discovery import fixtures_folder, shipped_cases, suite_folder
 
 GATEWAY = frozenset({"gateway.yaml"})
 FIRST, SECOND = "first worker", "second worker"

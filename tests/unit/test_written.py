@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_istio_egress.report.written import NotWrittenError, append, why_not_writable, write_whole
+from pytest_istio_egress.report.atomic_write import NotWrittenError, append, why_not_writable, write_whole
 
 
 def test_written_and_replaced(tmp_path: Path) -> None:

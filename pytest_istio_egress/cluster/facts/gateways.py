@@ -7,15 +7,15 @@ from typing import Any
 
 from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.apply import RUN_LABEL
-from pytest_istio_egress.cluster.facts.look import Look, Object, labels, name
 from pytest_istio_egress.cluster.facts.mesh_config import CUSTOM, NO_LOG, access_log, telemetry_logs
-from pytest_istio_egress.mesh_facts import BY_GATEWAY_API, STOCK_GATEWAY, Gateway
+from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader, labels, name
+from pytest_istio_egress.model.mesh_facts import BY_GATEWAY_API, STOCK_GATEWAY, Gateway
 
 OF_GATEWAY_API = "gateway.networking.k8s.io/gateway-name"
 _STATUS_PORT = 15021
 
 
-def egress_gateways(look: Look, settings: dict[str, Any], root: str) -> list[Gateway]:
+def egress_gateways(look: ObjectReader, settings: dict[str, Any], root: str) -> list[Gateway]:
     """Return the gateways whose labels or name say "egress", the one that Istio's documents name first."""
     found = []
     for service in look.objects("v1", "Service"):
@@ -36,7 +36,7 @@ def _says_egress(service: Object) -> bool:
     return bool(selector) and any("egress" in word for word in (name(service), *selector.values()))
 
 
-def named_gateway(look: Look, named: str, settings: dict[str, Any], root: str) -> Gateway:
+def named_gateway(look: ObjectReader, named: str, settings: dict[str, Any], root: str) -> Gateway:
     """Return the gateway of NAMESPACE/SERVICE; raises ClusterError where no proxy of Istio's stands behind it."""
     namespace, _, wanted = named.partition("/")
     for service in look.objects("v1", "Service", namespace):
@@ -48,7 +48,7 @@ def named_gateway(look: Look, named: str, settings: dict[str, Any], root: str) -
     raise ClusterError(f"there is no Service {wanted} in the namespace {namespace} to be the egress gateway")
 
 
-def as_gateway(look: Look, service: Object, settings: dict[str, Any], root: str) -> Gateway | None:
+def as_gateway(look: ObjectReader, service: Object, settings: dict[str, Any], root: str) -> Gateway | None:
     """Return what a Service leads to as a gateway, None where it isn't one with a ready pod."""
     namespace = service["metadata"]["namespace"]
     selector = service["spec"].get("selector") or {}
@@ -92,7 +92,7 @@ def _made_by(service: Object, pods: Sequence[Object]) -> str:
     return "gateway injection" if injected else ""
 
 
-def _logs(look: Look, namespace: str, settings: dict[str, Any], root: str) -> bool:
+def _logs(look: ObjectReader, namespace: str, settings: dict[str, Any], root: str) -> bool:
     """Whether its proxies write an access log that can be read: the namespace's Telemetry counts before the mesh's."""
     if settings.get("accessLogFormat"):
         return False

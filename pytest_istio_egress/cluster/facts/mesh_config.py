@@ -7,14 +7,14 @@ from typing import Any
 import yaml
 
 from pytest_istio_egress.cluster.api import ClusterError
-from pytest_istio_egress.cluster.facts.look import Look, Object, name
+from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader, name
+from pytest_istio_egress.model.mesh_facts import MeshSidecar
 
-ALL_PROXIES = "mesh"
 CUSTOM = "a format of the mesh's own"
 NO_LOG = "none"
 
 
-def mesh_config(look: Look, namespace: str, config_map: str) -> dict[str, Any]:
+def mesh_config(look: ObjectReader, namespace: str, config_map: str) -> dict[str, Any]:
     """Return the mesh configuration as the ConfigMap holds it; defaults are not in it."""
     found = look.one("v1", "ConfigMap", config_map, namespace)
     if found is None:
@@ -28,7 +28,7 @@ def root_namespace(settings: dict[str, Any], control_plane: str) -> str:
     return str(settings.get("rootNamespace") or control_plane)
 
 
-def mesh_sidecar(look: Look, root: str) -> Object | None:
+def mesh_sidecar(look: ObjectReader, root: str) -> Object | None:
     """Return the root namespace's Sidecar for everybody, None where there is none."""
     for found in look.objects("networking.istio.io/v1", "Sidecar", root):
         if not (found.get("spec") or {}).get("workloadSelector"):
@@ -44,18 +44,17 @@ def outbound_mode(settings: dict[str, Any], sidecar: Object | None) -> str:
     return str((settings.get("outboundTrafficPolicy") or {}).get("mode", "ALLOW_ANY"))
 
 
-def sidecar_described(sidecar: Object | None) -> str:
-    """Return what the mesh-wide Sidecar says."""
+def described_sidecar(sidecar: Object | None) -> MeshSidecar | None:
+    """Return the part of the mesh-wide Sidecar that decides what egress traffic does; None without a Sidecar."""
     if sidecar is None:
-        return "none"
+        return None
     spec = sidecar.get("spec") or {}
-    hosts = [host for egress in spec.get("egress") or [] for host in egress.get("hosts") or []]
+    hosts = [str(host) for egress in spec.get("egress") or [] for host in egress.get("hosts") or []]
     mode = (spec.get("outboundTrafficPolicy") or {}).get("mode")
-    said = [f"hosts {' '.join(hosts)}"] * bool(hosts) + [f"outboundTrafficPolicy {mode}"] * bool(mode)
-    return f"{name(sidecar)}: {', '.join(said) or 'no egress of its own'}"
+    return MeshSidecar(name(sidecar), tuple(hosts), str(mode) if mode else None)
 
 
-def access_log(look: Look, settings: dict[str, Any], root: str) -> str:
+def access_log(look: ObjectReader, settings: dict[str, Any], root: str) -> str:
     """Return what proxies log by default: text, json, a format of the mesh's own, or none; and by what."""
     written = settings.get("accessLogFile")
     by_telemetry = telemetry_logs(look, root)
@@ -65,7 +64,7 @@ def access_log(look: Look, settings: dict[str, Any], root: str) -> str:
     return shape + (" (Telemetry)" if by_telemetry else "")
 
 
-def telemetry_logs(look: Look, namespace: str) -> bool | None:
+def telemetry_logs(look: ObjectReader, namespace: str) -> bool | None:
     """Whether a namespace's Telemetry for all its workloads logs accesses; None where it says nothing on it."""
     for found in look.objects("telemetry.istio.io/v1", "Telemetry", namespace):
         spec = found.get("spec") or {}

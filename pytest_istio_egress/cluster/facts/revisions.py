@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_istio_egress.cluster.api import ClusterError
-from pytest_istio_egress.cluster.facts.look import Look, Object, labels, name, selects
-from pytest_istio_egress.mesh_facts import DEFAULT_REVISION
+from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader, labels, name, selects
+from pytest_istio_egress.model.mesh_facts import DEFAULT_REVISION
 
 REVISION = "istio.io/rev"
 TAG = "istio.io/tag"
@@ -30,7 +30,7 @@ class Injector:
         return "=".join(self.label)
 
 
-def injectors(look: Look) -> list[Injector]:
+def injectors(look: ObjectReader) -> list[Injector]:
     """Return every label that some webhook of Istio's takes, the revisions' own first, then tags, then the default."""
     found: dict[tuple[str, str], Injector] = {}
     for configuration in look.objects("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"):
@@ -87,12 +87,12 @@ def chosen(found: Sequence[Injector], wanted: str | None) -> Injector:
     return found[0]
 
 
-def istiods(look: Look, namespace: str) -> list[Object]:
+def istiods(look: ObjectReader, namespace: str) -> list[Object]:
     """Return the control plane's Deployments of a namespace."""
     return [found for found in look.objects("apps/v1", "Deployment", namespace) if labels(found).get("app") == "istiod"]
 
 
-def istiod(look: Look, namespace: str, revision: str) -> Object:
+def istiod(look: ObjectReader, namespace: str, revision: str) -> Object:
     """Return the Deployment of one revision; raises ClusterError where it is not there."""
     there = istiods(look, namespace)
     if not there:
@@ -116,7 +116,7 @@ def environment(deployment: Object) -> dict[str, str]:
     return {entry["name"]: str(entry.get("value", "")) for entry in container.get("env") or []}
 
 
-def described(look: Look, found: Sequence[Injector]) -> str:
+def described(look: ObjectReader, found: Sequence[Injector]) -> str:
     """Return every revision with its version and the labels that it injects by."""
     lines = []
     for namespace, revision in dict.fromkeys((one.namespace, one.revision) for one in found):

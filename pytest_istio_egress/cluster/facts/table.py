@@ -8,21 +8,24 @@ from functools import cached_property
 from typing import Any
 
 from pytest_istio_egress.cluster.api import ClusterError
-from pytest_istio_egress.cluster.facts import gateways, mesh_config, revisions, surroundings
-from pytest_istio_egress.cluster.facts.look import Look, Object
-from pytest_istio_egress.mesh_facts import (
+from pytest_istio_egress.cluster.facts import gateways, mesh_config, revisions
+from pytest_istio_egress.cluster.facts import platform as failure_context
+from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader
+from pytest_istio_egress.model.mesh_facts import (
     DEFAULT_REVISION,
     NO_GATEWAY,
+    NO_SIDECAR,
     OWN_GATEWAY,
     RUNS_OWN_GATEWAY,
+    Fact,
     Gateway,
-    Known,
     MeshFacts,
+    MeshSidecar,
 )
 
 
 @dataclass(frozen=True)
-class Given:
+class FactOverrides:
     """What the user said instead of having it found out: the revision, the gateway (own, none or NAMESPACE/SERVICE),
     and facts by name; `places` says by which of these three words where it was said."""
 
@@ -39,7 +42,7 @@ class Given:
 class Detection:
     """One look at a mesh: what several detectors need, each asked for once."""
 
-    def __init__(self, look: Look, given: Given) -> None:
+    def __init__(self, look: ObjectReader, given: FactOverrides) -> None:
         self.look = look
         self.given = given
 
@@ -116,19 +119,19 @@ DETECTORS: dict[str, Callable[[Detection], str]] = {
     "control-plane": lambda of: of.control_plane,
     "injection": lambda of: str(of.injector),
     "outbound-mode": lambda of: mesh_config.outbound_mode(of.settings, of.sidecar),
-    "mesh-sidecar": lambda of: mesh_config.sidecar_described(of.sidecar),
+    "mesh-sidecar": lambda of: str(mesh_config.described_sidecar(of.sidecar) or NO_SIDECAR),
     "egress-gateways": lambda of: "; ".join(map(str, of.gateways)) or "none",
     "access-log": lambda of: mesh_config.access_log(of.look, of.settings, of.root),
-    "mutual-tls": lambda of: surroundings.mutual_tls(of.look, of.root),
+    "mutual-tls": lambda of: failure_context.mutual_tls(of.look, of.root),
     "dns-capture": lambda of: mesh_config.dns_capture(of.settings),
-    "native-sidecars": lambda of: surroundings.native_sidecars(of.istiod),
-    "proxy-build": lambda of: surroundings.proxy_build(of.istiod),
+    "native-sidecars": lambda of: failure_context.native_sidecars(of.istiod),
+    "proxy-build": lambda of: failure_context.proxy_build(of.istiod),
     "trust-domain": lambda of: str(of.settings.get("trustDomain") or "cluster.local"),
-    "pod-security": lambda of: surroundings.pod_security(of.look),
-    "network-policy": lambda of: surroundings.network_policy(of.look),
-    "gateway-api": lambda of: surroundings.gateway_api(of.look),
-    "definitions": lambda of: surroundings.definitions(of.look),
-    "ambient": lambda of: surroundings.ambient(of.look),
+    "pod-security": lambda of: failure_context.pod_security(of.look),
+    "network-policy": lambda of: failure_context.network_policy(of.look),
+    "gateway-api": lambda of: failure_context.gateway_api(of.look),
+    "definitions": lambda of: failure_context.definitions(of.look),
+    "ambient": lambda of: failure_context.ambient(of.look),
 }
 """How each fact is found out, in the order of mesh_facts.FACTS."""
 
@@ -136,7 +139,7 @@ ESSENTIAL = ("control-plane", "revision", "injection", "istio", "outbound-mode")
 """Facts that manifests and verdicts rest on: a run without them would ask about another mesh."""
 
 
-def find_out(look: Look, given: Given) -> MeshFacts:
+def find_out(look: ObjectReader, given: FactOverrides) -> MeshFacts:
     """Look at a mesh; raises ClusterError where a fact that everything rests on can neither be found out nor is given.
 
     Any other fact that can't be found out says why.
@@ -146,15 +149,27 @@ def find_out(look: Look, given: Given) -> MeshFacts:
     for name in ESSENTIAL:
         if facts[name].why:
             raise ClusterError(f"{facts[name].why} (or say it with --istio-egress-fact {name}=VALUE)")
-    return MeshFacts(facts=facts, istiod=detection.injector.service, gateway=detection.gateway())
+    return MeshFacts(
+        facts=facts, istiod=detection.injector.service, gateway=detection.gateway(), sidecar=_mesh_sidecar(detection)
+    )
 
 
-def _known(name: str, detection: Detection) -> Known:
+def _mesh_sidecar(detection: Detection) -> MeshSidecar | None:
+    given = detection.given.fact("mesh-sidecar")
+    try:
+        return MeshSidecar.parse(given) if given else mesh_config.described_sidecar(detection.sidecar)
+    except ValueError as error:
+        raise ClusterError(f"--istio-egress-fact mesh-sidecar={given}: {error}") from error
+    except ClusterError:
+        return None  # the fact "mesh-sidecar" has the reason
+
+
+def _known(name: str, detection: Detection) -> Fact:
     given = detection.given
     if name in given.facts:
-        return Known(given.facts[name], given.places.get("fact", "given"))
+        return Fact(given.facts[name], given.places.get("fact", "given"))
     origin = given.places.get("revision", "given") if name == "revision" and given.revision else "found"
     try:
-        return Known(DETECTORS[name](detection), origin)
+        return Fact(DETECTORS[name](detection), origin)
     except ClusterError as error:
-        return Known("", why=" ".join(str(error).split()))
+        return Fact("", why=" ".join(str(error).split()))

@@ -1,0 +1,116 @@
+"""What a case is: one documented behaviour, its source, its manifests and what it needs of a mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+DOCUMENTATION = "https://istio.io/latest/docs/"
+ATTRIBUTE = "istio_egress_case"
+CASE_NAMESPACE = "egress-client"
+"""Where the manifests go that name no namespace."""
+
+FEATURES = {
+    "registry-only-mesh": "the mesh's own policy is REGISTRY_ONLY",
+    "mesh-policy": "the mesh's own policy holds where no namespace has one: no mesh-wide Sidecar overrules it",
+    "egress-gateway": "an egress gateway with ports 80 and 443 whose access log can be read",
+    "gateway-api": "the Gateway API is served",
+    "dynamic-dns": "ServiceEntry knows resolution DYNAMIC_DNS",
+    "dynamic-dns-mesh": "the mesh's policy can be ALLOW_ANY_DYNAMIC_DNS",
+    "network-policy": "NetworkPolicy is enforced",
+    "validation-webhook": "somebody checks Istio's resources before they are kept",
+    "secrets-for-proxies": "the run may let its own proxies read secrets of their namespace (implied by a Role)",
+    "istio-metrics": "the proxies have Istio's own metrics, which upstream's Envoy lacks",
+    "own-sidecar-scope": "no mesh-wide Sidecar limits what proxies know (implied by manifests without a Sidecar)",
+}
+"""What a case may require of a mesh, by name; requirements.py finds each out."""
+
+ISTIOS_OWN_ENVOY = frozenset({"istio-metrics"})
+"""Features that come with Istio's own build of Envoy, so that a mesh on upstream's lacks them."""
+
+CORE, EXTENDED, ALL = PROFILES = ("core", "extended", "all")
+"""How much is asked of a mesh; a later profile holds all of an earlier one."""
+MESH_WIDE = "mesh_wide"
+"""The folder of the cases that change the mesh's own configuration."""
+OWN_GATEWAY_FIXTURE = "gateway.yaml"
+
+Test = TypeVar("Test", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What `documented` declares of a test: its source, its manifests and what it needs of a mesh."""
+
+    page: str
+    """The page that documents it: a path below istio.io/latest/docs/, or a full URL."""
+    summary: str
+    """The documented behaviour in one sentence of our own."""
+    folder: Path
+    """The folder of the test's module."""
+    manifests: tuple[Path, ...]
+    """Plain YAML files in that folder, applied in this order."""
+    requires: tuple[str, ...]
+    """Features that the mesh must have, by their names in FEATURES; without one the test is skipped."""
+    outcomes: tuple[str, ...]
+    """Ids of the entries of conformance/outcomes.yaml that the test asserts."""
+    fixtures: tuple[str, ...] = ()
+    """Files of fixtures/ that only few tests need: created when first needed, they stay for the run."""
+    independent_of_manifests: Mapping[str, str] = field(default_factory=dict)
+    """Parameters that pass without the manifests too, and why: by id, or "" for the whole test. Controls need none."""
+    min_istio: str | None = None
+    """The first release of Istio that documents the behaviour, such as 1.30; on older ones the test is skipped."""
+
+    @property
+    def source(self) -> str:
+        """The address of the page that documents the behaviour."""
+        return self.page if "://" in self.page else DOCUMENTATION + self.page.lstrip("/")
+
+    @property
+    def profile(self) -> str:
+        """The smallest profile that has the test: core needs only sidecars, extended a gateway or another feature."""
+        if self.folder.name == MESH_WIDE:
+            return ALL
+        return EXTENDED if self.requires or OWN_GATEWAY_FIXTURE in self.fixtures else CORE
+
+
+def documented(
+    *,
+    source: str,
+    summary: str,
+    outcomes: Iterable[str] = (),
+    manifests: Iterable[str] | None = None,
+    requires: Iterable[str] = (),
+    fixtures: Iterable[str] = (),
+    independent_of_manifests: Mapping[str, str] | None = None,
+    min_istio: str | None = None,
+) -> Callable[[Test], Test]:
+    """Declare a test function as a case; the arguments are the fields of `Case`.
+
+    Manifests lie beside the module: without the argument, test_x.py has x.yaml.
+    """
+
+    def declare(test: Test) -> Test:
+        module = Path(test.__code__.co_filename)
+        names = [module.stem.removeprefix("test_") + ".yaml"] if manifests is None else manifests
+        case = Case(
+            page=source,
+            summary=summary,
+            folder=module.parent,
+            manifests=tuple(module.parent / name for name in names),
+            requires=tuple(sorted(requires)),
+            outcomes=tuple(outcomes),
+            fixtures=tuple(fixtures),
+            independent_of_manifests=dict(independent_of_manifests or {}),
+            min_istio=min_istio,
+        )
+        setattr(test, ATTRIBUTE, case)
+        return test
+
+    return declare
+
+
+def case_of(test: object) -> Case | None:
+    """Return the case that `documented` declared on a test function, None for any other function."""
+    return getattr(test, ATTRIBUTE, None)

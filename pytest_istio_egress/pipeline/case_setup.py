@@ -1,0 +1,218 @@
+"""Applies, synchronizes and removes: brings the mesh from one test's configuration to the next one's."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from kubernetes.client.exceptions import ApiException
+
+from pytest_istio_egress.cluster.api import ClusterError, reason
+from pytest_istio_egress.cluster.apply import Applier, RefusedError, Resource, load
+from pytest_istio_egress.cluster.pods import GoneError, Pod, changed
+from pytest_istio_egress.cluster.proxy_config import ProxyConfig
+from pytest_istio_egress.cluster.proxy_sync import ProxySync
+from pytest_istio_egress.model.case import CASE_NAMESPACE, Case
+from pytest_istio_egress.model.probe import is_workload
+from pytest_istio_egress.pipeline.context import WorkerContext
+
+ManifestFilter = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
+"""Returns the documents to apply in place of those that a test's manifests hold."""
+
+
+def unchanged(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the documents as they are: the filter of an ordinary run."""
+    return documents
+
+
+class CaseSetup:
+    """The configuration of the current test in one worker's part of the cluster."""
+
+    def __init__(self, context: WorkerContext, applier: Applier, proxy_sync: ProxySync) -> None:
+        self.context = context
+        self._applier = applier
+        self._proxy_sync = proxy_sync
+        self.case: Case | None = None
+        """The test that is set up; None where none is, or where its own steps have changed what it began with."""
+        self.syncs = 0
+        """How often the proxies were waited for."""
+        self.entered = time.monotonic()
+        """When the current test's configuration began to change."""
+        self.documents: list[dict[str, Any]] = []
+        """The documents that the current test applied, as they were sent."""
+        self.first_manifests: ManifestFilter = unchanged
+        """Applied to the manifests that a test begins with; demonstrations remove or break rules here."""
+        self.later_manifests: ManifestFilter = unchanged
+        """Applied to manifests that a test adds or removes in its course."""
+        self._applied: list[Resource] = []
+
+    def ensure_environment(self) -> None:
+        """Create the suite's own clients and servers, unless they exist: the first test that needs them pays for it.
+
+        A test that only probes from a user's own workload needs none of them.
+        """
+        environment = self.context.environment
+        if environment.built:
+            return
+        with self.context.timer.phase("environment"):
+            environment.build()
+        for pod in self._injected_clients():
+            self.context.access_logs.follow(pod)
+        if self.case is not None:
+            self.sync()
+
+    def enter(self, case: Case) -> bool:
+        """Bring the proxies from the previous test's configuration to this one's; False where nothing had to change."""
+        if case is self.case:
+            return False
+        self.case = None
+        self.entered = time.monotonic()
+        previous, self._applied = self._applied, []
+        documents = self.first_manifests(load(case.manifests))
+        environment = self.context.environment
+        fixtures = environment.needed(case.fixtures, case.requires)
+        if documents or fixtures:
+            self.ensure_environment()
+        with self.context.timer.phase("environment"):
+            environment.activate(fixtures)
+        self.documents = self._rendered(documents)
+        try:
+            self._apply(documents)
+        finally:
+            # Resources of both tests were overwritten in place; only the rest has to go.
+            self._delete([resource for resource in previous if resource not in self._applied])
+        environment.forget_case_workloads()
+        self._await_workloads(documents)
+        self.sync()
+        self.case = case
+        return True
+
+    def add(self, manifest: Path) -> None:
+        """Apply one more manifest in the course of a test, and wait for the proxies; the next test starts afresh."""
+        self.case = None
+        self.ensure_environment()
+        documents = self.later_manifests(load([manifest]))
+        self.documents += self._rendered(documents)
+        self._apply(documents)
+        self._await_workloads(documents)
+        self.sync()
+
+    def remove(self, manifest: Path) -> None:
+        """Delete the resources of a manifest in the course of a test, and wait for the proxies."""
+        self.case = None
+        documents = self.later_manifests(load([manifest]))
+        resources = self._applier.resources(documents, CASE_NAMESPACE)
+        self._delete(resources)
+        self._applied = [resource for resource in self._applied if resource not in resources]
+        rendered = self._rendered(documents)
+        self.documents = [document for document in self.documents if document not in rendered]
+        self.sync()
+
+    def _rendered(self, documents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [self._applier.rendered(document, CASE_NAMESPACE) for document in documents]
+
+    def _apply(self, documents: Sequence[dict[str, Any]]) -> None:
+        with self.context.timer.phase("apply"):
+            for document in documents:  # one by one: those before a rejected one are applied, and have to go again
+                self._applied += self._applier.apply([document], CASE_NAMESPACE)
+
+    def _delete(self, resources: Sequence[Resource]) -> None:
+        with self.context.timer.phase("delete"):
+            self._applier.remove(resources)
+
+    def _await_workloads(self, documents: Sequence[dict[str, Any]]) -> None:
+        """Wait for the pods of a test's own workloads, which are clients while the test lasts."""
+        environment = self.context.environment
+        environment.register_workloads(documents)
+        with self.context.timer.phase("pods"):
+            for client in environment.clients:
+                environment.pod(client)
+
+    def sync(self) -> None:
+        """Wait until the proxies of the clients, and of the run's own gateway, have everything that istiod has now."""
+        self.syncs += 1
+        with self.context.timer.phase("sync"):
+            try:
+                self._proxy_sync.wait(self._injected_clients(), self._own_gateways())
+            except GoneError:
+                self.context.environment.forget()  # a client's pod was replaced: wait for the new one's proxy
+                self._proxy_sync.wait(self._injected_clients(), self._own_gateways())
+
+    def _injected_clients(self) -> list[Pod]:
+        environment = self.context.environment
+        return [pod for pod in map(environment.pod, environment.clients) if pod.injected]
+
+    def _own_gateways(self) -> list[Pod]:
+        environment = self.context.environment
+        return [environment.pod(gateway) for gateway in environment.own_gateways]
+
+    def follow_mesh(self, arrived: Callable[[ProxyConfig], bool], *, expected: bool) -> None:
+        """Wait until `arrived` is as expected for every client's proxy; ClusterError after `timeouts.mesh`.
+
+        istiod may read the mesh configuration from a mounted file, which the kubelet renews once a minute.
+        """
+        names, within = self.context.names, self.context.timeouts.mesh
+        deadline = time.monotonic() + within
+        environment = self.context.environment
+        clients = [client for client in environment.clients if environment.pod(client).injected]
+        while True:
+            self.sync()
+            if all(arrived(self.config(client)) is expected for client in clients):
+                return
+            if time.monotonic() > deadline:
+                raise ClusterError(
+                    f"the proxies did not get the changed mesh configuration within {within:g} s: check that istiod "
+                    f"reads the ConfigMap {names.mesh.config_map} in {names.mesh.control_plane}"
+                )
+            threading.Event().wait(0.5)
+
+    def leave(self) -> None:
+        """Delete the resources of the last test."""
+        self._delete(self._applied)
+        self._applied = []
+        self.case = None
+
+    def rejection(self, manifest: Path) -> str | None:
+        """Return the API server's answer (validating webhooks included) to a dry run; None where it accepts."""
+        self.ensure_environment()
+        try:
+            self._applier.dry_run(load([manifest]), CASE_NAMESPACE)
+        except RefusedError as error:
+            return str(error)
+        return None
+
+    def config(self, client: str) -> ProxyConfig:
+        """Return the configuration of a client's proxy; it is read at each call of its methods."""
+        return ProxyConfig(self.context.api, self.pod(client))
+
+    def pod(self, client: str) -> Pod:
+        """Return the ready pod of a client: `<app label>.<namespace>`, or a user's own workload."""
+        if not is_workload(client):
+            self.ensure_environment()
+        return self.context.environment.pod(client)
+
+    def gateway_config(self) -> ProxyConfig:
+        """Return the configuration of the egress gateway's first pod: all its pods have the same."""
+        logs = self.context.access_logs
+        if changed(self.context.api, logs.gateways()):
+            logs.forget()  # it was restarted
+        pods = logs.gateways()
+        if not pods:
+            raise ClusterError("the mesh has no ready egress gateway whose configuration could be read")
+        return ProxyConfig(self.context.api, pods[0])
+
+    def read(self, api_version: str, kind: str, name: str, namespace: str) -> dict[str, Any] | None:
+        """Read a resource by the manifests' names; None where it does not exist."""
+        resource = self.context.api.resource(api_version, kind)
+        try:
+            content: dict[str, Any] = resource.get(
+                name=name, namespace=self.context.names.namespace(namespace)
+            ).to_dict()
+        except ApiException as error:
+            if error.status == 404:
+                return None
+            raise ClusterError(f"cannot read {kind} {name}: {reason(error)}") from error
+        return content

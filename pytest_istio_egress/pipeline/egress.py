@@ -1,0 +1,202 @@
+"""The `egress` fixture's object: what a test function calls to verify outcomes and to read the mesh."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_istio_egress.model.case import CASE_NAMESPACE, Case
+from pytest_istio_egress.model.difference import Difference
+from pytest_istio_egress.model.outcome import Outcome
+from pytest_istio_egress.model.probe import CLIENT, Probe
+from pytest_istio_egress.verdict.diagnosis import cause, configuration
+from pytest_istio_egress.verdict.failure_text import check_failure, probe_failure
+from pytest_istio_egress.verdict.verdict import Expectation, Verdict
+
+if TYPE_CHECKING:
+    # Every test names Egress; collecting them must not load the Kubernetes client.
+    from pytest_istio_egress.cluster.names import Names
+    from pytest_istio_egress.cluster.proxy_config import ProxyConfig
+    from pytest_istio_egress.pipeline.case_setup import CaseSetup
+    from pytest_istio_egress.pipeline.runner import CaseRunner
+
+
+class MismatchError(AssertionError):
+    """The mesh does not behave as documented; the text is what an engineer reads first.
+
+    `differences` and `cause` are the same as data, with the manifests' names.
+    """
+
+    def __init__(self, text: str, differences: Sequence[Difference], cause: str = "") -> None:
+        super().__init__(text)
+        self.differences = tuple(differences)
+        self.cause = cause
+
+
+class Egress:
+    """One test in its configured mesh. `record` gets every verdict, whether it passed or failed.
+
+    `collect` collects the evidence of a failure, at once: the test's resources may be gone a moment later.
+    """
+
+    def __init__(
+        self,
+        runner: CaseRunner,
+        case_setup: CaseSetup,
+        case: Case,
+        verdicts: Sequence[Verdict],
+        *,
+        record: Callable[[Verdict], None],
+        collect: Callable[[Verdict | None], None] = lambda _: None,
+    ) -> None:
+        self.runner = runner
+        self.case_setup = case_setup
+        self.case = case
+        self._verdicts = list(verdicts)
+        self._record = record
+        self._collect = collect
+
+    def expect(self, probe: Probe, expected: Outcome) -> Verdict:
+        """Verify one outcome; raises MismatchError, with all evidence, where it is not seen in time.
+
+        The parameters of a test were probed side by side when the test was set up; here their verdicts are looked up.
+        """
+        verdict = self._with_control(self._verdict_on((probe, expected)) or self._verify((probe, expected)))
+        if trouble := verdict.failure_context.log_trouble:
+            from pytest_istio_egress.cluster.logs import UnreadableLogError  # loads the Kubernetes client
+
+            raise UnreadableLogError(trouble)
+        if not verdict.passed:
+            self._collect(verdict)
+        self._record(verdict)
+        if not verdict.passed:
+            unrender = self._names.unrender
+            differences = [
+                replace(each, expected=unrender(each.expected), seen=unrender(each.seen))
+                for each in verdict.differences
+            ]
+            raise MismatchError(probe_failure(self.case, verdict, unrender), differences, unrender(verdict.cause))
+        return verdict
+
+    def expect_all(self, *expectations: Expectation) -> None:
+        """Verify several outcomes side by side: they share the second in which Envoy writes its log."""
+        self._verdicts += self.runner.verify([pair for pair in expectations if not self._verdict_on(pair)])
+        for probe, expected in expectations:
+            self.expect(probe, expected)
+
+    def check(self, what: str, seen: object, expected: object) -> None:
+        """Compare a value of a proxy's configuration, or of the API, with the documented one."""
+        if seen != expected:
+            self._fail(Difference("cluster", what, str(expected), str(seen)))
+
+    def wait_until(self, what: str, reached: Callable[[ProxyConfig], bool], client: str = CLIENT) -> None:
+        """Wait until a client's proxy reaches a state by itself, no longer than configuration may take to arrive."""
+        deadline = time.monotonic() + self.runner.context.timeouts.settle
+        while not (seen := reached(self.config(client))) and time.monotonic() < deadline:
+            threading.Event().wait(0.2)
+        self.check(what, seen, expected=True)
+
+    def apply(self, manifest: str) -> None:
+        """Apply one more manifest of the test's folder, and wait until the proxies have it."""
+        self.case_setup.add(self._path(manifest))
+        self._verdicts.clear()
+
+    def remove(self, manifest: str) -> None:
+        """Delete the resources of a manifest, and wait until the proxies have lost them."""
+        self.case_setup.remove(self._path(manifest))
+        self._verdicts.clear()
+
+    @contextmanager
+    def changed_mesh_config(self, changes: Mapping[str, Any], arrived: Callable[[ProxyConfig], bool]) -> Iterator[None]:
+        """Change fields of the mesh configuration for a while (only in mesh_wide/).
+
+        `arrived` tells from a proxy's configuration whether it follows the change.
+        """
+        self._verdicts.clear()
+        with self.runner.changed_mesh_config(changes, arrived):
+            yield
+        self._verdicts.clear()
+
+    def config(self, client: str = CLIENT) -> ProxyConfig:
+        """Return the configuration of a client's proxy."""
+        return self.case_setup.config(client)
+
+    def gateway_config(self) -> ProxyConfig:
+        """Return the configuration of the mesh's egress gateway."""
+        return self.case_setup.gateway_config()
+
+    def pod(self, client: str = CLIENT) -> dict[str, Any]:
+        """Read a client's pod (`<app label>.<namespace>`) from the API."""
+        pod = self.case_setup.pod(client)
+        return self.resource("v1", "Pod", pod.name, pod.namespace)
+
+    def in_cluster(self, text: str) -> str:
+        """Return a text with the run's names in place of the manifests'."""
+        self.case_setup.ensure_environment()
+        return self._names.render(text)
+
+    def resource(self, api_version: str, kind: str, name: str, namespace: str = CASE_NAMESPACE) -> dict[str, Any]:
+        """Read a resource by the manifests' names; where it does not exist, the test fails."""
+        content = self.case_setup.read(api_version, kind, name, namespace)
+        self.check(f"{kind} {name}", "exists" if content is not None else "does not exist", "exists")
+        return content or {}
+
+    def expect_rejected(self, manifest: str) -> str:
+        """Expect that a dry run rejects a manifest, and return the API server's answer."""
+        answer = self.case_setup.rejection(self._path(manifest))
+        if answer is None:
+            self._fail(Difference("cluster", manifest, "rejected", "accepted"), configuration.not_rejected())
+        return answer or ""
+
+    def expect_accepted(self, manifest: str) -> None:
+        """Expect that a dry run accepts a manifest: the control beside a rejection."""
+        answer = self.case_setup.rejection(self._path(manifest))
+        if answer is not None:
+            self._fail(
+                Difference("cluster", manifest, "accepted", f"rejected: {answer}"),
+                configuration.manifest_rejected(answer),
+            )
+
+    @property
+    def _names(self) -> Names:
+        return self.case_setup.context.names
+
+    def _path(self, manifest: str) -> Path:
+        return self.case.folder / manifest
+
+    def _fail(self, difference: Difference, cause: str = "") -> None:
+        """Raise MismatchError for a check, unless something other than the mesh may explain it."""
+        self.runner.check_interference()
+        self._collect(None)
+        unrender = self._names.unrender
+        shown = Difference(
+            difference.hop, unrender(difference.field), unrender(difference.expected), unrender(difference.seen)
+        )
+        raise MismatchError(check_failure(self.case, [shown], cause), [shown], cause)
+
+    def _verdict_on(self, expectation: Expectation) -> Verdict | None:
+        return next((each for each in self._verdicts if (each.probe, each.expected) == expectation), None)
+
+    def _verify(self, expectation: Expectation) -> Verdict:
+        verdict = self.runner.verify([expectation])[0]
+        self._verdicts.append(verdict)
+        return verdict
+
+    def _with_control(self, verdict: Verdict) -> Verdict:
+        """Fail a block without a control that passed: a client that reaches nothing proves nothing."""
+        if not (self.runner.require_control and verdict.expected.blocked and verdict.passed):
+            return verdict
+        controls = [
+            each for each in self._verdicts if each.probe.client == verdict.probe.client and not each.expected.blocked
+        ]
+        if any(control.passed for control in controls):
+            return verdict
+        urls = ", ".join(control.probe.url for control in controls) or "no control was sent"
+        difference = Difference("control", "request of the same client", "passed", f"failed ({urls})")
+        failed = replace(verdict, differences=(difference,))
+        return replace(failed, cause=cause(failed))

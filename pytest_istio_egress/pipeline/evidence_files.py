@@ -1,0 +1,174 @@
+"""Collects the evidence files of a failed test while its pods and its configuration still exist.
+
+A file that cannot be collected is listed in `not-collected.txt`; no verdict depends on any of them.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import yaml
+from kubernetes.client.exceptions import ApiException
+
+from pytest_istio_egress.cluster.api import reason
+from pytest_istio_egress.cluster.inspection.pods import events, log_end, log_ends, pod_states
+from pytest_istio_egress.cluster.pods import PROXY, Pod
+from pytest_istio_egress.cluster.proxy_config import ProxyConfig
+from pytest_istio_egress.cluster.rejections import error_states
+from pytest_istio_egress.model.case import Case
+from pytest_istio_egress.pipeline.case_setup import CaseSetup
+from pytest_istio_egress.pipeline.context import WorkerContext
+from pytest_istio_egress.pipeline.involved_proxies import proxies_of_case, proxies_of_probe
+from pytest_istio_egress.redaction import redact, redacted
+from pytest_istio_egress.verdict.verdict import SERVER_HEADER, Verdict
+
+LARGEST = 1_000_000
+"""Characters of one file; the rest of a longer one is left out, and said to be."""
+NOTHING = "(not a line in that time)\n"
+MISSING = "not-collected.txt"
+_BEFORE = 5
+"""Seconds before the case was entered from which logs are kept."""
+
+Files = dict[str, str]
+"""Texts by file name, without secrets."""
+
+
+def collect_evidence(context: WorkerContext, case_setup: CaseSetup, case: Case, verdict: Verdict | None) -> Files:
+    """Return the files; `verdict` is None where no probe failed, but a check of the configuration, or the cluster."""
+    try:
+        return gathered(_tasks(context, case_setup, case, verdict), context.timeouts.evidence)
+    except Exception as error:  # noqa: BLE001  # whatever goes wrong here, the verdict stands, and says what it says
+        return {MISSING: redact(f"nothing could be collected: {_why(error)}\n")}
+
+
+def gathered(tasks: Mapping[str, Callable[[], str]], timeout: float) -> Files:
+    """Run the tasks side by side for `timeout` seconds at most, and note which of them failed."""
+    pool = ThreadPoolExecutor(8)
+    running = {name: pool.submit(task) for name, task in tasks.items()}
+    wait(running.values(), timeout)
+    # What still waits for an answer has a timeout of its own; nobody waits for it here.
+    pool.shutdown(wait=False, cancel_futures=True)
+    files: Files = {}
+    missing: list[str] = []
+    for name, future in running.items():
+        why = _trouble(future, timeout)
+        if why:
+            missing.append(f"{name}: {why}\n")
+        elif text := future.result() or (name.endswith(".log") and NOTHING):
+            files[name] = redact(_shortened(text))
+    if missing:
+        files[MISSING] = redact("".join(missing))
+    return files
+
+
+def _trouble(future: Future[str], timeout: float) -> str | None:
+    if not future.done() or future.cancelled():
+        return f"no answer within {timeout:g} s"
+    error = future.exception()
+    return _why(error) if error else None
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, ApiException):
+        return reason(error)
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LARGEST else f"{text[:LARGEST]}\n... and {len(text) - LARGEST} more characters\n"
+
+
+def _tasks(
+    context: WorkerContext, case_setup: CaseSetup, case: Case, verdict: Verdict | None
+) -> dict[str, Callable[[], str]]:
+    """Return what collects each file, by the file's name."""
+    api, names, built = context.api, context.names, context.environment.built
+    since = int(time.monotonic() - case_setup.entered) + _BEFORE
+    proxies = proxies_of_probe(context, verdict) if verdict else proxies_of_case(context, case)
+    outside = names.namespace("egress-outside")
+    namespaces = sorted({pod.namespace for pod in proxies.values()} | ({outside} if built else set()))
+    tasks: dict[str, Callable[[], str]] = {
+        "applied.yaml": lambda: _applied(case_setup.documents, names.run),
+        "mesh.yaml": lambda: _yaml([yaml.safe_load(_mesh_config(context))]),
+        "pods.yaml": lambda: _yaml(pod_states(api, namespaces)),
+        "events.txt": lambda: "".join(f"{line}\n" for line in events(api, namespaces)),
+    }
+    if built:
+        tasks["outside.log"] = lambda: log_ends(api, outside, since)
+    if verdict:
+        tasks["probe.json"] = lambda: _json(_probe(verdict))
+    else:
+        tasks["istiod.log"] = lambda: log_ends(api, names.mesh.control_plane, since, "app=istiod")
+    hosts, port = _hosts(context, case_setup, verdict), verdict.probe.port if verdict else None
+    for name, pod in proxies.items():
+        tasks[f"{name}.log"] = partial(log_end, api, pod.namespace, pod.name, PROXY, since)
+        tasks[f"{name}-config.json"] = partial(_config, context, pod, hosts, port)
+    return tasks
+
+
+def _probe(verdict: Verdict) -> dict[str, Any]:
+    seen = verdict.exchange
+    hops = {"sidecar": seen.sidecar, "gateway": seen.gateway, "forward proxy": seen.proxy}
+    return {
+        "sent": seen.kubectl_command,
+        "differences": [difference.to_mapping() for difference in verdict.differences],
+        "cause": verdict.cause,
+        "attempts": verdict.attempts,
+        "curl": asdict(seen.curl),
+        "outside": {
+            name.removeprefix(SERVER_HEADER): value
+            for name, value in seen.curl.headers.items()
+            if name.startswith(SERVER_HEADER)
+        },
+        "access logs": {name: line.raw for name, line in hops.items() if line},
+        "expected": {name: value for name, value in asdict(verdict.expected).items() if value not in (None, {}, ())},
+    }
+
+
+def _config(context: WorkerContext, pod: Pod, hosts: list[str], port: int | None) -> str:
+    part = ProxyConfig(context.api, pod).concerning(hosts, port)
+    return _json({"proxy": str(pod), "hosts": hosts, "rejected": error_states(context.api, pod)} | part)
+
+
+def _hosts(context: WorkerContext, case_setup: CaseSetup, verdict: Verdict | None) -> list[str]:
+    """Return the probe's host and those that the manifests name."""
+    found: list[object] = []
+    if verdict:
+        host = verdict.probe.host
+        found.append(host if verdict.probe.from_own_workload else context.names.render(host))
+    for document in case_setup.documents:
+        spec = document.get("spec") or {}
+        hosts = spec.get("hosts") if document["kind"] != "Sidecar" else None
+        found += [*(hosts if isinstance(hosts, list) else []), spec.get("host")]
+    # A name that stands for everything would make the part the whole.
+    return sorted({host for host in found if isinstance(host, str) and host.strip("*.")})
+
+
+def _mesh_config(context: WorkerContext) -> str:
+    mesh = context.names.mesh
+    return str(context.api.core.read_namespaced_config_map(mesh.config_map, mesh.control_plane).data.get("mesh", ""))
+
+
+def _applied(documents: list[dict[str, Any]], run: str) -> str:
+    if not documents:
+        return ""
+    head = f"# What the case had applied when it failed, under the names of run {run}: kubectl apply -f applied.yaml\n"
+    return head + _yaml(documents)
+
+
+def _yaml(documents: list[Any]) -> str:
+    return yaml.safe_dump_all(redacted(documents), sort_keys=False, allow_unicode=True, width=120)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(redacted(value), indent=1, default=_as_json, ensure_ascii=False) + "\n"
+
+
+def _as_json(value: Any) -> Any:
+    return sorted(value) if isinstance(value, set | frozenset) else str(value)

@@ -1,0 +1,155 @@
+"""Sends the probes of a test side by side, finds their access log lines, and compares both with what is expected."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from pytest_istio_egress.cluster.api import ClusterError
+from pytest_istio_egress.cluster.pods import GoneError, Pod, run
+from pytest_istio_egress.cluster.readiness import NoPodError
+from pytest_istio_egress.model.outcome import Outcome
+from pytest_istio_egress.model.probe import NoCurlResultError, Probe, parse
+from pytest_istio_egress.pipeline.case_setup import CaseSetup
+from pytest_istio_egress.pipeline.context import WorkerContext
+from pytest_istio_egress.pipeline.source_ports import SourcePorts
+from pytest_istio_egress.verdict.comparison import compare
+from pytest_istio_egress.verdict.verdict import Exchange, Expectation, Verdict, without_json_output
+
+_HOPS = ("gateway", "proxy")
+_NO_PORT = 45
+"""curl's exit code where all ports that it may use are taken: it says nothing about the mesh."""
+_PORT_RANGES = 3
+"""Ranges of source ports that are tried for one probe."""
+AT_ONCE = 8
+"""Probes of one test that run side by side."""
+
+
+class Prober:
+    """Probes the mesh in its current configuration, once; retries are the runner's."""
+
+    def __init__(self, context: WorkerContext, case_setup: CaseSetup) -> None:
+        self.context = context
+        self._case_setup = case_setup
+        self._source_ports = SourcePorts()
+        self._absent: dict[str, int] = {}
+        """Gateways that Istio had not created in time, and after which proxy sync: a later one may bring them."""
+
+    def verify(self, expectations: Sequence[Expectation], attempt: int) -> list[Verdict]:
+        """Return a verdict on each parameter.
+
+        All probes are sent before any line is looked up: they share the second in which Envoy writes its log.
+        """
+        expected = [outcome if probe.from_own_workload else self._rendered(outcome) for probe, outcome in expectations]
+        suffix = " again" if attempt > 1 else ""
+        with self.context.timer.phase(f"probe{suffix}"), ThreadPoolExecutor(AT_ONCE) as pool:
+            exchanges = list(pool.map(self.send, [probe for probe, _ in expectations]))
+        with self.context.timer.phase(f"log lines{suffix}"), ThreadPoolExecutor(len(expectations)) as pool:
+            exchanges = list(pool.map(self._with_log_lines, expected, exchanges))
+        return [
+            Verdict(
+                probe=probe,
+                expected=outcome,
+                exchange=exchange,
+                differences=compare(rendered, exchange),
+                attempts=attempt,
+            )
+            for (probe, outcome), rendered, exchange in zip(expectations, expected, exchanges, strict=True)
+        ]
+
+    def _rendered(self, outcome: Outcome) -> Outcome:
+        """Return the outcome for the mesh's version of Istio, with the run's names in place of the manifests'."""
+        outcome = outcome.for_istio(self.context.access_logs.mesh.istio)
+        names = self.context.names
+        values = {name: names.render_manifest(value) for name, value in vars(outcome).items() if name not in _HOPS}
+        hops = {name: hop for name in _HOPS if (hop := getattr(outcome, name)) is not None}
+        for name, hop in hops.items():
+            values[name] = replace(hop, **{field: names.render_manifest(value) for field, value in vars(hop).items()})
+        return replace(outcome, **values)
+
+    def send(self, probe: Probe) -> Exchange:
+        """Run curl in the client's pod; ClusterError where it found no free source port."""
+        for _ in range(_PORT_RANGES):
+            exchange = self._send_once(probe)
+            if exchange.curl.exit != _NO_PORT:
+                return exchange
+        raise ClusterError(f"curl had no free source port in {probe.client}: {exchange.curl.error}; run the test again")
+
+    def _send_once(self, probe: Probe) -> Exchange:
+        environment = self.context.environment
+        # Envoy's log line has the user agent, which is unique, and the source port.
+        command = probe.command(f"istio-egress/{uuid.uuid4().hex[:12]}", self._source_ports.take())
+        if not probe.from_own_workload:
+            command = [self.context.names.render(word) for word in command]
+        pod = environment.pod(probe.client)
+        try:
+            return self._run(pod, probe, command)
+        except (GoneError, NoCurlResultError):
+            if not environment.pod_lookup.replaced(probe.client, pod):
+                raise
+            return self._run(environment.pod(probe.client), probe, command)
+
+    def _run(self, pod: Pod, probe: Probe, command: Sequence[str]) -> Exchange:
+        logs = self.context.access_logs
+        if pod.injected:
+            logs.follow(pod)
+        began = time.monotonic()
+        result = run(self.context.api, pod, command, timeout=probe.max_time + self.context.timeouts.exec)
+        shown = without_json_output(command)
+        return Exchange(
+            probe=probe,
+            command=tuple(command),
+            kubectl_command=f"kubectl exec -n {pod.namespace} {pod.name} -c {pod.container} -- {shown}",
+            began=began,
+            curl=parse(result.stdout, result.stderr),
+            sidecar=None,
+            gateway=None,
+            addresses={
+                "client": frozenset({pod.address}),
+                "gateway": logs.gateway_addresses(),
+                "proxy": frozenset(pod.address for pod in self.context.environment.forward_proxies),
+            },
+        )
+
+    def gateway_pods(self, at: str | None) -> list[Pod]:
+        """Return the pods of a gateway: None stands for the mesh's own, else `<app label>.<namespace>`.
+
+        The list is empty where Istio did not create the gateway in time, so that no line can exist.
+        """
+        if at is None:
+            return self.context.access_logs.gateways()
+        if self._absent.get(at) != self._case_setup.syncs:
+            try:
+                return [self.context.environment.pod(at)]
+            except NoPodError:
+                self._absent[at] = self._case_setup.syncs
+        return []
+
+    def _with_log_lines(self, expected: Outcome, exchange: Exchange) -> Exchange:
+        """Add the sidecar's line for curl's own source port, and the other proxies' lines for the same request."""
+        pod = self.context.environment.pod(exchange.probe.client)
+        if not pod.injected:
+            return exchange
+        logs, timeouts, curl = self.context.access_logs, self.context.timeouts, exchange.curl
+        line = logs.sidecar_line(
+            pod,
+            f"{curl.local_address}:{curl.local_port}",
+            exchange.command[exchange.command.index("--user-agent") + 1],
+            since=exchange.began,
+            timeout=timeouts.log_line if expected.sidecar else timeouts.log_flush,
+        )
+        gateway, addresses = None, exchange.addresses
+        if expected.gateway is not None and line is not None and line.went_on:
+            pods = self.gateway_pods(expected.gateway.at)
+            if pods or expected.gateway.at is None:
+                gateway = logs.gateway_line(line, pods, since=exchange.began, timeout=timeouts.log_line)
+            addresses = {**addresses, "gateway": frozenset(pod.address for pod in pods)}
+        proxy = None
+        last = gateway or line
+        if expected.proxy is not None and last is not None and last.went_on:
+            for pod in self.context.environment.forward_proxies:
+                proxy = logs.proxy_line(last, pod, since=exchange.began, timeout=timeouts.log_line)
+        return replace(exchange, sidecar=line, gateway=gateway, proxy=proxy, addresses=addresses)

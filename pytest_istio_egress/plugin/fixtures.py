@@ -1,0 +1,134 @@
+"""The fixtures: `egress` is public; those it is made of have private names, so that a user's own cannot replace them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+
+import pytest
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
+
+from pytest_istio_egress.cluster.api import Api, ClusterError
+from pytest_istio_egress.cluster.environment import Environment
+from pytest_istio_egress.cluster.features import missing, missing_by_probe
+from pytest_istio_egress.cluster.log_lookup import AccessLogs
+from pytest_istio_egress.cluster.mesh import Mesh
+from pytest_istio_egress.cluster.mesh_names import MeshNames
+from pytest_istio_egress.cluster.names import Names
+from pytest_istio_egress.cluster.network_policy_check import NetworkPolicyCheck
+from pytest_istio_egress.model.case import case_of
+from pytest_istio_egress.model.mesh_facts import MeshFacts
+from pytest_istio_egress.model.placement import Placement
+from pytest_istio_egress.pipeline.context import WorkerContext
+from pytest_istio_egress.pipeline.egress import Egress
+from pytest_istio_egress.pipeline.runner import CaseRunner, case_runner
+from pytest_istio_egress.plugin.parameters import expectations_of
+from pytest_istio_egress.plugin.recorder import EvidenceCollector, VerdictRecorder
+from pytest_istio_egress.plugin.stash import EVIDENCE_COLLECTOR, TARGET, VERDICTS
+from pytest_istio_egress.report.results import PHASES_PROPERTY
+from pytest_istio_egress.run_target import Target
+from pytest_istio_egress.suite.discovery import fixtures_folder
+
+
+@pytest.fixture(scope="session")
+def _istio_egress_target(pytestconfig: pytest.Config) -> Target:
+    """The cluster of this run."""
+    return pytestconfig.stash[TARGET]
+
+
+@pytest.fixture(scope="session")
+def _istio_egress_api(_istio_egress_target: Target) -> Api:
+    """The connection to the cluster's API server."""
+    return Api(_istio_egress_target.kubeconfig, _istio_egress_target.context, _istio_egress_target.timeouts)
+
+
+@pytest.fixture(scope="session")
+def _istio_egress_mesh(_istio_egress_api: Api, _istio_egress_target: Target) -> Mesh:
+    """The mesh and its facts."""
+    facts = _istio_egress_target.mesh
+    return Mesh(_istio_egress_api, MeshFacts.of(facts) if facts else None)
+
+
+@pytest.fixture(scope="session")
+def _istio_egress_runner(
+    _istio_egress_api: Api, _istio_egress_mesh: Mesh, _istio_egress_target: Target, pytestconfig: pytest.Config
+) -> Iterator[CaseRunner]:
+    """The pipeline on this worker's part of the cluster; its clients are created when a test first needs them."""
+    api, timeouts = _istio_egress_api, _istio_egress_api.timeouts
+    worker = getattr(pytestconfig, "workerinput", {}).get("workerid", "main")
+    placement = Placement.of(_istio_egress_target.placement)
+    mesh_names = MeshNames.of(_istio_egress_mesh.facts)
+    names = Names(_istio_egress_target.run, worker, mesh=mesh_names, placement=placement)
+    environment = Environment(api, names, fixtures_folder(), timeouts.ready)
+    access_logs = AccessLogs(api, _istio_egress_mesh, names)
+    runner = case_runner(WorkerContext(api, environment, access_logs, timeouts))
+    pytestconfig.hook.pytest_istio_egress_runner(runner=runner)
+    yield runner
+    environment.leave()
+    access_logs.forget()
+
+
+@pytest.fixture(scope="session")
+def _istio_egress_network_policy(_istio_egress_runner: CaseRunner) -> NetworkPolicyCheck:
+    """Whether the cluster enforces NetworkPolicy; probed when a test first requires it."""
+    context = _istio_egress_runner.context
+    return NetworkPolicyCheck(
+        context.api,
+        context.names,
+        _istio_egress_runner.case_setup.ensure_environment,
+        fixtures_folder(),
+        ready=context.timeouts.ready,
+        timeout=context.timeouts.converge,
+    )
+
+
+@pytest.fixture(scope="session")
+def _istio_egress_envoy_versions(_istio_egress_runner: CaseRunner, _istio_egress_mesh: Mesh) -> Callable[[str], str]:
+    """The version of a client's Envoy, empty where it cannot be read: no test depends on it."""
+
+    @cache
+    def version(client: str) -> str:
+        try:
+            return _istio_egress_mesh.envoy(_istio_egress_runner.case_setup.pod(client))
+        except (ClusterError, ApiException, HTTPError):
+            return ""
+
+    return version
+
+
+@pytest.fixture
+def egress(_istio_egress_mesh: Mesh, _istio_egress_target: Target, request: pytest.FixtureRequest) -> Iterator[Egress]:
+    """The requesting test in its configured mesh, with all its parameters probed.
+
+    The runner is requested only when the mesh has the features that the test needs: a skipped test creates no pods.
+    """
+    case = case_of(request.function)
+    if case is None:
+        pytest.fail(f"{request.node.nodeid} uses `egress` but is not declared with @documented", pytrace=False)
+    _stop_for(missing(case, _istio_egress_mesh, fixtures_folder()), _istio_egress_target)
+    runner: CaseRunner = request.getfixturevalue("_istio_egress_runner")
+    network_policy: NetworkPolicyCheck = request.getfixturevalue("_istio_egress_network_policy")
+    _stop_for(missing_by_probe(case, network_policy), _istio_egress_target)
+    collector = EvidenceCollector(request.node, runner, case)
+    request.node.stash[EVIDENCE_COLLECTOR] = collector
+    stash = request.session.stash
+    try:
+        if runner.enter(case):
+            stash[VERDICTS] = []  # should probing fail, the next parameter probes for itself
+            stash[VERDICTS] = runner.verify(expectations_of(request))
+        versions = request.getfixturevalue("_istio_egress_envoy_versions")
+        record = VerdictRecorder(request.node, runner, versions, collector)
+        yield Egress(runner, runner.case_setup, case, stash[VERDICTS], record=record, collect=collector)
+    finally:
+        request.node.user_properties.append((PHASES_PROPERTY, runner.context.timer.take()))
+
+
+def _stop_for(reasons: Mapping[str, str], target: Target) -> None:
+    """Skip the test for features that the mesh lacks, with the reasons; fail it for a feature that is required."""
+    required = [feature for feature in reasons if feature in target.require]
+    if required:
+        lacking = "; ".join(f"{feature}: {reasons[feature]}" for feature in required)
+        pytest.fail(f"the mesh lacks a feature that --istio-egress-require names: {lacking}", pytrace=False)
+    if reasons:
+        pytest.skip("; ".join(reasons.values()))

@@ -1,0 +1,151 @@
+"""Compares the observed exchange with the expected outcome, hop by hop and field by field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+from pytest_istio_egress.model.access_log import AccessLogLine
+from pytest_istio_egress.model.difference import Difference, HopName
+from pytest_istio_egress.model.outcome import EARLY, Hop, Outcome
+from pytest_istio_egress.verdict.verdict import Exchange
+
+
+def compare(expected: Outcome, exchange: Exchange) -> tuple[Difference, ...]:
+    """Return every difference, the most telling one first; an empty tuple where there is none."""
+    return (
+        *_curl(expected, exchange),
+        *_sidecar(expected, exchange),
+        *_gateway(expected, exchange),
+        *_forward_proxy(expected, exchange),
+        *_server(expected, exchange),
+        *_response(expected, exchange),
+    )
+
+
+def _differ(hop: HopName, field: str, expected: object, seen: object) -> Iterator[Difference]:
+    if expected != seen:
+        yield Difference(hop, field, as_text(expected), as_text(seen))
+
+
+def as_text(value: object) -> str:
+    """Return a value as text; several values that are equally right come in a stable order."""
+    if isinstance(value, frozenset):
+        return " or ".join(str(item) for item in sorted(value, reverse=True))
+    return "none" if value is None else str(value)
+
+
+def _curl(expected: Outcome, exchange: Exchange) -> Iterator[Difference]:
+    curl = exchange.curl
+    yield from _differ("client", "HTTP status", expected.status, curl.status or None)
+    if curl.exit not in expected.exits:
+        error = f" ({curl.error})" if curl.error else ""
+        yield Difference("client", "curl exit code", as_text(expected.exits), f"{curl.exit}{error}")
+
+
+def _sidecar(expected: Outcome, exchange: Exchange) -> Iterator[Difference]:
+    if expected.sidecar:
+        if exchange.sidecar is None:
+            yield Difference("sidecar", "access log", "a line for this connection", "none")
+        else:
+            yield from _log_line("sidecar", expected.sidecar_hop, exchange.sidecar)
+        return
+    if exchange.sidecar is not None:
+        yield Difference("sidecar", "access log", "no line, because the sidecar is bypassed", exchange.sidecar.raw)
+    headers = ", ".join(exchange.envoy_headers) or None
+    yield from _differ("sidecar", "headers that Envoy added to the response", None, headers)
+
+
+def _gateway(expected: Outcome, exchange: Exchange) -> Iterator[Difference]:
+    if expected.gateway is None:
+        return
+    if exchange.gateway is None:
+        yield Difference("egress gateway", "access log", "a line for this request", "none")
+    else:
+        yield from _log_line("egress gateway", expected.gateway, exchange.gateway)
+
+
+def _forward_proxy(expected: Outcome, exchange: Exchange) -> Iterator[Difference]:
+    if expected.proxy is None:
+        return
+    if exchange.proxy is None:
+        yield Difference("forward proxy", "access log", "a line for this connection", "none")
+    else:
+        yield from _log_line("forward proxy", expected.proxy, exchange.proxy)
+
+
+def _log_line(name: HopName, expected: Hop, line: AccessLogLine) -> Iterator[Difference]:
+    fields = {
+        "upstream cluster": (expected.cluster, line.cluster),
+        "response flags": (expected.flags, line.flags),
+        "response code details": (expected.details, line.details),
+        "route": (expected.route, line.route),
+        "protocol": (expected.protocol, line.protocol),
+        "status": (expected.status, line.status),
+        "method": (expected.method, line.method),
+        "authority": (expected.authority, line.authority),
+        "requested server name": (expected.server_name, line.server_name),
+    }
+    for field, (wanted, seen) in fields.items():
+        if isinstance(wanted, frozenset) and seen in wanted:
+            continue
+        if wanted is not None:
+            yield from _differ(name, field, wanted, seen)
+    if expected.failure is not None and expected.failure not in line.failure:
+        yield Difference(name, "upstream transport failure", f"...{expected.failure}...", line.failure)
+
+
+def _server(expected: Outcome, exchange: Exchange) -> Iterator[Difference]:
+    yield from _differ("external server", "that answered", expected.reached, exchange.server_saw("server"))
+    for fact, wanted in expected.server_saw.items():
+        yield from _differ("external server", fact, wanted, exchange.server_saw(fact))
+    if expected.source is not None:
+        yield from _source_address(expected.source, exchange)
+    if expected.request_headers:
+        yield from _request_headers(expected.request_headers, exchange.curl.body)
+
+
+def _source_address(expected: str, exchange: Exchange) -> Iterator[Difference]:
+    address = exchange.server_saw("source")
+    if address not in exchange.addresses.get(expected, frozenset()):
+        owner = next((name for name, own in exchange.addresses.items() if address in own), "unknown")
+        yield Difference("external server", "source address", f"the {expected}'s", f"{address} ({owner})")
+
+
+def _request_headers(expected: Mapping[str, str | None], body: str) -> Iterator[Difference]:
+    received = request_headers(body)
+    if received is None:
+        yield Difference("external server", "request headers", "a body that lists them", "another body")
+        return
+    for name, value in expected.items():
+        yield from _header("external server", f"request header {name}", value, received.get(name.lower()))
+
+
+def request_headers(body: str) -> Mapping[str, str] | None:
+    """Read the request headers that go-httpbin's /headers, /get and /anything list; None for any other body."""
+    try:
+        headers = json.loads(body)["headers"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return {name.lower(): ", ".join(values) for name, values in headers.items()}
+
+
+def _response(expected: Outcome, exchange: Exchange) -> Iterator[Difference]:
+    curl = exchange.curl
+    for name, value in expected.response_headers.items():
+        yield from _header("client", f"response header {name}", value, curl.headers.get(name.lower()))
+    if expected.body is not None and expected.body not in curl.body:
+        yield Difference("client", "response body", f"...{expected.body}...", repr(curl.body[:120]))
+    if expected.connected_to is not None:
+        yield from _differ("client", "address that curl connected to", expected.connected_to, curl.remote_address)
+    if expected.min_seconds is not None:
+        # Envoy's own clock where there is one: curl's includes the way there and back.
+        seconds = exchange.sidecar.duration / 1000 if exchange.sidecar else curl.seconds
+        if seconds < expected.min_seconds * (1 - EARLY):
+            yield Difference("client", "duration", f"at least {expected.min_seconds:g} s", f"{seconds:g} s")
+
+
+def _header(hop: HopName, field: str, wanted: str | None, seen: str | None) -> Iterator[Difference]:
+    if wanted == "*" and seen is not None:  # any value will do: only its presence is documented
+        return
+    yield from _differ(hop, field, wanted, seen)

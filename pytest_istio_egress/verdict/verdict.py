@@ -1,0 +1,87 @@
+"""The verdict on one probe: what every hop observed of it, where that differs from the expected outcome, and why."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pytest_istio_egress.model.access_log import AccessLogLine
+from pytest_istio_egress.model.difference import Difference
+from pytest_istio_egress.model.failure_context import FailureContext
+from pytest_istio_egress.model.outcome import Outcome
+from pytest_istio_egress.model.probe import CurlResult, Probe
+
+SERVER_HEADER = "x-outside-"
+"""Prefix of the response headers in which the suite's external server reports what it received."""
+
+
+def without_json_output(command: Sequence[str]) -> str:
+    """Return curl's command line for a shell, without the option that makes it print JSON for us."""
+    words = list(command)
+    if "--write-out" in words:
+        begin = words.index("--write-out")
+        del words[begin : begin + 2]
+    return shlex.join(words)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exchange:
+    """One request, and the evidence of it from every hop."""
+
+    probe: Probe
+    command: tuple[str, ...]
+    """curl's command line as it ran in the pod."""
+    kubectl_command: str
+    """The same request as a line of kubectl that can be pasted."""
+    began: float
+    """When it was sent (time.monotonic()): a log line that came earlier belongs to another request."""
+    curl: CurlResult
+    sidecar: AccessLogLine | None
+    """The client sidecar's line; None where none came in time. The same holds for the two below."""
+    gateway: AccessLogLine | None
+    proxy: AccessLogLine | None = None
+    addresses: Mapping[str, frozenset[str]]
+    """Addresses of `client`, `gateway` and `proxy`, by which the source address the server saw gets its name."""
+
+    def server_saw(self, fact: str) -> str | None:
+        """Return what the external server reported (server, source, protocol, ...); None if it did not."""
+        return self.curl.headers.get(SERVER_HEADER + fact) or None
+
+    @property
+    def went_to_gateway(self) -> bool:
+        """Whether the sidecar's own line names an address of the egress gateway as its upstream."""
+        if self.sidecar is None:
+            return False
+        return self.sidecar.upstream.rpartition(":")[0] in self.addresses.get("gateway", ())
+
+    @property
+    def envoy_headers(self) -> list[str]:
+        """Response headers that only Envoy adds."""
+        added = [name for name in self.curl.headers if name.startswith("x-envoy-")]
+        return [*added, *(["server"] if self.curl.headers.get("server") == "envoy" else [])]
+
+
+Expectation = tuple[Probe, Outcome]
+"""One parameter of a test: a probe and its expected outcome."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The result of one probe: passed where nothing differs from the expected outcome."""
+
+    probe: Probe
+    expected: Outcome
+    exchange: Exchange
+    differences: tuple[Difference, ...]
+    attempts: int
+    """How often the probe was sent until it passed, or its time to converge was over."""
+    failure_context: FailureContext = field(default_factory=FailureContext)
+    """The state of the cluster around a failure; read only where something differs."""
+    cause: str = ""
+    """The diagnosis of a failure, computed once, with the run's own names; empty where nothing differs."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing differs."""
+        return not self.differences
