@@ -1,85 +1,140 @@
-"""What a test function holds: a manifest that must be taken, and one that must be refused."""
+"""What the `egress` fixture's object accepts, and the errors that it raises."""
 
-from pathlib import Path
+from __future__ import annotations
+
+from dataclasses import replace
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
+from fake_cluster import CASE, verdict_on
 
+from pytest_istio_egress import Outcome, blackholed, get
 from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.names import Names
-from pytest_istio_egress.model.case import Case
+from pytest_istio_egress.model.difference import Difference
 from pytest_istio_egress.pipeline.egress import Egress, MismatchError
-from pytest_istio_egress.pipeline.runner import CaseRunner
-
-CASE = Case(
-    page="page/", summary="It is said", folder=Path("area"), manifests=(), requires=(), since=None, outcomes=("row",)
-)
+from pytest_istio_egress.verdict.verdict import Verdict
 
 
-def quiet() -> None:
-    """Nothing else than the mesh was going on."""
+class FakeRunner:
+    """Finds no interference unless it is given some."""
+
+    def __init__(self) -> None:
+        self.context = SimpleNamespace(timeouts=SimpleNamespace(settle=0.5))
+        self.require_control = True
+        self.interference: Exception | None = None
+
+    def check_interference(self) -> None:
+        if self.interference:
+            raise self.interference
 
 
-def egress(answer: str | None) -> Egress:
-    asked = SimpleNamespace(
-        case_setup=SimpleNamespace(refusal=lambda _: answer),
-        check_undisturbed=quiet,
-        names=Names(run="k3x9q", worker="gw0"),
-    )
-    return Egress(cast(CaseRunner, asked), CASE, [], lambda _: None)
+class FakeSetup:
+    """Rejects every manifest with `answer`, None for none; a proxy is in its state from the given look on."""
+
+    def __init__(self, answer: str | None = None, looks: int = 1) -> None:
+        self.context = SimpleNamespace(names=Names(run="k3x9q", worker="gw0"))
+        self.answer = answer
+        self.looks = looks
+
+    def rejection(self, _: object) -> str | None:
+        return self.answer
+
+    def config(self, _: str) -> bool:
+        self.looks -= 1
+        return self.looks <= 0
+
+    def read(self, *_: str) -> None:
+        return None
 
 
-def proxy(turns: int) -> Egress:
-    """Return a case whose proxy comes so far at the given look."""
-    looks = iter(range(1, 100))
-    runner = SimpleNamespace(
-        case_setup=SimpleNamespace(config=lambda _: next(looks) >= turns, read=lambda *_: None),
-        timeouts=SimpleNamespace(settle=0.5),
-        names=Names(run="k3x9q", worker="gw0"),
-        check_undisturbed=quiet,
-    )
-    return Egress(cast(CaseRunner, runner), CASE, [], lambda _: None)
+def egress(setup: FakeSetup, runner: FakeRunner | None = None, verdicts: tuple[Verdict, ...] = ()) -> Egress:
+    return Egress(cast(Any, runner or FakeRunner()), cast(Any, setup), CASE, verdicts, record=lambda _: None)
 
 
-def test_what_a_proxy_does_by_itself_is_waited_for() -> None:
-    proxy(2).wait_until("it is there", bool)
+def test_state_of_a_proxy_is_waited_for() -> None:
+    egress(FakeSetup(looks=2)).wait_until("listener for port 80", cast(Any, bool))
 
 
-def test_what_never_comes_does_not_hold() -> None:
-    with pytest.raises(MismatchError, match="whether it is there: expected True, seen False"):
-        proxy(100).wait_until("it is there", bool)
+def test_state_that_never_comes_fails() -> None:
+    with pytest.raises(MismatchError, match="listener for port 80: expected True, got False"):
+        egress(FakeSetup(looks=10_000)).wait_until("listener for port 80", cast(Any, bool))
 
 
-def test_a_resource_that_is_not_there_does_not_hold() -> None:
-    with pytest.raises(MismatchError, match="Service mine: expected there, seen none"):
-        proxy(1).resource("v1", "Service", "mine")
+def test_missing_resource_fails() -> None:
+    with pytest.raises(MismatchError, match="Service mine: expected exists, got does not exist"):
+        egress(FakeSetup()).resource("v1", "Service", "mine")
 
 
-def test_a_refusal_is_the_apis_answer() -> None:
-    assert egress("no host").refusal("bad.yaml") == "no host"
+def test_failed_check_carries_its_difference_as_data() -> None:
+    with pytest.raises(MismatchError) as error:
+        egress(FakeSetup()).check("host of the entry", "api.k3x9q.test", "other.test")
+    assert error.value.differences == (Difference("cluster", "host of the entry", "other.test", "api.test"),)
 
 
-def test_a_manifest_that_is_taken_is_no_refusal() -> None:
-    with pytest.raises(MismatchError, match="expected to be refused, seen accepted"):
-        egress(None).refusal("bad.yaml")
+def test_rejected_manifest_returns_the_answer() -> None:
+    assert egress(FakeSetup("no host")).expect_rejected("bad.yaml") == "no host"
 
 
-def test_a_manifest_that_is_taken_is_accepted() -> None:
-    egress(None).accepted("good.yaml")
+def test_accepted_manifest_is_no_rejection() -> None:
+    with pytest.raises(MismatchError, match=r"bad\.yaml: expected rejected, got accepted") as error:
+        egress(FakeSetup()).expect_rejected("bad.yaml")
+    assert error.value.cause
 
 
-def test_a_manifest_that_is_refused_is_not_accepted() -> None:
-    with pytest.raises(MismatchError, match=r"expected to be accepted, seen refused: no host api\.test"):
-        egress("no host api.k3x9q.test").accepted("good.yaml")
+def test_accepted_manifest_passes() -> None:
+    egress(FakeSetup()).expect_accepted("good.yaml")
 
 
-def test_a_fact_seen_while_something_else_went_on_is_no_verdict() -> None:
-    def disturbed() -> None:
-        raise ClusterError("the pod went")
+def test_rejected_manifest_is_not_accepted() -> None:
+    with pytest.raises(MismatchError, match=r"good\.yaml: expected accepted, got rejected: no host api\.test"):
+        egress(FakeSetup("no host api.k3x9q.test")).expect_accepted("good.yaml")
 
-    case = proxy(1)
-    case.runner.check_undisturbed = disturbed  # type: ignore[method-assign]  # it is a stand-in
-    case.state("a fact", "seen", "seen")
+
+def test_failed_check_under_interference_is_an_error() -> None:
+    runner = FakeRunner()
+    runner.interference = ClusterError("the pod went during the test")
+    subject = egress(FakeSetup(), runner)
+    subject.check("listener", "there", "there")
     with pytest.raises(ClusterError, match="the pod went"):
-        case.state("a fact", "as documented", "otherwise")
+        subject.check("listener", "another", "documented")
+
+
+BLOCK = (get("http://blocked.test/"), blackholed())
+CONTROL = (get("http://control.test/"), Outcome(status=200, reached="outside"))
+
+
+def test_block_passes_beside_a_control_that_passed() -> None:
+    verdicts = (verdict_on(BLOCK, passed=True), verdict_on(CONTROL, passed=True))
+    assert egress(FakeSetup(), verdicts=verdicts).expect(*BLOCK).passed
+
+
+@pytest.mark.parametrize("control", [(), (verdict_on(CONTROL, passed=False),)], ids=["none", "failed"])
+def test_block_without_a_passed_control_fails(control: tuple[Verdict, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_istio_egress.pipeline.egress.probe_failure", lambda *_: "the text")
+    subject = egress(FakeSetup(), verdicts=(verdict_on(BLOCK, passed=True), *control))
+    with pytest.raises(MismatchError, match="the text") as error:
+        subject.expect(*BLOCK)
+    (difference,) = error.value.differences
+    assert difference.hop == "control"
+    assert "control" in error.value.cause
+
+
+def test_block_passes_without_a_control_where_none_is_required() -> None:
+    runner = FakeRunner()
+    runner.require_control = False
+    assert egress(FakeSetup(), runner, (verdict_on(BLOCK, passed=True),)).expect(*BLOCK).passed
+
+
+def test_failed_probe_raises_its_differences_and_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_istio_egress.pipeline.egress.probe_failure", lambda *_: "the text")
+    failed = replace(
+        verdict_on(CONTROL, passed=True),
+        differences=(Difference("client", "HTTP status", "200", "502"),),
+        cause="no ServiceEntry lists api.k3x9q.test",
+    )
+    with pytest.raises(MismatchError, match="the text") as error:
+        egress(FakeSetup(), verdicts=(failed,)).expect(*CONTROL)
+    assert error.value.differences == failed.differences
+    assert error.value.cause == "no ServiceEntry lists api.test"

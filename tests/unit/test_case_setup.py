@@ -1,0 +1,119 @@
+"""What the setup of a test creates, applies and waits for."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fake_cluster import (
+    CASE,
+    CLIENTS,
+    POD,
+    FakeAccessLogs,
+    FakeApplier,
+    FakeEnvironment,
+    FakeProxySync,
+    case_setup,
+    worker_context,
+)
+
+from pytest_istio_egress.pipeline.case_setup import CaseSetup
+
+OWN_WORKLOAD = "deployment/payments.payments"
+
+
+@pytest.fixture
+def environment() -> FakeEnvironment:
+    return FakeEnvironment()
+
+
+@pytest.fixture
+def logs() -> FakeAccessLogs:
+    return FakeAccessLogs()
+
+
+@pytest.fixture
+def applier() -> FakeApplier:
+    return FakeApplier()
+
+
+@pytest.fixture
+def proxy_sync() -> FakeProxySync:
+    return FakeProxySync()
+
+
+@pytest.fixture
+def setup(
+    environment: FakeEnvironment, logs: FakeAccessLogs, applier: FakeApplier, proxy_sync: FakeProxySync
+) -> CaseSetup:
+    return case_setup(worker_context(environment, logs), applier, proxy_sync)
+
+
+def test_test_without_manifests_creates_no_environment(setup: CaseSetup, environment: FakeEnvironment) -> None:
+    assert setup.enter(CASE)
+    assert setup.pod(OWN_WORKLOAD) == POD
+    assert environment.builds == 0
+
+
+@pytest.mark.parametrize(
+    "need",
+    [
+        lambda setup: setup.pod(CLIENTS[1]),
+        lambda setup: setup.config(CLIENTS[1]),
+        lambda setup: setup.enter(replace(CASE, fixtures=("forward_proxy.yaml",))),
+    ],
+    ids=["client pod", "client configuration", "fixture"],
+)
+def test_environment_is_created_when_first_needed(
+    setup: CaseSetup, environment: FakeEnvironment, need: Callable[[CaseSetup], object]
+) -> None:
+    need(setup)
+    assert environment.builds == 1
+
+
+def test_manifests_need_the_environment(
+    setup: CaseSetup, environment: FakeEnvironment, applier: FakeApplier, tmp_path: Path
+) -> None:
+    manifest = tmp_path / "entry.yaml"
+    manifest.write_text("{kind: ServiceEntry}")
+    setup.enter(replace(CASE, manifests=(manifest,)))
+    assert environment.builds == 1
+    assert applier.applied == ["ServiceEntry"]
+
+
+def test_environment_is_created_once(setup: CaseSetup, environment: FakeEnvironment) -> None:
+    setup.ensure_environment()
+    setup.enter(CASE)
+    setup.ensure_environment()
+    assert environment.builds == 1
+    assert setup.context.names.addresses["192.0.2.80"] == "10.96.0.7"
+
+
+def test_environment_created_during_a_test_is_synced_and_followed(
+    setup: CaseSetup, logs: FakeAccessLogs, proxy_sync: FakeProxySync
+) -> None:
+    setup.enter(CASE)
+    before = proxy_sync.waits
+    setup.ensure_environment()
+    assert proxy_sync.waits == before + 1
+    assert logs.followed == [POD] * len(CLIENTS)
+
+
+def test_same_test_is_not_set_up_twice(setup: CaseSetup, proxy_sync: FakeProxySync) -> None:
+    assert setup.enter(CASE)
+    waits = proxy_sync.waits
+    assert not setup.enter(CASE)
+    assert proxy_sync.waits == waits
+
+
+def test_manifest_filters_replace_the_documents_of_each_step(
+    setup: CaseSetup, applier: FakeApplier, tmp_path: Path
+) -> None:
+    manifest = tmp_path / "entry.yaml"
+    manifest.write_text("{kind: ServiceEntry}")
+    setup.first_manifests = lambda _: [{"kind": "First"}]
+    setup.later_manifests = lambda _: [{"kind": "Later"}]
+    setup.enter(replace(CASE, manifests=(manifest,)))
+    setup.add(manifest)
+    assert applier.applied == ["First", "Later"]
+    assert setup.case is None
