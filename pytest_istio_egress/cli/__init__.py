@@ -1,0 +1,1 @@
+"""The command line, istio-egress: a module for each command."""

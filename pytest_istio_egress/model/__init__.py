@@ -1,0 +1,1 @@
+"""Plain data that every folder shares: cases, probes, expected outcomes, facts, differences, result names."""

@@ -1,0 +1,1 @@
+"""One test, in order: set up, probe, find the log lines, compare, retry, explain a failure, collect its evidence."""

@@ -29,11 +29,11 @@ from pytest_istio_egress.redaction import redact, redacted
 from pytest_istio_egress.verdict.verdict import SERVER_HEADER, Verdict
 
 LARGEST = 1_000_000
-"""Characters of one file; the rest of a longer one is left out, and said to be."""
-NOTHING = "(not a line in that time)\n"
-MISSING = "not-collected.txt"
+"""Characters of one file; a longer one ends with the number of characters left out."""
+NO_LINES = "(no line in that time)\n"
+NOT_COLLECTED = "not-collected.txt"
 _BEFORE = 5
-"""Seconds before the case was entered from which logs are kept."""
+"""Seconds before the setup of the test from which logs are collected."""
 
 Files = dict[str, str]
 """Texts by file name, without secrets."""
@@ -42,39 +42,38 @@ Files = dict[str, str]
 def collect_evidence(context: WorkerContext, case_setup: CaseSetup, case: Case, verdict: Verdict | None) -> Files:
     """Return the files; `verdict` is None where no probe failed, but a check of the configuration, or the cluster."""
     try:
-        return gathered(_tasks(context, case_setup, case, verdict), context.timeouts.evidence)
-    except Exception as error:  # noqa: BLE001  # whatever goes wrong here, the verdict stands, and says what it says
-        return {MISSING: redact(f"nothing could be collected: {_why(error)}\n")}
+        return collected(_tasks(context, case_setup, case, verdict), context.timeouts.evidence)
+    except Exception as error:  # noqa: BLE001  # no failure here may change a verdict
+        return {NOT_COLLECTED: redact(f"cannot collect any evidence: {_reason(error)}\n")}
 
 
-def gathered(tasks: Mapping[str, Callable[[], str]], timeout: float) -> Files:
-    """Run the tasks side by side for `timeout` seconds at most, and note which of them failed."""
+def collected(tasks: Mapping[str, Callable[[], str]], timeout: float) -> Files:
+    """Run the tasks side by side for `timeout` seconds at most, and list those that failed in NOT_COLLECTED."""
     pool = ThreadPoolExecutor(8)
     running = {name: pool.submit(task) for name, task in tasks.items()}
     wait(running.values(), timeout)
-    # What still waits for an answer has a timeout of its own; nobody waits for it here.
+    # A task that still runs ends by its own timeout; it is not waited for.
     pool.shutdown(wait=False, cancel_futures=True)
     files: Files = {}
     missing: list[str] = []
     for name, future in running.items():
-        why = _trouble(future, timeout)
-        if why:
-            missing.append(f"{name}: {why}\n")
-        elif text := future.result() or (name.endswith(".log") and NOTHING):
+        if failure := _failure(future, timeout):
+            missing.append(f"{name}: {failure}\n")
+        elif text := future.result() or (name.endswith(".log") and NO_LINES):
             files[name] = redact(_shortened(text))
     if missing:
-        files[MISSING] = redact("".join(missing))
+        files[NOT_COLLECTED] = redact("".join(missing))
     return files
 
 
-def _trouble(future: Future[str], timeout: float) -> str | None:
+def _failure(future: Future[str], timeout: float) -> str | None:
     if not future.done() or future.cancelled():
         return f"no answer within {timeout:g} s"
     error = future.exception()
-    return _why(error) if error else None
+    return _reason(error) if error else None
 
 
-def _why(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     if isinstance(error, ApiException):
         return reason(error)
     return " ".join(str(error).split()) or type(error).__name__
@@ -87,7 +86,7 @@ def _shortened(text: str) -> str:
 def _tasks(
     context: WorkerContext, case_setup: CaseSetup, case: Case, verdict: Verdict | None
 ) -> dict[str, Callable[[], str]]:
-    """Return what collects each file, by the file's name."""
+    """Return the function that collects each file, by the file's name."""
     api, names, built = context.api, context.names, context.environment.built
     since = int(time.monotonic() - case_setup.entered) + _BEFORE
     proxies = proxies_of_probe(context, verdict) if verdict else proxies_of_case(context, case)
@@ -113,17 +112,17 @@ def _tasks(
 
 
 def _probe(verdict: Verdict) -> dict[str, Any]:
-    seen = verdict.exchange
-    hops = {"sidecar": seen.sidecar, "gateway": seen.gateway, "forward proxy": seen.proxy}
+    exchange = verdict.exchange
+    hops = {"sidecar": exchange.sidecar, "gateway": exchange.gateway, "forward proxy": exchange.proxy}
     return {
-        "sent": seen.kubectl_command,
+        "sent": exchange.kubectl_command,
         "differences": [difference.to_mapping() for difference in verdict.differences],
         "cause": verdict.cause,
         "attempts": verdict.attempts,
-        "curl": asdict(seen.curl),
-        "outside": {
+        "curl": asdict(exchange.curl),
+        "external server": {
             name.removeprefix(SERVER_HEADER): value
-            for name, value in seen.curl.headers.items()
+            for name, value in exchange.curl.headers.items()
             if name.startswith(SERVER_HEADER)
         },
         "access logs": {name: line.raw for name, line in hops.items() if line},
@@ -138,16 +137,16 @@ def _config(context: WorkerContext, pod: Pod, hosts: list[str], port: int | None
 
 def _hosts(context: WorkerContext, case_setup: CaseSetup, verdict: Verdict | None) -> list[str]:
     """Return the probe's host and those that the manifests name."""
-    found: list[object] = []
+    named: list[object] = []
     if verdict:
         host = verdict.probe.host
-        found.append(host if verdict.probe.from_own_workload else context.names.render(host))
+        named.append(host if verdict.probe.from_own_workload else context.names.render(host))
     for document in case_setup.documents:
         spec = document.get("spec") or {}
         hosts = spec.get("hosts") if document["kind"] != "Sidecar" else None
-        found += [*(hosts if isinstance(hosts, list) else []), spec.get("host")]
-    # A name that stands for everything would make the part the whole.
-    return sorted({host for host in found if isinstance(host, str) and host.strip("*.")})
+        named += [*(hosts if isinstance(hosts, list) else []), spec.get("host")]
+    # A bare wildcard would select the whole configuration.
+    return sorted({host for host in named if isinstance(host, str) and host.strip("*.")})
 
 
 def _mesh_config(context: WorkerContext) -> str:
@@ -158,7 +157,7 @@ def _mesh_config(context: WorkerContext) -> str:
 def _applied(documents: list[dict[str, Any]], run: str) -> str:
     if not documents:
         return ""
-    head = f"# What the case had applied when it failed, under the names of run {run}: kubectl apply -f applied.yaml\n"
+    head = f"# The resources of the failed test, with the names of run {run}: kubectl apply -f applied.yaml\n"
     return head + _yaml(documents)
 
 

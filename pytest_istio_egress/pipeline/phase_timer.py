@@ -1,4 +1,4 @@
-"""How long each phase of a case took: where the time of a run went."""
+"""Measures how long each phase of a test takes."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from contextlib import contextmanager
 
 
 class PhaseTimer:
-    """Adds up the seconds of each phase of the case on stage: world, apply, settle, probe, witness, clean."""
+    """Adds up the seconds of each phase: environment, apply, pods, sync, probe, log lines, delete."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = {}
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Add what happens inside to a phase."""
+        """Add the time of the block to a phase."""
         began = time.monotonic()
         try:
             yield
@@ -23,6 +23,6 @@ class PhaseTimer:
             self._seconds[name] = self._seconds.get(name, 0.0) + time.monotonic() - began
 
     def take(self) -> Mapping[str, float]:
-        """Return the seconds since the last call, by phase, and begin anew."""
+        """Return the seconds since the last call, by phase."""
         taken, self._seconds = self._seconds, {}
         return taken

@@ -1,12 +1,12 @@
-"""Gives each probe source ports of its own, so that Envoy sees the connection come from the port that curl names.
+"""Gives each probe its own source ports, so that Envoy logs the port that curl reports.
 
-Outgoing connections are redirected to the sidecar, which is network address translation:
+Outgoing connections are redirected to the sidecar by network address translation:
 
     curl 10.244.0.9:41000 -> 192.0.2.80:80    becomes    10.244.0.9:41000 -> 127.0.0.1:15001
 
-The kernel gives a source port to two connections at once where their destinations differ, or to one that follows soon.
-After the redirection both would have the same four numbers, so the second is given another source port on its way: the
-access log would name a port that curl knows nothing of, and the line not be found.
+The kernel may use one source port for two connections to different destinations, side by side or soon after each other.
+After the redirection both would have the same addresses and ports, so the kernel changes the second one's source port:
+the access log would have a port that curl does not report, and the line would not be found.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import secrets
 import threading
 
 FIRST, LAST = 16_384, 29_999
-"""Above what Istio listens on (15000 to 15090), below what Linux takes for connections that name no port (32768)."""
+"""Above Istio's own ports (15000 to 15090), below the range from which Linux chooses a source port itself (32768)."""
 EACH = 8
-"""Ports of one probe: one may be somebody else's, and a command that is pasted again soon needs another."""
+"""Ports of one probe: one may be in use, and a pasted command that runs again soon needs another."""
 
 
 class SourcePorts:
@@ -26,7 +26,7 @@ class SourcePorts:
     def __init__(self) -> None:
         self._ranges = (LAST + 1 - FIRST) // EACH
         self._lock = threading.Lock()
-        # Somewhere: workers may ask from the same pod of the user's, and runs follow each other there.
+        # A random start: workers may probe from the same pod of a user, and runs follow each other there.
         self._next = secrets.randbelow(self._ranges)
 
     def take(self) -> str:

@@ -1,0 +1,1 @@
+"""The settings of a run: options, ini file, environment variables, and the kubeconfig context."""

@@ -1,0 +1,1 @@
+"""The shipped tests as files, and the documented outcomes that they assert; without pytest."""
