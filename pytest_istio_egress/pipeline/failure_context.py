@@ -1,4 +1,4 @@
-"""Reads the state of the cluster around a failed probe, and has its cause found: after the verdict, never part of it."""
+"""Reads the state of the cluster around a failed probe, and diagnoses its cause; neither ever changes the verdict."""
 
 from __future__ import annotations
 
