@@ -73,7 +73,7 @@ BENCHMARKS = (
         "The whole suite with one worker",
         "Nothing competes for the cores. The time above the floor: the access logs of gateways, which Envoy writes "
         "once a second; the 2.5 s after which a line that must not appear counts as absent; the pods of single tests; "
-        "15 s for which Istio itself waits in one test (`late_rule`).",
+        "15 s in one test, in which Envoy waits for a Secret that never comes.",
         ("suite.py", "--workers", "1"),
     ),
     Benchmark(
