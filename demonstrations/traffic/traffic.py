@@ -153,7 +153,7 @@ def page(cluster: EmbeddedCluster, rounds: list[dict[str, list[Loss]]]) -> str:
         "events a second on each long-lived connection.",
         f"Each step was performed {len(rounds)} times; a cell has lost/sent for each time, then the longest gap",
         "without a response. For long-lived connections (tcp, stream, gateway-stream) the numbers count connections. A",
-        "connection that ended because its own pod was terminated is not lost; the number of those follows a plus sign.",
+        "connection that ended because its own pod was terminated is not lost; their number follows a plus sign.",
         "",
         "| kind | " + " | ".join(step.name for step in STEPS) + " |",
         "| --- |" + " --- |" * len(STEPS),
