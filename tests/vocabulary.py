@@ -26,7 +26,7 @@ RESOURCES = ("report/html_page.js", "report/conformance_report.schema.json")
 REPLACED: Mapping[str, str] = {
     r"holds": "passed (a result), is in force (a rule), contains",
     r"do(?:es)? not hold": "failed",
-    r"can(?:not|'t|’t) be asked": "skipped (a result), cannot reach (an error)",
+    r"can(?:not|'t) be asked": "skipped (a result), cannot reach (an error)",
     r"asked of": "expected of, tested on",
     r"is told": "is reported, is printed",
     r"to mend it": "hint:",
