@@ -21,7 +21,7 @@ SCHEMA = "pytest_istio_egress/report/conformance_report.schema.json"
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, of Python and of shell."""
+    """Check the style of Python and shell."""
     session.install("-e", ".[dev]")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
@@ -37,14 +37,14 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the project's own tests; the embedded cluster is started for real."""
+    """Run all of the project's own tests, which start real embedded clusters."""
     session.install("-e", ".[dev]")
     session.run("pytest", *session.posargs)
 
 
 @nox.session
 def wheel(session: nox.Session) -> None:
-    """Build the wheel, install it elsewhere, and run the suite from an empty folder."""
+    """Build the wheel, install it, and run the suite from an empty folder."""
     session.install("build")
     built = Path(session.create_tmp())
     session.run("python", "-m", "build", "--wheel", "--outdir", str(built), silent=True)
@@ -55,7 +55,7 @@ def wheel(session: nox.Session) -> None:
 
 @nox.session
 def embedded(session: nox.Session) -> None:
-    """Run the suite on the embedded cluster, with the versions that the project pins."""
+    """Run the suite on the embedded cluster with the pinned versions."""
     session.install("-e", ".")
     session.run(*EMBEDDED, *session.posargs)
 
@@ -71,14 +71,14 @@ def embedded_envoy(session: nox.Session, envoy: str) -> None:
 
 @nox.session
 def upgrade(session: nox.Session) -> None:
-    """Take one embedded cluster through upgrades, the suite at each step, and write docs/upgrade.md."""
+    """Upgrade an embedded cluster, run the suite at each step, and write docs/upgrade.md."""
     session.install("-e", ".")
     session.run("python", "demonstrations/upgrade/upgrade.py", *session.posargs)
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Check what is generated, the report's schema, the examples for CI."""
+    """Check docs/coverage.md, the report's schema and the CI examples."""
     session.install("-e", ".[dev]")
     session.run("istio-egress", "coverage", "--check")
     session.run("check-jsonschema", "--check-metaschema", SCHEMA)
@@ -89,7 +89,7 @@ def docs(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("istio", ISTIO_VERSIONS, ids=ISTIO_VERSIONS)
 def kind(session: nox.Session, istio: str) -> None:
-    """Run the suite on a kind cluster with one release of Istio; needs Docker, kind, kubectl and istioctl."""
+    """Run the suite on a kind cluster with one release of Istio. Requires Docker, kind, kubectl and istioctl."""
     session.install("-e", ".")
     name = f"istio-egress-{istio.replace('.', '-')}"
     session.run("kind/up", name, istio, external=True)

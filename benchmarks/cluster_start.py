@@ -15,29 +15,29 @@ from pytest_istio_egress.embedded.progress import Silent
 
 
 class Clock(Silent):
-    """Notes when each step was over, counted from the start."""
+    """Records the seconds from the start to the end of each step."""
 
     def __init__(self) -> None:
         self._begun = time.monotonic()
         self.passed: dict[str, float] = {}
 
     def finished(self, step: str, how: str) -> None:
-        """Note the step's time; what came from the cache took none."""
+        """Record a step, unless it came from the cache."""
         if how != "cached":
             self.passed[step] = time.monotonic() - self._begun
 
 
 def measure(name: str) -> dict[str, float]:
-    """Start a cluster and end it; return the seconds at which each step was over."""
+    """Start a cluster and stop it; return the seconds at which each step ended."""
     clock = Clock()
     cluster = up(ClusterSpec(name=name), clock, tied_to_caller=True)
-    clock.finished("all of it", "ready")
+    clock.finished("ready", "ready")
     if not cluster.started:
-        message = f"cluster {name} was running already"
+        message = f"cluster {name} is already running"
         raise EmbeddedError(message, f"istio-egress cluster down --name {name}")
     begun = time.monotonic()
     down(name)
-    clock.passed["its end"] = time.monotonic() - begun
+    clock.passed["stopping it"] = time.monotonic() - begun
     return clock.passed
 
 
@@ -47,7 +47,7 @@ def main() -> int:
     parser.add_argument("rounds", type=int, nargs="?", default=5)
     rounds = parser.parse_args().rounds
     try:
-        up(ClusterSpec(name="benchmark"), tied_to_caller=True)  # so that the parts are in the cache
+        up(ClusterSpec(name="benchmark"), tied_to_caller=True)  # fills the cache
         down("benchmark")
         results = [measure("benchmark") for _ in range(rounds)]
     except EmbeddedError as error:

@@ -1,9 +1,9 @@
-"""Runs the suite in a mesh as it is, then in one that also holds much of other people's, and compares the times.
+"""Runs the suite in a mesh as it is, then in the same mesh with many more resources, and compares the times.
 
     python benchmarks/growth.py [--kubeconfig FILE] [--workers N] [--rounds R] [PYTEST ARGUMENT ...]
 
-100 namespaces, 300 Services and 1,000 ServiceEntries, visible to every proxy, as they are by default. What it makes
-carries a label of its own and is removed at the end.
+Adds 100 namespaces, 300 Services and 1,000 ServiceEntries, visible to every proxy, which is Istio's default. They carry
+a label and are removed at the end.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ NAMESPACES, SERVICES, ENTRIES = 100, 300, 1000
 
 
 def namespaces() -> Iterator[dict[str, Any]]:
-    """Other people's namespaces."""
+    """Yield the namespaces."""
     for number in range(NAMESPACES):
         metadata = {"name": f"growth-{number}", "labels": {LABEL: "true"}}
         yield {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
-def inhabitants() -> Iterator[dict[str, Any]]:
-    """What is in them, spread evenly."""
+def resources() -> Iterator[dict[str, Any]]:
+    """Yield the Services and ServiceEntries, spread evenly over the namespaces."""
     for number in range(SERVICES):
         yield {
             "apiVersion": "v1",
@@ -58,15 +58,15 @@ def inhabitants() -> Iterator[dict[str, Any]]:
         }
 
 
-def made(api: Api) -> list[Any]:
-    """Return the namespaces that are there now."""
-    found: list[Any] = api.core.list_namespace(label_selector=LABEL).items
-    return found
+def existing(api: Api) -> list[Any]:
+    """Return the added namespaces that exist now."""
+    items: list[Any] = api.core.list_namespace(label_selector=LABEL).items
+    return items
 
 
 @contextmanager
 def grown(api: Api) -> Iterator[None]:
-    """Fill the mesh for a while."""
+    """Add the resources, and remove them at the end."""
 
     def create(document: dict[str, Any]) -> None:
         kind = api.resource(document["apiVersion"], document["kind"])
@@ -75,16 +75,16 @@ def grown(api: Api) -> Iterator[None]:
     with ThreadPoolExecutor(8) as pool:
         try:
             list(pool.map(create, namespaces()))
-            list(pool.map(create, inhabitants()))
+            list(pool.map(create, resources()))
             yield
         finally:
-            list(pool.map(lambda namespace: api.core.delete_namespace(namespace.metadata.name), made(api)))
-            while made(api):  # or the next call would find their names taken
+            list(pool.map(lambda namespace: api.core.delete_namespace(namespace.metadata.name), existing(api)))
+            while existing(api):  # otherwise the next call finds their names taken
                 time.sleep(1)
 
 
 def main() -> None:
-    """Compare; exit status 1 when a case did not hold."""
+    """Compare; exit status 1 if a parameter failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kubeconfig", type=Path)
     parser.add_argument("--workers", type=int, default=WORKERS)
@@ -102,12 +102,12 @@ def main() -> None:
     before, after = [one.wall for one in small], [one.wall for one in large]
     ratio = statistics.median(after) / statistics.median(before)
     failed = [name for one in (*small, *large) for name in one.failed]
-    print(f"{small[0].cases} cases, {chosen.workers} workers, {chosen.rounds} rounds each")
-    print(f"and {NAMESPACES} namespaces, {SERVICES} Services, {ENTRIES} ServiceEntries more")
+    print(f"{small[0].parameters} parameters, {chosen.workers} workers, {chosen.rounds} rounds each")
+    print(f"added: {NAMESPACES} namespaces, {SERVICES} Services, {ENTRIES} ServiceEntries")
     print(f"{'seconds':22}     min   median      max")
     print(f"{'the mesh as it is':22} {spread(before)}")
-    print(f"{'with those':22} {spread(after)}")
-    print(f"ratio of the medians: {ratio:.2f}; did not hold: {', '.join(failed) or 'none'}")
+    print(f"{'with the added ones':22} {spread(after)}")
+    print(f"ratio of the medians: {ratio:.2f}; failed: {', '.join(failed) or 'none'}")
     sys.exit(bool(failed))
 
 

@@ -1,7 +1,7 @@
 """Runs every benchmark and writes the page: python benchmarks/performance.py [--figures FOLDER] > docs/performance.md
 
-On the mesh of the current kubeconfig context, which nobody else should use meanwhile; as root, for the embedded
-cluster's own start. What a benchmark printed is kept as FOLDER/NAME.txt, and what is there is not measured again.
+It uses the mesh of the current kubeconfig context, which should be idle otherwise, and needs root to start the embedded
+cluster. The output of each benchmark is saved as FOLDER/NAME.txt; a benchmark whose file exists is not run again.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 HEAD = """\
-# What things cost, and how steady they are
+# Performance and flakiness
 
-Made by `python benchmarks/performance.py`: each table is what the command above it printed. All of it was measured on
-one machine, with the embedded cluster and the suite on the same {cores} cores ({system}), so what a run does to the
-cluster and what pytest does compete for them. Where three figures stand in a row they are minimum, median and maximum.
+Made by `python benchmarks/performance.py`: each block is the output of the command above it. Everything was measured on
+one machine: the embedded cluster and pytest share its {cores} cores ({system}) and compete for them. Three figures in a
+row are minimum, median and maximum.
 """
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One section of the page: what its figures mean, and the command that prints them."""
+    """One section of the page: the meaning of its figures, and the command that prints them."""
 
     name: str
     title: str
@@ -37,7 +37,7 @@ class Benchmark:
     command: tuple[str, ...]
 
     def figures(self, kept: Path) -> str:
-        """Return what the command printed, now or when it was run before; its own words go to the standard error."""
+        """Return the output of the command, from now or from an earlier run; its standard error is shown."""
         file = kept / f"{self.name}.txt"
         if not file.exists():
             sys.stderr.write(f"benchmarks/performance.py: {self.shown}\n")
@@ -48,7 +48,7 @@ class Benchmark:
                 check=False,
             )
             if not ran.stdout:
-                sys.exit(f"benchmarks/performance.py: {self.shown} printed no figures; its own words are above")
+                sys.exit(f"benchmarks/performance.py: {self.shown} printed no figures; see its output above")
             file.write_text(ran.stdout, encoding="utf-8")
         return file.read_text(encoding="utf-8")
 
@@ -61,45 +61,43 @@ class Benchmark:
 BENCHMARKS = (
     Benchmark(
         "suite",
-        "The whole suite, again and again",
-        "Every case, mesh-wide ones too, on a ready mesh. A case that does not hold at once is asked again until "
-        "`timeouts.converge`; both are counted, and what was found by them stands among the races in ARCHITECTURE.md. "
-        "The floor is what probes and changes of configuration themselves took, "
-        "shared by the workers. With several workers the two cores are busy all the time: phases that wait for the "
-        "other workers' share of them are longer than with one.",
+        "The whole suite, 30 times",
+        "All tests, mesh-wide ones included, on a ready mesh. A parameter that fails at first is retried until "
+        "`timeouts.converge`; failures and retries are both counted. The races that they revealed are listed in "
+        "ARCHITECTURE.md. The floor is the time of the probes and of the changes of configuration, divided by the "
+        "number of workers. Several workers keep both cores busy, so each phase takes longer than with one worker.",
         ("suite.py", "--rounds", "30", "--istio-egress-allow-mesh-wide"),
     ),
     Benchmark(
         "one-worker",
-        "The same with one worker",
-        "Nothing competes, so each phase takes what it takes. What stands above the floor: a gateway's access log, "
-        "which Envoy writes once a second; the 2.5 s after which a line that must not come counts as missing; pods "
-        "that cases bring along; 15 s of Istio's own in one case (`late_rule`).",
+        "The whole suite with one worker",
+        "Nothing competes for the cores. The time above the floor: the access logs of gateways, which Envoy writes "
+        "once a second; the 2.5 s after which a line that must not appear counts as absent; the pods of single tests; "
+        "15 s in one test, in which Envoy waits for a Secret that never comes.",
         ("suite.py", "--workers", "1"),
     ),
     Benchmark(
         "documentation-way",
-        "Beside the documents' way",
-        "The same cases with one kubectl process per step, and a second's sleep between two looks. Everything is "
-        "taken alternately within one run.",
+        "Compared with kubectl step by step",
+        "The same tests with one kubectl process per step, polling once a second. The two alternate within one run.",
         ("documentation_way.py", "3"),
     ),
     Benchmark(
         "probe",
         "One probe",
-        "What a probe costs beyond a bare exec of the same curl, in milliseconds.",
+        "The cost of a probe compared with a plain exec of the same curl, in milliseconds.",
         ("probe.py", "30"),
     ),
     Benchmark(
         "growth",
-        "In a mesh that holds much of other people's",
-        "1,000 ServiceEntries, 300 Services and 100 namespaces more, visible to every proxy.",
+        "In a mesh with many other resources",
+        "With 1,000 more ServiceEntries, 300 more Services and 100 more namespaces, visible to every proxy.",
         ("growth.py",),
     ),
     Benchmark(
         "cluster-start",
-        "The embedded cluster's start",
-        "From cached parts to a ready egress gateway, in seconds.",
+        "Start of the embedded cluster",
+        "From cached components to a ready egress gateway, in seconds.",
         ("cluster_start.py", "5"),
     ),
 )
@@ -114,7 +112,7 @@ def page(kept: Path) -> Iterator[str]:
 
 
 def main() -> None:
-    """Measure what is missing, print the page."""
+    """Run the benchmarks whose output is missing, and print the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--figures", type=Path, metavar="FOLDER")
     chosen = parser.parse_args()

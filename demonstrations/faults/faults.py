@@ -1,11 +1,10 @@
-"""Runs the suite while something breaks, and tells how that ended.
+"""Injects faults while the suite runs, and reports how each run ended.
 
     python demonstrations/faults/faults.py [--rows FOLDER] [FAULT ...] > docs/faults.md
 
-Each fault comes while two workers ask some cases of an embedded mesh. A run may end in right results or in an error
-that says what happened; it must never say that the mesh does not hold, and it must leave nothing behind, unless it was
-killed: then `istio-egress clean` must find all of it. Rows are kept in FOLDER, and a fault whose row is there
-is not tried again.
+Each fault is injected while two workers run some tests on an embedded mesh. Tests may then pass, or end in an error
+that says what happened; none may fail, and the run must leave nothing behind, unless it was killed: then
+`istio-egress clean` must find everything. Rows are saved in FOLDER; a fault whose row exists is not injected again.
 """
 
 from __future__ import annotations
@@ -33,56 +32,62 @@ from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.run_lease import remains
 from pytest_istio_egress.cluster.snapshot import snapshot
 from pytest_istio_egress.embedded import ClusterSpec, down, up
+from pytest_istio_egress.model.result_names import ERROR, FAILED, PASSED, SKIPPED
 
 CLUSTER = "faults"
-CASES = (
+TESTS = (
     "conformance/timeouts", "conformance/registry_only/test_unlisted_hosts.py",
     "conformance/egress_gateway/test_two_hops.py",
     "conformance/kubernetes_services/test_endpoints.py", "conformance/service_entry/test_http_host.py",
 )  # fmt: skip
 SLOW = 2
-"""A fault shall be told from a machine that is busy with others."""
+"""Scales the timeouts, so that a busy machine is not mistaken for a fault."""
 RESULTS_BEFORE = 3
-"""So many results have come in when the fault comes."""
+"""The fault is injected after this number of results."""
 WRONG = "**wrong:**"
+NO_VERDICT = "test error (cluster problem, not an Istio deviation)"
+"""How a failure begins that says nothing about the mesh."""
 GONE_WITHIN = 180.0
-"""Seconds until a cluster has nothing left of a run: a killed one's lease runs out first."""
+"""Seconds until everything of a run is removed; the lease of a killed run has to expire first."""
 
 
 @dataclass(frozen=True)
-class Seen:
-    """How a run with a fault ended; `wrong` says what was not as it has to be, nothing if all was."""
+class RunWithFault:
+    """How a run with a fault ended."""
 
     fault: Fault
     exit: int
     results: Counter[str]
-    said: str
+    """The number of parameters by result."""
+    message: str
+    """The line in which the run says what happened, empty without one."""
     seconds: float
     wrong: tuple[str, ...]
+    """What must not have happened; empty where the run ended as it has to."""
 
     def row(self) -> str:
-        """Return it as a line of the table."""
+        """Return a row of the table."""
         results = ", ".join(f"{count} {name}" for name, count in sorted(self.results.items())) or "none"
-        verdict = f"{WRONG} " + "; ".join(self.wrong) if self.wrong else "right"
-        said = self.said.replace("|", "\\|") or "-"
+        assessment = f"{WRONG} " + "; ".join(self.wrong) if self.wrong else "right"
+        message = self.message.replace("|", "\\|") or "-"
         return (
-            f"| {self.fault.name} | {self.fault.how} | {self.fault.expected} | {self.exit} | {results} | {said} "
-            f"| {self.seconds:.0f} s | {verdict} |"
+            f"| {self.fault.name} | {self.fault.how} | {self.fault.expected} | {self.exit} | {results} | {message} "
+            f"| {self.seconds:.0f} s | {assessment} |"
         )
 
 
-def try_fault(fault: Fault, api: Api, way: WayToApi) -> Seen:
-    """Run the cases with one fault, and look at what is left."""
+def try_fault(fault: Fault, api: Api, way: WayToApi) -> RunWithFault:
+    """Run the tests with one fault, then compare the cluster with its state before."""
     before = snapshot(api)
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as mending:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as cleanup:
         work = Path(folder)
-        stage = Stage(CLUSTER, api, way, work, mending)
+        stage = Stage(CLUSTER, api, way, work, cleanup)
         command = [
             sys.executable, "-m", "pytest", "--istio-egress", "-n", "2", "-v", "-p", "no:cacheprovider",
             f"--istio-egress-timeout-scale={SLOW}", "--istio-egress-kubeconfig", str(way.kubeconfig),
             f"--junitxml={work / 'junit.xml'}",
-            *fault.prepare(stage), *CASES,
+            *fault.prepare(stage), *TESTS,
         ]  # fmt: skip
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=work, env=environment(fault, work)
@@ -90,34 +95,35 @@ def try_fault(fault: Fault, api: Api, way: WayToApi) -> Seen:
             stage.process = run
             output = follow(run, fault, stage)
         seconds = time.monotonic() - began
-        results = outcomes(work / "junit.xml")
+        results = results_in(work / "junit.xml")
         sys.stderr.write("".join(output[-60:]))
-    wrong = list(amiss(fault, run.returncode, results))
+    wrong = list(violations(fault, run.returncode, results))
     if fault.killed:
-        wrong += cleaned_up(stage.run, way)
+        wrong += clean_up(stage.run, way)
     wrong += left_behind(api, before)
-    return Seen(fault, run.returncode, results, last_word(output).replace(f"{work}/", ""), seconds, tuple(wrong))
+    message = last_message(output).replace(f"{work}/", "")
+    return RunWithFault(fault, run.returncode, results, message, seconds, tuple(wrong))
 
 
 def environment(fault: Fault, folder: Path) -> dict[str, str]:
-    """Return the environment of the run; libfaketime reads what time it is from a file, and leaves waits alone."""
+    """Return the environment of the run; libfaketime reads the time from a file and does not affect waits."""
     if not fault.library:
         return dict(os.environ)
-    found = next(Path("/usr/lib").glob(fault.library), None)
-    if found is None:
-        raise SystemExit(f"{fault.name}: there is no {fault.library} below /usr/lib; apt-get install libfaketime")
+    library = next(Path("/usr/lib").glob(fault.library), None)
+    if library is None:
+        raise SystemExit(f"{fault.name}: no {fault.library} below /usr/lib (hint: apt-get install libfaketime)")
     clock = {"FAKETIME_TIMESTAMP_FILE": str(folder / "clock"), "FAKETIME_NO_CACHE": "1"}
-    return {**os.environ, "LD_PRELOAD": str(found), **clock, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    return {**os.environ, "LD_PRELOAD": str(library), **clock, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
 
 def follow(run: subprocess.Popen[str], fault: Fault, stage: Stage) -> list[str]:
-    """Read what a run prints; the fault comes after some results."""
+    """Return the output of a run; inject the fault after RESULTS_BEFORE results."""
     assert run.stdout is not None
     output, results, injected = [], 0, False
     for line in run.stdout:
         output.append(line)
-        if found := re.search(r", run (\w{6})", line):
-            stage.run = found[1]
+        if header := re.search(r", run (\w{6})", line):
+            stage.run = header[1]
         results += bool(re.search(r"\] (PASSED|FAILED|ERROR) ", line))
         if results >= RESULTS_BEFORE and not injected:
             injected = True
@@ -125,42 +131,42 @@ def follow(run: subprocess.Popen[str], fault: Fault, stage: Stage) -> list[str]:
     return output
 
 
-def outcomes(results: Path) -> Counter[str]:
-    """Count how the cases ended; a killed run has written nothing."""
-    found: Counter[str] = Counter()
-    if results.exists():
-        for case in ElementTree.parse(results).iter("testcase"):  # noqa: S314  # pytest has just written it
-            tags = [child.tag for child in case if child.tag in ("failure", "error", "skipped")]
-            found[_named(case, tags[0]) if tags else "hold"] += 1
-    return found
+def results_in(junit_xml: Path) -> Counter[str]:
+    """Count the parameters by result; a killed run has written no file."""
+    counts: Counter[str] = Counter()
+    if junit_xml.exists():
+        for parameter in ElementTree.parse(junit_xml).iter("testcase"):  # noqa: S314  # pytest has just written it
+            tags = [child.tag for child in parameter if child.tag in ("failure", "error", "skipped")]
+            counts[_result(parameter, tags[0]) if tags else PASSED] += 1
+    return counts
 
 
-def _named(case: ElementTree.Element, tag: str) -> str:
-    text = "".join(case.itertext())
+def _result(parameter: ElementTree.Element, tag: str) -> str:
+    text = "".join(parameter.itertext())
     if tag == "skipped":
-        return "skipped"
-    return "errors" if tag == "error" or "no verdict on the mesh" in text or "crashed" in text else "do not hold"
+        return SKIPPED
+    return ERROR if tag == "error" or NO_VERDICT in text or "crashed" in text else FAILED
 
 
-def amiss(fault: Fault, code: int, results: Counter[str]) -> Iterable[str]:
-    """Yield what a run must not end in."""
+def violations(fault: Fault, code: int, results: Counter[str]) -> Iterable[str]:
+    """Yield what must not happen in a run with this fault."""
     if code not in fault.exits:
         yield f"exit {code}"
-    if results["do not hold"]:
-        yield f"{results['do not hold']} wrong verdicts"
+    if results[FAILED]:
+        yield f"{results[FAILED]} wrong verdicts"
 
 
-def cleaned_up(run: str, way: WayToApi) -> list[str]:
-    """Have `istio-egress clean` show and remove what a killed run left."""
+def clean_up(run: str, way: WayToApi) -> list[str]:
+    """Let `istio-egress clean` list and remove what a killed run left; return what went wrong."""
     clean = [sys.executable, "-m", "pytest_istio_egress.cli.main", "clean", "--kubeconfig", str(way.kubeconfig)]
     shown = subprocess.run([*clean, "--run", run], capture_output=True, text=True, check=False).stdout
     done = subprocess.run([*clean, "--run", run, "--yes"], capture_output=True, text=True, check=False)
-    wrong = [] if run in shown else ["`istio-egress clean` does not show what is left"]
+    wrong = [] if run in shown else ["`istio-egress clean` does not list what is left"]
     return wrong if done.returncode == 0 else [*wrong, done.stderr.strip()]
 
 
 def left_behind(api: Api, before: frozenset[str]) -> list[str]:
-    """Compare the cluster with what it was, once nothing of any run is there any more."""
+    """Return the differences between the cluster now, once all runs are removed, and its state before."""
     deadline = time.monotonic() + GONE_WITHIN
     while remains(api) and time.monotonic() < deadline:
         time.sleep(0.5)
@@ -169,23 +175,23 @@ def left_behind(api: Api, before: frozenset[str]) -> list[str]:
     return changes[:5]
 
 
-def last_word(output: list[str]) -> str:
-    """Return the line in which the run says what went wrong, if it does."""
-    telling = re.compile(r"no verdict on the mesh|istio-egress: .*(may still|can't|could not|interrupted)|crashed")
-    told = [line.strip() for line in output if telling.search(line)]
-    return re.sub(r"\s+", " ", told[-1])[:200] if told else ""
+def last_message(output: list[str]) -> str:
+    """Return the last line in which the run says what went wrong, shortened; empty without one."""
+    pattern = re.compile(rf"{re.escape(NO_VERDICT)}|istio-egress: .*(may still|cannot|could not|interrupted)|crashed")
+    messages = [line.strip() for line in output if pattern.search(line)]
+    return re.sub(r"\s+", " ", messages[-1])[:200] if messages else ""
 
 
 def page(rows: Iterable[str]) -> str:
     """Return the page."""
-    head = "| fault | how | expected | exit | results | what the run said | took | |"
+    head = "| fault | how | expected | exit | results | message of the run | took | |"
     intro = (
-        "# What happens when something breaks while the suite runs",
+        "# Faults during a run",
         "",
-        f"Made by `python demonstrations/faults/faults.py`: {len(CASES)} modules and areas on the embedded mesh with",
-        f"two workers, each fault after {RESULTS_BEFORE} results. Right: no verdict was wrong, the exit code says what",
-        "happened, and the cluster was afterwards what it had been before (all objects by name, the mesh's",
-        "configuration to the letter).",
+        f"Made by `python demonstrations/faults/faults.py`: {len(TESTS)} modules and areas on the embedded mesh with",
+        f"two workers; each fault is injected after {RESULTS_BEFORE} results. `right` means: no verdict is wrong, the",
+        "exit code is the documented one, and the cluster is as it was before the run (all objects by name, the mesh",
+        "configuration byte by byte).",
         "",
         head,
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -194,34 +200,34 @@ def page(rows: Iterable[str]) -> str:
 
 
 def main() -> int:
-    """Try the faults that were named, or all, print the page; 1 where something was wrong."""
-    known = {fault.name: fault for fault in (*FAULTS, *STRICT_CLUSTERS)}
+    """Inject the named faults, or all; print the page; return 1 if a run ended wrongly."""
+    faults = {fault.name: fault for fault in (*FAULTS, *STRICT_CLUSTERS)}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=Path, metavar="FOLDER")
-    parser.add_argument("faults", nargs="*", metavar="FAULT", help=", ".join(known))
+    parser.add_argument("faults", nargs="*", metavar="FAULT", help=", ".join(faults))
     given = parser.parse_args()
-    if unknown := set(given.faults) - set(known):
-        parser.error(f"no such fault: {', '.join(sorted(unknown))}")
+    if unknown := set(given.faults) - set(faults):
+        parser.error(f"unknown fault: {', '.join(sorted(unknown))} (choose from {', '.join(faults)})")
     with tempfile.TemporaryDirectory() as folder:
-        kept = given.rows or Path(folder)
-        kept.mkdir(parents=True, exist_ok=True)
-        rows = {name: kept / f"{name}.md" for name in given.faults or known}
-        if left := [known[name] for name, row in rows.items() if not row.exists()]:
-            try_all(left, kept)
-        found = [row.read_text(encoding="utf-8").strip() for row in rows.values()]
-    sys.stdout.write(page(found))
-    return int(any(WRONG in row for row in found))
+        saved = given.rows or Path(folder)
+        saved.mkdir(parents=True, exist_ok=True)
+        files = {name: saved / f"{name}.md" for name in given.faults or faults}
+        if missing := [faults[name] for name, file in files.items() if not file.exists()]:
+            try_all(missing, saved)
+        rows = [file.read_text(encoding="utf-8").strip() for file in files.values()]
+    sys.stdout.write(page(rows))
+    return int(any(WRONG in row for row in rows))
 
 
-def try_all(faults: Iterable[Fault], kept: Path) -> None:
-    """Start the mesh, try these faults, write the row of each."""
+def try_all(faults: Iterable[Fault], folder: Path) -> None:
+    """Start the mesh, inject these faults one after the other, write a file with the row of each."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     cluster = up(ClusterSpec(name=CLUSTER), tied_to_caller=True)
     try:
         with WayToApi(cluster.kubeconfig) as way:
             api = Api(cluster.kubeconfig, None)
             for fault in faults:
-                (kept / f"{fault.name}.md").write_text(try_fault(fault, api, way).row() + "\n", encoding="utf-8")
+                (folder / f"{fault.name}.md").write_text(try_fault(fault, api, way).row() + "\n", encoding="utf-8")
     finally:
         down(CLUSTER)
 

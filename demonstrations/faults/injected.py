@@ -1,4 +1,4 @@
-"""The faults that faults.py tries, as data: what each is, how it is made, how a run may end."""
+"""The faults that faults.py injects, as data: how each is injected, and how a run may end."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from way_to_api import WayToApi
 from pytest_istio_egress.cluster.api import Api
 
 AWAY = 8.0
-"""Seconds that an API server takes to restart."""
+"""Seconds for which the API server is unreachable."""
 
 
 @dataclass
 class Stage:
-    """What a fault can reach: the cluster, the way to it, the run's process and folder; `mending` undoes it."""
+    """Everything that a fault can act on. `cleanup` undoes it when the run has ended."""
 
     cluster: str
     api: Api
     way: WayToApi
     folder: Path
-    mending: ExitStack
+    cleanup: ExitStack
     process: subprocess.Popen[str] | None = None
     run: str = ""
 
     def delete_pods(self, namespace: str, selector: str) -> None:
-        """Delete pods without grace; their Deployments make new ones."""
+        """Delete pods without a grace period; their Deployments create new ones."""
         for pod in self.api.core.list_namespaced_pod(namespace, label_selector=selector).items:
             self.api.core.delete_namespaced_pod(pod.metadata.name, namespace, grace_period_seconds=0)
 
     @property
     def pid(self) -> int:
         """The process id of pytest."""
-        assert self.process is not None, "a fault comes after the run has begun"
+        assert self.process is not None, "faults are injected into a running process"
         return self.process.pid
 
     def workers(self) -> Iterator[int]:
@@ -50,23 +50,26 @@ class Stage:
 
 
 def nothing(_: Stage) -> Sequence[str]:
-    """Prepare nothing; no more arguments."""
+    """Prepare nothing; add no arguments."""
     return ()
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault. `exits` are the exit codes that a run may end with; `killed`: it may leave things, to be found."""
+    """One fault."""
 
     name: str
     how: str
     expected: str
     inject: Callable[[Stage], None]
     exits: frozenset[int] = frozenset({0, 1})
+    """The exit codes that a run may end with."""
     killed: bool = False
+    """Whether the run may leave resources behind, which `istio-egress clean` must then find."""
     prepare: Callable[[Stage], Sequence[str]] = field(default=nothing)
+    """Called before the run; returns more arguments for pytest."""
     library: str = ""
-    """A shared library to run with, found by a pattern below /usr/lib."""
+    """A shared library to preload, as a pattern below /usr/lib."""
 
 
 def _istiod(stage: Stage) -> None:
@@ -96,14 +99,14 @@ def _server(stage: Stage) -> None:
 def _cuts(stage: Stage) -> None:
     for _ in range(5):
         stage.way.cut()
-        threading.Event().wait(0.7)  # the fault is cuts at any moment: there is nothing to wait for
+        threading.Event().wait(0.7)  # a cut at any moment is the fault: there is no condition to wait for
 
 
 def _interrupt(times: int) -> Callable[[Stage], None]:
     def inject(stage: Stage) -> None:
         for _ in range(times):
             os.kill(stage.pid, signal.SIGINT)
-            threading.Event().wait(1.5)  # as a person presses the keys again
+            threading.Event().wait(1.5)  # as a user presses the keys again
 
     return inject
 
@@ -117,7 +120,7 @@ def _finalizer(stage: Stage) -> None:
     stuck = {"metadata": {"name": "stuck", "finalizers": ["istio-egress.dev/test"]}}
     stage.api.core.create_namespaced_config_map(namespace, stuck)
     free = {"metadata": {"finalizers": None}}
-    stage.mending.callback(stage.api.core.patch_namespaced_config_map, "stuck", namespace, free)
+    stage.cleanup.callback(stage.api.core.patch_namespaced_config_map, "stuck", namespace, free)
 
 
 def _right_clock(stage: Stage) -> Sequence[str]:
@@ -133,39 +136,39 @@ def _small_disk(stage: Stage) -> Sequence[str]:
     disk = stage.folder / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)], check=True)
-    stage.mending.callback(subprocess.run, ["umount", "--lazy", str(disk)], check=True)
+    stage.cleanup.callback(subprocess.run, ["umount", "--lazy", str(disk)], check=True)
     return (f"--istio-egress-report={disk / 'report.yaml'}", f"--istio-egress-html={disk / 'report.html'}")
 
 
 def _fill(stage: Stage) -> None:
-    with contextlib.suppress(OSError):  # to fill it is what it is for
+    with contextlib.suppress(OSError):  # the disk is full: as intended
         (stage.folder / "disk" / "full").write_bytes(b"x" * 65_536)
 
 
 FAULTS = (
     Fault("nothing", "-", "right results", lambda _: None, frozenset({0})),
-    Fault("istiod", "its pod is deleted, a new one comes", "right results, or errors meanwhile", _istiod),
-    Fault("api-restart", "kube-apiserver gets SIGKILL and is started again", "right results", _api_server,
+    Fault("istiod", "its pod is deleted, a new one is created", "right results, or errors in between", _istiod),
+    Fault("api-restart", "kube-apiserver is killed (SIGKILL) and restarted", "right results", _api_server,
           frozenset({0})),
-    Fault("api-away", f"for {AWAY:g} s connections are reset and refused", "right results",
+    Fault("api-away", f"connections are reset and refused for {AWAY:g} s", "right results",
           lambda stage: stage.way.close_for(AWAY), frozenset({0})),
-    Fault("api-cut", "five times every connection is reset, execs and logs too", "right results", _cuts,
+    Fault("api-cut", "all connections, execs and logs included, are reset five times", "right results", _cuts,
           frozenset({0})),
-    Fault("client", "the pod of a worker's client is deleted", "right results, or errors meanwhile", _client),
-    Fault("server", "the pod of the outside server is deleted", "right results, or errors meanwhile", _server),
-    Fault("gateway", "the pod of the mesh's egress gateway is deleted", "right results, or errors meanwhile", _gateway),
-    Fault("worker", "SIGKILL of a worker", "the test that it was in is an error, the others are right", _kill_worker,
+    Fault("client", "the pod of a worker's client is deleted", "right results, or errors in between", _client),
+    Fault("server", "the pod of the external server is deleted", "right results, or errors in between", _server),
+    Fault("gateway", "the pod of the egress gateway is deleted", "right results, or errors in between", _gateway),
+    Fault("worker", "a worker is killed (SIGKILL)", "its current test is an error, the others are right", _kill_worker,
           frozenset({1})),
-    Fault("ctrl-c", "SIGINT of pytest", "exit 2, cleaned up", _interrupt(1), frozenset({2})),
-    Fault("ctrl-c-twice", "SIGINT of pytest, and again while it cleans up",
-          "exit 2, told; what is left is found by `istio-egress clean`", _interrupt(2), frozenset({2}), killed=True),
-    Fault("kill", "SIGKILL of pytest", "what is left is found by `istio-egress clean`",
+    Fault("ctrl-c", "SIGINT to pytest", "exit 2, cleaned up", _interrupt(1), frozenset({2})),
+    Fault("ctrl-c-twice", "SIGINT to pytest, and again while it cleans up",
+          "exit 2 and a message; `istio-egress clean` finds the rest", _interrupt(2), frozenset({2}), killed=True),
+    Fault("kill", "pytest is killed (SIGKILL)", "`istio-egress clean` finds the rest",
           lambda stage: os.kill(stage.pid, signal.SIGKILL), frozenset({-9}), killed=True),
-    Fault("stuck", "a namespace of the run can't go: a finalizer that nobody serves",
-          "right results, exit 3, the namespace is named", _finalizer, frozenset({3}),
+    Fault("stuck", "a namespace of the run cannot be deleted because of a finalizer",
+          "right results, exit 3 and a message that names the namespace", _finalizer, frozenset({3}),
           prepare=lambda _: ("--istio-egress-timeout-scale=0.5",)),
-    Fault("clock", "the clock of the run's machine jumps 26 hours ahead (libfaketime)", "right results", _wrong_clock,
+    Fault("clock", "the clock of pytest's machine jumps 26 hours ahead (libfaketime)", "right results", _wrong_clock,
           frozenset({0}), prepare=_right_clock, library="*/faketime/libfaketimeMT.so.1"),
-    Fault("disk", "the disk that reports are written to is full", "right results, an error that names the file",
+    Fault("disk", "the disk for the reports is full", "right results, and an error that names the file",
           _fill, frozenset({1, 3}), prepare=_small_disk),
 )  # fmt: skip

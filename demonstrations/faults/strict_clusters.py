@@ -1,6 +1,6 @@
-"""What strict clusters put around a run, in the shape of faults: faults.py tries them like these.
+"""Restrictions of strict clusters, in the form of faults: faults.py runs the tests with each.
 
-A policy engine's part is played by a thread: every namespace of the run gets what the engine would put there.
+A thread stands in for a policy engine: it adds a resource or a label to every new namespace of the run.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ STRICT = {
 
 
 def in_new_namespaces(put: Callable[[Api, Any], None], *arguments: str) -> Callable[[Stage], Sequence[str]]:
-    """Return what has every namespace of a run treated as soon as it appears, with more arguments for the run."""
+    """Return a `prepare` that calls `put` for every new namespace of the run, and adds arguments."""
 
     def prepare(stage: Stage) -> Sequence[str]:
         ended = threading.Event()
@@ -64,7 +64,7 @@ def in_new_namespaces(put: Callable[[Api, Any], None], *arguments: str) -> Calla
                         put(stage.api, namespace)
 
         threading.Thread(target=watch, daemon=True).start()
-        stage.mending.callback(ended.set)
+        stage.cleanup.callback(ended.set)
         return arguments
 
     return prepare
@@ -86,7 +86,7 @@ def _in_the_mesh(manifest: dict[str, Any]) -> Callable[[Stage], Sequence[str]]:
     def prepare(stage: Stage) -> Sequence[str]:
         kind = stage.api.resource(manifest["apiVersion"], manifest["kind"])
         kind.create(body=manifest, namespace=manifest["metadata"]["namespace"])
-        stage.mending.callback(kind.delete, manifest["metadata"]["name"], manifest["metadata"]["namespace"])
+        stage.cleanup.callback(kind.delete, manifest["metadata"]["name"], manifest["metadata"]["namespace"])
         return ()
 
     return prepare
@@ -95,7 +95,7 @@ def _in_the_mesh(manifest: dict[str, Any]) -> Callable[[Stage], Sequence[str]]:
 def _documented_rights(stage: Stage) -> Sequence[str]:
     """Run as the service account of docs/rights.yaml."""
     utils.create_from_yaml(stage.api.client, str(RIGHTS))
-    stage.mending.callback(_take_rights, stage.api)
+    stage.cleanup.callback(_take_rights, stage.api)
     token = stage.api.core.create_namespaced_service_account_token(NAME, NAME, client.AuthenticationV1TokenRequest(
         spec=client.V1TokenRequestSpec(expiration_seconds=7200)))  # fmt: skip
     kubeconfig = yaml.safe_load(stage.way.kubeconfig.read_text(encoding="utf-8"))
@@ -124,16 +124,17 @@ def _nothing(_: Stage) -> None:
 
 
 STRICT_CLUSTERS = (
-    Fault("rights", "the run's user has the rights of docs/rights.yaml and no others", "right results", _nothing,
+    Fault("rights", "the user of the run has only the permissions of docs/rights.yaml", "right results", _nothing,
           frozenset({0}), prepare=_documented_rights),
-    Fault("pod-security", "namespaces that don't say otherwise enforce `restricted`", "right results", _nothing,
+    Fault("pod-security", "namespaces without a Pod Security label enforce `restricted`", "right results", _nothing,
           frozenset({0}), prepare=in_new_namespaces(_restrict)),
-    Fault("quota", "a ResourceQuota in every new namespace: all pods must state requests and limits", "right results",
+    Fault("quota", "a ResourceQuota in every new namespace: all pods need requests and limits", "right results",
           _nothing, frozenset({0}), prepare=in_new_namespaces(_put(QUOTA))),
-    Fault("default-deny", "a NetworkPolicy in every new namespace that denies all", "an error that names the policy",
-          _nothing, frozenset({1, 3}), prepare=in_new_namespaces(_put(DENY), "--istio-egress-timeout-scale=0.5")),
-    Fault("mesh-sidecar", "a mesh-wide Sidecar: `./*` and `istio-system/*` alone are known",
-          "right results; cases about namespaces without a Sidecar are skipped", _nothing, frozenset({0}),
+    Fault("default-deny", "a NetworkPolicy in every new namespace that denies all traffic",
+          "an error that names the policy", _nothing, frozenset({1, 3}),
+          prepare=in_new_namespaces(_put(DENY), "--istio-egress-timeout-scale=0.5")),
+    Fault("mesh-sidecar", "a mesh-wide Sidecar that imports only `./*` and `istio-system/*`",
+          "right results; tests without a Sidecar in their namespace are skipped", _nothing, frozenset({0}),
           prepare=_in_the_mesh(SIDECAR)),
     Fault("strict-mtls", "a mesh-wide PeerAuthentication in mode STRICT", "right results", _nothing, frozenset({0}),
           prepare=_in_the_mesh(STRICT)),

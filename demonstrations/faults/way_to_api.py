@@ -1,4 +1,4 @@
-"""A way to the API server that can be cut: a forwarder on this machine, and a kubeconfig that leads through it."""
+"""A TCP forwarder to the API server whose connections can be cut, and a kubeconfig that uses it."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _BLOCK = 1 << 16
 
 
 class WayToApi:
-    """client -> 127.0.0.1:a -> 127.0.0.1:b -> API server; `cut` resets what is open, `close_for` lets nobody in."""
+    """client -> 127.0.0.1:a -> 127.0.0.1:b -> API server; `cut` resets connections, `close_for` refuses them."""
 
     def __init__(self, kubeconfig: Path) -> None:
-        known = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
-        server = urlsplit(known["clusters"][0]["cluster"]["server"])
+        config = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
+        server = urlsplit(config["clusters"][0]["cluster"]["server"])
         self._target = (server.hostname or "127.0.0.1", server.port or 443)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._address = self._listener.getsockname()
         self._folder = TemporaryDirectory(prefix="way-to-api-")
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
-        known["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{self._address[1]}"
+        config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{self._address[1]}"
         self.kubeconfig = Path(self._folder.name) / "kubeconfig"
-        self.kubeconfig.write_text(yaml.safe_dump(known), encoding="utf-8")
+        self.kubeconfig.write_text(yaml.safe_dump(config), encoding="utf-8")
 
     def __enter__(self) -> WayToApi:
         """Open it."""
@@ -45,7 +45,7 @@ class WayToApi:
         self._folder.cleanup()
 
     def cut(self) -> None:
-        """Reset every connection that is open."""
+        """Reset all open connections."""
         with self._lock:
             open_now, self._open = self._open, set()
         for end in open_now:
@@ -54,7 +54,7 @@ class WayToApi:
                 end.shutdown(socket.SHUT_RDWR)
 
     def close_for(self, seconds: float) -> None:
-        """Be away as a server is that restarts: connections are reset, new ones refused, for a while."""
+        """Behave like a restarting server for some seconds: reset open connections, refuse new ones."""
         self._listener.close()
         self.cut()
         threading.Event().wait(seconds)

@@ -1,10 +1,10 @@
-"""Runs the suite on clusters that were made differently, and writes docs/foreign_clusters.md.
+"""Runs the suite on clusters with different installations of Istio, and writes docs/foreign_clusters.md.
 
     python demonstrations/foreign_clusters/foreign_clusters.py [NAME ...]
 
-clusters.yaml says how each is made. One after the other is started, changed by kubectl and istioctl as its owner might
-have, handed over as a kubeconfig and asked; figures.yaml keeps what came out, the page shows it. `--cases` chooses what
-is asked of each.
+clusters.yaml describes each cluster. One after the other is started, changed with kubectl and istioctl as its owner
+might have done, and tested with nothing but a kubeconfig. The results are saved in figures.yaml, the page shows them.
+`--tests` selects the tests.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ from kubeconfigs import by_plugin_and_proxy, by_token
 from making import Foreign, kubectl, make
 
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedCluster, down, up
+from pytest_istio_egress.model.result_names import ERROR, FAILED, PASSED, SKIPPED
+from pytest_istio_egress.report.reader import read_report
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "foreign_clusters.md"
 FIGURES = HERE / "figures.yaml"
-CASES = (
+TESTS = (
     "conformance/registry_only",
     "conformance/sidecar_injection",
     "conformance/service_entry/test_http_host.py",
@@ -43,42 +45,45 @@ CASES = (
     "conformance/egress_gateway/test_authorization.py",
     "conformance/tls_origination/test_simple.py",
 )
-"""A part of every area that a mesh's make may change; all areas: `--cases conformance`."""
+"""Tests of the areas that depend on how a mesh was installed; all tests: `--tests conformance`."""
+
+COLUMNS = (PASSED, FAILED, ERROR, SKIPPED)
+SHOWN_FACTS = ("revisions", "outbound-mode", "egress-gateways", "access-log", "mutual-tls", "dns-capture")
 
 
 def main() -> None:
-    """Run the clusters that are named, all by default, and write the page."""
+    """Test the named clusters, or all, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME")
-    parser.add_argument("--cases", nargs="+", default=CASES, help="what is asked (default: a part of most areas)")
-    parser.add_argument("--only-write", action="store_true", help="write the page from the figures that are there")
+    parser.add_argument("--tests", nargs="+", default=TESTS, help="paths of tests (default: a part of most areas)")
+    parser.add_argument("--only-write", action="store_true", help="write the page from figures.yaml")
     arguments = parser.parse_args()
-    known = {entry["name"]: entry for entry in yaml.safe_load((HERE / "clusters.yaml").read_text())}
-    unknown = [name for name in arguments.names if name not in known]
+    clusters = {entry["name"]: entry for entry in yaml.safe_load((HERE / "clusters.yaml").read_text())}
+    unknown = [name for name in arguments.names if name not in clusters]
     if unknown:
-        parser.error(f"no such cluster: {', '.join(unknown)}; there are {', '.join(known)}")
+        parser.error(f"unknown cluster: {', '.join(unknown)} (choose from {', '.join(clusters)})")
     figures = yaml.safe_load(FIGURES.read_text()) if FIGURES.exists() else {}
-    for name in [] if arguments.only_write else arguments.names or known:
-        figures[name] = ask(known[name], arguments.cases)
+    for name in [] if arguments.only_write else arguments.names or clusters:
+        figures[name] = start_and_test(clusters[name], arguments.tests)
         FIGURES.write_text(yaml.safe_dump(figures, allow_unicode=True, width=120))
-    PAGE.write_text(page(known, figures))
+    PAGE.write_text(page(clusters, figures))
 
 
-def ask(foreign: Foreign, cases: list[str]) -> dict[str, Any]:
-    """Make a cluster, ask it, end it; returns the figures of its line."""
+def start_and_test(foreign: Foreign, tests: list[str]) -> dict[str, Any]:
+    """Start a cluster, change it, run the tests, remove it; return the figures for the page."""
     sys.stdout.write(f"== {foreign['name']}: {foreign['differs']}\n")
     sys.stdout.flush()
     cluster = up(ClusterSpec(name=f"foreign-{foreign['name']}"[:32]), tied_to_caller=True)
     try:
         make(foreign, cluster)
         with tempfile.TemporaryDirectory(prefix="foreign-") as folder:
-            return suite(foreign, cluster, cases, Path(folder))
+            return run_tests(foreign, cluster, tests, Path(folder))
     finally:
         down(cluster.name)
 
 
-def suite(foreign: Foreign, cluster: EmbeddedCluster, cases: list[str], folder: Path) -> dict[str, Any]:
-    """Run the suite from an empty folder, as a user would; returns what its report says."""
+def run_tests(foreign: Foreign, cluster: EmbeddedCluster, tests: list[str], folder: Path) -> dict[str, Any]:
+    """Run the tests from an empty folder, as a user would; return figures from the report."""
     kubeconfig, report = cluster.kubeconfig, folder / "report.yaml"
     match foreign.get("kubeconfig"):
         case "exec-plugin-and-proxy":
@@ -88,53 +93,49 @@ def suite(foreign: Foreign, cluster: EmbeddedCluster, cases: list[str], folder: 
             kubeconfig = by_token(kubeconfig, folder, token)
     options = [word.format(istio=cluster.istio) for word in foreign.get("options", ())]
     command = [sys.executable, "-m", "pytest", "--istio-egress", "-n", "2", "-p", "no:cacheprovider", *options]
-    command += ["--istio-egress-report", str(report), "--istio-egress-timeout-scale", "5", *cases]
+    command += ["--istio-egress-report", str(report), "--istio-egress-timeout-scale", "5", *tests]
     began = time.monotonic()
     done = subprocess.run(command, cwd=folder, env=os.environ | {"KUBECONFIG": str(kubeconfig)}, check=False)
     seconds = round(time.monotonic() - began)
     if not report.exists():
-        raise SystemExit(f"{foreign['name']}: the suite could not be run (exit {done.returncode})")
-    said = yaml.safe_load(report.read_text())
-    asked = [case for behaviour in said["behaviours"] for case in behaviour["cases"]]
-    outcomes = Counter(case["outcome"] for case in asked)
-    reasons = Counter(case["reason"] for case in asked if "reason" in case)
+        raise SystemExit(f"{foreign['name']}: pytest wrote no report (exit {done.returncode})")
+    run = read_report(report)
     return {
-        "outcomes": dict(outcomes),
-        "skipped": dict(reasons),
-        "not": [case["id"] for case in asked if case["outcome"] not in ("holds", "cannot be asked")],
-        "all": cases == ["conformance"],
+        "results": dict(Counter(result.result for result in run.results)),
+        "skipped": dict(Counter(result.cause for result in run.results if result.result == SKIPPED)),
+        "failed": [result.id for result in run.results if result.result not in (PASSED, SKIPPED)],
+        "all": tests == ["conformance"],
         "seconds": seconds,
         "exit": done.returncode,
         "options": options,
-        "facts": {name: known["value"] for name, known in said["mesh"]["facts"].items()},
+        "facts": {name: fact.value for name, fact in run.info.facts.items()},
     }
 
 
-def page(known: dict[str, Foreign], figures: dict[str, Any]) -> str:
-    """Return the page: a line for each cluster, then why cases were skipped or did not hold."""
-    whole = [name for name in known if figures.get(name, {}).get("all")]
+def page(clusters: dict[str, Foreign], figures: dict[str, Any]) -> str:
+    """Return the page: a row for each cluster, then its facts and why parameters were skipped or failed."""
+    whole = [name for name in clusters if figures.get(name, {}).get("all")]
     lines = [
-        "# Clusters made by somebody else",
+        "# Clusters with different installations of Istio",
         "",
-        "Made by `python demonstrations/foreign_clusters/foreign_clusters.py`, on one-node clusters that are set up as",
-        "[clusters.yaml](../demonstrations/foreign_clusters/clusters.yaml) says and handed over as a kubeconfig. Each",
-        f"is asked a part of most areas{', and all of the suite: ' * bool(whole)}{', '.join(whole)}.",
+        "Made by `python demonstrations/foreign_clusters/foreign_clusters.py` on one-node clusters that are set up as",
+        "described in [clusters.yaml](../demonstrations/foreign_clusters/clusters.yaml). pytest gets nothing but a",
+        f"kubeconfig and runs a part of most areas{', and the whole suite on ' * bool(whole)}{', '.join(whole)}.",
         "",
-        "| cluster | what differs | holds | does not | error | skipped | seconds |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+        f"| cluster | difference | {' | '.join(COLUMNS)} | seconds |",
+        f"| --- | --- |{' ---: |' * len(COLUMNS)} ---: |",
     ]
-    shown = [(known[name], figures[name]) for name in known if name in figures]
-    for foreign, seen in shown:
-        counts = [seen["outcomes"].get(word, 0) for word in ("holds", "does not hold", "error", "cannot be asked")]
+    shown = [(clusters[name], figures[name]) for name in clusters if name in figures]
+    for foreign, figure in shown:
+        counts = [figure["results"].get(name, 0) for name in COLUMNS]
         differs = " ".join(foreign["differs"].split())
-        lines.append(f"| {foreign['name']} | {differs} | {' | '.join(map(str, counts))} | {seen['seconds']} |")
-    for foreign, seen in shown:
+        lines.append(f"| {foreign['name']} | {differs} | {' | '.join(map(str, counts))} | {figure['seconds']} |")
+    for foreign, figure in shown:
         lines += ["", f"## {foreign['name']}", ""]
-        lines += [f"Told: `{' '.join(seen['options'])}`", ""] * bool(seen["options"])
-        facts = ("revisions", "outbound-mode", "egress-gateways", "access-log", "mutual-tls", "dns-capture")
-        lines += [f"- {fact}: {seen['facts'].get(fact) or 'not found out'}" for fact in facts]
-        lines += [f"- {number} skipped: {reason}" for reason, number in sorted(seen["skipped"].items())]
-        lines += [f"- not: `{case}`" for case in seen["not"]]
+        lines += [f"Options: `{' '.join(figure['options'])}`", ""] * bool(figure["options"])
+        lines += [f"- {fact}: {figure['facts'].get(fact) or 'not detected'}" for fact in SHOWN_FACTS]
+        lines += [f"- {number} skipped: {reason}" for reason, number in sorted(figure["skipped"].items())]
+        lines += [f"- failed: `{name}`" for name in figure["failed"]]
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Kubeconfigs as companies hand them out: credentials by a plugin, the API by way of a proxy, an account's token."""
+"""Kubeconfigs as companies issue them: an exec credential plugin, an HTTP proxy to the API, a service account token."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import yaml
 
 
 def by_plugin_and_proxy(kubeconfig: Path, folder: Path) -> Path:
-    """Return a kubeconfig whose user runs a program for its certificate, and whose cluster names a proxy."""
+    """Return a kubeconfig whose user has an exec credential plugin, and whose cluster has a `proxy-url`."""
     config = yaml.safe_load(kubeconfig.read_text())
     user = config["users"][0]["user"]
     credential = {
@@ -26,10 +26,10 @@ def by_plugin_and_proxy(kubeconfig: Path, folder: Path) -> Path:
             "clientKeyData": _read(user, "client-key"),
         },
     }
-    answer = folder / "credential.json"
-    answer.write_text(json.dumps(credential))
+    credential_file = folder / "credential.json"
+    credential_file.write_text(json.dumps(credential))
     plugin = folder / "plugin"
-    plugin.write_text(f"#!/bin/sh\nexec cat {shlex.quote(str(answer))}\n")
+    plugin.write_text(f"#!/bin/sh\nexec cat {shlex.quote(str(credential_file))}\n")
     plugin.chmod(0o700)
     config["users"][0]["user"] = {
         "exec": {
@@ -45,7 +45,7 @@ def by_plugin_and_proxy(kubeconfig: Path, folder: Path) -> Path:
 
 
 def by_token(kubeconfig: Path, folder: Path, token: str) -> Path:
-    """Return a kubeconfig whose user is a service account."""
+    """Return a kubeconfig whose user is a service account with this token."""
     config = yaml.safe_load(kubeconfig.read_text())
     config["users"][0]["user"] = {"token": token.strip()}
     written = folder / "kubeconfig"
@@ -53,14 +53,14 @@ def by_token(kubeconfig: Path, folder: Path, token: str) -> Path:
     return written
 
 
-def _read(user: dict[str, str], what: str) -> str:
-    if f"{what}-data" in user:
-        return base64.b64decode(user[f"{what}-data"]).decode()
-    return Path(user[what]).read_text()
+def _read(user: dict[str, str], field: str) -> str:
+    if f"{field}-data" in user:
+        return base64.b64decode(user[f"{field}-data"]).decode()
+    return Path(user[field]).read_text()
 
 
 def _proxy() -> int:
-    """Serve CONNECT on a port of loopback for as long as this process lives; returns the port."""
+    """Serve CONNECT on a loopback port until this process ends; return the port."""
     listening = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -74,15 +74,15 @@ def _proxy() -> int:
 
 
 def _tunnel(client: socket.socket) -> None:
-    asked = b""
-    while b"\r\n\r\n" not in asked:
-        asked += client.recv(4096)
-    method, where, _ = asked.split(b"\r\n", 1)[0].decode().split()
+    request = b""
+    while b"\r\n\r\n" not in request:
+        request += client.recv(4096)
+    method, authority, _ = request.split(b"\r\n", 1)[0].decode().split()
     if method != "CONNECT":
-        sys.stderr.write(f"the proxy was asked for {method}\n")
+        sys.stderr.write(f"the proxy got a {method} request, not CONNECT\n")
         client.close()
         return
-    host, _, port = where.rpartition(":")
+    host, _, port = authority.rpartition(":")
     with client, socket.create_connection((host, int(port))) as server:
         client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
         ends = {client: server, server: client}

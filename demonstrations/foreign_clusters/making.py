@@ -1,4 +1,4 @@
-"""Changes a stock cluster into one that clusters.yaml describes, by kubectl and istioctl as its owner might have."""
+"""Changes an embedded cluster into one of clusters.yaml with kubectl and istioctl, as its owner might have done."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Foreign = dict[str, Any]
 
 
 def make(foreign: Foreign, cluster: EmbeddedCluster) -> None:
-    """Change a stock cluster into the foreign one, and wait until all that is there is ready."""
+    """Change an embedded cluster into the described one, and wait until everything is ready."""
     namespace = foreign.get("namespace", "istio-system")
     for gone in foreign.get("gone", ()):
         kubectl(cluster, "delete", "-n", "istio-system", gone)
@@ -45,21 +45,21 @@ def make(foreign: Foreign, cluster: EmbeddedCluster) -> None:
 
 
 def install(foreign: Foreign, cluster: EmbeddedCluster) -> None:
-    """Install Istio with istioctl's own manifest."""
+    """Install Istio with the manifest that istioctl generates."""
     settings = [*istio_settings("REGISTRY_ONLY", cluster.istio), *foreign["istio"]]
     words = [word for setting in settings for word in ("--set", setting)]
     manifest = run(cluster, "istioctl", "manifest", "generate", *words).stdout
-    objects = [found for found in yaml.safe_load_all(manifest) if found]
-    # Definitions first, and those that are there stay: an API server needs a while for new ones.
-    apply(cluster, yaml.safe_dump_all(found for found in objects if found["kind"] != "CustomResourceDefinition"))
+    documents = [document for document in yaml.safe_load_all(manifest) if document]
+    # The CRDs of the embedded cluster stay: the API server needs some time to serve new ones.
+    apply(cluster, yaml.safe_dump_all(each for each in documents if each["kind"] != "CustomResourceDefinition"))
 
 
 def apply(cluster: EmbeddedCluster, manifest: str) -> None:
-    """Apply manifests; webhooks that have yet to come up are asked again."""
+    """Apply manifests; retry for five minutes, because a webhook may not be up yet."""
     deadline = time.monotonic() + 300
     while True:
         done = run(
-            cluster, "kubectl", "apply", "--server-side", "--force-conflicts", "-f", "-", given=manifest, may=True
+            cluster, "kubectl", "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifest, may_fail=True
         )
         if done.returncode == 0:
             return
@@ -68,25 +68,25 @@ def apply(cluster: EmbeddedCluster, manifest: str) -> None:
 
 
 def wait(cluster: EmbeddedCluster) -> None:
-    """Wait until every Deployment of the cluster is rolled out."""
+    """Wait until all Deployments of the cluster are rolled out."""
     for line in kubectl(cluster, "get", "deploy", "-A", "--no-headers").splitlines():
         namespace, name = line.split()[:2]
         kubectl(cluster, "rollout", "status", "-n", namespace, f"deploy/{name}", "--timeout=600s")
 
 
 def kubectl(cluster: EmbeddedCluster, *words: str) -> str:
-    """Run the cluster's kubectl; ends the program where it fails."""
+    """Run the cluster's kubectl and return its output; exit where it fails."""
     return run(cluster, "kubectl", *words).stdout
 
 
 def run(
-    cluster: EmbeddedCluster, *command: str, given: str | None = None, may: bool = False
+    cluster: EmbeddedCluster, *command: str, stdin: str | None = None, may_fail: bool = False
 ) -> subprocess.CompletedProcess[str]:
-    """Run a tool of the cluster's own; `may` fail."""
+    """Run one of the cluster's programs; exit where it fails, unless it may."""
     tool = str(cluster.binaries / command[0])
     environment = os.environ | {"KUBECONFIG": str(cluster.kubeconfig)}
     words = [tool, *command[1:]]
-    done = subprocess.run(words, input=given, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode and not may:
+    done = subprocess.run(words, input=stdin, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode and not may_fail:
         raise SystemExit(f"{' '.join(command)}: {done.stderr}")
     return done

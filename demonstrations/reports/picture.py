@@ -19,27 +19,27 @@ ESCAPE_TO_LINE_START = "\r"
 
 
 def output_of(command: list[str]) -> str:
-    """Run a command on a terminal of its own and return what it wrote there."""
-    written = io.BytesIO()
+    """Run a command on a pseudo terminal and return its output."""
+    output = io.BytesIO()
 
     def read(descriptor: int) -> bytes:
         data = os.read(descriptor, 4096)
-        written.write(data)
+        output.write(data)
         return data
 
     os.environ.update(COLUMNS=str(WIDTH), LINES="50", TERM="xterm-256color")
     pty.spawn(command, read)
-    return written.getvalue().decode(errors="replace")
+    return output.getvalue().decode(errors="replace")
 
 
 def as_left_on_screen(output: str) -> str:
-    """Return the lines as they were in the end: what was written over is gone."""
+    """Return the lines as they are at the end: what was overwritten is removed."""
     lines = output.replace("\r\n", "\n").split("\n")
     return "\n".join(line.rsplit(ESCAPE_TO_LINE_START, 1)[-1] for line in lines)
 
 
 def main() -> None:
-    """Write the picture named first of the command that follows."""
+    """Run a command and write the picture; the first argument is the file, the rest the command."""
     target, *command = sys.argv[1:]
     console = Console(record=True, width=WIDTH, file=io.StringIO())
     output = as_left_on_screen(output_of(command)).replace(str(Path.cwd()), "~/checkout")

@@ -1,10 +1,9 @@
-"""Runs the suite with all its reports at once and shows them in docs/reports.md.
+"""Runs the suite with all its reports, and shows them in docs/reports.md.
 
     python demonstrations/reports/reports.py -n 2
 
-Two runs on an embedded cluster: the whole suite, and a few cases whose rules are taken away, so that there is something
-to see of what does not hold. Chromium draws the pages; all arguments are pytest's. `--from FOLDER` shows what an
-earlier call left in a folder.
+Two runs on an embedded cluster: the whole suite, and a few tests without their manifests, so that the page can show
+failures. Chromium draws the pages; all arguments are pytest's. `--from FOLDER` shows the reports of an earlier call.
 """
 
 from __future__ import annotations
@@ -21,17 +20,17 @@ from pathlib import Path
 from reports_page import show
 from screenshot import CHROMIUM
 
-RULES_TAKEN_AWAY = Path(__file__).parents[1] / "noticed"
-"""Where the plugin `without_rules` lies."""
+WITHOUT_MANIFESTS = Path(__file__).parents[1] / "noticed"
+"""The folder of the plugin `without_rules`."""
 BROKEN = ("conformance/egress_gateway/test_two_hops.py", "conformance/registry_only/test_unlisted_hosts.py")
 
 
 def make(folder: Path, arguments: Sequence[str]) -> None:
-    """Run the suite twice in a folder; what it says goes to a file there."""
+    """Run the suite twice in a folder; its output goes to files there."""
     for name, more in (("report", ["--istio-egress-allow-mesh-wide"]), ("broken", ["-p", "without_rules", *BROKEN])):
         environment = os.environ | {
             "GITHUB_STEP_SUMMARY": str(folder / f"{name}.md"),
-            "PYTHONPATH": str(RULES_TAKEN_AWAY),
+            "PYTHONPATH": str(WITHOUT_MANIFESTS),
         }
         command = [*command_of(name), "--istio-egress-target", "embedded", "-p", "no:cacheprovider", *more, *arguments]
         with (folder / f"{name}.log").open("w", encoding="utf-8") as log:
@@ -48,9 +47,9 @@ def command_of(name: str) -> list[str]:
 
 
 def main() -> None:
-    """Make the reports, unless they are there, and show them."""
+    """Write the reports, unless there are some already, and show them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--from", dest="folder", type=Path, metavar="FOLDER", help="show what is in there already")
+    parser.add_argument("--from", dest="folder", type=Path, metavar="FOLDER", help="show the reports in this folder")
     chosen, arguments = parser.parse_known_args()
     if shutil.which(CHROMIUM[0]) is None:
         sys.exit("chromium is not installed: apt-get install chromium")

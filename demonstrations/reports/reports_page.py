@@ -12,54 +12,51 @@ from screenshot import DARK, screenshot
 DOCS = Path(__file__).parents[2] / "docs"
 
 PAGE = """\
-# What a run leaves behind
+# Reports of a run
 
-Made by `python demonstrations/reports/reports.py` (`-n 2` and whatever else pytest takes): the whole suite on an
-embedded cluster, with all reports at once; and a few cases whose rules were taken away, to show what does not hold.
+Made by `python demonstrations/reports/reports.py` (`-n 2` and any other options of pytest): the whole suite on an
+embedded cluster with all reports; and a few tests without their manifests, to show failures.
 
 ```sh
 {command}
 ```
 
-## The page
+## HTML
 
-One file that loads nothing. What broke comes first; text, area and outcome narrow it down.
+One self-contained file. Errors and failures come first; filter by text, area and result.
 
 ![The whole suite]({light})
 
-In the dark, and a case that does not hold: each stop of the request's way with what it saw, marked where that was not
-as documented.
+In dark mode, a failed parameter: the path of the request hop by hop, with the differences marked.
 
-![A case that does not hold]({dark})
+![A failed parameter]({dark})
 
-## The report
+## The conformance report
 
-For programs: `istio-egress compare` reads two of these. It is checked against its schema by
+A YAML file for programs; `istio-egress compare` compares two of them. Check one against its schema with
 
-```sh
-check-jsonschema --schemafile pytest_istio_egress/report/conformance_report.schema.json {report}
+```console
+$ check-jsonschema --schemafile pytest_istio_egress/report/conformance_report.schema.json {report}
+{checked}
 ```
 
-{checked}
-
-What the run was, from the report of the whole suite:
+The run, from the report of the whole suite:
 
 ```yaml
 {run}```
 
-What becomes of a case that does not hold, from the other run:
+A failed parameter, from the other report:
 
 ```yaml
-{case}```
+{parameter}```
 
-`run.complete` is false, and `run.stopped` says why, where a run did not come to its end: it was interrupted, or the
-cluster could not be asked. A run that begins replaces an older report in its place; should it be killed, that is what
-is left.
+If a run is interrupted, or the cluster becomes unreachable, `run.complete` is false and `run.stopped` has the reason.
+A run replaces an existing report when it begins, so a killed run leaves a report that says that it is incomplete.
 
-## The evidence
+## Evidence files
 
-Beside the report, one folder for each case that does not hold or could not be found out, gathered while its pods and
-its configuration were still there. Secrets are taken out. For the case above:
+Next to the report, one folder for each failure and error, collected while the test's pods and configuration still
+existed. Secrets are removed. For the parameter above:
 
 ```
 {evidence}
@@ -67,7 +64,8 @@ its configuration were still there. Secrets are taken out. For the case above:
 
 ## JUnit
 
-`--junitxml` has each case's record as properties; of what a case asked second they begin with `istio-egress.2.`:
+`--junitxml` has the record of each parameter as properties; those of a test's second probe begin with
+`istio-egress.2.`:
 
 ```
 {junit}
@@ -83,7 +81,7 @@ its configuration were still there. Secrets are taken out. For the case above:
 
 ## Markdown
 
-Where `GITHUB_STEP_SUMMARY` is set, the job's summary page gets this:
+If `GITHUB_STEP_SUMMARY` is set, this is added to the job's summary page:
 
 ```markdown
 {summary}```
@@ -93,11 +91,13 @@ Where `GITHUB_STEP_SUMMARY` is set, the job's summary page gets this:
 def show(folder: Path, command: Sequence[str]) -> None:
     """Write the page and its pictures."""
     whole = yaml.safe_load((folder / "report.yaml").read_text(encoding="utf-8"))
-    case = failing(yaml.safe_load((folder / "broken.yaml").read_text(encoding="utf-8")))
+    parameter = failing(yaml.safe_load((folder / "broken.yaml").read_text(encoding="utf-8")))
     screenshot(folder / "report.html", DOCS / "reports-light.png", "--window-size=1200,1000")
-    screenshot(folder / "broken.html", DOCS / "reports-dark.png", *DARK, text=case["id"].partition("[")[2].rstrip("]"))
+    screenshot(
+        folder / "broken.html", DOCS / "reports-dark.png", *DARK, text=parameter["id"].partition("[")[2].rstrip("]")
+    )
     head = {name: whole[name] for name in ("format", "version", "suite", "run", "target", "versions", "totals")}
-    kept = sorted(path.relative_to(folder).as_posix() for path in (folder / case["evidence"]).iterdir())
+    evidence = sorted(path.relative_to(folder).as_posix() for path in (folder / parameter["evidence"]).iterdir())
     text = PAGE.format(
         command=" ".join(command),
         report="report.yaml",
@@ -105,10 +105,10 @@ def show(folder: Path, command: Sequence[str]) -> None:
         dark="reports-dark.png",
         checked=checked(folder / "report.yaml"),
         run=dumped(head),
-        case=dumped(case),
-        evidence="\n".join(kept),
-        junit=properties(folder / "broken.xml", case["id"]),
-        allure=steps(folder / "broken-allure", case["id"]),
+        parameter=dumped(parameter),
+        evidence="\n".join(evidence),
+        junit=properties(folder / "broken.xml", parameter["id"]),
+        allure=steps(folder / "broken-allure", parameter["id"]),
         summary=neutral((folder / "broken.md").read_text(encoding="utf-8")),
     )
     (DOCS / "reports.md").write_text(neutral(text), encoding="utf-8")

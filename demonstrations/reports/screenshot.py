@@ -17,12 +17,12 @@ DARK = ("--force-dark-mode", "--blink-settings=preferredColorScheme=0", "--windo
 
 
 def screenshot(page: Path, into: Path, *options: str, text: str = "") -> None:
-    """Have Chromium draw a page, with only what has a text in it if that is given."""
+    """Draw a page with Chromium; with `text`, only the rows that contain it."""
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch, page.name)
         chosen = f"form.elements.text.value = {json.dumps(text)}; show();\n</script>\n</body>"
         copy.write_text(
             neutral(page.read_text(encoding="utf-8")).replace("</script>\n</body>", chosen), encoding="utf-8"
         )
-        where = [f"--user-data-dir={scratch}/profile", f"--screenshot={into}"]
-        subprocess.run([*CHROMIUM, *where, *options, copy.as_uri()], check=True, capture_output=True, timeout=300)
+        paths = [f"--user-data-dir={scratch}/profile", f"--screenshot={into}"]
+        subprocess.run([*CHROMIUM, *paths, *options, copy.as_uri()], check=True, capture_output=True, timeout=300)

@@ -1,8 +1,8 @@
-"""Does to an embedded mesh what an upgrade does, and tells what steady egress traffic lost.
+"""Performs the steps of an upgrade on an embedded mesh, and reports what steady egress traffic lost.
 
     python demonstrations/traffic/traffic.py [ROUNDS]
 
-Writes docs/traffic.md (and what it is doing to stderr). Every step is taken once, or in so many rounds.
+Writes docs/traffic.md, and its progress to standard error. Every step is performed once, or ROUNDS times.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pytest_istio_egress.traffic.workloads import Traffic
 CLUSTER = os.environ.get("TRAFFIC_CLUSTER", "traffic-steps")
 PAGE = Path(__file__).parents[2] / "docs" / "traffic.md"
 AFTERWARDS = 10.0
-"""Seconds of traffic after a step that still belong to it: a proxy drains before it goes."""
+"""Seconds after a step that still belong to it: a proxy drains before it ends."""
 NEXT = "next"
 
 Kubectl = Callable[..., str]
@@ -34,15 +34,15 @@ Kubectl = Callable[..., str]
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that is done to the mesh. `says` is for the page."""
+    """One step of an upgrade. `description` is for the page."""
 
     name: str
-    says: str
+    description: str
     do: Callable[[Kubectl, Traffic], None]
 
 
 def nothing(kubectl: Kubectl, traffic: Traffic) -> None:
-    """Let time pass: what is lost here, the steps are not to blame for."""
+    """Change nothing: traffic that is lost here is not lost because of a step."""
     del kubectl
     pass_time(traffic, 20)
 
@@ -55,7 +55,7 @@ def istiod_restart(kubectl: Kubectl, traffic: Traffic) -> None:
 
 
 def revision_switch(kubectl: Kubectl, traffic: Traffic) -> None:
-    """Move the clients' namespace to another control plane, pod by pod."""
+    """Move the clients' namespace to another control plane by restarting its Deployments."""
     namespace = traffic.names.namespace("egress-client")
     kubectl("label", "namespace", namespace, "istio-injection-", f"istio.io/rev={NEXT}", "--overwrite")
     kubectl("rollout", "restart", "-n", namespace, "deployment")
@@ -64,14 +64,14 @@ def revision_switch(kubectl: Kubectl, traffic: Traffic) -> None:
 
 
 def gateway_rollout(kubectl: Kubectl, traffic: Traffic) -> None:
-    """Replace the egress gateway's pod by a new one, which gets ready first."""
+    """Replace the egress gateway's pod; the new one is ready first."""
     del traffic
     kubectl("rollout", "restart", "-n", "istio-system", "deployment/istio-egressgateway")
     kubectl("rollout", "status", "-n", "istio-system", "deployment/istio-egressgateway", "--timeout=180s")
 
 
 def gateway_gone(kubectl: Kubectl, traffic: Traffic) -> None:
-    """Take the egress gateway away for ten seconds: the control, for this must lose traffic."""
+    """Scale the egress gateway to 0 for ten seconds: the control, because this must lose traffic."""
     kubectl("scale", "-n", "istio-system", "deployment/istio-egressgateway", "--replicas=0")
     kubectl("wait", "-n", "istio-system", "--for=delete", "pod", "-l", "istio=egressgateway", "--timeout=60s")
     pass_time(traffic, 10)
@@ -80,57 +80,61 @@ def gateway_gone(kubectl: Kubectl, traffic: Traffic) -> None:
 
 
 STEPS = (
-    Step("nothing", "Nothing is done for 20 seconds.", nothing),
+    Step("nothing", "No change for 20 seconds.", nothing),
     Step("istiod restart", "`kubectl rollout restart` of istiod.", istiod_restart),
     Step(
         "revision switch",
-        "The clients' namespace goes from the control plane to a second revision, their Deployments are restarted: "
-        "a new pod gets ready, then the old one is told to end.",
+        "The clients' namespace moves to a second revision and its Deployments are restarted: a new pod becomes ready, "
+        "then the old one is terminated.",
         revision_switch,
     ),
     Step("gateway roll-out", "`kubectl rollout restart` of the egress gateway, one replica.", gateway_rollout),
-    Step("gateway gone", "The control: the egress gateway is scaled to 0 for ten seconds.", gateway_gone),
+    Step(
+        "gateway gone",
+        "The control: the egress gateway is scaled to 0 for ten seconds, so traffic must be lost.",
+        gateway_gone,
+    ),
 )
 
 
 def pass_time(traffic: Traffic, seconds: float) -> None:
-    """Return once all is known of so many seconds more."""
+    """Wait until the record is complete for this number of further seconds."""
     until = traffic.record().ends + seconds
     while traffic.record().complete < until:
-        threading.Event().wait(0.5)  # between two looks at the record
+        threading.Event().wait(0.5)  # between two readings of the record
 
 
-def take(step: Step, kubectl: Kubectl, traffic: Traffic) -> list[Loss]:
-    """Take a step and return what was lost in its time."""
+def perform(step: Step, kubectl: Kubectl, traffic: Traffic) -> list[Loss]:
+    """Perform a step and return what was lost in its time."""
     begin = traffic.record().ends
     step.do(kubectl, traffic)
     pass_time(traffic, AFTERWARDS)
     record = traffic.record()
     if silent := missed(record):
         raise SystemExit(
-            f"{', '.join(client.pod for client in silent)} fell silent: nothing can be said of {step.name}"
+            f"{step.name}: no data from {', '.join(client.pod for client in silent)}, so there is no result"
         )
     return losses(record, begin)
 
 
 def second_control_plane(cluster: EmbeddedCluster, kubectl: Kubectl) -> None:
-    """Install the revision that the clients are moved to; it is the same Istio."""
+    """Install the revision that the clients move to; its version of Istio is the same."""
     settings = [word for word in istio_settings("REGISTRY_ONLY", cluster.istio) if "gateway" not in word.lower()]
     arguments = [part for word in (*settings, f"revision={NEXT}") for part in ("--set", word)]
     manifest = subprocess.run(
         [str(cluster.binaries / "istioctl"), "manifest", "generate", *arguments],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
-    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", given=manifest)
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifest)
     kubectl("rollout", "status", "-n", "istio-system", f"deployment/istiod-{NEXT}", "--timeout=180s")
 
 
 def kubectl_of(cluster: EmbeddedCluster) -> Kubectl:
-    """Return kubectl for a cluster; it raises with its message where it fails."""
+    """Return a function that runs kubectl on a cluster and exits with its message where it fails."""
 
-    def kubectl(*arguments: str, given: str | None = None) -> str:
+    def kubectl(*arguments: str, stdin: str | None = None) -> str:
         command = [str(cluster.binaries / "kubectl"), "--kubeconfig", str(cluster.kubeconfig), *arguments]
-        done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout
@@ -141,15 +145,15 @@ def kubectl_of(cluster: EmbeddedCluster) -> Kubectl:
 def page(cluster: EmbeddedCluster, rounds: list[dict[str, list[Loss]]]) -> str:
     """Return the page."""
     lines = [
-        "# What an upgrade loses of egress traffic",
+        "# Egress traffic lost during an upgrade",
         "",
         f"Made by `python demonstrations/traffic/traffic.py {len(rounds)}` on an embedded cluster:",
         f"Istio {cluster.istio}, Envoy {cluster.envoy}, one node, two cores, one replica of everything.",
-        "`istio-egress traffic` kept eight kinds of traffic going: five requests (and five",
-        "events of each lasting connection) a second at most.",
-        f"Each step was taken {len(rounds)} times; a cell says lost/asked of each time, then the longest time without",
-        "answers. Of lasting connections (tcp, stream, gateway-stream) `asked` counts connections.",
-        "A connection that ended because its own pod was told to end is not lost; their number stands behind a plus.",
+        "`istio-egress traffic` sent eight kinds of traffic: at most five requests a second of each, and at most five",
+        "events a second on each long-lived connection.",
+        f"Each step was performed {len(rounds)} times; a cell has lost/sent for each time, then the longest gap",
+        "without a response. For long-lived connections (tcp, stream, gateway-stream) the numbers count connections. A",
+        "connection that ended because its own pod was terminated is not lost; their number follows a plus sign.",
         "",
         "| kind | " + " | ".join(step.name for step in STEPS) + " |",
         "| --- |" + " --- |" * len(STEPS),
@@ -157,25 +161,25 @@ def page(cluster: EmbeddedCluster, rounds: list[dict[str, list[Loss]]]) -> str:
     for kind in KINDS:
         cells = [cell([one for done in rounds for one in done[step.name] if one.kind == kind]) for step in STEPS]
         lines.append(f"| {kind.name} | " + " | ".join(cells) + " |")
-    lines += ["", *(f"- {step.name}: {step.says}" for step in STEPS), "", "What the clients saw of it:", ""]
+    lines += ["", *(f"- {step.name}: {step.description}" for step in STEPS), "", "What the clients saw:", ""]
     for step in STEPS:
         saw = sorted(
             {f"{loss.kind.name}: {what.partition(' x ')[2]}" for done in rounds for loss in done[step.name]
              for gap in loss.gaps for what in gap.saw}
         )  # fmt: skip
-        lines.append(f"- {step.name}: {'; '.join(saw) or 'answers only'}")
+        lines.append(f"- {step.name}: {'; '.join(saw) or 'only successful responses'}")
     return "\n".join(lines) + "\n"
 
 
-def cell(found: list[Loss]) -> str:
-    """Return what one step did to one kind, each time it was taken."""
-    counts = ", ".join(f"{loss.lost}/{loss.asked}" + (f" +{loss.ended}" if loss.ended else "") for loss in found)
-    longest = max((loss.longest for loss in found), default=0.0)
+def cell(taken: list[Loss]) -> str:
+    """Return the losses of one kind in one step, for each time that it was performed."""
+    counts = ", ".join(f"{loss.lost}/{loss.asked}" + (f" +{loss.ended}" if loss.ended else "") for loss in taken)
+    longest = max((loss.longest for loss in taken), default=0.0)
     return f"{counts}; {longest:.1f} s" if longest else counts
 
 
 def main() -> None:
-    """Start the mesh and the traffic, take the steps, write the page."""
+    """Start the mesh and the traffic, perform the steps, write the page."""
     rounds = []
     cluster = up(ClusterSpec(name=CLUSTER), tied_to_caller=True)
     try:
@@ -188,7 +192,7 @@ def main() -> None:
             traffic.start(say)
             done = {}
             for step in STEPS:
-                done[step.name] = take(step, kubectl, traffic)
+                done[step.name] = perform(step, kubectl, traffic)
                 say(f"{number} {step.name}: " + ", ".join(f"{one.kind.name} {cell([one])}" for one in done[step.name]))
             rounds.append(done)
             traffic.stop(say)
@@ -198,7 +202,7 @@ def main() -> None:
 
 
 def say(line: str) -> None:
-    """Tell how far it is."""
+    """Print progress."""
     sys.stderr.write(line + "\n")
 
 

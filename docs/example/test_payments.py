@@ -5,7 +5,7 @@ import pytest
 from pytest_istio_egress import Egress, Hop, Outcome, Probe, blackholed, block_all, documented, get, tcp, tls, workload
 
 PAYMENTS = workload("deployment/payments", namespace="payments")
-SOMEWHERE = "192.0.2.1"  # nobody has this address: the sidecar goes by the name, but curl has to have one
+SOMEWHERE = "192.0.2.1"  # an unused address: the sidecar routes by name, but curl needs an address
 
 
 @documented(

@@ -1,0 +1,67 @@
+"""Pages whose figures take hours: what stands around the figures is what the maker would print today."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+
+
+def page(name: str) -> str:
+    return (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+
+
+def maker(path: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    file = ROOT / path
+    monkeypatch.setattr(sys, "path", [str(file.parent), *sys.path])
+    return runpy.run_path(str(file))
+
+
+def test_faults_page_has_the_makers_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    faults = maker("demonstrations/faults/faults.py", monkeypatch)
+    rows = re.findall(r"^\| [a-z].*", page("faults"), re.MULTILINE)[1:]
+    described = {
+        f"| {fault.name} | {fault.how} | {fault.expected} |"
+        for fault in (*faults["FAULTS"], *faults["STRICT_CLUSTERS"])
+    }
+    assert page("faults") == faults["page"](rows)
+    assert {re.match(r"(?:\| [^|]* ){3}\|", row)[0] for row in rows} == described  # type: ignore[index]  # each row has cells
+
+
+def test_foreign_clusters_page_is_made_of_its_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = maker("demonstrations/foreign_clusters/foreign_clusters.py", monkeypatch)
+    folder = ROOT / "demonstrations" / "foreign_clusters"
+    clusters = {entry["name"]: entry for entry in yaml.safe_load((folder / "clusters.yaml").read_text())}
+    assert page("foreign_clusters") == made["page"](clusters, yaml.safe_load((folder / "figures.yaml").read_text()))
+
+
+def test_performance_page_has_the_makers_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    performance = maker("benchmarks/performance.py", monkeypatch)
+    fixed = re.sub(r"(\$ [^\n]*\n).*?\n```", r"\1```", page("performance"), flags=re.DOTALL)
+    for benchmark in performance["BENCHMARKS"]:
+        assert f"## {benchmark.title}\n\n{benchmark.means}\n\n```console\n$ {benchmark.shown}\n```" in fixed
+
+
+def test_upgrade_page_has_the_makers_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    upgrade = maker("demonstrations/upgrade/upgrade.py", monkeypatch)
+    assert page("upgrade").startswith(upgrade["HEAD"] + "\n")
+    for each in upgrade["UPGRADES"]:
+        assert f"## {each.name}\n\n{each.description}" in page("upgrade")
+
+
+def test_traffic_page_has_the_makers_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    for step in maker("demonstrations/traffic/traffic.py", monkeypatch)["STEPS"]:
+        assert f"- {step.name}: {step.description}\n" in page("traffic")
+
+
+def test_reports_page_has_the_makers_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    template = maker("demonstrations/reports/reports_page.py", monkeypatch)["PAGE"]
+    for part in re.split(r"\{[a-z]+\}", template):
+        assert part in page("reports")
