@@ -3,7 +3,17 @@
 from typing import TYPE_CHECKING
 
 from pytest_istio_egress.model.case import documented
-from pytest_istio_egress.model.outcome import Hop, Outcome, blackholed, block_all
+from pytest_istio_egress.model.outcome import (
+    Hop,
+    Outcome,
+    blocked_http,
+    blocked_tcp,
+    blocked_tls,
+    outbound,
+    reached,
+    reached_directly,
+    timed_out,
+)
 from pytest_istio_egress.model.probe import CLIENT, NEIGHBOUR, PLAIN, Probe, get, tcp, tls, workload
 
 if TYPE_CHECKING:
@@ -17,11 +27,16 @@ __all__ = [
     "Hop",
     "Outcome",
     "Probe",
-    "blackholed",
-    "block_all",
+    "blocked_http",
+    "blocked_tcp",
+    "blocked_tls",
     "documented",
     "get",
+    "outbound",
+    "reached",
+    "reached_directly",
     "tcp",
+    "timed_out",
     "tls",
     "workload",
 ]

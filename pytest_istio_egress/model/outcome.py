@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TypedDict, Unpack
 
 from pytest_istio_egress.model.istio_versions import older, release
+from pytest_istio_egress.model.probe import Probe
 
 BLACKHOLE_EXITS = frozenset({52, 56})
 """Curl's exit when Envoy drops a connection: documented is 56; 52 where the FIN wins the race against the RST."""
 BLACKHOLE_EXITS_OF_BYTES = BLACKHOLE_EXITS | {55}
 """The same for bytes of one's own (gopher://): the RST may come before they are sent, and curl fails at sending."""
+
+PROBED_HOST = "outbound|PORT||HOST"
+"""As a cluster: the one of the host and port that the probe requests."""
 
 EARLY = 0.1
 """The part of a documented time by which Envoy may be early: it sets timers by the time at which the turn of its event
@@ -89,6 +94,12 @@ class Outcome:
     before_istio: Mapping[str, Outcome] = field(default_factory=dict)
     """Outcomes of older releases: `{"1.31": outcome}` is the outcome of releases before 1.31."""
 
+    def for_probe(self, probe: Probe) -> Outcome:
+        """Return the outcome with the probe's host and port in place of PROBED_HOST."""
+        if self.cluster != PROBED_HOST:
+            return self
+        return replace(self, cluster=outbound(probe.host, probe.port))
+
     def for_istio(self, version: str) -> Outcome:
         """Return the outcome that is documented for a version of Istio."""
         releases = sorted(self.before_istio, key=lambda name: release(name) or (0, 0))
@@ -110,11 +121,56 @@ class Outcome:
         return Hop(cluster=self.cluster, route=self.route, flags=self.flags, details=self.details, failure=self.failure)
 
 
-def blackholed(exits: frozenset[int] = BLACKHOLE_EXITS, **further: object) -> Outcome:
-    """Dropped by the sidecar because nothing on that port is known: BlackHoleCluster with flag UH."""
-    return Outcome(exit=exits, cluster="BlackHoleCluster", flags="UH", **further)  # type: ignore[arg-type]  # checked by Outcome itself
+class Evidence(TypedDict, total=False):
+    """Fields of `Outcome` that may be added to the outcomes below."""
+
+    cluster: str | None
+    route: str | None
+    flags: str | frozenset[str] | None
+    details: str | None
+    failure: str | None
+    gateway: Hop | None
+    proxy: Hop | None
+    source: str | None
+    request_headers: Mapping[str, str | None]
+    server_saw: Mapping[str, str | None]
+    response_headers: Mapping[str, str | None]
+    body: str | None
+    min_seconds: float | None
+    connected_to: str | None
+    before_istio: Mapping[str, Outcome]
 
 
-def block_all(**further: object) -> Outcome:
-    """Answered by the sidecar with 502 because the port speaks HTTP and the host is unknown: route block_all."""
-    return Outcome(status=502, route="block_all", details="direct_response", **further)  # type: ignore[arg-type]  # checked by Outcome itself
+def reached(server: str = "outside", *, status: int = 200, **evidence: Unpack[Evidence]) -> Outcome:
+    """Answered by an external server, through the cluster of the probed host and port unless another one is given."""
+    return Outcome(**{"cluster": PROBED_HOST, **evidence, "status": status, "reached": server})  # type: ignore[arg-type]  # Evidence has the types of Outcome's fields
+
+
+def reached_directly(server: str = "outside", **evidence: Unpack[Evidence]) -> Outcome:
+    """Answered by an external server, with no Envoy on the way: no log line, no Envoy headers."""
+    return Outcome(**{**evidence, "status": 200, "reached": server, "sidecar": False})  # type: ignore[arg-type]  # as above
+
+
+def blocked_http(**evidence: Unpack[Evidence]) -> Outcome:
+    """Answered by the sidecar with 502: it knows the port as HTTP, but not the host (route block_all)."""
+    return Outcome(**{"status": 502, "route": "block_all", "details": "direct_response", **evidence})  # type: ignore[arg-type]  # as above
+
+
+def blocked_tcp(exits: frozenset[int] = BLACKHOLE_EXITS, **evidence: Unpack[Evidence]) -> Outcome:
+    """Dropped by the sidecar: no listener for the port, or no filter chain (BlackHoleCluster, flag UH)."""
+    return Outcome(**{"cluster": "BlackHoleCluster", "flags": "UH", **evidence, "exit": exits})  # type: ignore[arg-type]  # as above
+
+
+def blocked_tls(**evidence: Unpack[Evidence]) -> Outcome:
+    """Dropped by the sidecar during the client's TLS handshake: curl exit 35 (BlackHoleCluster, flag UH)."""
+    return blocked_tcp(frozenset({35}), **evidence)
+
+
+def timed_out(*, after: float, **evidence: Unpack[Evidence]) -> Outcome:
+    """Answered by the sidecar with 504 once a timeout of `after` seconds was over (flag UT)."""
+    return Outcome(**{"cluster": PROBED_HOST, "flags": "UT", **evidence, "status": 504, "min_seconds": after})  # type: ignore[arg-type]  # as above
+
+
+def outbound(host: str, port: int = 80, *, subset: str = "") -> str:
+    """Return Istio's name of the cluster for a host and port: outbound|80||api.test."""
+    return f"outbound|{port}|{subset}|{host}"

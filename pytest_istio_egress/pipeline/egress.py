@@ -66,7 +66,8 @@ class Egress:
 
         The parameters of a test were probed side by side when the test was set up; here their verdicts are looked up.
         """
-        verdict = self._with_control(self._verdict_on((probe, expected)) or self._verify((probe, expected)))
+        expectation = probe, expected.for_probe(probe)
+        verdict = self._with_control(self._verdict_on(expectation) or self._verify(expectation))
         if trouble := verdict.failure_context.log_trouble:
             from pytest_istio_egress.cluster.logs import UnreadableLogError  # loads the Kubernetes client
 
@@ -85,7 +86,8 @@ class Egress:
 
     def expect_all(self, *expectations: Expectation) -> None:
         """Verify several outcomes side by side: they share the second in which Envoy writes its log."""
-        self._verdicts += self.runner.verify([pair for pair in expectations if not self._verdict_on(pair)])
+        pairs = [(probe, expected.for_probe(probe)) for probe, expected in expectations]
+        self._verdicts += self.runner.verify([pair for pair in pairs if not self._verdict_on(pair)])
         for probe, expected in expectations:
             self.expect(probe, expected)
 

@@ -17,7 +17,7 @@ def expectations_of(request: pytest.FixtureRequest) -> list[Expectation]:
     A pair is a Probe directly followed by an Outcome in one parameter set; other arguments may stand around it.
     """
     return [
-        (first, second)
+        (first, second.for_probe(first))
         for mark in request.node.iter_markers("parametrize")
         for parameter in mark.args[1]
         for first, second in pairwise(_values(parameter))
