@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import yaml
 
 SCHEMA = Path(__file__).parents[2] / "pytest_istio_egress" / "report" / "conformance_report.schema.json"
-SHOWN = "does not hold"
+SHOWN = "failed"
 
 
 def neutral(text: str) -> str:
@@ -35,10 +35,10 @@ def dumped(value: Any) -> str:
 
 
 def failing(document: dict[str, Any]) -> dict[str, Any]:
-    """Return a case whose request did not do as documented, one with a gateway on its way if there is one."""
-    cases: list[dict[str, Any]] = [case for behaviour in document["behaviours"] for case in behaviour["cases"]]
-    found = [case for case in cases if case["outcome"] == SHOWN and case.get("evidence") and "seen" in case]
-    return next((case for case in found if "hops" in case["id"]), found[0])
+    """Return a parameter that failed, one with a gateway on its path if there is one."""
+    parameters: list[dict[str, Any]] = [each for test in document["tests"] for each in test["parameters"]]
+    failed = [each for each in parameters if each["result"] == SHOWN and each.get("evidence") and "seen" in each]
+    return next((each for each in failed if "gateway" in each), failed[0])
 
 
 def properties(results: Path, case: str) -> str:

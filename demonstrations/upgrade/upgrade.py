@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pytest_istio_egress.embedded.state import State
 from pytest_istio_egress.model.result_names import RESULTS
-from pytest_istio_egress.report.comparison import KINDS, Change, compare_runs, differences_about
+from pytest_istio_egress.report.comparison import KINDS, Change, compare_runs, environment_changes
 from pytest_istio_egress.report.comparison_text import counts
 from pytest_istio_egress.report.document import Run
 from pytest_istio_egress.report.markdown import cell
@@ -177,7 +177,7 @@ def section(upgrade: Upgrade, reports: Path) -> Iterator[tuple[str, bool]]:
         gate = gate_of(files[number], files[number + 1])
         figures = [str(sum(change.kind == kind for change in changes)) for kind in KINDS]
         rows.append(f"| {pair} | {outcomes(before)} | {outcomes(after)} | {' | '.join(figures)} | {gate} |")
-        meshes = cell("; ".join(differences_about(before, after)))
+        meshes = cell("; ".join(environment_changes(before, after)))
         told += [f"{pair}{f' ({meshes})' if meshes else ''}: {counts(changes)}", "", *examples(changes), ""]
         right = right and gate == upgrade.gate
     head = ["upgrade", "before", "after", *KINDS, "exit code"]
@@ -194,23 +194,18 @@ def gate_of(before: Path, after: Path) -> int:
 
 
 def outcomes(run: Run) -> str:
-    """Return how a run's cases ended: 363 holds."""
-    return ", ".join(f"{run.count(outcome)} {outcome}" for outcome in reversed(RESULTS) if run.count(outcome))
+    """Return the results of a run's parameters: 363 passed."""
+    return ", ".join(f"{run.count(name)} {name}" for name in reversed(RESULTS) if run.count(name))
 
 
 def examples(changes: Sequence[Change]) -> Iterator[str]:
     """Yield a list of some changes of each kind, each with what differs."""
     for kind in KINDS:
-        found = sorted((change for change in changes if change.kind == kind), key=is_a_race)
+        found = [change for change in changes if change.kind == kind]
         for change in found[:SHOWN]:
             yield f"- {kind}: `{change.id.removeprefix('conformance/')}`: {cell('; '.join(change.differences))}"
         if len(found) > SHOWN:
             yield f"- {kind}: and {len(found) - SHOWN} more"
-
-
-def is_a_race(change: Change) -> bool:
-    """Whether all that changed is who won, FIN or RST: it differs between any two runs, so it is shown last."""
-    return all(words.startswith("curl's exit code") for words in change.differences)
 
 
 if __name__ == "__main__":
