@@ -157,7 +157,8 @@ class CaseModule(pytest.Module):
             return shipped.import_case_module(self.path, self.suite)
         except Exception as error:
             trace = pytest.ExceptionInfo.from_exception(error).getrepr(style="short")
-            raise pytest.Collector.CollectError(f"cannot import {self.path}:\n{trace}") from error
+            line = " ".join(str(error).split())
+            raise pytest.Collector.CollectError(f"cannot import {self.path}: {line}\n{trace}") from error
 
     def funcnamefilter(self, name: str) -> bool:
         """Whether a function is a test, whatever the repository's python_functions is."""
