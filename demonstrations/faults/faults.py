@@ -139,7 +139,7 @@ def _named(case: ElementTree.Element, tag: str) -> str:
     text = "".join(case.itertext())
     if tag == "skipped":
         return "skipped"
-    return "errors" if tag == "error" or "no verdict on the mesh" in text or "crashed" in text else "do not hold"
+    return "errors" if tag == "error" or "test error (cluster problem" in text or "crashed" in text else "do not hold"
 
 
 def amiss(fault: Fault, code: int, results: Counter[str]) -> Iterable[str]:

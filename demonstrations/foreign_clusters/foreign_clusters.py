@@ -95,13 +95,13 @@ def suite(foreign: Foreign, cluster: EmbeddedCluster, cases: list[str], folder: 
     if not report.exists():
         raise SystemExit(f"{foreign['name']}: the suite could not be run (exit {done.returncode})")
     said = yaml.safe_load(report.read_text())
-    asked = [case for behaviour in said["behaviours"] for case in behaviour["cases"]]
-    outcomes = Counter(case["outcome"] for case in asked)
+    asked = [parameter for test in said["tests"] for parameter in test["parameters"]]
+    outcomes = Counter(case["result"] for case in asked)
     reasons = Counter(case["reason"] for case in asked if "reason" in case)
     return {
         "outcomes": dict(outcomes),
         "skipped": dict(reasons),
-        "not": [case["id"] for case in asked if case["outcome"] not in ("holds", "cannot be asked")],
+        "not": [case["id"] for case in asked if case["result"] not in ("passed", "skipped")],
         "all": cases == ["conformance"],
         "seconds": seconds,
         "exit": done.returncode,
@@ -120,12 +120,12 @@ def page(known: dict[str, Foreign], figures: dict[str, Any]) -> str:
         "[clusters.yaml](../demonstrations/foreign_clusters/clusters.yaml) says and handed over as a kubeconfig. Each",
         f"is asked a part of most areas{', and all of the suite: ' * bool(whole)}{', '.join(whole)}.",
         "",
-        "| cluster | what differs | holds | does not | error | skipped | seconds |",
+        "| cluster | what differs | passed | failed | error | skipped | seconds |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     shown = [(known[name], figures[name]) for name in known if name in figures]
     for foreign, seen in shown:
-        counts = [seen["outcomes"].get(word, 0) for word in ("holds", "does not hold", "error", "cannot be asked")]
+        counts = [seen["outcomes"].get(word, 0) for word in ("passed", "failed", "error", "skipped")]
         differs = " ".join(foreign["differs"].split())
         lines.append(f"| {foreign['name']} | {differs} | {' | '.join(map(str, counts))} | {seen['seconds']} |")
     for foreign, seen in shown:

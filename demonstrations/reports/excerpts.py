@@ -1,4 +1,4 @@
-"""What the page shows of the reports: parts of each, without what is this machine's own."""
+"""Excerpts of the reports for the page, without paths of this machine."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ SHOWN = "failed"
 
 
 def neutral(text: str) -> str:
-    """Leave out where things lie on this machine."""
+    """Remove paths of this machine."""
     return text.replace(str(Path.home()), "~")
 
 
 def checked(report: Path) -> str:
-    """Check a report against the schema; ends the command where it does not fit."""
+    """Check a report against the schema; exit where it does not match."""
     command = [sys.executable, "-m", "check_jsonschema", "--schemafile", str(SCHEMA), str(report)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        sys.exit(f"{report} does not fit its schema:\n{done.stdout}{done.stderr}")
-    return f"which says of the whole suite's report: {done.stdout.strip()}."
+        sys.exit(f"{report} does not match its schema:\n{done.stdout}{done.stderr}")
+    return f"Its output for the report of the whole suite: {done.stdout.strip()}."
 
 
 def dumped(value: Any) -> str:
-    """Return YAML, as wide as a page is."""
+    """Return YAML in the width of a page."""
     return neutral(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=110))
 
 
@@ -41,9 +41,9 @@ def failing(document: dict[str, Any]) -> dict[str, Any]:
     return next((each for each in failed if "gateway" in each), failed[0])
 
 
-def properties(results: Path, case: str) -> str:
-    """Return the properties of a case in a JUnit file, one a line."""
-    name = case.rpartition("::")[2]
+def properties(results: Path, nodeid: str) -> str:
+    """Return the properties of a parameter in a JUnit file, one per line."""
+    name = nodeid.rpartition("::")[2]
     for found in ElementTree.parse(results).iter("testcase"):  # noqa: S314  # our own file, just written
         if found.get("name") == name:
             pairs = [(one.get("name"), one.get("value") or "") for one in found.iter("property")]
@@ -51,9 +51,9 @@ def properties(results: Path, case: str) -> str:
     return ""
 
 
-def steps(results: Path, case: str) -> str:
-    """Return the steps of a case in Allure's results, and what is attached to each."""
-    name = case.rpartition("::")[2]
+def steps(results: Path, nodeid: str) -> str:
+    """Return the steps of a parameter in Allure's results, and the attachments of each."""
+    name = nodeid.rpartition("::")[2]
     for path in sorted(results.glob("*-result.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
         if result["name"] == name:

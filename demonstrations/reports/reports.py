@@ -1,10 +1,10 @@
-"""Runs the suite with all its reports at once and shows them in docs/reports.md.
+"""Runs the suite with all its reports and shows them in docs/reports.md.
 
     python demonstrations/reports/reports.py -n 2
 
-Two runs on an embedded cluster: the whole suite, and a few cases whose rules are taken away, so that there is something
-to see of what does not hold. Chromium draws the pages; all arguments are pytest's. `--from FOLDER` shows what an
-earlier call left in a folder.
+Two runs on an embedded cluster: the whole suite, and a few tests without their manifests, so that there are failures
+to show. Chromium renders the pages; all other arguments are pytest's. `--from FOLDER` uses the reports of an earlier
+call.
 """
 
 from __future__ import annotations

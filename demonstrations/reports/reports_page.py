@@ -12,29 +12,29 @@ from screenshot import DARK, screenshot
 DOCS = Path(__file__).parents[2] / "docs"
 
 PAGE = """\
-# What a run leaves behind
+# The reports of a run
 
 Made by `python demonstrations/reports/reports.py` (`-n 2` and whatever else pytest takes): the whole suite on an
-embedded cluster, with all reports at once; and a few cases whose rules were taken away, to show what does not hold.
+embedded cluster, with all reports; and a few tests without their manifests, to show failures.
 
 ```sh
 {command}
 ```
 
-## The page
+## HTML page
 
-One file that loads nothing. What broke comes first; text, area and outcome narrow it down.
+One self-contained file. Failures come first; filter by text, area and result.
 
 ![The whole suite]({light})
 
-In the dark, and a case that does not hold: each stop of the request's way with what it saw, marked where that was not
-as documented.
+In dark mode, a failure: each hop of the request with what it observed, marked where it differs from the expected
+outcome.
 
-![A case that does not hold]({dark})
+![A failure]({dark})
 
-## The report
+## YAML report
 
-For programs: `istio-egress compare` reads two of these. It is checked against its schema by
+For programs, and for `istio-egress compare`, which compares two of them. The schema describes it:
 
 ```sh
 check-jsonschema --schemafile pytest_istio_egress/report/conformance_report.schema.json {report}
@@ -42,24 +42,23 @@ check-jsonschema --schemafile pytest_istio_egress/report/conformance_report.sche
 
 {checked}
 
-What the run was, from the report of the whole suite:
+The head and the totals, from the report of the whole suite:
 
 ```yaml
 {run}```
 
-What becomes of a case that does not hold, from the other run:
+A failed parameter, from the other run:
 
 ```yaml
-{case}```
+{parameter}```
 
-`run.complete` is false, and `run.stopped` says why, where a run did not come to its end: it was interrupted, or the
-cluster could not be asked. A run that begins replaces an older report in its place; should it be killed, that is what
-is left.
+`run.complete` is false for a run that was stopped before its end, and `run.stopped` tells why: it was interrupted, or
+the cluster could not be used. A run replaces an older report when it starts, so a killed run leaves an incomplete one.
 
-## The evidence
+## Evidence files
 
-Beside the report, one folder for each case that does not hold or could not be found out, gathered while its pods and
-its configuration were still there. Secrets are taken out. For the case above:
+Beside the report, one folder for each failure and error, collected while its pods and its configuration still
+existed. Secrets are removed. For the failure above:
 
 ```
 {evidence}
@@ -67,7 +66,7 @@ its configuration were still there. Secrets are taken out. For the case above:
 
 ## JUnit
 
-`--junitxml` has each case's record as properties; of what a case asked second they begin with `istio-egress.2.`:
+`--junitxml` has the fields of each parameter as properties; those of its second probe begin with `istio-egress.2.`:
 
 ```
 {junit}
@@ -75,7 +74,7 @@ its configuration were still there. Secrets are taken out. For the case above:
 
 ## Allure
 
-`--alluredir` has a step for each request, with the record and the evidence attached:
+`--alluredir` has a step for each probe, with its evidence attached:
 
 ```
 {allure}
@@ -83,7 +82,7 @@ its configuration were still there. Secrets are taken out. For the case above:
 
 ## Markdown
 
-Where `GITHUB_STEP_SUMMARY` is set, the job's summary page gets this:
+Where `GITHUB_STEP_SUMMARY` is set, this is appended to the job's summary:
 
 ```markdown
 {summary}```
@@ -93,11 +92,13 @@ Where `GITHUB_STEP_SUMMARY` is set, the job's summary page gets this:
 def show(folder: Path, command: Sequence[str]) -> None:
     """Write the page and its pictures."""
     whole = yaml.safe_load((folder / "report.yaml").read_text(encoding="utf-8"))
-    case = failing(yaml.safe_load((folder / "broken.yaml").read_text(encoding="utf-8")))
+    parameter = failing(yaml.safe_load((folder / "broken.yaml").read_text(encoding="utf-8")))
     screenshot(folder / "report.html", DOCS / "reports-light.png", "--window-size=1200,1000")
-    screenshot(folder / "broken.html", DOCS / "reports-dark.png", *DARK, text=case["id"].partition("[")[2].rstrip("]"))
+    screenshot(
+        folder / "broken.html", DOCS / "reports-dark.png", *DARK, text=parameter["id"].partition("[")[2].rstrip("]")
+    )
     head = {name: whole[name] for name in ("format", "version", "suite", "run", "target", "versions", "totals")}
-    kept = sorted(path.relative_to(folder).as_posix() for path in (folder / case["evidence"]).iterdir())
+    files = sorted(path.relative_to(folder).as_posix() for path in (folder / parameter["evidence"]).iterdir())
     text = PAGE.format(
         command=" ".join(command),
         report="report.yaml",
@@ -105,10 +106,10 @@ def show(folder: Path, command: Sequence[str]) -> None:
         dark="reports-dark.png",
         checked=checked(folder / "report.yaml"),
         run=dumped(head),
-        case=dumped(case),
-        evidence="\n".join(kept),
-        junit=properties(folder / "broken.xml", case["id"]),
-        allure=steps(folder / "broken-allure", case["id"]),
+        parameter=dumped(parameter),
+        evidence="\n".join(files),
+        junit=properties(folder / "broken.xml", parameter["id"]),
+        allure=steps(folder / "broken-allure", parameter["id"]),
         summary=neutral((folder / "broken.md").read_text(encoding="utf-8")),
     )
     (DOCS / "reports.md").write_text(neutral(text), encoding="utf-8")

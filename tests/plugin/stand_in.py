@@ -1,8 +1,7 @@
 """Loaded with `-p stand_in` in the runs under test: a suite made for the test, and notes in place of a cluster.
 
-It replaces the selection and the cleanup of the cluster, and overrides the fixture `egress` (STAND_IN_FIXTURES=real: the
-plugin's own is used). Collection, scheduling, handing over and reporting are the
-real ones.
+It replaces the selection and the cleanup of the cluster, and overrides the fixture `egress` (not with
+STAND_IN_FIXTURES=real). Collection, scheduling, handing over and reporting are the real ones.
 """
 
 from __future__ import annotations

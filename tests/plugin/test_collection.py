@@ -102,7 +102,9 @@ def test_broken_module_is_an_error_of_collection(repository: Repository) -> None
     repository.write({"dns/test_broken.py": "import no_such_module"})
     result = repository.run("--istio-egress")
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    result.stdout.fnmatch_lines(["*cannot import *dns/test_broken.py: No module*", "*No module named 'no_such_module'*"])
+    result.stdout.fnmatch_lines(
+        ["*cannot import *dns/test_broken.py: No module*", "*No module named 'no_such_module'*"]
+    )
     assert not repository.notes_of("prepare")
 
 

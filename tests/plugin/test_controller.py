@@ -139,7 +139,9 @@ def api_server() -> Iterator[ThreadingHTTPServer]:
     server.server_close()
 
 
-def test_reachable_cluster_returns_its_version(tmp_path: Path, api_server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reachable_cluster_returns_its_version(
+    tmp_path: Path, api_server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = kubeconfig(tmp_path / "config", "a", server=f"http://127.0.0.1:{api_server.server_port}")
     assert kubernetes_version(target_of(path, "a")) == "v1.30.1"
     monkeypatch.setattr(ApiServer, "status", 401)

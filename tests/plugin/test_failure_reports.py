@@ -40,7 +40,7 @@ def hint_of(line: str) -> str:
             id="gatekeeper",
         ),
         pytest.param(
-            'deployments.apps "sleep" is forbidden: ValidatingAdmissionPolicy \'images.example.com\' with binding '
+            "deployments.apps \"sleep\" is forbidden: ValidatingAdmissionPolicy 'images.example.com' with binding "
             "'all' denied request: failed expression",
             ["ValidatingAdmissionPolicy images.example.com", "not Istio"],
             id="validating-admission-policy",

@@ -107,7 +107,9 @@ def test_header_follows_pytests_options(repository: Repository) -> None:
 
 
 @BOTH
-def test_plain_lines_without_a_terminal(repository: Repository, more: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_lines_without_a_terminal(
+    repository: Repository, more: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     repository.write(CASES)
     monkeypatch.setenv("STAND_IN_EVERY", "0")
     result = repository.run("--istio-egress", "conformance/dns", *more)

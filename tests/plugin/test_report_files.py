@@ -285,7 +285,9 @@ def test_secrets_are_in_nothing_that_is_written(
     repository: Repository, more: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repository.write({"dns/test_http.py": LEAKS})
-    entries = known_deviations(repository, {"test": "*test_known", "reason": f"token: {TOKEN}", "expires": "2999-12-31"})
+    entries = known_deviations(
+        repository, {"test": "*test_known", "reason": f"token: {TOKEN}", "expires": "2999-12-31"}
+    )
     written = repository.path / "written"
     written.mkdir()
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(written / "summary.md"))
@@ -338,10 +340,7 @@ def test_allure_step_has_the_evidence_attached(pytester: pytest.Pytester) -> Non
     [result] = (pytester.path / "results").glob("*-result.json")
     [step] = json.loads(result.read_text())["steps"]
     assert "failed" in step["name"]
-    attached = {
-        each["name"]: (pytester.path / "results" / each["source"]).read_text()
-        for each in step["attachments"]
-    }
+    attached = {each["name"]: (pytester.path / "results" / each["source"]).read_text() for each in step["attachments"]}
     assert {"curl x", "line 1", "a: expected 1, got 2"} <= set(attached.values())
     assert json.loads(attached["figures"])["attempts"] == 3
 

@@ -66,7 +66,9 @@ def run_with(repository: Repository, workers: int, *arguments: str) -> pytest.Ru
         ([2, 2], [], 2),
     ],
 )
-def test_mesh_wide_tests_run_last_and_alone(repository: Repository, ordinary: list[int], mesh_wide: list[int], workers: int) -> None:
+def test_mesh_wide_tests_run_last_and_alone(
+    repository: Repository, ordinary: list[int], mesh_wide: list[int], workers: int
+) -> None:
     repository.write({f"many/test_o{index}.py": case(f"o{index}", size) for index, size in enumerate(ordinary)})
     repository.write({f"mesh_wide/test_m{index}.py": case(f"m{index}", size) for index, size in enumerate(mesh_wide)})
     folders = [f"conformance/{name}" for name, sizes in (("mesh_wide", mesh_wide), ("many", ordinary)) if sizes]

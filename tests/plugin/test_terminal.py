@@ -15,7 +15,8 @@ MIXED = {
         @pytest.mark.parametrize("name", ["listed", "unlisted"])
         def test_resolved(egress, name):
             if name == "unlisted":
-                egress("failed", "the resolver is not the mesh's", seen="200", sidecar={"line": "- UH", "flags": "UH"}, area="dns",
+                egress("failed", "the resolver is not the mesh's", seen="200", area="dns",
+                       sidecar={"line": "- UH", "flags": "UH"},
                        differences=[{"hop": "sidecar", "field": "flags", "expected": "-", "seen": "UH"}])
             egress()
 

@@ -111,7 +111,9 @@ BAD: dict[str, object] = {"result": FAILED, "cause": "because"}
 
 
 def test_result_is_read_from_its_reports() -> None:
-    passed = gathered(("setup", Report("passed")), ("call", Report("passed", GOOD)), ("teardown", Report("passed", GOOD)))
+    passed = gathered(
+        ("setup", Report("passed")), ("call", Report("passed", GOOD)), ("teardown", Report("passed", GOOD))
+    )
     assert (passed.result, passed.summary, passed.attempts, passed.area) == (PASSED, "It works", 3, "a")
     assert (passed.test, passed.parameter) == ("conformance/a/test_x.py::test_x", "one")
 

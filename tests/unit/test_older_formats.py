@@ -78,7 +78,10 @@ def test_differences_have_hop_and_field() -> None:
             "the sidecar's access log: expected a line for this connection, seen none",
             Difference("sidecar", "access log", "a line for this connection", "none"),
         ),
-        ("the gateway's response flags: expected -, seen UH", Difference("egress gateway", "response flags", "-", "UH")),
+        (
+            "the gateway's response flags: expected -, seen UH",
+            Difference("egress gateway", "response flags", "-", "UH"),
+        ),
         (
             "the forward proxy's log: expected a line for this connection, seen none",
             Difference("forward proxy", "log", "a line for this connection", "none"),

@@ -130,7 +130,9 @@ def test_shapes_without_a_secret_stay(value: object) -> None:
     assert redacted(value) == value
 
 
-@pytest.mark.parametrize("field", ["request header authorization", "response header Set-Cookie", "request header x-token"])
+@pytest.mark.parametrize(
+    "field", ["request header authorization", "response header Set-Cookie", "request header x-token"]
+)
 def test_difference_about_a_secret_header_has_no_values(field: str) -> None:
     difference = Difference("external server", field, "none", TOKEN)
     cleaned = redacted([difference.to_mapping()])
