@@ -1,4 +1,4 @@
-"""The pages: links within the repository are valid, pictures are complete, and each generated page names its command."""
+"""The pages: links within the repository are valid, pictures complete, and generated pages name their command."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_page_of_a_demonstration_names_its_command(folder: Path) -> None:
     assert f"Made by `python demonstrations/{folder.name}/{folder.name}.py" in sources
 
 
-def test_what_leads_nowhere_is_found(tmp_path: Path) -> None:
+def test_broken_links_are_found(tmp_path: Path) -> None:
     (tmp_path / "torn.svg").write_text("<svg")
     (tmp_path / "text.svg").write_text("<p/>")
     page = tmp_path / "page.md"
