@@ -27,7 +27,7 @@ _NAMED = re.compile(
     r"|(?-i:[a-z](?:Password|Token|Secret|ApiKey|PrivateKey)$)"
     r"|^tls\.key$|^inline_?(?:bytes|string)$|^kubectl\.kubernetes\.io/last-applied-configuration$|^session_ticket_keys$"
 )
-"""A key below which there is a secret, or a name whose value is one."""
+"""The key of a secret, or the name of a pair whose value is one."""
 _POINTS = re.compile(r"(?i)(?:secrets?|credentials?|serviceAccountToken)$")
 _SECRET_DATA = ("data", "stringData", "string_data")
 _OTHER_HALF = ("value", "raw_value", "rawValue", "expected", "seen")
@@ -64,8 +64,8 @@ def redact(text: str) -> str:
 def redacted(value: Any) -> Any:
     """Return the same value without secrets: by the rules of text in every string (keys as well), and by its shape.
 
-    What a shape tells: the data of a Secret, literal environment variables of a container, inline bytes and strings of
-    an Envoy, whatever stands below a key that says what it is, the other half of a pair like
+    Secret by shape are: the data of a Secret, literal environment variables of a container, inline bytes and strings
+    of an Envoy's configuration, the value of a key such as `password`, the other half of a pair like
     `{name: DB_PASSWORD, value: ...}`, and both values of a difference like `{field: request header cookie, ...}`.
     """
     if isinstance(value, str):
@@ -111,7 +111,7 @@ def _redacted_json(text: str) -> str:
 
 
 def _is_secret(key: Any, item: Any) -> bool:
-    """Whether a key says that a secret stands below it; what only tells that there is one (true, null) may stay.
+    """Whether the value of a key is a secret; a value that only states whether there is one (true, null) is not.
 
     So may what points at a Secret (`secret: {secretName: x}`): what is below it is looked at by itself.
     """
@@ -121,7 +121,7 @@ def _is_secret(key: Any, item: Any) -> bool:
 
 
 def _environment(value: Any) -> Any:
-    """Hide literal values of environment variables: a name need not tell that it is a secret's."""
+    """Hide literal values of environment variables: the name of a secret one may be any."""
     if not isinstance(value, list):
         return redacted(value)
     return [

@@ -8,7 +8,7 @@ controller; W: in every process that runs tests, so in xdist's workers, or witho
                 pytest_configure                       CW  __init__        registers everything below
                 pytest_sessionstart                    C   report_files    replaces older reports
                 pytest_report_header                   C   controller
-                pytest_configure_node                  C   controller      tells a worker where the target will be
+                pytest_configure_node                  C   controller      path of the target's file for a worker
     collection  pytest_collect_directory               CW  collection
                 pytest_collection_modifyitems          CW  collection      profile, order, mesh-wide tests last
                 pytest_collectreport                   C   controller      records errors of collection

@@ -77,7 +77,7 @@ HINTS_BY_TYPE: tuple[tuple[type[BaseException], str], ...] = (
     (HTTPError, "The API server does not respond: check the cluster, and the server in the kubeconfig."),
     (ApiException, "Check the permissions of the kubeconfig's user: `kubectl auth can-i --list`."),
 )
-"""What to do next, by the type of the error, where the message does not tell."""
+"""What to do next, by the type of the error, where the message matches none of the above."""
 
 
 def error_line(error: BaseException) -> str:
