@@ -113,7 +113,7 @@ def _redacted_json(text: str) -> str:
 def _is_secret(key: Any, item: Any) -> bool:
     """Whether the value of a key is a secret; a value that only states whether there is one (true, null) is not.
 
-    So may what points at a Secret (`secret: {secretName: x}`): what is below it is looked at by itself.
+    Neither is a reference to a Secret (`secret: {secretName: x}`), whose own values are checked one by one.
     """
     if not isinstance(key, str) or item is None or isinstance(item, bool) or item in ("true", "false"):
         return False
