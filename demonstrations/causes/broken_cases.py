@@ -27,7 +27,7 @@ class Seen:
 
     def wrong(self, broken: Broken) -> str:
         """Say what is not as told, empty where all is."""
-        if self.outcome != {"failure": "does not hold"}.get(broken.outcome, broken.outcome):
+        if self.outcome != {"failure": "failed"}.get(broken.outcome, broken.outcome):
             return f"{broken.outcome} was expected, seen: {self.outcome}"
         missing = [part for part in broken.says if part.lower() not in self.sentence.lower()]
         return f"the sentence lacks {', '.join(map(repr, missing))}" if missing else ""
@@ -76,10 +76,10 @@ def _ask_together(group: Sequence[Broken], kubeconfig: Path, arguments: Sequence
             text=True,
             check=False,
         )  # fmt: skip
-        found = yaml.safe_load(report.read_text()) if report.exists() else {"behaviours": []}
-    cases = [case for behaviour in found["behaviours"] for case in behaviour["cases"]]
+        found = yaml.safe_load(report.read_text()) if report.exists() else {"tests": []}
+    cases = [parameter for test in found["tests"] for parameter in test["parameters"]]
     seen = {
-        broken.number: Seen(str(case["outcome"]), broken.shared(str(case.get("cause") or case.get("error") or "")))
+        broken.number: Seen(str(case["result"]), broken.shared(str(case.get("cause") or case.get("error") or "")))
         for broken in group
         for case in cases
         if str(case["id"]).endswith(broken.item)

@@ -1,20 +1,43 @@
 """What pytest loads. Without --istio-egress it only declares its options.
 
-With it, three plugins share the work: `Collecting` is in every process; `Leading` (leading.py) in the one that the user
-started, `Working` (working.py) in xdist's workers.
+Every hook implementation, in the order in which pytest calls them (C: in the process that the user started, xdist's
+controller; W: in every process that runs tests, so in xdist's workers, or without xdist in that same process):
+
+    start       pytest_addoption, pytest_addhooks      CW  __init__
+                pytest_xdist_auto_num_workers          C   __init__        `-n auto` is four workers
+                pytest_configure                       CW  __init__        registers everything below
+                pytest_sessionstart                    C   report_files    replaces older reports
+                pytest_report_header                   C   controller
+                pytest_configure_node                  C   controller      path of the target's file for a worker
+    collection  pytest_collect_directory               CW  collection
+                pytest_collection_modifyitems          CW  collection      profile, order, mesh-wide tests last
+                pytest_collectreport                   C   controller      records errors of collection
+                pytest_xdist_make_scheduler            C   controller
+                pytest_runtestloop                     C   controller      connects to the cluster, detects the mesh
+    each test   pytest_runtest_logstart                C   progress
+                pytest_runtest_setup                   W   report_hooks    records summary and source
+                                                       W   worker          reads the target
+                pytest_fixture_setup                   W   report_hooks    redacts what a fixture raises
+                pytest_istio_egress_runner             W   (hooks.py: for other plugins; called by fixtures)
+                pytest_runtest_makereport              W   failure_reports text and record of a failure
+                                                       W   report_hooks    known deviations, redaction
+                pytest_runtest_logreport               C   report_files    writes the evidence files
+                                                       C   controller      collects the results
+                                                       C   progress        counts; wraps the two above
+                pytest_runtest_logfinish               C   progress
+    end         pytest_keyboard_interrupt              C   report_files
+                pytest_sessionfinish                   C   progress        removes the progress line
+                                                       C   report_files    writes the reports, compares the baseline
+                                                       C   controller      cleans the cluster
+                pytest_terminal_summary                C   controller      the matrix
+                                                       C   report_files    baseline and known deviations
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import pytest
 
-from pytest_istio_egress.settings.options import SWITCH, SettingError, Settings, add_options, settings, without_switch
-
-if TYPE_CHECKING:
-    from pytest_istio_egress.report.known_deviations import AcceptedDeviations
+from pytest_istio_egress.settings.options import SWITCH, SettingError, add_options, settings, without_switch
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,51 +52,9 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hooks)
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """With --istio-egress, register the fixtures and the other hooks."""
-    if not config.getoption(SWITCH):
-        if given := without_switch(config):
-            raise pytest.UsageError(f"{given} has no effect without --istio-egress: add it, or leave {given} out")
-        return
-    try:
-        chosen = settings(config)
-    except SettingError as error:
-        raise pytest.UsageError(str(error)) from error
-    from pytest_istio_egress.plugin.stash import SETTINGS
-
-    config.stash[SETTINGS] = chosen
-    config.addinivalue_line("markers", "istio_egress: one of the shipped tests of pytest-istio-egress")
-    looks = only_looks(config)
-    if not looks:
-        known = told_beforehand(chosen)
-        typed = config.args if config.args_source is pytest.Config.ArgsSource.ARGS else None
-        from pytest_istio_egress.plugin import failure_reports, fixtures
-        from pytest_istio_egress.plugin.report_hooks import ReportHooks
-
-        config.pluginmanager.register(ReportHooks(known), "istio-egress-report-hooks")
-        config.pluginmanager.register(fixtures, "istio-egress-fixtures")
-        config.pluginmanager.register(failure_reports, "istio-egress-failure-reports")
-    config.pluginmanager.register(Collection(config, chosen), "istio-egress-collection")
-    if hasattr(config, "workerinput"):
-        from pytest_istio_egress.plugin.worker import Worker
-
-        config.pluginmanager.register(Worker(), "istio-egress-run")
-        return
-    from pytest_istio_egress.plugin.controller import Controller
-
-    controller = Controller(config, chosen)
-    config.pluginmanager.register(controller, "istio-egress-run")
-    config.pluginmanager.register(controller.progress, "istio-egress-progress")
-    if not looks:
-        from pytest_istio_egress.plugin.report_files import ReportFiles
-
-        files = ReportFiles(config, chosen, known, typed, run=controller.run, found=controller.results_and_target)
-        config.pluginmanager.register(files, "istio-egress-report-files")
-
-
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Answer `-n auto`: as many workers as a cluster bears, whatever cores this machine has."""
+    """Return the workers of `-n auto`: as many as a cluster can bear, whatever cores this machine has."""
     if not config.getoption(SWITCH):
         return None
     from pytest_istio_egress.plugin.scheduler import WORKERS
@@ -81,57 +62,58 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     return WORKERS
 
 
-class Collection:
-    """Finds the shipped cases and puts what was selected in order; the same in every process."""
-
-    def __init__(self, config: pytest.Config, chosen: Settings) -> None:
-        from pytest_istio_egress.plugin import collection
-
-        self.collection = collection
-        self.suite = collection.suite_folder()
-        self.allow_mesh_wide = chosen.runs_mesh_wide
-        self.profile = chosen.profile
-        explicit = config.args_source is pytest.Config.ArgsSource.ARGS
-        given = config.args if explicit else []
-        invocation = config.invocation_params.dir
-        config.args = collection.chosen_paths(given, self.suite, invocation)
-        config.args_source = pytest.Config.ArgsSource.ARGS
-        self.own_paths = collection.beside_suite(config.args, self.suite, invocation)
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_collect_directory(self, path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-        """Collect the suite's folders without regard to the repository's settings."""
-        if path.is_relative_to(self.suite):
-            return self.collection.CaseDirectory.of(parent, path, self.suite)
-        if self.suite.is_relative_to(path) and not any(own.is_relative_to(path) for own in self.own_paths):
-            return self.collection.SuiteParent.of(parent, path, self.suite)
-        return None
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Leave out what isn't in the profile, and put what changes the whole mesh last, after all selecting."""
-        left_out = self.collection.outside_profile(items, self.profile)
-        if left_out:
-            config.hook.pytest_deselected(items=left_out)
-            items[:] = [item for item in items if item not in left_out]
-        if hasattr(config, "workerinput"):
-            from pytest_istio_egress.plugin.case_order import longest_first
-
-            longest_first(items)
-        self.collection.arrange(items, allow_mesh_wide=self.allow_mesh_wide)
-
-
-def told_beforehand(chosen: Settings) -> AcceptedDeviations:
-    """Read the baseline and the known deviations, and make sure that the reports will have a place."""
-    from pytest_istio_egress.plugin.preflight import check_places, known_of
-
+def pytest_configure(config: pytest.Config) -> None:
+    """With --istio-egress, register the fixtures and all other hooks."""
+    if not config.getoption(SWITCH):
+        if option := without_switch(config):
+            raise pytest.UsageError(f"{option} requires --istio-egress: add it, or remove {option}")
+        return
     try:
-        check_places(chosen)
-        return known_of(chosen)
+        _register(config)
     except SettingError as error:
         raise pytest.UsageError(str(error)) from error
 
 
-def only_looks(config: pytest.Config) -> bool:
-    """Whether no fixture is needed, nor the Kubernetes client behind them, which takes most of a second to import."""
-    return bool(config.option.help or config.option.markers or config.option.collectonly)
+def _register(config: pytest.Config) -> None:
+    """Register the plugin objects; of hooks with the same priority pytest calls the one registered last first."""
+    from pytest_istio_egress.plugin.collection import CollectionHooks
+    from pytest_istio_egress.plugin.preflight import accepted_deviations, check_report_paths
+    from pytest_istio_egress.plugin.stash import SETTINGS
+
+    chosen = settings(config)
+    config.stash[SETTINGS] = chosen
+    config.addinivalue_line("markers", "istio_egress: one of the shipped tests of pytest-istio-egress")
+    register = config.pluginmanager.register
+    selection = config.args if config.args_source is pytest.Config.ArgsSource.ARGS else None
+    register(CollectionHooks(config, chosen), "istio-egress-collection")
+    if runs_tests(config):
+        check_report_paths(chosen)
+        accepted = accepted_deviations(chosen)
+        from pytest_istio_egress.plugin import failure_reports, fixtures
+        from pytest_istio_egress.plugin.report_hooks import ReportHooks
+
+        register(ReportHooks(accepted), "istio-egress-report-hooks")
+        register(fixtures, "istio-egress-fixtures")
+        register(failure_reports, "istio-egress-failure-reports")
+    if hasattr(config, "workerinput"):
+        from pytest_istio_egress.plugin.worker import Worker
+
+        register(Worker(), "istio-egress-run")
+        return
+    from pytest_istio_egress.plugin.controller import Controller
+
+    controller = Controller(config, chosen)
+    register(controller, "istio-egress-run")
+    register(controller.progress, "istio-egress-progress")
+    if runs_tests(config):
+        from pytest_istio_egress.plugin.report_files import ReportFiles
+
+        files = ReportFiles(
+            config, chosen, accepted, selection, run=controller.run, outcome=controller.results_and_target
+        )
+        register(files, "istio-egress-report-files")
+
+
+def runs_tests(config: pytest.Config) -> bool:
+    """Whether tests run, or at least fixtures are listed: their Kubernetes client takes most of a second to import."""
+    return not (config.option.help or config.option.markers or config.option.collectonly)

@@ -1,4 +1,4 @@
-"""Finds the shipped cases, under the same ids in every repository and whatever that repository's settings say."""
+"""Collects the shipped tests, under the same ids in every repository and independent of its pytest settings."""
 
 from __future__ import annotations
 
@@ -10,37 +10,75 @@ from types import ModuleType
 import pytest
 
 from pytest_istio_egress.model.case import PROFILES, case_of
+from pytest_istio_egress.settings.options import Settings
 from pytest_istio_egress.suite import discovery as shipped
 from pytest_istio_egress.suite.discovery import ROOT, id_of
 
 MESH_WIDE = f"{ROOT}/mesh_wide"
 MARKER = "istio_egress"
-MESH_WIDE_NOT_ALLOWED = "changes mesh-wide configuration: allow it with --istio-egress-allow-mesh-wide"
+MESH_WIDE_NOT_ALLOWED = "changes mesh-wide configuration: requires --istio-egress-allow-mesh-wide"
+
+
+class CollectionHooks:
+    """Hooks that collect the shipped tests and put the selected ones in order; the same in every process."""
+
+    def __init__(self, config: pytest.Config, chosen: Settings) -> None:
+        self.suite = suite_folder()
+        self.allow_mesh_wide = chosen.runs_mesh_wide
+        self.profile = chosen.profile
+        explicit = config.args_source is pytest.Config.ArgsSource.ARGS
+        arguments = config.args if explicit else []
+        invocation = config.invocation_params.dir
+        config.args = chosen_paths(arguments, self.suite, invocation)
+        config.args_source = pytest.Config.ArgsSource.ARGS
+        self.own_paths = beside_suite(config.args, self.suite, invocation)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collect_directory(self, path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+        """Collect the suite's folders regardless of the repository's settings."""
+        if path.is_relative_to(self.suite):
+            return CaseDirectory.of(parent, path, self.suite)
+        if self.suite.is_relative_to(path) and not any(own.is_relative_to(path) for own in self.own_paths):
+            return SuiteParent.of(parent, path, self.suite)
+        return None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Deselect tests outside the profile, and put mesh-wide tests last, after all other selection."""
+        deselected = outside_profile(items, self.profile)
+        if deselected:
+            config.hook.pytest_deselected(items=deselected)
+            items[:] = [item for item in items if item not in deselected]
+        if hasattr(config, "workerinput"):
+            from pytest_istio_egress.plugin.case_order import longest_first
+
+            longest_first(items)
+        arrange(items, allow_mesh_wide=self.allow_mesh_wide)
 
 
 def suite_folder() -> Path:
-    """Return the folder of the shipped cases; where there is none, pytest ends with that line."""
+    """Return the folder of the shipped tests; raises UsageError where it is missing."""
     try:
         return shipped.suite_folder()
     except shipped.SuiteMissingError as error:
         raise pytest.UsageError(str(error)) from None
 
 
-def chosen_paths(given: Sequence[str], suite: Path, invocation: Path) -> list[str]:
-    """Return what to collect: the whole suite, or the `given` arguments with the suite's ids made paths.
+def chosen_paths(arguments: Sequence[str], suite: Path, invocation: Path) -> list[str]:
+    """Return the paths to collect: the whole suite, or the `arguments` with the suite's ids as paths.
 
-    What exists below the `invocation` folder is meant as it stands; `conformance/...` that does not is the suite's.
+    A path that exists below the `invocation` folder is left as it is; any other `conformance/...` is the suite's.
     """
-    return [_path_of(argument, suite, invocation) for argument in given] or [str(suite)]
+    return [_path_of(argument, suite, invocation) for argument in arguments] or [str(suite)]
 
 
 def _path_of(argument: str, suite: Path, invocation: Path) -> str:
     path = argument.partition("::")[0]
     names = argument.removeprefix(path)
-    there = invocation / path
-    if there.exists():
-        # However it was reached (a symbolic link, a relative path), the suite is collected as the suite.
-        real = there.resolve()
+    given = invocation / path
+    if given.exists():
+        # The suite is collected as the suite through a symbolic link or a relative path too.
+        real = given.resolve()
         inside = real.relative_to(suite.resolve()) if real.is_relative_to(suite.resolve()) else None
     else:
         parts = Path(path).parts
@@ -59,22 +97,22 @@ def beside_suite(chosen: Sequence[str], suite: Path, invocation: Path) -> list[P
 class CaseDirectory(pytest.Collector):
     """The suite's folder or one of its areas.
 
-    Not a pytest.Directory: for those, pytest loads every conftest.py from the root of the file system down. What
-    lies around an installed package, or around the virtual environment that it is in, must not rule the cases. (The
-    conftest.py at the root of the user's own repository does, as it does all that pytest runs there.)
+    Not a pytest.Directory: for those, pytest loads every conftest.py from the root of the file system down. Files
+    around an installed package, or around the virtual environment that it is in, must not affect the tests. (The
+    conftest.py at the root of the user's own repository does affect them, as it does all tests that run there.)
     """
 
     suite: Path
 
     @classmethod
     def of(cls, parent: pytest.Collector, path: Path, suite: Path) -> CaseDirectory:
-        """Make one under its stable id."""
-        made = cls.from_parent(parent, name=path.name, path=path, nodeid=id_of(path, suite))
-        made.suite = suite
-        return made
+        """Return a collector with its stable id."""
+        collector = cls.from_parent(parent, name=path.name, path=path, nodeid=id_of(path, suite))
+        collector.suite = suite
+        return collector
 
     def collect(self) -> Iterator[pytest.Collector]:
-        """Yield areas and case modules by name; python_files and norecursedirs of the repository don't count."""
+        """Yield areas and test modules by name, whatever python_files and norecursedirs of the repository are."""
         for path in sorted(self.path.iterdir()):
             if path.is_dir() and not path.name.startswith((".", "_")):
                 yield CaseDirectory.of(self, path, self.suite)
@@ -83,35 +121,35 @@ class CaseDirectory(pytest.Collector):
 
 
 class SuiteParent(pytest.Collector):
-    """A folder above the suite with nothing else of the run in it: it leads on, and that is all that's looked at."""
+    """A folder above the suite that contains nothing else of the run: only the way to the suite is collected."""
 
     suite: Path
 
     @classmethod
     def of(cls, parent: pytest.Collector, path: Path, suite: Path) -> SuiteParent:
-        """Make one."""
-        made = cls.from_parent(parent, name=path.name, path=path, nodeid=path.as_posix())
-        made.suite = suite
-        return made
+        """Return a collector."""
+        collector = cls.from_parent(parent, name=path.name, path=path, nodeid=path.as_posix())
+        collector.suite = suite
+        return collector
 
     def collect(self) -> Iterator[pytest.Collector]:
-        """Yield the next folder on the way."""
+        """Yield the next folder on the way to the suite."""
         below = self.path / self.suite.relative_to(self.path).parts[0]
         yield (CaseDirectory if below == self.suite else SuiteParent).of(self, below, self.suite)
 
 
 class CaseModule(pytest.Module):
-    """A module of cases, imported under a name that no other module has."""
+    """A module of tests, imported under a name that no other module has."""
 
     suite: Path
 
     @classmethod
     def of(cls, parent: pytest.Collector, path: Path, suite: Path) -> CaseModule:
-        """Make one under its stable id."""
-        made: CaseModule = cls.from_parent(parent, path=path, nodeid=id_of(path, suite))
-        made.suite = suite
-        made.add_marker(MARKER)
-        return made
+        """Return a collector with its stable id."""
+        collector: CaseModule = cls.from_parent(parent, path=path, nodeid=id_of(path, suite))
+        collector.suite = suite
+        collector.add_marker(MARKER)
+        return collector
 
     def _getobj(self) -> ModuleType:
         # pytest's own way to import a module depends on --import-mode.
@@ -119,29 +157,30 @@ class CaseModule(pytest.Module):
             return shipped.import_case_module(self.path, self.suite)
         except Exception as error:
             trace = pytest.ExceptionInfo.from_exception(error).getrepr(style="short")
-            raise pytest.Collector.CollectError(f"{self.path} can't be imported:\n{trace}") from error
+            line = " ".join(str(error).split())
+            raise pytest.Collector.CollectError(f"cannot import {self.path}: {line}\n{trace}") from error
 
     def funcnamefilter(self, name: str) -> bool:
-        """Whether a function is a case; the repository's python_functions doesn't count."""
+        """Whether a function is a test, whatever the repository's python_functions is."""
         return name.startswith("test_")
 
     def classnamefilter(self, name: str) -> bool:  # noqa: ARG002  # none is, whatever its name
-        """Whether a class holds cases."""
+        """Whether a class contains tests."""
         return False
 
 
 def scope_of(nodeid: str) -> str:
-    """Return what a test shares an xdist worker with: its module, or all that is mesh-wide."""
+    """Return the scope that stays on one xdist worker: the test's module, or all mesh-wide tests."""
     return MESH_WIDE if is_mesh_wide(nodeid) else nodeid.partition("::")[0]
 
 
 def is_mesh_wide(nodeid: str) -> bool:
-    """Whether a test changes configuration that every proxy of the mesh obeys."""
+    """Whether a test changes configuration that affects every proxy of the mesh."""
     return nodeid.startswith(MESH_WIDE + "/")
 
 
 def arrange(items: list[pytest.Item], *, allow_mesh_wide: bool) -> None:
-    """Put the mesh-wide cases last; mark them as skipped where they are not allowed."""
+    """Put the mesh-wide tests last; skip them where they are not allowed."""
     items.sort(key=lambda item: is_mesh_wide(item.nodeid))
     if not allow_mesh_wide:
         skip = pytest.mark.skip(reason=MESH_WIDE_NOT_ALLOWED)
@@ -151,12 +190,12 @@ def arrange(items: list[pytest.Item], *, allow_mesh_wide: bool) -> None:
 
 
 def outside_profile(items: Iterable[pytest.Item], profile: str) -> list[pytest.Item]:
-    """Return the cases that a profile leaves out; what isn't one of ours stays."""
-    kept = PROFILES[: PROFILES.index(profile) + 1]
+    """Return the shipped tests that a profile leaves out."""
+    profiles = PROFILES[: PROFILES.index(profile) + 1]
     cases = ((item, case_of(getattr(item, "function", None))) for item in items)
-    return [item for item, case in cases if case is not None and case.profile not in kept]
+    return [item for item, case in cases if case is not None and case.profile not in profiles]
 
 
 def needs_cluster(ids: Iterable[str], *, allow_mesh_wide: bool) -> bool:
-    """Whether any of the selected tests will be run at all."""
+    """Whether any of the selected tests will run at all."""
     return any(allow_mesh_wide or not is_mesh_wide(nodeid) for nodeid in ids)

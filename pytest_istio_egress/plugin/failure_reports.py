@@ -1,7 +1,8 @@
-"""Shows failures as text instead of tracebacks, and tells trouble with the cluster from verdicts on the mesh."""
+"""Shows failures as text instead of tracebacks, and errors of the cluster apart from failures of the mesh."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 
 import pytest
@@ -17,69 +18,118 @@ from pytest_istio_egress.model.probe import NoCurlResultError
 from pytest_istio_egress.model.result_names import ERROR, FAILED
 from pytest_istio_egress.pipeline.egress import MismatchError
 from pytest_istio_egress.plugin.stash import EVIDENCE_COLLECTOR
+from pytest_istio_egress.redaction import redacted
 from pytest_istio_egress.report.evidence_folder import EVIDENCE
-from pytest_istio_egress.report.results import PROPERTY, said_outcome
+from pytest_istio_egress.report.results import PROPERTY, recorded_result
 
-TROUBLE = (ClusterError, ApiException, HTTPError, NoCurlResultError)
-"""What says nothing about the mesh: the way to the cluster, or the cluster itself, failed."""
+CLUSTER_ERRORS = (ClusterError, ApiException, HTTPError, NoCurlResultError)
+"""Errors that say nothing about the mesh: the cluster, or the connection to it, failed."""
 
-
-NEXT: tuple[tuple[type[BaseException], str], ...] = (
-    (ProxyNotSyncedError, "Look at istiod's pods and log, and at `istioctl proxy-status`."),
-    (RefusedError, "Look at the manifest beside the versions of Istio and of its CRDs: validation rejected it."),
-    (NotReadyError, "Look at the pod's events: `kubectl describe pod`."),
-    (UnreadableLogError, "Without that log nothing can be said about the request."),
-    (NoCurlResultError, "Look whether the client's pod still runs, and whether its image has a current curl."),
-    (HTTPError, "The API server does not answer: look at the cluster and at the kubeconfig's server."),
-    (ApiException, "Look at the permissions of the kubeconfig's user: `kubectl auth can-i --list`."),
+HINTS_BY_MESSAGE: tuple[tuple[re.Pattern[str], str], ...] = (
+    (
+        re.compile(r"failed (?:to call|calling) webhook \"(?P<webhook>\S*validation\.istio\.io)\""),
+        "Istio's validation webhook {webhook} does not respond: check istiod's pods, and the network between the API "
+        "server and istiod.",
+    ),
+    (
+        re.compile(r"failed (?:to call|calling) webhook \"(?P<webhook>[^\"]+)\""),
+        "The webhook {webhook} does not respond: check its pods, and the network between the API server and them.",
+    ),
+    (
+        re.compile(r"admission webhook \"(?P<webhook>\S*validation\.istio\.io)\" denied"),
+        "Istio's validation ({webhook}) rejected the manifest: compare its fields with this version of Istio.",
+    ),
+    (
+        re.compile(r"admission webhook \"(?P<webhook>[^\"]+)\" denied"),
+        "A policy of this cluster rejected it, not Istio: exempt the run's namespaces from the webhook {webhook}.",
+    ),
+    (
+        re.compile(r"ValidatingAdmissionPolicy '(?P<policy>[^']+)'"),
+        "A policy of this cluster rejected it, not Istio: exempt the run's namespaces from the "
+        "ValidatingAdmissionPolicy {policy}.",
+    ),
+    (
+        re.compile(r"violates PodSecurity \"(?P<level>[^\"]+)\""),
+        "The Pod Security level {level} rejects the pod: check the labels pod-security.kubernetes.io/* of its "
+        "namespace and the cluster's default level; istio-init needs Istio CNI below level privileged.",
+    ),
+    (
+        re.compile(r"(?:exceeded|failed) quota: (?P<quota>[^\s,:]+)"),
+        "The ResourceQuota {quota} rejected it: raise it, or exempt the run's namespaces.",
+    ),
+    (
+        re.compile(r"(?:minimum|maximum) \S+ usage per (?:Container|Pod|PersistentVolumeClaim)"),
+        "A LimitRange rejected it: check `kubectl get limitrange --all-namespaces`.",
+    ),
+    (
+        re.compile(r"User \"(?P<user>[^\"]+)\" cannot (?P<verb>\w+) resource"),
+        "The user {user} has no permission for it: compare `kubectl auth can-i --list` with `istio-egress rights`.",
+    ),
 )
-"""What to look at next, by the kind of trouble."""
+"""What to do next, by the message of the API server, which says who rejected a request."""
 
-_WEBHOOK = "Istio's validation can't be asked: look at istiod's pods, and at the way from the API server to them."
+HINTS_BY_TYPE: tuple[tuple[type[BaseException], str], ...] = (
+    (ProxyNotSyncedError, "Check istiod's pods and log, and `istioctl proxy-status`."),
+    (RefusedError, "The API server rejected the manifest: compare its fields with the CRDs of this Istio version."),
+    (NotReadyError, "Check the pod's events: `kubectl describe pod`."),
+    (UnreadableLogError, "Without this log there is no verdict on the request."),
+    (NoCurlResultError, "Check that the client's pod is running, and that its image contains a current curl."),
+    (HTTPError, "The API server does not respond: check the cluster, and the server in the kubeconfig."),
+    (ApiException, "Check the permissions of the kubeconfig's user: `kubectl auth can-i --list`."),
+)
+"""What to do next, by the type of the error, where the message matches none of the above."""
 
 
-def told(error: BaseException) -> str:
-    """Return trouble in one line: the error's own words, and what to look at next."""
-    words = reason(error) if isinstance(error, ApiException) else " ".join(str(error).split())
-    if "failed calling webhook" in words:
-        return f"{words.rstrip('.')}. {_WEBHOOK}"
-    look = next((look for kind, look in NEXT if isinstance(error, kind)), "")
-    return f"{words.rstrip('.')}. {look}" if look else words
+def error_line(error: BaseException) -> str:
+    """Return an error in one line: its message, and a hint what to do next."""
+    message = reason(error) if isinstance(error, ApiException) else " ".join(str(error).split())
+    hint = _hint(error, message)
+    return f"{message.rstrip('.')}. hint: {hint}" if hint else message
+
+
+def _hint(error: BaseException, message: str) -> str:
+    for pattern, hint in HINTS_BY_MESSAGE:
+        if found := pattern.search(message):
+            return hint.format(**found.groupdict())
+    return next((hint for kind, hint in HINTS_BY_TYPE if isinstance(error, kind)), "")
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Put the explanation in the place of the traceback."""
+    """Replace the traceback of a failure by its text, and record failures that no probe recorded."""
     report = yield
     error = call.excinfo.value if call.excinfo else None
     collector = item.stash.get(EVIDENCE_COLLECTOR, None)
-    if collector and isinstance(error, TROUBLE):
+    if collector and isinstance(error, CLUSTER_ERRORS):
         collector(None)
     if collector and error and collector.files:
-        # On this report alone: the item's own properties would go with each of its reports.
+        # On this report alone: the item's own properties would be part of each of its reports.
         report.user_properties.append((EVIDENCE, dict(collector.files)))
-    said: tuple[str, object] | None = None
+    record: dict[str, object] | None = None
     if isinstance(error, MismatchError):
         report.longrepr = str(error)
-        if said_outcome(report) != FAILED:
-            said = (PROPERTY, _stated(str(error)))
-    elif isinstance(error, TROUBLE):
-        line = told(error)
-        report.longrepr = f"no verdict on the mesh, because of trouble with the cluster: {line}"
-        said = (PROPERTY, {"outcome": ERROR, "cause": line})
-    if said:
-        # On the item too: the report of the tear-down, which JUnit reads, is made of it.
-        report.user_properties.append(said)
-        item.user_properties.append(said)
+        if recorded_result(report) != FAILED:
+            record = _failed_check(error)
+    elif isinstance(error, CLUSTER_ERRORS):
+        line = error_line(error)
+        report.longrepr = f"test error (cluster problem, not an Istio deviation): {line}"
+        record = {"result": ERROR, "cause": line}
+    if record:
+        # On the item too: the report of the teardown, which JUnit reads, is made from it.
+        report.user_properties.append((PROPERTY, record))
+        item.user_properties.append((PROPERTY, record))
     return report
 
 
-def _stated(explanation: str) -> dict[str, object]:
-    """Return what to record of a fact that was no probe's: the explanation's own lines are all there is."""
-    differs, causes = (
-        [line.removeprefix(word).strip() for line in explanation.splitlines() if line.startswith(word)]
-        for word in ("differs:", "cause:")
+def _failed_check(error: MismatchError) -> dict[str, object]:
+    """Return the record of a failed check; no probe was sent for it."""
+    cleaned: dict[str, object] = redacted(
+        {
+            "result": FAILED,
+            "differences": [difference.to_mapping() for difference in error.differences],
+            "cause": error.cause or "; ".join(map(str, error.differences)),
+        }
     )
-    return {"outcome": FAILED, "differences": differs, "cause": "; ".join(causes or differs)}
+    return cleaned

@@ -1,4 +1,4 @@
-"""The fixtures: `egress` is public; those it is made of have private names, so that a user's own cannot replace them."""
+"""The fixtures: `egress` is public; the others have private names, so that a user's own cannot replace them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which cluster, which mesh, which versions: the lines at the head of a run."""
+"""The lines at the head of a run: cluster, mesh, versions."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ from pytest_istio_egress.model.mesh_facts import MeshFacts
 from pytest_istio_egress.run_target import Prepared
 from pytest_istio_egress.settings.options import Settings
 
+_WIDTH = 100
+"""Characters of a line of facts."""
 
-def before(settings: Settings, run: str) -> list[str]:
-    """Say what will be asked; nothing has been contacted yet."""
+
+def before_connecting(settings: Settings, run: str) -> list[str]:
+    """Return the target and the run's id; the cluster has not been contacted yet."""
     place = settings.places["target"]
     profile = f", profile {settings.profile}" if settings.places["profile"] != "default" else ""
     return [f"istio-egress: target {settings.target} ({place}), run {run}{profile}"]
 
 
-def after(prepared: Prepared) -> list[str]:
-    """Say what answered."""
+def after_detection(prepared: Prepared) -> list[str]:
+    """Return the cluster, the versions and the facts of the mesh."""
     target = prepared.target
-    where = f"context {target.context}" if target.context else target.kind
+    name = f"context {target.context}" if target.context else target.kind
     mesh = MeshFacts.of(target.mesh)
     return [
-        f"istio-egress: {where}, Kubernetes {prepared.kubernetes}",
+        f"istio-egress: {name}, Kubernetes {prepared.kubernetes}",
         f"istio-egress: Istio {mesh.istio}, {mesh.outbound_mode}, {prepared.gateway}",
         *(f"istio-egress:   {line}" for line in _facts(mesh)),
         *(f"istio-egress: {note}" for note in target.notes),
@@ -28,16 +31,13 @@ def after(prepared: Prepared) -> list[str]:
 
 
 def _facts(mesh: MeshFacts) -> list[str]:
-    """Return every fact that the line above doesn't say, a few to a line."""
-    said = {"istio", "outbound-mode", "egress-gateways"}
-    words = [f"{name}: {known}" for name, known in mesh.facts.items() if name not in said]
+    """Return every fact that the line above does not contain, several to a line."""
+    in_line_above = {"istio", "outbound-mode", "egress-gateways"}
+    facts = [f"{name}: {fact}" for name, fact in mesh.facts.items() if name not in in_line_above]
     lines: list[str] = []
-    for word in words:
-        if lines and len(lines[-1]) + len(word) < _WIDTH:
-            lines[-1] += f" | {word}"
+    for fact in facts:
+        if lines and len(lines[-1]) + len(fact) < _WIDTH:
+            lines[-1] += f" | {fact}"
         else:
-            lines.append(word)
+            lines.append(fact)
     return lines
-
-
-_WIDTH = 100

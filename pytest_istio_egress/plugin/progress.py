@@ -1,9 +1,9 @@
-"""Shows how far a run is: one line that moves below what pytest writes; plain lines now and then where nobody watches.
+"""Shows the progress of a run: a line that moves below pytest's output; without a terminal, a plain line now and then.
 
-What pytest writes stays as it is. The line is drawn in the row below the cursor, and the cursor put back; before
-pytest writes again, all behind the cursor is erased:
+pytest's output stays as it is. The line is drawn in the row below the cursor, and the cursor put back; before pytest
+writes again, everything behind the cursor is erased:
 
-    conformance/dns/test_names.py ....|          <- the cursor, where pytest goes on
+    conformance/dns/test_names.py ....|          <- the cursor, where pytest continues
     dns 12/14 · 163 of 363 · 41 s
 
 (rich's live display would own the terminal, and pytest's half-written lines would be lost.)
@@ -26,21 +26,21 @@ from pytest_istio_egress.plugin.terminal import Terminal
 EVERY = 30.0
 """Seconds between two plain lines."""
 TICK = 1.0
-"""Seconds after which the moving line is drawn anew, so that its clock goes on during a long case."""
+"""Seconds after which the moving line is redrawn, so that its clock goes on during a long test."""
 
-# A row is made below the cursor (scrolling where there is none), the cursor saved, the row filled, the cursor put back.
+# Make a row below the cursor (scrolling where there is none), save the cursor, fill the row, put the cursor back.
 DRAW = "\x1bD\x1b[A\x1b7\x1b[B\r\x1b[2K{}\x1b8"
 ERASE = "\x1b[J"
 
 
 class Progress:
-    """Hooks of the process that the user started. Quiet (-q) means that nothing is shown."""
+    """Hooks of the process that the user started. With -q nothing is shown."""
 
     def __init__(self, config: pytest.Config, terminal: Terminal) -> None:
         self.config = config
         self.terminal = terminal
-        self.tally = ProgressLine(())
-        self.began = self.said = time.monotonic()
+        self.counts = ProgressLine(())
+        self.began = self.written = time.monotonic()
         self._screen: int | None = None
         self._encoding = sys.stdout.encoding or "ascii"
         self._lock = threading.Lock()
@@ -48,49 +48,49 @@ class Progress:
         self._ended = threading.Event()
 
     def begin(self, ids: Sequence[str]) -> None:
-        """Start to show; these cases will be asked."""
-        self.tally = ProgressLine(ids)
-        self.began = self.said = time.monotonic()
+        """Start to show the progress of these parameters."""
+        self.counts = ProgressLine(ids)
+        self.began = self.written = time.monotonic()
         if self._moves():
-            # A descriptor of our own: while a case runs, pytest has the usual one lead to its capture.
+            # A separate descriptor: while a test runs, pytest redirects the usual one to its capture.
             self._screen = os.dup(sys.stdout.fileno())
             threading.Thread(target=self._tick, name="progress of the run", daemon=True).start()
 
-    def phase(self, words: str) -> None:
-        """Say what is being prepared, until the first case is over."""
-        self.tally.phase = words
+    def phase(self, name: str) -> None:
+        """Show what is being prepared, until the first test is over."""
+        self.counts.phase = name
         with self.hidden():
             pass
 
-    def say(self, line: str) -> None:
+    def write(self, line: str) -> None:
         """Write a line that stays."""
         with self.hidden():
-            self.terminal.say(line)
+            self.terminal.write(line)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logstart(self) -> Generator[None, object, object]:
-        """Make room for the name of a module."""
+        """Hide while pytest writes the name of a module."""
         with self.hidden():
             return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, object]:
-        """Count, and make room for pytest's letter."""
+        """Count, and hide while pytest writes its letter."""
         with self.hidden():
-            answer = yield
-            self.tally.report(report.nodeid, str(report.when), failed=report.failed)
-        self._say_now_and_then()
-        return answer
+            result = yield
+            self.counts.report(report.nodeid, str(report.when), failed=report.failed)
+        self._write_now_and_then()
+        return result
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logfinish(self) -> Generator[None, object, object]:
-        """Make room for pytest's percentage."""
+        """Hide while pytest writes its percentage."""
         with self.hidden():
             return (yield)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Leave the terminal to the summary."""
+        """Remove the line before the summary."""
         with self._lock:
             self._ended.set()
             if self._screen is not None:
@@ -100,7 +100,7 @@ class Progress:
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
-        """Take the line away for as long as somebody else writes, then draw it anew."""
+        """Hide the line while something else is written, then redraw it."""
         with self._lock:
             self._hidden += 1
             self._write(ERASE)
@@ -112,7 +112,7 @@ class Progress:
                 self._draw()
 
     def _moves(self) -> bool:
-        """Whether there is a terminal that a line can move on, and nobody who writes in between (-s, --pdb)."""
+        """Whether there is a terminal for a moving line, and no test writes to it (-s, --pdb)."""
         reporter = self.config.pluginmanager.getplugin("terminalreporter")
         option = self.config.option
         return (
@@ -124,11 +124,11 @@ class Progress:
             and os.environ.get("TERM", "dumb") != "dumb"
         )
 
-    def _say_now_and_then(self) -> None:
+    def _write_now_and_then(self) -> None:
         now = time.monotonic()
-        if not self._moves() and now - self.said >= EVERY:
-            self.said = now
-            self.terminal.say(f"istio-egress: {self.tally.line(now - self.began)}")
+        if not self._moves() and now - self.written >= EVERY:
+            self.written = now
+            self.terminal.write(f"istio-egress: {self.counts.line(now - self.began)}")
 
     def _tick(self) -> None:
         while not self._ended.wait(TICK):
@@ -140,9 +140,9 @@ class Progress:
             return
         with suppress(OSError):
             width = os.get_terminal_size(self._screen).columns
-            self._write(DRAW.format(self.tally.line(time.monotonic() - self.began)[: width - 1]))
+            self._write(DRAW.format(self.counts.line(time.monotonic() - self.began)[: width - 1]))
 
     def _write(self, text: str) -> None:
         if self._screen is not None:
-            with suppress(OSError):  # a terminal that was closed is no reason to end the run
+            with suppress(OSError):  # a closed terminal does not end the run
                 os.write(self._screen, text.encode(self._encoding, "replace"))

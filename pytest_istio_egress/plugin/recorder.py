@@ -1,4 +1,4 @@
-"""Puts a test's verdicts, and the evidence of its failures, on pytest's reports and into Allure's results."""
+"""Attaches a test's verdicts, and the evidence of its failures, to pytest's reports and Allure's results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pytest_istio_egress.verdict.verdict import Verdict
 
 
 class VerdictRecorder:
-    """Puts a verdict on the test's report, where xdist carries it to the controller; and into Allure's results."""
+    """Attaches a verdict to the test's report, which xdist carries to the controller, and to Allure's results."""
 
     def __init__(
         self, item: pytest.Item, runner: CaseRunner, envoy_versions: Callable[[str], str], collector: EvidenceCollector
@@ -40,7 +40,7 @@ class VerdictRecorder:
 
 
 class EvidenceCollector:
-    """Collects the evidence of one test, if a report or Allure will have it; `files` are the texts by file name."""
+    """Collects the evidence of one test, if a report or Allure needs it; `files` are the texts by file name."""
 
     def __init__(self, item: pytest.Item, runner: CaseRunner, case: Case) -> None:
         self.item = item
@@ -58,7 +58,7 @@ class EvidenceCollector:
                 self.attach()
 
     def attach(self) -> None:
-        """Attach it to Allure's results, where those are asked for."""
+        """Attach it to Allure's results, if --alluredir is given."""
         if wants_allure(self.item.config):
             from pytest_istio_egress.report.allure_steps import attach
 
@@ -66,5 +66,5 @@ class EvidenceCollector:
 
 
 def wants_allure(config: pytest.Config) -> bool:
-    """Whether Allure's results are asked for."""
+    """Whether --alluredir is given."""
     return bool(config.getoption("allure_report_dir", default=None))

@@ -1,4 +1,4 @@
-"""Start and end of a run's reports: an older one goes first; at the end the run is held against its baseline."""
+"""Writes the report files: replaces older ones at the start; at the end compares the run with its baseline."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from pytest_istio_egress.plugin.run_metadata import about_run
+from pytest_istio_egress.plugin.run_metadata import run_info
 from pytest_istio_egress.plugin.terminal import Terminal, write_comparison
 from pytest_istio_egress.report.atomic_write import NotWrittenError, append, write_whole
 from pytest_istio_egress.report.document import Run, RunInfo, report_text
-from pytest_istio_egress.report.evidence_folder import EvidenceFolder, evidence_folder, taken
+from pytest_istio_egress.report.evidence_folder import EvidenceFolder, evidence_folder, pop_evidence
 from pytest_istio_egress.report.html_page import page_text
 from pytest_istio_egress.report.known_deviations import AcceptedDeviations
 from pytest_istio_egress.report.markdown import summary_text
@@ -23,124 +23,123 @@ from pytest_istio_egress.run_target import Prepared
 from pytest_istio_egress.settings.options import Settings
 
 NOT_WRITTEN = 3
-"""The exit code of a run that found nothing wrong, but whose report could not be written."""
+"""The exit code of a run without failures whose report could not be written."""
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
-"""The variable that names the file to which a CI job's summary is appended."""
+"""The variable with the path of the file to which a CI job's summary is appended."""
 
-NOT_ENDED = "it has not ended, or was killed"
-"""What a report says of its run from the start on: should nothing come after that, it is the truth."""
+NOT_ENDED = "the run has not ended, or was killed"
+"""What the report of a running run contains: still true if the run is killed."""
 
-Wanted = tuple[Path | None, Callable[[Path, str], None], Callable[[Run], str]]
-"""A report: its place (None: nobody asked for it), how it is put there, and its text."""
+Output = tuple[Path | None, Callable[[Path, str], None], Callable[[Run], str]]
+"""A report: its path (None: not requested), the function that writes it, and its text."""
 
-Found = Callable[[], tuple[list[Result], Prepared | None]]
-"""Returns the results, and the target if it was asked."""
+Outcome = Callable[[], tuple[list[Result], Prepared | None]]
+"""Returns the results so far, and the target once it is prepared."""
 
 
 class ReportFiles:
-    """Hooks of the process that the user started; `found` is asked once the run is over.
+    """Hooks of the process that the user started; `outcome` is called once the run is over.
 
-    `typed` are the paths and ids on the command line, before anything else was put in their place.
+    `selection` are the paths and ids on the command line as they were typed, None without any.
     """
 
     def __init__(
         self,
         config: pytest.Config,
         settings: Settings,
-        known: AcceptedDeviations,
-        typed: Sequence[str] | None,
+        accepted: AcceptedDeviations,
+        selection: Sequence[str] | None,
         *,
         run: str,
-        found: Found,
+        outcome: Outcome,
     ) -> None:
         self.config = config
         self.settings = settings
-        self.accepted = known
-        self.asked = None if typed is None else [argument.removeprefix("./") for argument in typed]
+        self.accepted = accepted
+        self.selection = None if selection is None else [argument.removeprefix("./") for argument in selection]
         self.run = run
-        self.found = found
+        self.outcome = outcome
         folder = evidence_folder(settings.report, settings.html)
         self.evidence = EvidenceFolder(folder, run) if folder else None
-        self.places: dict[str, str] = {}
+        self.folders: dict[str, str] = {}
         self.began = datetime.now(UTC)
         self.terminal = Terminal(config)
-        self.lacking: list[str] = []
+        self.missing: list[str] = []
         self.stopped = ""
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self) -> None:
-        """Replace an older report, before anything can end this run: it would be taken for this one's."""
-        if self._only_looks():
+        """Replace older reports before anything can end this run: they would be taken for this one's."""
+        if self._runs_nothing():
             return
-        # What is no file (a terminal, a pipe) keeps nothing of an older run, and is written to once only.
-        older = [wanted for wanted in files_of(self.settings) if wanted[0] and wanted[0].is_file()]
-        for problem in write_reports(Run(info=self._about(NOT_ENDED), results=[]), older):
+        # A terminal or a pipe contains no older report, and is written to only once.
+        older = [output for output in outputs_of(self.settings) if output[0] and output[0].is_file()]
+        for problem in write_reports(Run(info=self._info(NOT_ENDED), results=[]), older):
             self.terminal.warn(f"istio-egress: {problem}")
         if self.evidence:
             self.evidence.begin()
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Note what stopped the run: Ctrl-C, or a cluster that can't be asked."""
-        told = str(excinfo.value)
-        self.stopped = (
-            f"stopped: {told}" if told and not isinstance(excinfo.value, KeyboardInterrupt) else "interrupted"
-        )
+        """Note what stopped the run: Ctrl-C, or a cluster that cannot be used."""
+        message = str(excinfo.value)
+        interrupted = isinstance(excinfo.value, KeyboardInterrupt) or not message
+        self.stopped = "interrupted" if interrupted else f"stopped: {message}"
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Write the evidence that a report brings along, and note in all reports of that case where it lies."""
-        files = taken(report)
+        """Write the evidence that a report carries, and record its folder in all reports of that parameter."""
+        files = pop_evidence(report)
         if files and self.evidence:
-            self.places[report.nodeid] = self.evidence.write(report.nodeid, files)
-        if place := self.places.get(report.nodeid):
-            report.user_properties.append((CASE_PROPERTY, {"evidence": place}))
+            self.folders[report.nodeid] = self.evidence.write(report.nodeid, files)
+        if folder := self.folders.get(report.nodeid):
+            report.user_properties.append((CASE_PROPERTY, {"evidence": folder}))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the reports, before the cluster is cleaned: whatever happens to that, the verdict is safe."""
-        if self._only_looks():
+        """Write the reports before the cluster is cleaned: a failure there cannot lose them."""
+        if self._runs_nothing():
             return
-        found, _ = self.found()
-        run = Run(info=self._about(self._why_stopped(session)), results=found)
-        summary = summary_of_job() if found or run.info.stopped else []
-        problems = write_reports(run, [*files_of(self.settings), *summary])
+        results, _ = self.outcome()
+        run = Run(info=self._info(self._why_stopped(session)), results=results)
+        summary = job_summary() if results or run.info.stopped else []
+        problems = write_reports(run, [*outputs_of(self.settings), *summary])
         if self.evidence and self.evidence.problem:
             problems.append(self.evidence.problem)
         for problem in problems:
             self.terminal.warn(f"istio-egress: {problem}")
-        self.lacking = self.accepted.missing(found, asked=self._limits())
+        self.missing = self.accepted.missing(results, selection=self._selection())
         if session.exitstatus == pytest.ExitCode.OK:
-            if self.lacking:
+            if self.missing:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
             elif problems:
                 session.exitstatus = NOT_WRITTEN
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Say what the baseline and the known deviations have to do with it, below the matrix."""
-        found, _ = self.found()
-        if not found:
+        """Write the comparison with the baseline and the unused known deviations, below the matrix."""
+        results, _ = self.outcome()
+        if not results:
             return
-        idle = self.accepted.unused(found) if self._limits() is None else []
-        now = Run(info=self._about(""), results=found)
-        write_comparison(terminalreporter, self.accepted, now, lacking=self.lacking, idle=idle)
+        unused = self.accepted.unused(results) if self._selection() is None else []
+        now = Run(info=self._info(""), results=results)
+        write_comparison(terminalreporter, self.accepted, now, missing=self.missing, unused=unused)
 
-    def _only_looks(self) -> bool:
+    def _runs_nothing(self) -> bool:
         return any(self.config.getoption(name, default=False) for name in ("collectonly", "setupplan"))
 
     def _why_stopped(self, session: pytest.Session) -> str:
-        """Return why the run did not come to its end, empty where it did."""
-        if why := self.stopped or session.shouldfail or session.shouldstop:
-            return str(why)
+        """Return why the run was stopped before its end, empty where it was not."""
+        if reason := self.stopped or session.shouldfail or session.shouldstop:
+            return str(reason)
         ended = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
         if session.exitstatus in ended:
             return ""
         name = pytest.ExitCode(session.exitstatus).name if session.exitstatus in list(pytest.ExitCode) else "exit code"
         return f"pytest ended with {name.lower().replace('_', ' ')} ({int(session.exitstatus)})"
 
-    def _about(self, stopped: str) -> RunInfo:
-        return about_run(
-            self.found()[1],
+    def _info(self, stopped: str) -> RunInfo:
+        return run_info(
+            self.outcome()[1],
             self.settings,
             run=self.run,
             began=self.began.isoformat(timespec="seconds"),
@@ -149,38 +148,41 @@ class ReportFiles:
             arguments=[str(argument) for argument in self.config.invocation_params.args],
         )
 
-    def _limits(self) -> list[str] | None:
-        """Return to what the user limited the run; None: to nothing, so that whatever is missing is missing."""
+    def _selection(self) -> list[str] | None:
+        """Return the paths and ids to which the user limited the run, None where it was not limited."""
         option = self.config.option
-        # What these leave out is known in the workers only; then no absence is a surprise.
-        by_word = (option.keyword, option.markexpr, option.deselect, getattr(option, "lf", False))
-        return [] if any(by_word) else self.asked
+        # What these deselect is known in the workers only, so nothing is reported as missing.
+        deselecting = (option.keyword, option.markexpr, option.deselect, getattr(option, "lf", False))
+        return [] if any(deselecting) else self.selection
 
 
-def files_of(settings: Settings) -> list[Wanted]:
-    """Return the reports that are files of their own."""
+def outputs_of(settings: Settings) -> list[Output]:
+    """Return the report files that the settings name."""
 
     def page(run: Run) -> str:
         if settings.report is None or settings.html is None:
             return page_text(run)
-        # The evidence lies beside the report; the page may lie elsewhere.
-        way = os.path.relpath(settings.report.parent, settings.html.parent)
-        moved = [replace(one, evidence=str(Path(way, one.evidence))) if one.evidence else one for one in run.results]
-        return page_text(replace(run, results=moved))
+        # The evidence is beside the report; the page may be in another folder.
+        path = os.path.relpath(settings.report.parent, settings.html.parent)
+        results = [
+            replace(result, evidence=str(Path(path, result.evidence))) if result.evidence else result
+            for result in run.results
+        ]
+        return page_text(replace(run, results=results))
 
     return [(settings.report, write_whole, report_text), (settings.html, write_whole, page)]
 
 
-def summary_of_job() -> list[Wanted]:
-    """Return the page to which a CI job's summary is added, where there is one."""
+def job_summary() -> list[Output]:
+    """Return the page of the CI job's summary, where there is one."""
     page = os.environ.get(SUMMARY)
     return [(Path(page) if page else None, append, summary_text)]
 
 
-def write_reports(run: Run, wanted: Iterable[Wanted]) -> list[str]:
-    """Write what was asked for; return one line for each that could not be written."""
+def write_reports(run: Run, outputs: Iterable[Output]) -> list[str]:
+    """Write the reports; return one line for each that could not be written."""
     problems = []
-    for path, write, text_of in wanted:
+    for path, write, text_of in outputs:
         try:
             if path is not None:
                 write(path, text_of(run))

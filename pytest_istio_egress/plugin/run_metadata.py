@@ -1,4 +1,4 @@
-"""Gathers what a run was from the settings and from the cluster that answered: enough to make it once more."""
+"""Collects a run's metadata from its settings and its cluster: enough to repeat the run."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pytest_istio_egress.settings.options import CONTEXT, OPTIONS, Settings
 
 TOOLS = ("pytest", "pytest-xdist", "kubernetes")
 VARIABLES = ("KUBECONFIG", "PYTEST_ADDOPTS")
-"""Variables of others that decide what is run where."""
-NOT_ASKING = ("keep_cluster", "require", "report", "html", "baseline", "known_deviations")
-"""The settings that say what is made of the answers; the others say which cluster is asked how."""
+"""Environment variables of other programs that affect a run."""
+OUTPUT_SETTINGS = ("keep_cluster", "require", "report", "html", "baseline", "known_deviations")
+"""The settings of reports and gates; the others select the cluster and the way it is tested."""
 
 
-def about_run(
+def run_info(
     prepared: Prepared | None,
     settings: Settings,
     *,
@@ -29,7 +29,7 @@ def about_run(
     stopped: str,
     arguments: Sequence[str],
 ) -> RunInfo:
-    """Return what is known of a run; `prepared` is None where nothing was to be asked of any cluster, or not yet."""
+    """Return the metadata of a run; `prepared` is None where no cluster was used, or not yet."""
     target = prepared.target if prepared else None
     mesh = MeshFacts.of(target.mesh if target else {})
     return RunInfo(
@@ -50,22 +50,23 @@ def about_run(
         stopped=stopped,
         arguments=tuple(arguments),
         environment=_environment(),
-        options=tuple(_prober(settings, target.context if target else None)),
+        options=tuple(_options(settings, target.context if target else None)),
         tools={"python": platform.python_version(), **{name: version(name) for name in TOOLS}},
     )
 
 
-def _prober(settings: Settings, context: str | None) -> Iterator[str]:
-    """Yield the options, with the context that was the current one: it may be another one by the next time."""
+def _options(settings: Settings, context: str | None) -> Iterator[str]:
+    """Yield the options, with the context that was the current one: it may be another one next time."""
     for option in OPTIONS:
         value = getattr(settings, option.name)
         if option.name == "context" and settings.target == CONTEXT:
             value = value or context
-        if option.name in NOT_ASKING or value in (None, (), option.default):
+        if option.name in OUTPUT_SETTINGS or value in (None, (), option.default):
             continue
         if option.kind == "flag":
             yield option.flag
-        for each in value if option.kind == "list" else [value] if option.kind != "flag" else []:
+            continue
+        for each in value if option.kind == "list" else [value]:
             yield from (option.flag, f"{each:g}" if isinstance(each, float) else str(each))
 
 

@@ -1,4 +1,4 @@
-"""The keys under which the plugin keeps objects on pytest's config, session and items."""
+"""The keys of the objects that the plugin stores on pytest's config, session and items."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_istio_egress.run_target import Target
-    from pytest_istio_egress.settings.options import Settings
+    from pytest_istio_egress.run_target import Target  # noqa: F401  # named in a string below
+    from pytest_istio_egress.settings.options import Settings  # noqa: F401  # named in a string below
     from pytest_istio_egress.verdict.verdict import Verdict
 
 

@@ -1,4 +1,4 @@
-"""Writes to pytest's terminal: progress while a cluster starts or is cleaned, and the summary at the end."""
+"""Writes to pytest's terminal: lines while a cluster starts or is cleaned, and the summary at the end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from pytest_istio_egress.report.comparison import GONE, compare_runs, differences_about
+from pytest_istio_egress.report.comparison import GONE, compare_runs, environment_changes
 from pytest_istio_egress.report.comparison_text import terminal_lines
 from pytest_istio_egress.report.document import Run
 from pytest_istio_egress.report.known_deviations import AcceptedDeviations
@@ -16,24 +16,24 @@ from pytest_istio_egress.report.results import Result
 
 
 class Terminal:
-    """pytest's terminal, or nothing where it is switched off."""
+    """pytest's terminal; without one (-p no:terminal) nothing is written."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
 
-    def say(self, line: str) -> None:
-        """Write one line of its own, unless pytest is to be quiet (-q)."""
+    def write(self, line: str) -> None:
+        """Write one line, unless pytest is quiet (-q)."""
         if self._config.get_verbosity() >= 0:
             self._write(line)
 
-    def head(self, line: str) -> None:
-        """Write one line about what will be asked, unless pytest shows no header."""
+    def write_header(self, line: str) -> None:
+        """Write one line of the header, unless pytest shows none (--no-header)."""
         # The option is the terminal plugin's own, which -p no:terminal leaves out.
         if not self._config.getoption("no_header", default=False):
-            self.say(line)
+            self.write(line)
 
     def warn(self, line: str) -> None:
-        """Write one line that must not be overlooked."""
+        """Write one line that must not be overlooked, with -q too."""
         self._write(line, red=True)
 
     def _write(self, line: str, **markup: bool) -> None:
@@ -41,14 +41,14 @@ class Terminal:
         if reporter is not None and self._config.get_verbosity() > -2:
             reporter.ensure_newline()
             writer = self._config.get_terminal_writer()
-            if writer.width_of_current_line:  # xdist's letters, of which pytest knows nothing
+            if writer.width_of_current_line:  # letters written by xdist, not by the reporter
                 writer.line()
             reporter.write_line(line, **markup)
             reporter.flush()
 
 
 def write_summary(reporter: pytest.TerminalReporter, results: list[Result], seconds: float) -> None:
-    """Write the matrix, why cases could not be asked (unless pytest was told to list that), and the totals."""
+    """Write the matrix, the reasons of skips (unless pytest lists them: -rs), and the totals."""
     width = reporter.config.get_terminal_writer().fullwidth
     reporter.write_sep("=", "istio egress", bold=True)
     _write_lines(reporter, matrix(results, width=width, marks=_marks()))
@@ -59,23 +59,23 @@ def write_summary(reporter: pytest.TerminalReporter, results: list[Result], seco
 
 def write_comparison(
     reporter: pytest.TerminalReporter,
-    known: AcceptedDeviations,
+    accepted: AcceptedDeviations,
     now: Run,
     *,
-    lacking: Iterable[str],
-    idle: Iterable[str],
+    missing: Iterable[str],
+    unused: Iterable[str],
 ) -> None:
-    """Write how the run compares with its baseline, what of that is missing, and which known deviations are idle."""
-    if known.baseline:
-        reporter.write_sep("=", f"compared with {known.baseline_name}", bold=True)
+    """Write the comparison with the baseline, the gaps in it, and the unused entries of known deviations."""
+    if accepted.baseline:
+        reporter.write_sep("=", f"compared with {accepted.baseline_name}", bold=True)
         width = reporter.config.get_terminal_writer().fullwidth
-        # What this run lacks is told below, where it counts as a failure; what was left out on purpose is no news.
-        changes = [change for change in compare_runs(known.baseline, now) if change.kind != GONE]
-        for line in terminal_lines(changes, differences_about(known.baseline, now), width):
+        # What is missing in this run follows below, where it counts as a failure; the rest was deselected on purpose.
+        changes = [change for change in compare_runs(accepted.baseline, now) if change.kind != GONE]
+        for line in terminal_lines(changes, environment_changes(accepted.baseline, now), width):
             reporter.write_line(line)
-    for line in lacking:
+    for line in missing:
         reporter.write_line(f"missing: {line}", red=True)
-    for line in idle:
+    for line in unused:
         reporter.write_line(f"istio-egress: {line}", yellow=True)
 
 
@@ -87,7 +87,7 @@ def _write_lines(reporter: pytest.TerminalReporter, lines: Iterable[Line]) -> No
 
 
 def _marks() -> Marks:
-    """Choose marks that the terminal's encoding has."""
+    """Return marks that the terminal's encoding can express."""
     encoding = sys.stdout.encoding or "ascii"
     try:
         "".join(UNICODE).encode(encoding)

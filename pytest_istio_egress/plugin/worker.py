@@ -1,4 +1,4 @@
-"""An xdist worker's part: it takes over the target that the process of the user chose."""
+"""The part of an xdist worker: it reads the target that the controller selected."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pytest_istio_egress.plugin.stash import TARGET
 from pytest_istio_egress.run_target import Target
 
 HANDED_OVER = "istio_egress_target"
-"""The key in xdist's workerinput: the file in which a worker finds the target before it gets its first test."""
+"""The key in xdist's workerinput: the file that contains the target before the worker gets its first test."""
 
 
 class Worker:
-    """An xdist worker: takes over the target that was chosen."""
+    """An xdist worker: reads the target that the controller selected."""
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Read the target before the first test that isn't skipped: the controller has written it by then."""
+        """Read the target before the first test that is not skipped: the controller has written it by then."""
         if TARGET not in item.config.stash:
             workerinput: dict[str, Any] = item.config.workerinput  # type: ignore[attr-defined]  # xdist puts it there
             written = Path(workerinput[HANDED_OVER])

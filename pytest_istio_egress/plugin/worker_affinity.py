@@ -1,8 +1,8 @@
-"""Which worker asks a module whose cases need what few do: one that has it already.
+"""Prefers to give a module to a worker that already has the fixtures its tests need.
 
-Each copy of a fixture of a worker's own is a proxy more, which takes seconds to start and gets every change that any
-worker makes. And a client that no Sidecar limits takes the clusters and listeners of everybody in the mesh, each time
-that such a case follows one that has a Sidecar.
+Each copy of a per-worker fixture is one more proxy, which takes seconds to start and receives every change that any
+worker makes. And a client without a Sidecar loads the clusters and listeners of the whole mesh, each time such a test
+follows one with a Sidecar.
 """
 
 from __future__ import annotations
@@ -16,47 +16,46 @@ from pytest_istio_egress.model.case import Case
 from pytest_istio_egress.plugin.collection import scope_of
 from pytest_istio_egress.suite.discovery import CaseImportError, shipped_cases, suite_folder
 
-OF_A_WORKER = frozenset({"gateway.yaml", "neighbour_client.yaml"})
-"""Fixtures that each worker makes for itself; the others are made once per run."""
+PER_WORKER = frozenset({"gateway.yaml", "neighbour_client.yaml"})
+"""Files of fixtures/ that each worker applies for itself; the others are applied once per run."""
 WHOLE_MESH = "the whole mesh"
-"""What a case needs whose client no Sidecar limits."""
+"""What a test needs whose client no Sidecar limits."""
 
 
 def needs_by_module() -> dict[str, Set[str]]:
-    """Return what the shipped modules' cases need that few do, by what they share a worker with."""
-    found: defaultdict[str, Set[str]] = defaultdict(frozenset)
-    with suppress(CaseImportError):  # told where it is collected
+    """Return the costly needs of the shipped tests, by the scope that stays on one worker."""
+    needs: defaultdict[str, Set[str]] = defaultdict(frozenset)
+    with suppress(CaseImportError):  # an error of collection
         for shipped in shipped_cases(suite_folder()):
             if shipped.case:
-                found[scope_of(shipped.id)] |= _needs(shipped.case)
-    return found
+                needs[scope_of(shipped.id)] |= _needs(shipped.case)
+    return needs
 
 
 def _needs(case: Case) -> Set[str]:
     limited = any(map(_limits, case.manifests))
-    return OF_A_WORKER.intersection(case.fixtures) | (frozenset() if limited else {WHOLE_MESH})
+    return PER_WORKER.intersection(case.fixtures) | (frozenset() if limited else {WHOLE_MESH})
 
 
 def _limits(manifest: Path) -> bool:
-    # By the letter: who asks a case changes nothing of what is seen, so a wrong guess costs a second at most.
-    with suppress(OSError):  # one that can't be read is told when its case is asked
+    # By the text alone: results do not depend on the worker, so a wrong guess costs a second at most.
+    with suppress(OSError):  # an unreadable manifest is an error of its test
         text = manifest.read_bytes()
         return b"kind: Sidecar" in text and b'"*/*"' not in text
     return False
 
 
 class WorkerAffinity:
-    """Knows which worker came to what. `needs` has it by module; what is not in it needs nothing of the kind."""
+    """Tracks what each worker has. `needs` is by module; other modules need nothing of the kind."""
 
     def __init__(self, needs: Mapping[str, Set[str]]) -> None:
         self._needs = needs
         self._has: defaultdict[Hashable, Set[str]] = defaultdict(frozenset)
 
     def best(self, worker: Hashable, modules: Iterable[str]) -> str:
-        """Return the module that costs least here: the worker has to come to as little as possible that others have.
+        """Return the module that costs least: the worker has to create as little as possible that others have already.
 
-        Where several do, it is the one that would cost the others most, so that what is left in the end suits
-        everybody; and then the first.
+        Of several, it is the one that would cost the others most, so that the rest suits every worker; then the first.
         """
         has, others = self._has[worker], self._others(worker)
 
@@ -66,12 +65,12 @@ class WorkerAffinity:
 
         return min(modules, key=cost)
 
-    def taken(self, worker: Hashable, module: str) -> None:
+    def assign(self, worker: Hashable, module: str) -> None:
         """Note that a worker was given a module."""
         self._has[worker] |= self._needed(module)
 
-    def gone(self, worker: Hashable) -> None:
-        """Forget a worker that ended, and what it had."""
+    def remove(self, worker: Hashable) -> None:
+        """Remove a worker that ended, and what it had."""
         self._has.pop(worker, None)
 
     def _needed(self, module: str) -> Set[str]:

@@ -1,1 +1,1 @@
-"""What a run found out, as its users read it."""
+"""The reports of a run: formats, readers, comparison. No pytest and no cluster."""

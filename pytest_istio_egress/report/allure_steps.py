@@ -1,4 +1,4 @@
-"""One verdict as a step of Allure's results, with the evidence attached; loaded only where those are asked for."""
+"""One verdict as a step of Allure's results, with its evidence attached; imported only if `--alluredir` is given."""
 
 from __future__ import annotations
 
@@ -8,32 +8,42 @@ from typing import Any
 
 import allure
 
-TEXTS = {
-    "probe": "curl's command line",
-    "envoy": "the sidecar's access log",
-    "gateway": "the gateway's access log",
-    "proxy": "the forward proxy's log",
-    "outside": "what the outside server saw",
+from pytest_istio_egress.model.difference import Difference
+from pytest_istio_egress.report.results import HOP_LOGS
+
+TITLES = {
+    "probe": "curl command line",
+    "sidecar": "access log of the sidecar",
+    "gateway": "access log of the egress gateway",
+    "forward_proxy": "access log of the forward proxy",
+    "server_saw": "external server saw",
+    "differences": "differences",
     "cause": "cause",
 }
-KINDS = {"json": allure.attachment_type.JSON, "yaml": allure.attachment_type.YAML}
-SHOWN = ("expected", "seen", "seconds", "attempts")
+TYPES = {"json": allure.attachment_type.JSON, "yaml": allure.attachment_type.YAML}
+FIGURES = ("expected", "seen", "seconds", "attempts")
 
 
 def show(record: Mapping[str, Any], evidence: Mapping[str, str] | None = None) -> None:
-    """Add a recorded verdict (report/record.py) to the test that is running, with the evidence that was kept of it."""
-    with allure.step(f"asked by {record['client']}: {record['outcome']}"):
-        for name, title in TEXTS.items():
+    """Add a record of a verdict (verdict/record.py) to the running test, with the evidence files by name."""
+    with allure.step(f"probe from {record['client']}: {record['result']}"):
+        for name, title in TITLES.items():
             if record.get(name):
-                allure.attach(str(record[name]), title, allure.attachment_type.TEXT)
-        if record.get("differences"):
-            allure.attach("\n".join(record["differences"]), "differences", allure.attachment_type.TEXT)
-        figures = {name: record[name] for name in SHOWN if name in record}
+                allure.attach(_text(name, record[name]), title, allure.attachment_type.TEXT)
+        figures = {name: record[name] for name in FIGURES if name in record}
         allure.attach(json.dumps(figures, indent=2), "figures", allure.attachment_type.JSON)
         attach(evidence or {})
 
 
 def attach(evidence: Mapping[str, str]) -> None:
-    """Attach files, whose names say of what kind they are."""
+    """Attach files; the ending of a name is its type."""
     for name, text in sorted(evidence.items()):
-        allure.attach(text, name, KINDS.get(name.rpartition(".")[2], allure.attachment_type.TEXT))
+        allure.attach(text, name, TYPES.get(name.rpartition(".")[2], allure.attachment_type.TEXT))
+
+
+def _text(name: str, value: Any) -> str:
+    if name in HOP_LOGS:
+        return str(value["line"])
+    if name == "differences":
+        return "\n".join(str(Difference.from_mapping(each)) for each in value)
+    return str(value)

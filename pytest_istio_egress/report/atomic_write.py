@@ -1,4 +1,4 @@
-"""Puts a report on the disk: all of it or nothing, and one line where that can't be done."""
+"""Writes a report as a whole or not at all; a failure is an error of one line."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 
 class NotWrittenError(Exception):
-    """A report could not be written; the message is one line that says where, why, and what to do."""
+    """A report could not be written; the message is one line: path, reason, remedy."""
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file so that nobody ever finds a part of it; raises NotWrittenError.
+    """Write a file atomically; raises NotWrittenError.
 
-    What is no regular file (a terminal, /dev/stdout, a pipe) is written to, never replaced.
+    A path that is not a regular file (a terminal, /dev/stdout, a pipe) is written to, never replaced.
     """
     try:
         target = path.resolve()
@@ -26,7 +26,7 @@ def write_whole(path: Path, text: str) -> None:
         _replace(target, text)
     except OSError as error:
         raise NotWrittenError(
-            f"{path} could not be written: {error.strerror or error}; name another place, or make room there"
+            f"cannot write {path}: {error.strerror or error}; choose another path, or free some space"
         ) from error
 
 
@@ -36,16 +36,16 @@ def append(path: Path, text: str) -> None:
         with path.open("a", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        raise NotWrittenError(f"{path} could not be added to: {error.strerror or error}") from error
+        raise NotWrittenError(f"cannot append to {path}: {error.strerror or error}") from error
 
 
-def why_not_writable(path: Path) -> str | None:
-    """Return why a report can't come to lie there, None where nothing speaks against it; changes nothing."""
+def problem_of_path(path: Path) -> str | None:
+    """Return why a report cannot be written there, None where it can; changes nothing."""
     if path.is_dir():
         return "it is a folder"
     folder = next((parent for parent in path.absolute().parents if parent.exists()), None)
     if folder is None or not folder.is_dir():
-        return f"{folder} is no folder"
+        return f"{folder} is not a folder"
     return None if os.access(folder, os.W_OK) else f"the folder {folder} is not writable"
 
 

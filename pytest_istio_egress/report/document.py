@@ -1,4 +1,4 @@
-"""`conformance-report.yaml`: what a run found out, for programs; conformance_report.schema.json says its shape."""
+"""`conformance-report.yaml`: a run for programs; conformance_report.schema.json describes its format."""
 
 from __future__ import annotations
 
@@ -13,60 +13,65 @@ import yaml
 from pytest_istio_egress.model.mesh_facts import Fact
 from pytest_istio_egress.model.result_names import ERROR, RESULTS, SKIPPED
 from pytest_istio_egress.redaction import redacted
-from pytest_istio_egress.report.results import Result
+from pytest_istio_egress.report.results import HOP_LOGS, Result
 
 FORMAT = "istio-egress-conformance-report"
-FORMAT_VERSION = 2
-READABLE_VERSIONS = (1, 2)
-"""Version 1 is version 2 without `probes`, `forward_proxy`, `evidence`, and what a run says of its settings and end."""
-HEAD = "# What pytest --istio-egress found out; two of these are compared by `istio-egress compare`.\n"
+FORMAT_VERSION = 3
+HEAD = "# Results of pytest --istio-egress; `istio-egress compare` compares two of these files.\n"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunInfo:
-    """What a run was: which suite asked which cluster how. `features` maps a feature to why it is missing, else None;
-    `facts` are those of the mesh, by the names of mesh_facts.py.
-
-    `began` is an ISO 8601 time, `seconds` the run's length; `complete` is False where it was stopped before its end,
-    and `stopped` says why. `arguments` are pytest's as they were typed, `environment` is what else decided what
-    pytest ran with, `options` are the options that say which cluster is asked how, wherever they were set. `tools` maps
-    a program that the run was made with to its version.
-    """
+    """The run itself: the version of the suite, the cluster and its mesh, the options."""
 
     suite: str
+    """The version of pytest-istio-egress."""
     target: str = ""
+    """The kind of target: context or embedded."""
     context: str = ""
+    """The kubeconfig context."""
     kubernetes: str = ""
     istio: str = ""
     outbound_mode: str = ""
     gateway: str = ""
+    """The egress gateway, in one line."""
     notes: tuple[str, ...] = ()
     features: Mapping[str, str | None] = field(default_factory=dict)
+    """For each feature the reason why the mesh lacks it, None where it has it."""
     facts: Mapping[str, Fact] = field(default_factory=dict)
+    """The detected facts of the mesh, by their names in mesh_facts.py."""
     run: str = ""
+    """The run's id, six letters and digits."""
     began: str = ""
+    """ISO 8601, UTC."""
     seconds: float = 0.0
     complete: bool = True
+    """False where the run was stopped before its end."""
     stopped: str = ""
+    """Why it was stopped."""
     arguments: tuple[str, ...] = ()
+    """pytest's arguments as they were typed."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    """The environment variables that had an effect on the run."""
     options: tuple[str, ...] = ()
+    """The options that select the cluster and the way it is tested, wherever they were set."""
     tools: Mapping[str, str] = field(default_factory=dict)
+    """The versions of Python, pytest, and so on."""
 
     @property
     def reproduce(self) -> str:
-        """The command as it was typed, with the variables that decided something."""
+        """The command as it was typed, with the environment variables that had an effect."""
         variables = [f"{name}={shlex.quote(value)}" for name, value in sorted(self.environment.items())]
         return " ".join([*variables, shlex.join(["pytest", *self.arguments])])
 
-    def command(self, *cases: str) -> str:
-        """Return the command that asks only these cases, of the same cluster in the same way."""
-        return shlex.join(["pytest", "--istio-egress", *self.options, *cases])
+    def command(self, *ids: str) -> str:
+        """Return the command that runs only these parameters, with the same options."""
+        return shlex.join(["pytest", "--istio-egress", *self.options, *ids])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run and what became of each case."""
+    """A run and the results of its parameters."""
 
     info: RunInfo
     results: Sequence[Result]
@@ -76,9 +81,14 @@ class Run:
         """The versions of the clients' Envoys; one, unless proxies differ."""
         return sorted({result.envoy_version for result in self.results if result.envoy_version})
 
-    def count(self, outcome: str) -> int:
-        """How many cases ended so."""
-        return sum(result.result == outcome for result in self.results)
+    @property
+    def tests(self) -> int:
+        """The number of test functions."""
+        return len({result.test for result in self.results})
+
+    def count(self, name: str) -> int:
+        """Return the number of parameters with a result."""
+        return sum(result.result == name for result in self.results)
 
 
 def report_text(run: Run) -> str:
@@ -88,103 +98,110 @@ def report_text(run: Run) -> str:
 
 
 def document_of(run: Run) -> dict[str, Any]:
-    """Return the report as mappings and lists. `totals` comes last: a file that was cut lacks them."""
-    about = run.info
+    """Return the report as mappings and lists. `totals` comes last: a truncated file lacks it."""
+    info = run.info
     return {
         "format": FORMAT,
         "version": FORMAT_VERSION,
-        "suite": {"name": "pytest-istio-egress", "version": about.suite},
+        "suite": {"name": "pytest-istio-egress", "version": info.suite},
         "run": {
-            "id": about.run,
-            "began": about.began,
-            "seconds": round(about.seconds, 1),
-            "complete": about.complete,
-            **({"stopped": about.stopped} if about.stopped else {}),
-            "reproduce": about.reproduce,
-            "asking": list(about.options),
-            "tools": dict(sorted(about.tools.items())),
+            "id": info.run,
+            "began": info.began,
+            "seconds": round(info.seconds, 1),
+            "complete": info.complete,
+            **({"stopped": info.stopped} if info.stopped else {}),
+            "reproduce": info.reproduce,
+            "options": list(info.options),
+            "tools": dict(sorted(info.tools.items())),
         },
-        "target": {"kind": about.target, "context": about.context, "notes": list(about.notes)},
-        "versions": {"kubernetes": about.kubernetes, "istio": about.istio, "envoy": run.envoy},
-        "mesh": {"outbound_mode": about.outbound_mode, "egress_gateway": about.gateway, "facts": _facts(about)},
+        "target": {"kind": info.target, "context": info.context, "notes": list(info.notes)},
+        "versions": {"kubernetes": info.kubernetes, "istio": info.istio, "envoy": run.envoy},
+        "mesh": {"outbound_mode": info.outbound_mode, "egress_gateway": info.gateway, "facts": _facts(info)},
         "features": {
-            name: {"found": True} if why is None else {"found": False, "reason": why}
-            for name, why in sorted(about.features.items())
+            name: {"available": True} if reason is None else {"available": False, "reason": reason}
+            for name, reason in sorted(info.features.items())
         },
-        "behaviours": _behaviours(run),
-        "totals": {"cases": len(run.results), **{outcome: run.count(outcome) for outcome in reversed(RESULTS)}},
+        "tests": _tests(run),
+        "totals": {
+            "tests": run.tests,
+            "parameters": len(run.results),
+            **{name: run.count(name) for name in reversed(RESULTS)},
+        },
     }
 
 
-def _facts(about: RunInfo) -> dict[str, Any]:
+def _facts(info: RunInfo) -> dict[str, Any]:
     return {
-        name: {"value": known.value, "origin": known.origin} | ({"why": known.why} if known.why else {})
-        for name, known in about.facts.items()
+        name: {"value": fact.value, "origin": fact.origin} | ({"why": fact.why} if fact.why else {})
+        for name, fact in info.facts.items()
     }
 
 
-def _behaviours(run: Run) -> list[dict[str, Any]]:
+def _tests(run: Run) -> list[dict[str, Any]]:
     ordered = sorted(run.results, key=lambda result: (result.area, result.test, result.id))
     groups = groupby(ordered, key=lambda result: (result.area, result.test))
-    return [_behaviour(name, list(cases), run.info) for (_, name), cases in groups]
+    return [_test(name, list(results), run.info) for (_, name), results in groups]
 
 
-def _behaviour(name: str, cases: list[Result], about: RunInfo) -> dict[str, Any]:
+def _test(name: str, results: list[Result], info: RunInfo) -> dict[str, Any]:
     return {
         "id": name,
-        "area": cases[0].area,
-        "says": next((case.summary for case in cases if case.summary), ""),
-        "source": next((case.source for case in cases if case.source), ""),
-        "outcome": min((case.result for case in cases), key=RESULTS.index),
-        "cases": [_case(case, about) for case in cases],
+        "area": results[0].area,
+        "summary": next((result.summary for result in results if result.summary), ""),
+        "source": next((result.source for result in results if result.source), ""),
+        "result": min((result.result for result in results), key=RESULTS.index),
+        "parameters": [_parameter(result, info) for result in results],
     }
 
 
-def _case(case: Result, about: RunInfo) -> dict[str, Any]:
-    """Return one case; what nothing is known of is left out."""
-    described: dict[str, Any] = {"id": case.id, "outcome": case.result}
-    if case.result == SKIPPED:
-        described["reason"] = case.cause
-    elif case.cause:
-        described["error" if case.result == ERROR else "cause"] = case.cause
-    texts = {"known": case.known_deviation, "expired": case.expired_deviation, "evidence": case.evidence}
-    described |= {name: text for name, text in texts.items() if text}
-    described |= _asked(case)
-    if case.probes:
-        # Each by itself; what stands above is the worst of them.
+def _parameter(result: Result, info: RunInfo) -> dict[str, Any]:
+    """Return one parameter; fields without a value are left out."""
+    described: dict[str, Any] = {"id": result.id, "result": result.result}
+    if result.result == SKIPPED:
+        described["reason"] = result.cause
+    elif result.cause:
+        described["error" if result.result == ERROR else "cause"] = result.cause
+    described |= _set(result, "known_deviation", "expired_deviation", "evidence")
+    described |= _evidence(result)
+    if result.probes:
+        # Each by itself; the fields above are those of the worst one.
         described["probes"] = [
-            {"outcome": probe.result} | ({"cause": probe.cause} if probe.cause else {}) | _asked(probe)
-            for probe in case.probes
+            {"result": probe.result} | ({"cause": probe.cause} if probe.cause else {}) | _evidence(probe)
+            for probe in result.probes
         ]
-    described["reproduce"] = about.command(case.id)
+    described["reproduce"] = info.command(result.id)
     return described
 
 
-def _asked(case: Result) -> dict[str, Any]:
-    """Return what was sent and what was seen of it."""
-    texts = {"client": case.client, "probe": case.probe, "expected": case.expected}
-    described: dict[str, Any] = {name: text for name, text in texts.items() if text}
-    if case.exit is not None:
+def _evidence(result: Result) -> dict[str, Any]:
+    """Return what was sent, and what every hop observed."""
+    described = _set(result, "client", "probe", "expected")
+    if result.exit is not None:
         described["seen"] = {
-            "status": case.status or None,
-            "exit": case.exit,
-            "seconds": round(case.seconds, 3),
-            "attempts": case.attempts,
+            "status": result.status or None,
+            "exit": result.exit,
+            "seconds": round(result.seconds, 3),
+            "attempts": result.attempts,
         }
-    said = {
-        "sidecar": case.sidecar,
-        "gateway": case.gateway,
-        "forward_proxy": case.forward_proxy,
-        "outside": case.server_saw,
-        "envoy_version": case.envoy_version,
-    }
-    described |= {name: text for name, text in said.items() if text}
-    lists = {"answer_headers": case.response_headers, "differences": case.differences}
-    return described | {name: list(found) for name, found in lists.items() if found}
+    for name in HOP_LOGS:
+        if log := getattr(result, name):
+            described[name] = log.to_mapping()
+    described |= _set(result, "server_saw", "envoy_version")
+    if result.response_headers:
+        described["response_headers"] = list(result.response_headers)
+    if result.differences:
+        described["differences"] = [difference.to_mapping() for difference in result.differences]
+    if result.equal_values:
+        described["equal_values"] = {name: list(values) for name, values in result.equal_values.items()}
+    return described
+
+
+def _set(result: Result, *names: str) -> dict[str, Any]:
+    return {name: getattr(result, name) for name in names if getattr(result, name)}
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes no anchors: a person shall read each case by itself."""
+    """Writes no anchors: each parameter has to be readable by itself."""
 
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  # the base class decides what it is asked
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  # the base class decides by it
         return True

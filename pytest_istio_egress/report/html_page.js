@@ -1,30 +1,30 @@
 "use strict";
 // Without this script the page shows everything; with it, a part of it.
 const form = document.querySelector("form");
-const behaviours = [...document.querySelectorAll("article")];
+const tests = [...document.querySelectorAll("article")];
 const count = document.querySelector("#count");
 
 function show() {
   const words = form.elements.text.value.toLowerCase().split(/\s+/).filter(Boolean);
   const area = form.elements.area.value;
-  const outcome = form.elements.outcome.value;
+  const result = form.elements.result.value;
   let shown = 0;
-  for (const behaviour of behaviours) {
+  for (const test of tests) {
     let any = false;
-    for (const one of behaviour.querySelectorAll("details[data-outcome]")) {
-      const text = (behaviour.dataset.text + " " + one.textContent).toLowerCase();
-      const fits = (!area || behaviour.dataset.area === area) && (!outcome || one.dataset.outcome === outcome)
+    for (const parameter of test.querySelectorAll("details[data-result]")) {
+      const text = (test.dataset.text + " " + parameter.textContent).toLowerCase();
+      const fits = (!area || test.dataset.area === area) && (!result || parameter.dataset.result === result)
         && words.every((word) => text.includes(word));
-      one.hidden = !fits;
+      parameter.hidden = !fits;
       any = any || fits;
       shown += fits ? 1 : 0;
     }
-    behaviour.hidden = !any;
+    test.hidden = !any;
   }
   for (const section of document.querySelectorAll("section")) {
-    section.hidden = ![...section.querySelectorAll("article")].some((behaviour) => !behaviour.hidden);
+    section.hidden = ![...section.querySelectorAll("article")].some((test) => !test.hidden);
   }
-  count.textContent = shown + (shown === 1 ? " case is shown" : " cases are shown");
+  count.textContent = shown + (shown === 1 ? " parameter shown" : " parameters shown");
 }
 
 form.hidden = false;

@@ -1,4 +1,4 @@
-"""A run as one HTML page that needs nothing else: every case, what each hop saw of it, search and filters."""
+"""A run as one self-contained HTML page: every parameter, the evidence of each hop, search and filters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import quote
 from pytest_istio_egress.model.result_names import ERROR, FAILED, PASSED, RESULTS
 from pytest_istio_egress.redaction import redact
 from pytest_istio_egress.report.document import Run, RunInfo
-from pytest_istio_egress.report.request_path import Stop, way_of
+from pytest_istio_egress.report.request_path import Stop, request_path
 from pytest_istio_egress.report.results import Result
 
 PAGE = """<!DOCTYPE html>
@@ -42,11 +42,16 @@ PAGE = """<!DOCTYPE html>
 """  # noqa: E501  # a policy is one line
 
 
+def clean(text: str) -> str:
+    """Return a text for HTML, without secrets. Not the whole page at once: a rule would take markup for a secret."""
+    return escape(redact(text))
+
+
 def page_text(run: Run) -> str:
-    """Return the page. It loads nothing, works from a file, and shows everything without its script too."""
+    """Return the page. It loads nothing, works as a local file, and shows everything without its script too."""
     folder = Path(__file__).parent
     ordered = sorted(run.results, key=lambda result: (result.area, result.test, result.id))
-    filled = PAGE.format(
+    return PAGE.format(
         title="Istio egress conformance",
         style=(folder / "html_page.css").read_text(encoding="utf-8"),
         script=(folder / "html_page.js").read_text(encoding="utf-8"),
@@ -54,136 +59,136 @@ def page_text(run: Run) -> str:
         filters=_filters(ordered),
         sections="\n".join(_sections(ordered, run.info)),
     )
-    return redact(filled)
 
 
 def _facts(run: Run) -> str:
-    about = run.info
+    info = run.info
     facts = {
-        "Target": f"{about.context} ({about.target})" if about.context else about.target,
-        "Kubernetes": about.kubernetes,
-        "Istio": about.istio,
+        "Target": f"{info.context} ({info.target})" if info.context else info.target,
+        "Kubernetes": info.kubernetes,
+        "Istio": info.istio,
         "Envoy": ", ".join(run.envoy),
-        "Outbound traffic": about.outbound_mode,
-        "Gateway": about.gateway,
-        "Features missing": "; ".join(f"{name}: {why}" for name, why in sorted(about.features.items()) if why),
-        "Notes": "; ".join(about.notes),
-        "Suite": about.suite,
-        "Began": about.began,
-        "Took": f"{about.seconds:.0f} s",
-        "Asked by": about.reproduce if about.arguments else "",
+        "Outbound traffic policy": info.outbound_mode,
+        "Egress gateway": info.gateway,
+        "Missing features": "; ".join(f"{name}: {reason}" for name, reason in sorted(info.features.items()) if reason),
+        "Notes": "; ".join(info.notes),
+        "Suite": info.suite,
+        "Tests": f"{run.tests} ({len(run.results)} parameters)" if run.results else "",
+        "Began": info.began,
+        "Duration": f"{info.seconds:.0f} s",
+        "Command": info.reproduce if info.arguments else "",
     }
-    rows = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts.items() if value)
-    stopped = f"This run did not come to its end: {about.stopped or 'it was stopped'}. What is missing was not asked."
-    banner = "" if about.complete else f'<p class="stopped" role="alert">{escape(stopped)}</p>'
-    counts = "".join(
-        f"<li><b>{run.count(outcome)}</b> {_outcome(outcome)}</li>" for outcome in RESULTS if run.count(outcome)
-    )
-    counted = f'<ul class="counts" aria-label="How many cases ended how">{counts}</ul>' if counts else ""
+    rows = "".join(f"<dt>{name}</dt><dd>{clean(value)}</dd>" for name, value in facts.items() if value)
+    stopped = f"This run was stopped before its end: {info.stopped or 'no reason given'}. Results are missing."
+    banner = "" if info.complete else f'<p class="stopped" role="alert">{clean(stopped)}</p>'
+    counts = "".join(f"<li><b>{run.count(name)}</b> {_result(name)}</li>" for name in RESULTS if run.count(name))
+    counted = f'<ul class="counts" aria-label="Parameters by result">{counts}</ul>' if counts else ""
     return f'{banner}{counted}<dl class="facts">{rows}</dl>'
 
 
 def _filters(results: Sequence[Result]) -> str:
     areas = sorted({result.area for result in results})
-    outcomes = [outcome for outcome in RESULTS if any(result.result == outcome for result in results)]
+    names = [name for name in RESULTS if any(result.result == name for result in results)]
     return (
-        '<form role="search" aria-label="Cases" hidden>'
+        '<form role="search" aria-label="Parameters" hidden>'
         '<label>Text<input type="search" name="text" autocomplete="off"></label>'
         f'<label>Area<select name="area">{_options(areas)}</select></label>'
-        f'<label>Outcome<select name="outcome">{_options(outcomes)}</select></label>'
+        f'<label>Result<select name="result">{_options(names)}</select></label>'
         '<button type="reset">Show all</button> <output id="count" aria-live="polite"></output></form>'
     )
 
 
 def _options(values: Iterable[str]) -> str:
-    return '<option value="">all</option>' + "".join(f"<option>{escape(value)}</option>" for value in values)
+    return '<option value="">all</option>' + "".join(f"<option>{clean(value)}</option>" for value in values)
 
 
-def _sections(results: Sequence[Result], about: RunInfo) -> Iterable[str]:
-    areas = [(area, list(found)) for area, found in groupby(results, key=lambda result: result.area)]
-    for area, found in sorted(areas, key=lambda group: _broken(group[1]) == 0):
-        behaviours = [list(cases) for _, cases in groupby(found, key=lambda result: result.test)]
-        label = f"area-{escape(area)}"
-        worst_first = sorted(behaviours, key=lambda cases: _broken(cases) == 0)
-        articles = "\n".join(_behaviour(cases, about) for cases in worst_first)
-        hold = sum(case.result == PASSED for case in found)
-        heading = f'{escape(area)} <span class="quiet">{hold} of {len(found)} hold</span>'
+def _sections(results: Sequence[Result], info: RunInfo) -> Iterable[str]:
+    areas = [(area, list(group)) for area, group in groupby(results, key=lambda result: result.area)]
+    for area, of_area in sorted(areas, key=lambda group: _broken(group[1]) == 0):
+        tests = [list(group) for _, group in groupby(of_area, key=lambda result: result.test)]
+        label = f"area-{clean(area)}"
+        worst_first = sorted(tests, key=lambda results: _broken(results) == 0)
+        articles = "\n".join(_test(results, info) for results in worst_first)
+        passed = sum(result.result == PASSED for result in of_area)
+        heading = f'{clean(area)} <span class="quiet">{passed} of {len(of_area)} passed</span>'
         yield f'<section aria-labelledby="{label}"><h2 id="{label}">{heading}</h2>\n{articles}</section>'
 
 
-def _broken(cases: Iterable[Result]) -> int:
-    return sum(case.result in (ERROR, FAILED) for case in cases)
+def _broken(results: Iterable[Result]) -> int:
+    return sum(result.result in (ERROR, FAILED) for result in results)
 
 
-def _behaviour(cases: list[Result], about: RunInfo) -> str:
-    first = cases[0]
-    name = escape(first.test.rpartition("::")[2].removeprefix("test_"))
-    says = next((case.summary for case in cases if case.summary), "")
-    source = next((case.source for case in cases if case.source), "")
-    worst = min((case.result for case in cases), key=RESULTS.index)
-    linked = f'<a href="{escape(source)}">{escape(source)}</a>' if source.startswith(("https://", "http://")) else ""
-    text = escape(f"{first.test} {says}")
-    marked = ' class="broken"' if _broken(cases) else ""
+def _test(results: list[Result], info: RunInfo) -> str:
+    first = results[0]
+    name = clean(first.test.rpartition("::")[2].removeprefix("test_"))
+    summary = next((result.summary for result in results if result.summary), "")
+    source = next((result.source for result in results if result.source), "")
+    worst = min((result.result for result in results), key=RESULTS.index)
+    linked = f'<a href="{clean(source)}">{clean(source)}</a>' if source.startswith(("https://", "http://")) else ""
+    text = clean(f"{first.test} {summary}")
+    marked = ' class="broken"' if _broken(results) else ""
+    parameters = "".join(_parameter(result, info) for result in results)
     return (
-        f'<article{marked} data-area="{escape(first.area)}" data-text="{text}"><h3>{name}: {_outcome(worst)}</h3>'
-        f'<p>{escape(says)}</p><p class="quiet">{linked}</p>{"".join(_case(case, about) for case in cases)}</article>'
+        f'<article{marked} data-area="{clean(first.area)}" data-text="{text}"><h3>{name}: {_result(worst)}</h3>'
+        f'<p>{clean(summary)}</p><p class="quiet">{linked}</p>{parameters}</article>'
     )
 
 
-def _outcome(outcome: str) -> str:
-    return f'<span class="outcome {outcome.replace(" ", "-")}">{outcome}</span>'
+def _result(name: str) -> str:
+    return f'<span class="result {name.replace(" ", "-")}">{name}</span>'
 
 
-def _case(case: Result, about: RunInfo) -> str:
-    opened = " open" if case.result in (ERROR, FAILED) else ""
-    name = escape(case.parameter or case.test.rpartition("::")[2])
-    told = case.cause != "; ".join(case.differences)  # of a fact that no probe found out, they are all there is
-    cause = f"<p>{escape(case.cause)}</p>" if case.cause and told else ""
-    known = f"<p>Known: {escape(case.known_deviation)}</p>" if case.known_deviation else ""
-    expired = f"<p>Was known: {escape(case.expired_deviation)}</p>" if case.expired_deviation else ""
-    probes = "".join(map(_probe, enumerate(case.probes, start=1)))
-    kept = f'<p><a href="{quote(case.evidence)}/">Evidence kept of it</a></p>' if case.evidence else ""
-    again = f"<h4>Ask this case alone</h4><pre>{escape(about.command(case.id))}</pre>"
+def _parameter(result: Result, info: RunInfo) -> str:
+    opened = " open" if result.result in (ERROR, FAILED) else ""
+    name = clean(result.parameter or result.test.rpartition("::")[2])
+    # The cause of a check that no probe was sent for is nothing but its differences.
+    repeated = result.cause == "; ".join(map(str, result.differences))
+    cause = f"<p>{clean(result.cause)}</p>" if result.cause and not repeated else ""
+    known = f"<p>Known deviation: {clean(result.known_deviation)}</p>" if result.known_deviation else ""
+    expired = f"<p>Expired: {clean(result.expired_deviation)}</p>" if result.expired_deviation else ""
+    probes = "".join(map(_probe, enumerate(result.probes, start=1)))
+    files = f'<p><a href="{quote(redact(result.evidence))}/">Evidence files</a></p>' if result.evidence else ""
+    again = f"<h4>Run this parameter alone</h4><pre>{clean(info.command(result.id))}</pre>"
     return (
-        f'<details data-outcome="{case.result}"{opened}><summary>{name}: {_outcome(case.result)}</summary>'
-        f"{cause}{known}{expired}{probes or _asked(case)}{kept}{again}</details>"
+        f'<details data-result="{result.result}"{opened}><summary>{name}: {_result(result.result)}</summary>'
+        f"{cause}{known}{expired}{probes or _evidence(result)}{files}{again}</details>"
     )
 
 
 def _probe(numbered: tuple[int, Result]) -> str:
-    """Show one of several questions; those that came out as documented are folded."""
-    number, asked = numbered
-    opened = "" if asked.result == PASSED else " open"
-    cause = f"<p>{escape(asked.cause)}</p>" if asked.cause else ""
-    label = f"Question {number}, {escape(asked.seen or asked.client)}: {_outcome(asked.result)}"
-    return f'<details class="probe"{opened}><summary>{label}</summary>{cause}{_asked(asked)}</details>'
+    """Show one of several probes; those that passed are collapsed."""
+    number, probe = numbered
+    opened = "" if probe.result == PASSED else " open"
+    cause = f"<p>{clean(probe.cause)}</p>" if probe.cause else ""
+    label = f"Probe {number}, {clean(probe.seen or probe.client)}: {_result(probe.result)}"
+    return f'<details class="probe"{opened}><summary>{label}</summary>{cause}{_evidence(probe)}</details>'
 
 
-def _asked(case: Result) -> str:
-    differs = "".join(f"<li>{escape(difference)}</li>" for difference in case.differences)
-    return f"{f'<ul>{differs}</ul>' if differs else ''}{_way(way_of(case))}{_evidence(case)}"
+def _evidence(result: Result) -> str:
+    differences = "".join(f"<li>{clean(str(difference))}</li>" for difference in result.differences)
+    return f"{f'<ul>{differences}</ul>' if differences else ''}{_path(request_path(result))}{_texts(result)}"
 
 
-def _way(stops: Sequence[Stop]) -> str:
+def _path(stops: Sequence[Stop]) -> str:
     if not stops:
         return ""
     items = "".join(map(_stop, stops))
-    return f'<ol class="way" aria-label="The way of the request, and what each saw of it">{items}</ol>'
+    return f'<ol class="path" aria-label="The path of the request, and what each hop observed">{items}</ol>'
 
 
 def _stop(stop: Stop) -> str:
-    kinds = [kind for kind, so in (("silent", not stop.saw), ("differs", stop.differs)) if so]
-    marked = f' class="{" ".join(kinds)}"' if kinds else ""
-    differs = "<em>not as documented</em> " if stop.differs else ""
-    return f"<li{marked}><strong>{stop.name}</strong>{differs}{escape(stop.saw or stop.silence)}</li>"
+    classes = [name for name, applies in (("without-trace", not stop.observed), ("differs", stop.differs)) if applies]
+    marked = f' class="{" ".join(classes)}"' if classes else ""
+    differs = "<em>differs</em> " if stop.differs else ""
+    return f"<li{marked}><strong>{stop.name}</strong>{differs}{clean(stop.observed or stop.without_trace)}</li>"
 
 
-def _evidence(case: Result) -> str:
+def _texts(result: Result) -> str:
     texts = {
-        "Asked with": case.probe,
-        "Documented outcome": case.expected,
-        "The sidecar's access log": case.sidecar,
-        "The gateway's access log": case.gateway,
-        "The forward proxy's log": case.forward_proxy,
+        "Probe": result.probe,
+        "Expected outcome": result.expected,
+        "Access log of the sidecar": result.sidecar.line if result.sidecar else "",
+        "Access log of the egress gateway": result.gateway.line if result.gateway else "",
+        "Access log of the forward proxy": result.forward_proxy.line if result.forward_proxy else "",
     }
-    return "".join(f"<h4>{what}</h4><pre>{escape(text)}</pre>" for what, text in texts.items() if text)
+    return "".join(f"<h4>{title}</h4><pre>{clean(text)}</pre>" for title, text in texts.items() if text)

@@ -1,4 +1,4 @@
-"""A run as Markdown, short enough for a CI job's summary page."""
+"""A run as Markdown, short enough for the summary page of a CI job."""
 
 from __future__ import annotations
 
@@ -12,41 +12,43 @@ from pytest_istio_egress.report.document import Run
 from pytest_istio_egress.report.results import Result
 
 LARGEST = 500_000
-"""Characters. A job's summary may have 1 MiB; other steps want some of it."""
+"""Characters of one table. A job's summary is limited to 1 MiB, which other steps share."""
 
 
 def cell(text: str) -> str:
-    """Return a text so that Markdown shows it as it is, on one line and inside a table."""
+    """Return a text escaped for Markdown, on one line, also for a cell of a table."""
     line = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_{}\[\]|~])", r"\\\1", line)
 
 
 def summary_text(run: Run) -> str:
-    """Return the page: totals, what broke and why, what is known, what could not be asked."""
-    about = run.info
-    versions = {"Kubernetes": about.kubernetes, "Istio": about.istio, "Envoy": ", ".join(run.envoy)}
-    told = [f"{name} {cell(version)}" for name, version in versions.items() if version]
-    parts = ["## Egress conformance", "", ", ".join([cell(about.context or about.target), *told]), ""]
-    parts += ["| outcome | cases |", "| --- | ---: |"]
-    parts += [f"| {outcome} | {run.count(outcome)} |" for outcome in RESULTS if run.count(outcome)]
+    """Return the page: totals, failures with their causes, known deviations, reasons of skips."""
+    info = run.info
+    versions = {"Kubernetes": info.kubernetes, "Istio": info.istio, "Envoy": ", ".join(run.envoy)}
+    shown = [f"{name} {cell(version)}" for name, version in versions.items() if version]
+    parts = ["## Istio egress conformance", "", ", ".join([cell(info.context or info.target), *shown]), ""]
+    parts += [f"{run.tests} tests, {len(run.results)} parameters:", ""] if run.results else []
+    parts += ["| result | parameters |", "| --- | ---: |"]
+    parts += [f"| {name} | {run.count(name)} |" for name in RESULTS if run.count(name)]
     broken = [result for result in run.results if result.result in (ERROR, FAILED)]
-    parts += _table("Not as documented", "why", broken)
-    parts += _table("Known deviations", "reason", [one for one in run.results if one.result == KNOWN_DEVIATION])
+    known = [result for result in run.results if result.result == KNOWN_DEVIATION]
+    parts += _table("Failures and errors", "cause", broken)
+    parts += _table("Known deviations", "reason", known)
     parts += _reasons(run.results)
-    if not about.complete:
-        parts += ["", f"The run did not come to its end: {cell(about.stopped or 'it was stopped')}."]
+    if not info.complete:
+        parts += ["", f"The run was stopped before its end: {cell(info.stopped or 'no reason given')}."]
     return redact("\n".join(parts) + "\n")
 
 
 def _table(title: str, column: str, results: Sequence[Result]) -> list[str]:
     if not results:
         return []
-    lines = ["", f"### {title}", "", f"| case | {column} |", "| --- | --- |"]
+    lines = ["", f"### {title}", "", f"| parameter | {column} |", "| --- | --- |"]
     size = 0
     for number, result in enumerate(results):
-        why = result.known_deviation if result.result == KNOWN_DEVIATION else result.cause or result.result
-        kept = f"<br>evidence: {cell(result.evidence)}" if result.evidence else ""
-        row = f"| {_linked(result)} | {cell(why)}{kept} |"
+        reason = result.known_deviation if result.result == KNOWN_DEVIATION else result.cause or result.result
+        evidence = f"<br>evidence: {cell(result.evidence)}" if result.evidence else ""
+        row = f"| {_linked(result)} | {cell(reason)}{evidence} |"
         size += len(row)
         if size > LARGEST:
             return [*lines, "", f"... and {len(results) - number} more."]
@@ -63,5 +65,5 @@ def _reasons(results: Sequence[Result]) -> list[str]:
     reasons = Counter(result.cause for result in results if result.result == SKIPPED)
     if not reasons:
         return []
-    lines = ["", "### Cannot be asked here", ""]
+    lines = ["", "### Skipped", ""]
     return [*lines, *(f"- {cell(reason)} ({number})" for reason, number in sorted(reasons.items()))]

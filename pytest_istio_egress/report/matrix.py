@@ -1,4 +1,4 @@
-"""The summary of a run as lines of styled text: one row per behaviour, by area; knows no terminal."""
+"""The summary of a run as lines of styled text: one row per test, by area; independent of the terminal."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ Line = list[Text]
 
 
 class Marks(NamedTuple):
-    """One character per outcome."""
+    """One character per result."""
 
-    holds: str
-    does_not_hold: str
-    cannot_be_asked: str
+    passed: str
+    failed: str
+    skipped: str
     error: str
-    known: str
+    known_deviation: str
 
-    def of(self, outcome: str) -> str:
-        """Return the mark of an outcome."""
+    def of(self, result: str) -> str:
+        """Return the mark of a result."""
         return {
-            PASSED: self.holds,
-            FAILED: self.does_not_hold,
-            SKIPPED: self.cannot_be_asked,
-            KNOWN_DEVIATION: self.known,
-        }.get(outcome, self.error)
+            PASSED: self.passed,
+            FAILED: self.failed,
+            SKIPPED: self.skipped,
+            KNOWN_DEVIATION: self.known_deviation,
+        }.get(result, self.error)
 
 
-UNICODE = Marks("✓", "✗", "–", "!", "≈")  # noqa: RUF001  # the dash is meant as a mark of its own
+UNICODE = Marks("✓", "✗", "–", "!", "≈")  # noqa: RUF001  # the dash is meant as one
 ASCII = Marks("+", "x", "-", "!", "~")
 
 
 def matrix(results: Sequence[Result], *, width: int, marks: Marks = UNICODE) -> list[Line]:
-    """Draw the rows: areas and behaviours with something to look at first, each failure with its cause below it.
+    """Draw one row per test, areas and tests with failures first, each failure with its cause below it.
 
     timeouts
       ✗ http_timeout      ✓ control  ✗ slow
@@ -56,15 +56,15 @@ def matrix(results: Sequence[Result], *, width: int, marks: Marks = UNICODE) -> 
     """
     lines: list[Line] = []
     label_width = _label_width(results, width)
-    for area, found in _worst_first(results, key=lambda result: result.area):
+    for area, of_area in _worst_first(results, key=lambda result: result.area):
         lines.append([Text(area, "bold")])
-        for behaviour, cases in _worst_first(found, key=lambda result: result.test):
-            lines += _row(behaviour, cases, width, label_width, marks)
+        for test, of_test in _worst_first(of_area, key=lambda result: result.test):
+            lines += _row(test, of_test, width, label_width, marks)
     return lines
 
 
 def reasons(results: Iterable[Result], *, width: int) -> list[Line]:
-    """Draw why cases could not be asked: one entry per reason, with the number of cases."""
+    """Draw the reasons of skips: one entry per reason, with the number of parameters."""
     counts: dict[str, int] = {}
     for result in results:
         if result.result == SKIPPED:
@@ -73,18 +73,18 @@ def reasons(results: Iterable[Result], *, width: int) -> list[Line]:
     for reason, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
         lead = f"  {count:>3}  "
         lines += [[Text(line)] for line in _wrapped(lead, reason or "no reason was given", width)]
-    return [[Text("cannot be asked here", "yellow")], *lines] if lines else []
+    return [[Text("skipped", "yellow")], *lines] if lines else []
 
 
 def totals(results: Sequence[Result], seconds: float) -> Line:
-    """Draw the last line: how many cases ended how, and the time that the run took."""
-    words = {PASSED: "hold", FAILED: "do not hold", KNOWN_DEVIATION: "known deviations", ERROR: "errors"}
+    """Draw the last line: `1 failed, 374 passed, 2 skipped in 87.0 s`, counting parameters as pytest does."""
+    plurals = {KNOWN_DEVIATION: "known deviations", ERROR: "errors"}
     line: Line = []
-    for outcome in (FAILED, ERROR, KNOWN_DEVIATION, SKIPPED, PASSED):
-        count = sum(result.result == outcome for result in results)
-        if count or outcome == PASSED:
-            word = outcome if count == 1 else words.get(outcome, outcome)
-            line += [Text(", ") if line else Text(""), Text(f"{count} {word}", STYLES[outcome])]
+    for name in (FAILED, ERROR, KNOWN_DEVIATION, PASSED, SKIPPED):
+        count = sum(result.result == name for result in results)
+        if count or name == PASSED:
+            label = name if count == 1 else plurals.get(name, name)
+            line += [Text(", ") if line else Text(""), Text(f"{count} {label}", STYLES[name])]
     return [*line, Text(f" in {seconds:.1f} s")]
 
 
@@ -97,20 +97,20 @@ def _broken(results: Iterable[Result]) -> int:
     return sum(result.result in (ERROR, FAILED) for result in results)
 
 
-def _label(behaviour: str) -> str:
-    return behaviour.rpartition("::")[2].removeprefix("test_")
+def _label(test: str) -> str:
+    return test.rpartition("::")[2].removeprefix("test_")
 
 
 def _label_width(results: Iterable[Result], width: int) -> int:
-    """Return the width of the first column: as wide as it must be, but never more than a third of the line."""
+    """Return the width of the first column: that of the longest label, but at most a third of the line."""
     return min(max((len(_label(result.test)) for result in results), default=0), width // 3)
 
 
-def _row(behaviour: str, cases: list[Result], width: int, label_width: int, marks: Marks) -> list[Line]:
-    worst = min((case.result for case in cases), key=RESULTS.index)
-    name = _label(behaviour)
+def _row(test: str, results: list[Result], width: int, label_width: int, marks: Marks) -> list[Line]:
+    worst = min((result.result for result in results), key=RESULTS.index)
+    name = _label(test)
     rows: list[Line] = [[Text("  "), Text(marks.of(worst), STYLES[worst]), Text(f" {name}")]]
-    cells = _cells(cases, marks)
+    cells = _cells(results, marks)
     if cells:
         indent = label_width + 6
         if len(name) > label_width:
@@ -118,34 +118,33 @@ def _row(behaviour: str, cases: list[Result], width: int, label_width: int, mark
         else:
             rows[0].append(Text(" " * (indent - 4 - len(name))))
         _fill(rows, cells, indent, width)
-    return rows + _causes(cases, width)
+    return rows + _causes(results, width)
 
 
-def _causes(cases: list[Result], width: int) -> list[Line]:
-    """Say why cases broke; those that broke for the same reason share a sentence."""
-    broken: dict[str, list[str]] = {}
-    for case in cases:
-        if case.result in (ERROR, FAILED):
-            why = case.cause or case.seen or case.result
-            broken.setdefault(f"{why} ({case.expired_deviation})" if case.expired_deviation else why, []).append(
-                case.parameter
-            )
-        elif case.result == KNOWN_DEVIATION:
-            broken.setdefault(f"known deviation: {case.known_deviation}", []).append(case.parameter)
+def _causes(results: list[Result], width: int) -> list[Line]:
+    """Draw the causes of failures; parameters with the same cause share a line."""
+    parameters: dict[str, list[str]] = {}
+    for result in results:
+        if result.result in (ERROR, FAILED):
+            cause = result.cause or result.seen or result.result
+            expired = f" ({result.expired_deviation})" if result.expired_deviation else ""
+            parameters.setdefault(cause + expired, []).append(result.parameter)
+        elif result.result == KNOWN_DEVIATION:
+            parameters.setdefault(f"known deviation: {result.known_deviation}", []).append(result.parameter)
     lines: list[Line] = []
-    for cause, parameters in broken.items():
-        named = ", ".join(name for name in parameters if name)
+    for cause, names in parameters.items():
+        named = ", ".join(name for name in names if name)
         lines += [[Text(line)] for line in _wrapped(" " * 6, f"{named}: {cause}" if named else cause, width)]
     return lines
 
 
-def _cells(cases: list[Result], marks: Marks) -> list[Line]:
-    """Return one cell per parameter set; where all of them hold their number says it."""
-    if not any(case.parameter for case in cases):
+def _cells(results: list[Result], marks: Marks) -> list[Line]:
+    """Return one cell per parameter; only their number where all of them passed."""
+    if not any(result.parameter for result in results):
         return []
-    if all(case.result == PASSED for case in cases):
-        return [[Text(f"{len(cases)} of {len(cases)}")]]
-    return [[Text(marks.of(case.result), STYLES[case.result]), Text(f" {case.parameter}")] for case in cases]
+    if all(result.result == PASSED for result in results):
+        return [[Text(f"{len(results)} of {len(results)}")]]
+    return [[Text(marks.of(result.result), STYLES[result.result]), Text(f" {result.parameter}")] for result in results]
 
 
 def _fill(rows: list[Line], cells: list[Line], indent: int, width: int) -> None:

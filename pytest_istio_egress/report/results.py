@@ -1,4 +1,4 @@
-"""What each case found out, gathered from pytest's reports; imports no pytest."""
+"""The result of each parameter, gathered from pytest's reports; imports no pytest."""
 
 from __future__ import annotations
 
@@ -6,64 +6,86 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol
 
+from pytest_istio_egress.model.difference import Difference
+from pytest_istio_egress.model.hop_log import HopLog
 from pytest_istio_egress.model.result_names import ERROR, FAILED, KNOWN_DEVIATION, PASSED, RESULTS, SKIPPED
 
 PROPERTY = "istio-egress"
-"""The name under which a result travels in `report.user_properties`, also from xdist's workers."""
+"""The name under which a record travels in `report.user_properties`, also from xdist's workers."""
 CASE_PROPERTY = "istio-egress-case"
-"""The name of what is known about a case whatever becomes of it: what it says, its source, whether it may deviate."""
+"""The name of the fields that do not depend on a probe: summary, source, accepted deviation, evidence folder."""
 PHASES_PROPERTY = "istio-egress-phases"
-"""The name of the seconds that a case spent in each phase of its way."""
+"""The name of the seconds that a parameter spent in each phase of the pipeline."""
+
+HOP_LOGS = ("sidecar", "gateway", "forward_proxy")
+"""The fields of a `Result` that are a hop's line of its access log."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What was found out about one case. `id` is pytest's id; the figures are those of its probe.
-
-    `exit` is curl's, None where no curl ran; `status` 0 stands for no HTTP answer. `sidecar`, `gateway` and `forward_proxy` are
-    lines of access logs: of sidecar, egress gateway and forward proxy. `server_saw` is what the outside server said it
-    saw, `response_headers` are the names of the answer's headers. `envoy_version` is that of the client's Envoy. `known_deviation` says
-    why a deviation is no news, `expired_deviation` that it was. `evidence` is the folder of what was kept, relative to the
-    report. `probes` are all that a case asked, in that order, where it asked more than once; the case itself is the
-    worst of them.
-    """
+    """The result of one parameter, with the evidence of its probe."""
 
     id: str
+    """pytest's id."""
     result: str
+    """One of RESULTS in model/result_names.py."""
     area: str = ""
+    """The folder of the test."""
     summary: str = ""
+    """The documented behaviour in one sentence."""
     source: str = ""
+    """The page that documents it."""
     probe: str = ""
+    """curl's command line, with the manifests' names."""
     expected: str = ""
+    """The expected outcome, in one line."""
     seen: str = ""
-    sidecar: str = ""
-    gateway: str = ""
-    forward_proxy: str = ""
+    """Status and exit code that were seen, in one line."""
+    sidecar: HopLog | None = None
+    """The access log line of the client's sidecar; None where there is none, as for the next two."""
+    gateway: HopLog | None = None
+    """That of the egress gateway."""
+    forward_proxy: HopLog | None = None
+    """That of the forward proxy outside the mesh."""
     cause: str = ""
+    """The diagnosis of a failure, the message of an error, or the reason of a skip."""
     seconds: float = 0.0
+    """curl's time_total."""
     attempts: int = 0
+    """How often the probe was sent until it passed, or its time was over."""
     status: int = 0
+    """The HTTP status that curl saw; 0: no HTTP response."""
     exit: int | None = None
+    """curl's exit code; None where no curl ran."""
     client: str = ""
+    """The client that sent the probe, `<app label>.<namespace>`."""
     envoy_version: str = ""
+    """The version of the client's Envoy."""
     server_saw: str = ""
+    """What the external server reported about the request it received."""
     response_headers: tuple[str, ...] = ()
-    differences: tuple[str, ...] = ()
+    """`name: value` as curl saw them; the name alone where the value differs each time."""
+    differences: tuple[Difference, ...] = ()
+    """Where it differs from the expected outcome."""
+    equal_values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Values that the expected outcome accepts as the same, by field: exit, sidecar, gateway, forward_proxy (flags)."""
     known_deviation: str = ""
+    """Why the failure is accepted."""
     expired_deviation: str = ""
+    """That it was accepted, until a day that has passed."""
     evidence: str = ""
+    """The folder of the evidence files, relative to the report."""
     probes: tuple[Result, ...] = ()
+    """All probes of a parameter that sent several, in that order; the parameter itself is the worst of them."""
 
     @classmethod
-    def from_property(cls, said: Mapping[str, Any], case: str) -> Result:
-        """Read what a fixture left in the user properties; what it left out keeps its default."""
-        known = {item.name for item in fields(cls)}
-        values: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in said.items()
-            if key in known and value is not None
-        }
-        return cls(**({"outcome": PASSED} | values | {"case": case, "area": area_of(case)}))
+    def from_record(cls, record: Mapping[str, Any], nodeid: str) -> Result:
+        """Read the fields that a fixture recorded, as JSON has them; a missing one keeps its default."""
+        names = {item.name for item in fields(cls)}
+        values = {name: _from_json(name, value) for name, value in record.items() if name in names and value}
+        # Zeros have to stay: they are values of their own.
+        values |= {name: record[name] for name in ("status", "exit") if record.get(name) is not None}
+        return cls(**({"result": PASSED} | values | {"id": nodeid, "area": area_of(nodeid)}))
 
     @property
     def test(self) -> str:
@@ -74,6 +96,16 @@ class Result:
     def parameter(self) -> str:
         """The id of the parameters, empty without any."""
         return self.id.partition("[")[2].removesuffix("]")
+
+
+def _from_json(name: str, value: Any) -> Any:
+    if name == "differences":
+        return tuple(Difference.from_mapping(each) for each in value)
+    if name in HOP_LOGS:
+        return HopLog.from_mapping(value)
+    if name == "equal_values":
+        return {key: tuple(values) for key, values in value.items()}
+    return tuple(value) if isinstance(value, list) else value
 
 
 class Report(Protocol):
@@ -87,54 +119,58 @@ class Report(Protocol):
 
 @dataclass
 class Results:
-    """The results of one run, by case, in the order in which they arrived."""
+    """The results of one run, by id, in the order in which they arrived."""
 
     by_id: dict[str, Result] = field(default_factory=dict)
 
     def add(self, report: Report, when: str) -> None:
-        """Take in one report; `when` is pytest's phase. The worst of a case's phases counts."""
-        found = _result(report, when)
-        if found is None:
+        """Add one report; `when` is pytest's phase. The worst result of all phases counts."""
+        result = _result(report, when)
+        if result is None:
             return
-        before = self.by_id.get(found.id)
-        if before is None or _rank(found) <= _rank(before):
-            self.by_id[found.id] = found
+        before = self.by_id.get(result.id)
+        if before is None or _rank(result) <= _rank(before):
+            self.by_id[result.id] = result
 
     def all(self) -> list[Result]:
-        """Return all results by area and case: a stable order, whatever order the workers had."""
+        """Return all results by area and id: a stable order, whatever order the workers had."""
         return sorted(self.by_id.values(), key=lambda result: (result.area, result.id))
-
-    def count(self, outcome: str) -> int:
-        """How many cases ended so."""
-        return sum(result.result == outcome for result in self.by_id.values())
 
 
 def area_of(nodeid: str) -> str:
-    """Return the folder of a case without the suite's own: `timeouts`; for a user's own case its folder or file."""
+    """Return the folder of a test without the suite's own: `timeouts`; for a user's own test its folder or file."""
     path = nodeid.partition("::")[0].removeprefix("conformance/")
     return path.rpartition("/")[0] or path
 
 
-def flat(properties: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
-    """Spread results over plain name and text pairs, as JUnit XML has them; leave other properties as they are.
+def flattened(properties: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Spread records over pairs of name and text, as JUnit XML has them; leave other properties as they are.
 
-    What a case asked first is `istio-egress.probe` and so on, what it asked second is `istio-egress.2.probe`.
+    The fields of the first probe are `istio-egress.probe` and so on, those of the second `istio-egress.2.probe`.
     """
-    spread: list[tuple[str, Any]] = []
-    asked = 0
+    pairs: list[tuple[str, Any]] = []
+    records = 0
     for name, value in properties:
         if name in (PROPERTY, CASE_PROPERTY) and isinstance(value, Mapping):
-            asked += name == PROPERTY
-            prefix = f"{PROPERTY}.{asked}" if name == PROPERTY and asked > 1 else PROPERTY
-            spread += [(f"{prefix}.{key}", _text(part)) for key, part in value.items() if part not in ("", None, [])]
+            records += name == PROPERTY
+            prefix = f"{PROPERTY}.{records}" if name == PROPERTY and records > 1 else PROPERTY
+            pairs += [(f"{prefix}.{key}", _text(key, part)) for key, part in value.items() if _is_shown(key, part)]
         elif name == PHASES_PROPERTY and isinstance(value, Mapping):
-            spread += [(f"{PROPERTY}.seconds.{phase}", f"{seconds:.3f}") for phase, seconds in value.items()]
+            pairs += [(f"{PROPERTY}.seconds.{phase}", f"{seconds:.3f}") for phase, seconds in value.items()]
         else:
-            spread.append((name, value))
-    return spread
+            pairs.append((name, value))
+    return pairs
 
 
-def _text(part: Any) -> str:
+def _is_shown(key: str, part: Any) -> bool:
+    return key != "equal_values" and part not in ("", None, [], {})
+
+
+def _text(key: str, part: Any) -> str:
+    if key in HOP_LOGS:
+        return str(part["line"])
+    if key == "differences":
+        return "; ".join(str(Difference.from_mapping(each)) for each in part)
     return "; ".join(map(str, part)) if isinstance(part, list | tuple) else str(part)
 
 
@@ -143,37 +179,37 @@ def _rank(result: Result) -> int:
 
 
 def _result(report: Report, when: str) -> Result | None:
-    said = _said(report)
+    recorded = _recorded(report)
     if report.outcome == "passed":
-        # Set-up and tear-down that pass say nothing; a call says it even where no fixture left a result.
-        return said or (_plain(report, PASSED, "") if when == "call" else None)
+        # A setup or teardown that passes is no result; a call that passes is, even if no fixture recorded one.
+        return recorded or (_unrecorded(report, PASSED, "") if when == "call" else None)
     if report.outcome == "skipped":
-        if said is not None and said.result == KNOWN_DEVIATION:
-            return said
-        return replace(said or _plain(report, SKIPPED, ""), result=SKIPPED, cause=_skip_reason(report))
-    if said is not None and said.result in (FAILED, ERROR) and when == "call":
-        return said
-    return replace(said or _plain(report, ERROR, ""), result=ERROR, cause=_error(report, when))
+        if recorded is not None and recorded.result == KNOWN_DEVIATION:
+            return recorded
+        return replace(recorded or _unrecorded(report, SKIPPED, ""), result=SKIPPED, cause=_skip_reason(report))
+    if recorded is not None and recorded.result in (FAILED, ERROR) and when == "call":
+        return recorded
+    return replace(recorded or _unrecorded(report, ERROR, ""), result=ERROR, cause=_error(report, when))
 
 
-def _plain(report: Report, outcome: str, cause: str) -> Result:
-    return Result.from_property(_about(report) | {"outcome": outcome, "cause": cause}, report.nodeid)
+def _unrecorded(report: Report, result: str, cause: str) -> Result:
+    return Result.from_record(_case_fields(report) | {"result": result, "cause": cause}, report.nodeid)
 
 
-def _about(report: Report) -> dict[str, Any]:
-    """Return what is known about the case whatever becomes of it."""
-    about: dict[str, Any] = {}
+def _case_fields(report: Report) -> dict[str, Any]:
+    """Return the fields that do not depend on a probe."""
+    found: dict[str, Any] = {}
     for name, value in report.user_properties:
         if name == CASE_PROPERTY and isinstance(value, Mapping):
-            about |= value
-    return about
+            found |= value
+    return found
 
 
-def _said(report: Report) -> Result | None:
-    """Return the result that the fixtures left; of several (a test that expects several things) the worst."""
-    left = [value for name, value in report.user_properties if name == PROPERTY and isinstance(value, Mapping)]
-    about = _about(report)
-    results = [Result.from_property({**about, **value}, report.nodeid) for value in left]
+def _recorded(report: Report) -> Result | None:
+    """Return the result that the fixtures recorded; of several (a test that expects several outcomes) the worst."""
+    records = [value for name, value in report.user_properties if name == PROPERTY and isinstance(value, Mapping)]
+    case_fields = _case_fields(report)
+    results = [Result.from_record({**case_fields, **record}, report.nodeid) for record in records]
     worst = min(results, key=_rank, default=None)
     if worst and len(results) > 1:
         worst = replace(
@@ -185,10 +221,10 @@ def _said(report: Report) -> Result | None:
     )
 
 
-def said_outcome(report: Report) -> str | None:
-    """Return how the case ended by its own word, None where it left none."""
-    said = _said(report)
-    return said.result if said else None
+def recorded_result(report: Report) -> str | None:
+    """Return the result that the fixtures recorded, None where they recorded none."""
+    recorded = _recorded(report)
+    return recorded.result if recorded else None
 
 
 def _skip_reason(report: Report) -> str:

@@ -1,4 +1,4 @@
-"""The fixture of these tests: somebody else's repository, in which pytest runs on a suite made for the test."""
+"""The fixture of these tests: a user's repository, in which pytest runs on a suite made for the test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def repository(
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     for name in ("STAND_IN_SUITE", "STAND_IN_NOTES"):
         monkeypatch.setenv(name, "")
-    # What the machine has must not decide: no cluster is configured unless a test does it.
+    # Independent of the machine: no cluster is configured unless a test does it.
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))

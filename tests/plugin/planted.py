@@ -1,4 +1,4 @@
-"""Evidence of a case with secrets all around it: gathered for real, from a cluster that is made up."""
+"""Evidence of a failure with secrets all around it: collected by the real code, from a stubbed cluster."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ import pytest
 from pytest_istio_egress.cluster import admin
 from pytest_istio_egress.cluster.pods import CommandResult, Pod
 from pytest_istio_egress.model.case import Case
+from pytest_istio_egress.model.difference import Difference
 from pytest_istio_egress.model.outcome import Outcome
 from pytest_istio_egress.model.probe import CurlResult, get
-from pytest_istio_egress.pipeline.evidence_files import keep
-from pytest_istio_egress.verdict.verdict import Difference, Exchange, Verdict
+from pytest_istio_egress.pipeline.evidence_files import collect_evidence
+from pytest_istio_egress.verdict.verdict import Exchange, Verdict
 
 KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0\nq83vEjRWeJ+Secret\n-----END PRIVATE KEY-----"
 TOKEN = "s3cr3tAbc123xyz789"
 PLANTED = "pl4nted"
-"""What no rule of text knows; only its place says that it is a secret."""
+"""Matches no rule of text: only its place shows that it is a secret."""
 SECRETS = ("MIIEvQIBADANBgkqhkiG9w0", "q83vEjRWeJ", TOKEN, base64.b64encode(KEY.encode()).decode()[:60], PLANTED)
 
 POD = Pod("egress-client", "sleep-1", "uid", "10.0.0.1", injected=True, container="curl")
@@ -100,14 +101,17 @@ VERDICT = Verdict(
         ),
         sidecar=None, gateway=None, addresses={}, began=0.0,
     ),
-    differences=(Difference("HTTP status", "502", "200"),),
+    differences=(
+        Difference("client", "HTTP status", "502", "200"),
+        Difference("external server", "request header authorization", "none", PLANTED),
+    ),
     attempts=2,
 )  # fmt: skip
-CASE = Case(page="x", summary="y", folder=Path(), manifests=(), requires=(), since=None, outcomes=())
+CASE = Case(page="x", summary="y", folder=Path(), manifests=(), requires=(), outcomes=())
 
 
 class Core:
-    """The part of the API that is asked."""
+    """The part of the API that is called."""
 
     def list_namespaced_pod(self, namespace: str, **_: object) -> object:
         return PODS if namespace == "egress-client" else {"items": []}
@@ -119,7 +123,7 @@ class Core:
         return f"a line, and a key\n{KEY}\n"
 
     def read_namespaced_config_map(self, *_: object) -> object:
-        raise OSError("the API is away")
+        raise OSError("the API is down")
 
 
 def run(_: object, __: object, command: list[str], **___: object) -> CommandResult:
@@ -128,25 +132,27 @@ def run(_: object, __: object, command: list[str], **___: object) -> CommandResu
     return CommandResult(dumped, "", 0)
 
 
-def runner() -> Any:
-    """Return what the gathering needs of a Judge."""
+def context() -> Any:
+    """Return the parts of a WorkerContext that the collection of evidence uses."""
     return SimpleNamespace(
-        api=SimpleNamespace(core=Core(), client=SimpleNamespace(sanitize_for_serialization=lambda found: found)),
+        api=SimpleNamespace(core=Core(), client=SimpleNamespace(sanitize_for_serialization=lambda value: value)),
         names=SimpleNamespace(
             run="k3x9qb",
-            text=str,
+            render=str,
             namespace=str,
             mesh=SimpleNamespace(control_plane="istio-system", config_map="istio"),
         ),
-        environment=SimpleNamespace(built=True, found=SimpleNamespace(known=lambda: {"sleep.egress-client": POD})),
+        environment=SimpleNamespace(
+            built=True, pod_lookup=SimpleNamespace(cached=lambda: {"sleep.egress-client": POD})
+        ),
         access_logs=SimpleNamespace(gateways=list),
         timeouts=SimpleNamespace(evidence=20.0),
-        case_setup=SimpleNamespace(documents=APPLIED, entered=0.0),
     )
 
 
-def kept() -> dict[str, str]:
-    """Gather the evidence."""
+def collected() -> dict[str, str]:
+    """Collect the evidence files."""
+    case_setup: Any = SimpleNamespace(documents=APPLIED, entered=0.0)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(admin, "run", run)
-        return keep(runner(), CASE, VERDICT)
+        return collect_evidence(context(), case_setup, CASE, VERDICT)

@@ -1,4 +1,4 @@
-"""Runs pytest on a small suite of its own, in an empty folder that is somebody else's repository."""
+"""Runs pytest on a small suite made for the test, in an empty folder that is a user's repository."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ IDS = [
 
 
 class Repository:
-    """Somebody's folder, and a suite that lies elsewhere."""
+    """A user's folder, and a suite in another one."""
 
     def __init__(self, pytester: pytest.Pytester, elsewhere: Path) -> None:
         self.pytester = pytester
         self.path = pytester.path
         self.suite = elsewhere / "conformance"
         self.notes = elsewhere / "notes"
-        self.have(CASES)
+        self.write(CASES)
 
-    def have(self, cases: dict[str, str]) -> None:
+    def write(self, cases: dict[str, str]) -> None:
         """Write modules into the suite."""
         for name, text in cases.items():
             module = self.suite / name
@@ -56,7 +56,7 @@ class Repository:
             module.write_text(dedent(text))
 
     def run(self, *arguments: str) -> pytest.RunResult:
-        """Run pytest with the stand-in, in a process of its own."""
+        """Run pytest with the stand-in, in a subprocess."""
         os.environ["STAND_IN_SUITE"] = str(self.suite)
         os.environ["STAND_IN_NOTES"] = str(self.notes)
         return self.pytester.runpytest_subprocess("-p", "stand_in", *arguments)
@@ -66,7 +66,7 @@ class Repository:
         result = self.run("--istio-egress", "--collect-only", "-q", *arguments)
         return [line for line in result.outlines if "::" in line]
 
-    def noted(self, word: str) -> list[str]:
-        """Return the notes that begin with a word."""
+    def notes_of(self, word: str) -> list[str]:
+        """Return the notes of the stand-in that begin with a word."""
         lines: Iterable[str] = self.notes.read_text().splitlines() if self.notes.exists() else []
         return [line for line in lines if line.startswith(word)]

@@ -1,32 +1,38 @@
-"""Loaded with `-p stand_in` in the runs under test: a suite of the test's own, and notes in place of a cluster.
+"""Loaded with `-p stand_in` in the runs under test: a suite made for the test, and notes in place of a cluster.
 
-It stands in for choosing and cleaning the cluster, and for the fixtures. Collecting, scheduling, handing over and
-reporting are the real ones.
+It replaces the selection and the cleanup of the cluster, and overrides the fixture `egress` (not with
+STAND_IN_FIXTURES=real). Collection, scheduling, handing over and reporting are the real ones.
 """
 
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-import pytest_istio_egress
-from pytest_istio_egress.plugin import collection, header
-from pytest_istio_egress.plugin import progress as live
-from pytest_istio_egress.plugin.recorder import EVIDENCE_COLLECTOR
-from pytest_istio_egress.run_target import TARGET, NoClusterError, Prepared, Say, Target, TargetError
-from pytest_istio_egress.run_target import cleanup as releasing
-from pytest_istio_egress.run_target import mesh_detection as mesh
-from pytest_istio_egress.run_target import selection as choice
+from pytest_istio_egress.model.difference import Difference
+from pytest_istio_egress.pipeline.egress import MismatchError
+from pytest_istio_egress.plugin import collection, header, progress
+from pytest_istio_egress.plugin.stash import EVIDENCE_COLLECTOR, TARGET
+from pytest_istio_egress.report.results import PROPERTY
+from pytest_istio_egress.run_target import (
+    NoClusterError,
+    Prepared,
+    Say,
+    Target,
+    TargetError,
+    cleanup,
+    mesh_detection,
+    selection,
+)
 from pytest_istio_egress.settings.options import Settings
 
 NOTES = Path(os.environ["STAND_IN_NOTES"])
 SUITE = Path(os.environ["STAND_IN_SUITE"])
+KUBECONFIG = Path(os.environ.get("STAND_IN_KUBECONFIG", "/nowhere/config"))
 
 Expect = Callable[..., None]
 
@@ -47,7 +53,7 @@ def prepare(settings: Settings, run: str, say: Say) -> Prepared:
     return Prepared(
         Target(
             kind=settings.target,
-            kubeconfig=Path("/nowhere/config"),
+            kubeconfig=KUBECONFIG,
             context="stand-in",
             run=run,
             notes=("noted",),
@@ -68,42 +74,52 @@ def release(prepared: Prepared, say: Say) -> None:
 
 
 @dataclass
-class Keeper:
-    """Has the evidence already."""
+class CollectedEvidence:
+    """An evidence collector that has its files already."""
 
     files: dict[str, str]
 
     def __call__(self, verdict: object) -> None: ...
 
 
-@pytest.fixture
-def egress(request: pytest.FixtureRequest) -> Iterator[Expect]:
-    found = request.config.stash[TARGET]
-    note(f"target {found.run} {found.context} {found.notes} {found.timeout_scale:g}")
+class Fixtures:
+    """Registered after the plugin's fixtures, so that this `egress` overrides theirs."""
 
-    def expect(outcome: str = "holds", cause: str = "", keeps: dict[str, str] | None = None, **more: object) -> None:
-        if keeps:
-            request.node.stash[EVIDENCE_COLLECTOR] = Keeper(keeps)
-        said = {"case": request.node.nodeid, "outcome": outcome, "cause": cause, "seconds": 0.25, "attempts": 2}
-        request.node.user_properties.append(("istio-egress", said | more))
-        if outcome != "holds":
-            pytest.fail(f"explained: {cause}", pytrace=False)
+    @pytest.fixture
+    def egress(self, request: pytest.FixtureRequest) -> Iterator[Expect]:
+        target = request.config.stash[TARGET]
+        note(f"target {target.run} {target.context} {target.notes} {target.timeout_scale:g}")
 
-    yield expect
-    note("case is over")
+        def expect(
+            result: str = "passed",
+            cause: str = "",
+            evidence: dict[str, str] | None = None,
+            check: Sequence[Difference] = (),
+            **fields: object,
+        ) -> None:
+            if evidence:
+                request.node.stash[EVIDENCE_COLLECTOR] = CollectedEvidence(evidence)
+            if check:  # a check fails without a record, as `Egress.check` does
+                raise MismatchError(f"explained: {cause}", check, cause)
+            record = {"result": result, "cause": cause, "seconds": 0.25, "attempts": 2}
+            request.node.user_properties.append((PROPERTY, record | fields))
+            if result != "passed":
+                pytest.fail(f"explained: {cause}", pytrace=False)
+
+        yield expect
+        note("test is over")
 
 
-fixtures = ModuleType("pytest_istio_egress.plugin.fixtures")
-fixtures.egress = egress  # type: ignore[attr-defined]  # a module made by hand
-sys.modules[fixtures.__name__] = fixtures
-pytest_istio_egress.pytest_fixtures = fixtures
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("istio_egress") and os.environ.get("STAND_IN_FIXTURES") != "real":
+        config.pluginmanager.register(Fixtures(), "stand-in-fixtures")
+
 
 if "STAND_IN_EVERY" in os.environ:
-    live.EVERY = float(os.environ["STAND_IN_EVERY"])
-choice.prepare = prepare
-releasing.release = release
-mesh.look_at_mesh = lambda prepared, settings, say: prepared  # noqa: ARG005  # there is no mesh to look at
-
-
-header.after = lambda prepared: [f"answered: {prepared.kubernetes}"]
+    progress.EVERY = float(os.environ["STAND_IN_EVERY"])
+selection.prepare = prepare
+cleanup.release = release
+mesh_detection.look_at_mesh = lambda prepared, settings, say: prepared  # noqa: ARG005  # there is no mesh to detect
+header.after_detection = lambda prepared: [f"detected: {prepared.kubernetes}"]
 collection.suite_folder = lambda: SUITE

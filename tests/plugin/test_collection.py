@@ -1,4 +1,4 @@
-"""The shipped cases are found under the same ids everywhere, and nothing else changes."""
+"""The shipped tests are collected under the same ids everywhere, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from repository import IDS, Repository  # type: ignore[import-not-found]  # pyte
 CHECKOUT = Path(__file__).parents[2]
 
 
-def test_empty_folder(repository: Repository) -> None:
+def test_suite_in_empty_folder_has_its_ids(repository: Repository) -> None:
     assert repository.ids() == IDS
 
 
@@ -26,7 +26,7 @@ def test_empty_folder(repository: Repository) -> None:
         "addopts = --pyargs",
     ],
 )
-def test_settings_of_another_repository(repository: Repository, setting: str) -> None:
+def test_settings_of_another_repository_change_no_ids(repository: Repository, setting: str) -> None:
     repository.pytester.makeini(f"[pytest]\n{setting}\n")
     own = repository.path / "own"
     own.mkdir()
@@ -34,7 +34,7 @@ def test_settings_of_another_repository(repository: Repository, setting: str) ->
     assert repository.ids() == IDS
 
 
-def test_suite_below_a_repository_that_has_such_a_folder(repository: Repository) -> None:
+def test_conformance_folder_of_the_repository_is_kept_apart(repository: Repository) -> None:
     own = repository.path / "conformance" / "dns"
     own.mkdir(parents=True)
     (own / "test_own.py").write_text("def test_own(): pass\n")
@@ -57,39 +57,39 @@ def test_suite_below_a_repository_that_has_such_a_folder(repository: Repository)
         (["--deselect", "conformance/timeouts"], [IDS[0], IDS[4]]),
     ],
 )
-def test_chosen_by_id(repository: Repository, chosen: list[str], expected: list[str]) -> None:
+def test_arguments_select_by_id(repository: Repository, chosen: list[str], expected: list[str]) -> None:
     assert repository.ids(*chosen) == expected
 
 
-def test_unknown_id(repository: Repository) -> None:
+def test_unknown_id_is_a_usage_error(repository: Repository) -> None:
     result = repository.run("--istio-egress", "conformance/no_such_area")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: *conformance/no_such_area*"])
 
 
-def test_suite_given_through_a_symbolic_link(repository: Repository) -> None:
+def test_suite_through_a_symbolic_link_has_its_ids(repository: Repository) -> None:
     (repository.path / "linked").symlink_to(repository.suite)
     assert repository.ids("linked/dns/test_http.py") == IDS[:1]
 
 
-def test_what_lies_around_the_suite_has_no_say(repository: Repository) -> None:
-    stray = "import pytest\n@pytest.fixture(autouse=True)\ndef stray(): raise RuntimeError('not asked for')\n"
+def test_conftest_files_around_the_suite_are_ignored(repository: Repository) -> None:
+    stray = "import pytest\n@pytest.fixture(autouse=True)\ndef stray(): raise RuntimeError('unwanted')\n"
     for folder in (repository.suite.parent, repository.suite, repository.suite / "dns"):
         (folder / "conftest.py").write_text(stray)
     (repository.suite.parent / "__init__.py").write_text("raise RuntimeError('nor this')")
     repository.run("--istio-egress", "conformance/dns").assert_outcomes(passed=1)
 
 
-def test_own_cases(repository: Repository) -> None:
+def test_own_tests_are_collected_beside_the_suite(repository: Repository) -> None:
     repository.pytester.makepyfile(test_own="def test_own(egress): egress()")
     assert repository.ids("test_own.py") == ["test_own.py::test_own"]
     assert repository.ids("test_own.py", "conformance/dns") == ["test_own.py::test_own", IDS[0]]
     repository.run("--istio-egress", "test_own.py").assert_outcomes(passed=1)
-    assert len(repository.noted("target")) == 1
+    assert len(repository.notes_of("target")) == 1
 
 
-def test_modules_of_the_same_name(repository: Repository) -> None:
-    repository.have(
+def test_modules_of_the_same_name_are_imported_apart(repository: Repository) -> None:
+    repository.write(
         {
             "a/test_same.py": "WHERE = 'a'\ndef test_a(egress): assert WHERE == 'a'",
             "b/test_same.py": "WHERE = 'b'\ndef test_b(egress): assert WHERE == 'b'",
@@ -98,15 +98,17 @@ def test_modules_of_the_same_name(repository: Repository) -> None:
     repository.run("--istio-egress", "conformance/a", "conformance/b").assert_outcomes(passed=2)
 
 
-def test_module_that_cannot_be_imported(repository: Repository) -> None:
-    repository.have({"dns/test_broken.py": "import no_such_module"})
+def test_broken_module_is_an_error_of_collection(repository: Repository) -> None:
+    repository.write({"dns/test_broken.py": "import no_such_module"})
     result = repository.run("--istio-egress")
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    result.stdout.fnmatch_lines(["*dns/test_broken.py can't be imported:*", "*No module named 'no_such_module'*"])
-    assert not repository.noted("prepare")
+    result.stdout.fnmatch_lines(
+        ["*cannot import *dns/test_broken.py: No module*", "*No module named 'no_such_module'*"]
+    )
+    assert not repository.notes_of("prepare")
 
 
-def test_without_the_switch_nothing_is_different(repository: Repository) -> None:
+def test_run_without_the_switch_is_unchanged(repository: Repository) -> None:
     repository.pytester.makepyfile(test_own="def test_own(): pass")
     result = repository.run("-v")
     result.assert_outcomes(passed=1)
@@ -122,7 +124,7 @@ def ids_of_the_checkout(pytester: pytest.Pytester, *arguments: str) -> set[str]:
     return {line.partition("/")[0] for line in result.outlines if "::" in line}
 
 
-def test_checkout_keeps_its_tests_and_the_cases_apart(
+def test_checkout_collects_either_its_tests_or_the_suite(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(CHECKOUT)

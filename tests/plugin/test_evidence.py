@@ -1,4 +1,4 @@
-"""What is kept of a case that does not hold: all that there is, beside the report, without secrets, whatever fails."""
+"""Evidence files of failures: complete, beside the report, without secrets, whatever else fails."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CASES = {
         @pytest.mark.parametrize("name", ["listed", "un listed/../x", "un listed_.._x"])
         def test_resolved(egress, name):
             if name != "listed":
-                egress("does not hold", "the resolver is not the mesh's", keeps={FILES!r}, exit=6)
+                egress("failed", "the resolver is not the mesh's", evidence={FILES!r}, exit=6)
             egress(exit=0, status=200)
     """,
 }
@@ -37,38 +37,38 @@ CASES = {
 def report_of(repository: Repository, *arguments: str) -> dict[str, dict[str, str]]:
     repository.run("--istio-egress", "conformance/dns", "--istio-egress-report", "reports/report.yaml", *arguments)
     document = yaml.safe_load((repository.path / "reports/report.yaml").read_text())
-    return {case["id"]: case for behaviour in document["behaviours"] for case in behaviour["cases"]}
+    return {parameter["id"]: parameter for test in document["tests"] for parameter in test["parameters"]}
 
 
 @BOTH
-def test_a_folder_for_each_case_that_every_report_points_to(
+def test_failures_have_a_folder_that_every_report_names(
     repository: Repository, more: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    repository.have(CASES)
+    repository.write(CASES)
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(repository.path / "summary.md"))
-    cases = report_of(repository, *more, "--istio-egress-html", "page.html", "--junitxml", "junit.xml")
-    failed = [case for case in cases.values() if case["outcome"] == "does not hold"]
-    places = {case["evidence"] for case in failed}
-    assert len(places) == len(failed) == 2
+    parameters = report_of(repository, *more, "--istio-egress-html", "page.html", "--junitxml", "junit.xml")
+    failed = [each for each in parameters.values() if each["result"] == "failed"]
+    folders = {each["evidence"] for each in failed}
+    assert len(folders) == len(failed) == 2
     page, summary = (repository.path / name for name in ("page.html", "summary.md"))
-    for place in places:
-        folder = repository.path / "reports" / place
+    for name in folders:
+        folder = repository.path / "reports" / name
         assert {file.name: file.read_text() for file in folder.iterdir()} == FILES
         assert folder.is_relative_to(repository.path / "reports/report-evidence/dns/test_http/test_resolved")
-        assert f'href="reports/{place}/"' in page.read_text(encoding="utf-8")
+        assert f'href="reports/{name}/"' in page.read_text(encoding="utf-8")
     assert summary.read_text(encoding="utf-8").count("report-evidence/") == 2
-    assert not [case for case in cases.values() if case["outcome"] == "holds" and "evidence" in case]
+    assert not [each for each in parameters.values() if each["result"] == "passed" and "evidence" in each]
     properties = [item.get("name", "") for item in ElementTree.parse(repository.path / "junit.xml").iter("property")]
     assert properties.count("istio-egress.evidence") == 2
     assert "a line of the log" not in (repository.path / "junit.xml").read_text()
 
 
-def test_what_an_earlier_run_kept_goes_and_nothing_else(repository: Repository) -> None:
-    repository.have(CASES)
+def test_evidence_of_an_earlier_run_is_removed_and_nothing_else(repository: Repository) -> None:
+    repository.write(CASES)
     report_of(repository)
     folder = repository.path / "reports/report-evidence"
     assert (folder / ABOUT).exists()
-    repository.have({"dns/test_http.py": "def test_holds(egress): egress()"})
+    repository.write({"dns/test_http.py": "def test_passes(egress): egress()"})
     report_of(repository)
     assert not folder.exists()
     (folder / "mine").mkdir(parents=True)
@@ -78,39 +78,39 @@ def test_what_an_earlier_run_kept_goes_and_nothing_else(repository: Repository) 
     assert (folder / "mine").is_dir()
 
 
-def test_nothing_is_kept_where_nobody_asked_for_a_report(repository: Repository) -> None:
-    repository.have(CASES)
+def test_run_without_report_writes_no_evidence(repository: Repository) -> None:
+    repository.write(CASES)
     repository.run("--istio-egress", "conformance/dns")
     assert [path.name for path in repository.path.iterdir() if "evidence" in path.name] == []
 
 
-def test_evidence_that_cannot_be_written_is_said_and_changes_no_verdict(repository: Repository) -> None:
-    repository.have(CASES)
-    repository.have({"dns/test_a.py": """
+def test_unwritable_evidence_is_one_warning_and_changes_no_result(repository: Repository) -> None:
+    repository.write(CASES)
+    repository.write({"dns/test_a.py": """
         from pathlib import Path
         def test_in_the_way(egress):
             Path("reports").mkdir(exist_ok=True)
-            Path("reports/report-evidence").write_text("a file in the place of the folder")
+            Path("reports/report-evidence").write_text("a file instead of the folder")
             egress()
     """})  # fmt: skip
     result = repository.run("--istio-egress", "conformance/dns", "--istio-egress-report", "reports/report.yaml")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(failed=2, passed=2)
-    assert len([line for line in result.outlines if "report-evidence" in line and "could not be written" in line]) == 1
+    assert len([line for line in result.outlines if "report-evidence" in line and "cannot write" in line]) == 1
 
 
-def test_names_of_folders() -> None:
+def test_folders_are_named_after_the_parts_of_an_id() -> None:
     assert parts_of("conformance/dns/test_x.py::test_y[a]") == ["dns", "test_x", "test_y", "a"]
     assert parts_of("own/test_x.py::TestA::test_y") == ["own", "test_x", "TestA", "test_y"]
 
 
-def test_everything_is_gathered_and_no_secret() -> None:
-    files = planted.kept()
+def test_evidence_is_complete_and_without_secrets() -> None:
+    files = planted.collected()
     assert set(files) == {
         "probe.json", "client-sidecar.log", "client-sidecar-config.json", "outside.log", "applied.yaml", "pods.yaml",
         "events.txt", MISSING,
     }  # fmt: skip
-    assert files[MISSING] == "mesh.yaml: the API is away\n"
+    assert files[MISSING] == "mesh.yaml: the API is down\n"
     for secret in planted.SECRETS:
         for name, text in files.items():
             assert secret not in text, name
@@ -125,7 +125,7 @@ def test_everything_is_gathered_and_no_secret() -> None:
     assert "pod/sleep-1" in files["events.txt"]
 
 
-def test_gathering_ends_whatever_its_parts_do() -> None:
+def test_collection_of_evidence_ends_whatever_its_parts_do() -> None:
     release = threading.Event()
 
     def stuck() -> str:
@@ -144,7 +144,7 @@ def test_gathering_ends_whatever_its_parts_do() -> None:
 
 
 def older(repository: Repository) -> Path:
-    """Have a report of an earlier run, in which all held."""
+    """Write the report of an earlier run, in which everything passed."""
     report_of(repository)
     path: Path = repository.path / "reports/report.yaml"
     assert yaml.safe_load(path.read_text())["run"]["complete"] is True
@@ -152,11 +152,11 @@ def older(repository: Repository) -> Path:
 
 
 @pytest.mark.parametrize("dies", ["exit", "usage error", "collection"])
-def test_a_run_that_dies_early_leaves_no_older_report(repository: Repository, dies: str) -> None:
+def test_run_that_ends_early_leaves_no_older_report(repository: Repository, dies: str) -> None:
     path = older(repository)
     before = yaml.safe_load(path.read_text())["run"]["id"]
     if dies == "collection":
-        repository.have({"dns/test_broken.py": "import no_such_module"})
+        repository.write({"dns/test_broken.py": "import no_such_module"})
     else:
         os.environ["STAND_IN_REFUSES"] = dies
     try:
@@ -176,7 +176,7 @@ def test_a_run_that_dies_early_leaves_no_older_report(repository: Repository, di
 def test_killed_and_interrupted_runs_leave_an_incomplete_report(repository: Repository, more: list[str]) -> None:
     path = older(repository)
     for how, stopped in ((signal.SIGKILL, "killed"), (signal.SIGINT, "interrupted")):
-        repository.have({"dns/test_http.py": """
+        repository.write({"dns/test_http.py": """
             import threading
             def test_first(egress): egress()
             def test_waits(egress):
@@ -202,7 +202,7 @@ def test_killed_and_interrupted_runs_leave_an_incomplete_report(repository: Repo
         assert stopped in document["run"]["stopped"]
 
 
-def test_the_baseline_is_not_written_over(repository: Repository) -> None:
+def test_baseline_is_not_overwritten(repository: Repository) -> None:
     path = older(repository)
     result = repository.run(
         "--istio-egress", "--istio-egress-report", str(path), "--istio-egress-baseline", str(path), "conformance/dns"

@@ -1,4 +1,4 @@
-"""The files that are there to be copied name options, sessions and paths that exist."""
+"""The CI examples name options, sessions and paths that exist."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ ROOT = Path(__file__).parents[2]
 WORKFLOWS = [ROOT / ".github/workflows/ci.yml", ROOT / "docs/ci/github.yml"]
 GITLAB = ROOT / "docs/ci/gitlab.yml"
 TEXTS = [*WORKFLOWS, GITLAB, ROOT / "README.md", ROOT / "noxfile.py"]
-KNOWN_DEVIATION = {option.flag for option in OPTIONS} | {"--istio-egress"}
+KNOWN_OPTIONS = {option.flag for option in OPTIONS} | {"--istio-egress"}
 OF_GITHUB = re.compile(r"\$\{\{.*?\}\}")
 
 
 def scripts(file: Path) -> Iterator[str]:
-    """Yield what a file has run, one text per step."""
+    """Yield the scripts of a file, one text per step."""
     document: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
     if file == GITLAB:
         for job in document.values():
@@ -45,17 +45,17 @@ def commands(program: str) -> list[list[str]]:
         for script in scripts(file)
         for line in script.replace("\\\n", " ").splitlines()
     ]
-    found = [shlex.split(line, comments=True) for line in lines if program in line]
-    return [words[words.index(program) + 1 :] for words in found if program in words]
+    calls = [shlex.split(line, comments=True) for line in lines if program in line]
+    return [words[words.index(program) + 1 :] for words in calls if program in words]
 
 
 @pytest.mark.parametrize("file", TEXTS, ids=lambda file: file.name)
-def test_options_exist(file: Path) -> None:
+def test_options_of_the_examples_exist(file: Path) -> None:
     named = set(re.findall(r"--istio-egress(?:-[a-z]+)*", file.read_text(encoding="utf-8")))
-    assert named <= KNOWN_DEVIATION
+    assert named <= KNOWN_OPTIONS
 
 
-def test_compare_takes_what_the_examples_give_it() -> None:
+def test_compare_accepts_the_arguments_of_the_examples() -> None:
     import argparse
 
     parser = argparse.ArgumentParser()
@@ -66,14 +66,14 @@ def test_compare_takes_what_the_examples_give_it() -> None:
         assert parser.parse_args(words).before == Path("egress/baseline.yaml")
 
 
-def test_reports_are_where_they_are_looked_for() -> None:
+def test_compare_reads_the_report_that_pytest_writes() -> None:
     for words in commands("pytest"):
         if "--istio-egress-report" in words:
             written = words[words.index("--istio-egress-report") + 1]
             assert all(written in call for call in commands("istio-egress") if call[0] == "compare")
 
 
-def test_sessions_exist() -> None:
+def test_nox_sessions_of_the_examples_exist() -> None:
     tree = ast.parse((ROOT / "noxfile.py").read_text(encoding="utf-8"))
     sessions = {node.name.replace("_", "-") for node in tree.body if isinstance(node, ast.FunctionDef)}
     document = yaml.safe_load(WORKFLOWS[0].read_text(encoding="utf-8"))
@@ -91,14 +91,14 @@ def test_sessions_exist() -> None:
     ("schema", "file"),
     [("vendor.github-workflows", str(file)) for file in WORKFLOWS] + [("vendor.gitlab-ci", str(GITLAB))],
 )
-def test_are_as_their_services_want_them(schema: str, file: str) -> None:
+def test_examples_match_the_schemas_of_their_services(schema: str, file: str) -> None:
     pytest.importorskip("check_jsonschema", reason="of the extra dev")
     check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, file]
     done = subprocess.run(check, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
-def test_scripts_are_clean() -> None:
+def test_scripts_pass_shellcheck() -> None:
     own = Path(sys.executable).parent / "shellcheck"
     shellcheck = str(own) if own.is_file() else shutil.which("shellcheck")
     if shellcheck is None:

@@ -1,4 +1,4 @@
-"""The page of a comparison: whole by itself, nothing that a result says becomes markup; filters in a real browser."""
+"""The page of a comparison: self-contained, texts never become markup; filters in a real browser."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class Elements(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.open: list[str] = []
-        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.feed(PAGE)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
+        self.elements.append((tag, dict(attrs)))
         if tag not in {"meta", "input"}:
             self.open.append(tag)
 
@@ -52,19 +52,19 @@ class Elements(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_well_formed_and_nothing_becomes_markup_or_is_loaded() -> None:
+def test_page_is_well_formed_and_loads_nothing() -> None:
     elements = Elements()
     assert elements.open == []
-    tags = [tag for tag, _ in elements.found]
+    tags = [tag for tag, _ in elements.elements]
     assert tags.count("script") == 1
     assert not {"img", "link"} & set(tags)
-    assert not [name for _, attributes in elements.found for name in attributes if name.startswith(("on", "src"))]
+    assert not [name for _, attributes in elements.elements for name in attributes if name.startswith(("on", "src"))]
     assert not re.search(r"url\(|@import", PAGE)
 
 
-def test_each_change_is_there_and_what_needs_attention_is_open() -> None:
+def test_page_has_each_change_and_opens_what_needs_attention() -> None:
     details = {
-        attributes["data-outcome"]: "open" in attributes for tag, attributes in Elements().found if tag == "details"
+        attributes["data-result"]: "open" in attributes for tag, attributes in Elements().elements if tag == "details"
     }
     assert details == {"worse": True, "gone": True, "changed": True, "new": False}
     for change in CHANGES:
@@ -76,20 +76,20 @@ def test_each_change_is_there_and_what_needs_attention_is_open() -> None:
 @pytest.mark.parametrize(
     ("choose", "shown"),
     [
-        ("", "4 cases are shown"),
-        ("outcome.value = 'worse'", "1 case is shown"),
-        ("area.value = 'timeouts'", "1 case is shown"),
-        ("text.value = '56 -> 35'", "1 case is shown"),
+        ("", "4 parameters shown"),
+        ("result.value = 'worse'", "1 parameter shown"),
+        ("area.value = 'timeouts'", "1 parameter shown"),
+        ("text.value = '56 -> 35'", "1 parameter shown"),
     ],
 )
-def test_filters_in_a_browser(browser: Page, choose: str, shown: str) -> None:
+def test_filters_select_changes_in_a_browser(browser: Page, choose: str, shown: str) -> None:
     browser.show(PAGE)
     browser.run(f"form.elements.{choose}; form.dispatchEvent(new Event('input'))" if choose else "")
     assert browser.run("count.textContent") == shown
-    assert browser.run("document.title") == "Istio egress: two runs compared"
+    assert browser.run("document.title") == "Istio egress: comparison of two runs"
 
 
-def test_written_by_the_command(tmp_path: Path) -> None:
+def test_compare_command_writes_the_page(tmp_path: Path) -> None:
     files = []
     for name, results in (("before", BEFORE), ("after", AFTER)):
         files.append(str(tmp_path / f"{name}.yaml"))

@@ -1,22 +1,21 @@
-"""The page: whole by itself, well formed, nothing that a result says becomes markup; filters in a real browser."""
+"""The HTML page: self-contained, well formed, texts never become markup; filters in a real browser."""
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from dataclasses import replace
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 from chromium import Page
 
+from pytest_istio_egress.model.difference import HOPS, Difference, HopName
+from pytest_istio_egress.model.hop_log import HopLog
 from pytest_istio_egress.model.result_names import FAILED, PASSED, SKIPPED
 from pytest_istio_egress.report.document import Run, RunInfo
 from pytest_istio_egress.report.html_page import page_text
-from pytest_istio_egress.report.request_path import way_of
+from pytest_istio_egress.report.request_path import request_path
 from pytest_istio_egress.report.results import Result
-from pytest_istio_egress.verdict import comparison
 
 LINE = (
     '[2026-11-21T11:55:08.962Z] "GET /headers HTTP/1.1" 504 UT response_timeout - "-" 0 437 36 26 "-" "agent" "id" '
@@ -30,8 +29,8 @@ SLOW = Result(
     summary=EVIL,
     source='https://istio.io/latest/docs/?a=1&b="2"',
     cause=EVIL,
-    differences=(EVIL,),
-    sidecar=LINE,
+    differences=(Difference("sidecar", EVIL, EVIL, EVIL),),
+    sidecar=HopLog.parse(LINE),
     probe=EVIL,
     status=504,
     exit=0,
@@ -47,7 +46,7 @@ VOID = {"meta", "input", "br", "img", "link"}
 
 
 class Tree(HTMLParser):
-    """Checks that elements are closed in order; collects elements, ids and what would be loaded."""
+    """Checks that elements are closed in order, and collects them."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -69,7 +68,7 @@ class Tree(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-def test_well_formed_and_nothing_becomes_markup() -> None:
+def test_page_is_well_formed_and_texts_do_not_become_markup() -> None:
     tree = Tree(page_text(RUN))
     assert tree.open == []
     assert len(tree.named("script")) == 1
@@ -79,7 +78,7 @@ def test_well_formed_and_nothing_becomes_markup() -> None:
     assert len(set(ids)) == len(ids)
 
 
-def test_loads_nothing() -> None:
+def test_page_loads_nothing() -> None:
     text = page_text(RUN)
     tree = Tree(text)
     assert not [attributes for _, attributes in tree.elements if "src" in attributes or "srcset" in attributes]
@@ -89,7 +88,7 @@ def test_loads_nothing() -> None:
     assert all((link["href"] or "").startswith(("https://istio.io/", "#")) for link in tree.named("a"))
 
 
-def test_every_control_has_a_name() -> None:
+def test_every_form_control_has_a_label() -> None:
     text = page_text(RUN)
     for control in re.findall(r"<(?:input|select)[^>]*>", text):
         before = text[: text.index(control)]
@@ -97,50 +96,59 @@ def test_every_control_has_a_name() -> None:
     assert Tree(text).named("html")[0]["lang"] == "en"
 
 
-def test_what_is_broken_is_open() -> None:
+def test_failures_are_open() -> None:
     details = Tree(page_text(RUN)).named("details")
-    assert {entry["data-outcome"]: "open" in entry for entry in details} == {
+    assert {entry["data-result"]: "open" in entry for entry in details} == {
         FAILED: True,
         PASSED: False,
         SKIPPED: False,
     }
 
 
-def test_the_way_of_a_request() -> None:
-    names = [stop.name for stop in way_of(SLOW)]
-    assert names == ["client", "sidecar", "outside"]
-    assert "UT" in way_of(SLOW)[1].saw
-    assert "outbound|80||api.test" in way_of(SLOW)[1].saw
-    bypassed = replace(SLOW, differences=("the egress gateway's access log: expected a line, seen none",))
-    assert [stop.name for stop in way_of(bypassed) if not stop.saw] == ["egress gateway"]
-    assert way_of(RESULTS[2]) == []
+def test_path_of_a_request_names_its_hops() -> None:
+    assert [stop.name for stop in request_path(SLOW)] == ["client", "sidecar", "external server"]
+    assert "flags UT" in request_path(SLOW)[1].observed
+    assert "cluster outbound|80||api.test" in request_path(SLOW)[1].observed
+    bypassed = replace(SLOW, differences=(Difference("egress gateway", "access log", "a line", "none"),))
+    assert [stop.name for stop in request_path(bypassed) if not stop.observed] == ["egress gateway"]
+    assert request_path(RESULTS[2]) == []
 
 
-def test_the_forward_proxy_is_a_stop_and_stops_that_differ_are_marked() -> None:
-    tunnelled = replace(SLOW, forward_proxy=LINE, differences=("the forward proxy's status: expected 200, seen 504",))
-    assert [stop.name for stop in way_of(tunnelled)] == ["client", "sidecar", "forward proxy", "outside"]
-    assert [stop.name for stop in way_of(tunnelled) if stop.differs] == ["forward proxy"]
+def test_line_in_an_unknown_format_is_shown_as_it_is() -> None:
+    assert request_path(replace(SLOW, sidecar=HopLog.parse("GET / 200")))[1].observed == "GET / 200"
+
+
+def test_forward_proxy_is_a_hop_and_hops_that_differ_are_marked() -> None:
+    difference = Difference("forward proxy", "status", "200", "504")
+    tunnelled = replace(SLOW, forward_proxy=HopLog.parse(LINE), differences=(difference,))
+    names = ["client", "sidecar", "forward proxy", "external server"]
+    assert [stop.name for stop in request_path(tunnelled)] == names
+    assert [stop.name for stop in request_path(tunnelled) if stop.differs] == ["forward proxy"]
     page = page_text(Run(info=RunInfo(suite="1"), results=[tunnelled]))
     assert [item for item in Tree(page).named("li") if item.get("class") == "differs"]
 
 
-def test_every_difference_is_seen_at_some_stop() -> None:
-    """What comparison.py can say, by its own source."""
-    source = Path(comparison.__file__).read_text(encoding="utf-8")
-    told = re.findall(r'_differ\(f?"([^"]+)"|Difference\(\s*f?"([^"]+)"', source)
-    seen = [first or second for first, second in told]
-    assert len(seen) > 5
-    for template in seen:
-        what = template.format_map(defaultdict(lambda: "the sidecar's", name="x", what="x", fact="x"))
-        result = replace(SLOW, gateway=LINE, forward_proxy=LINE, differences=(f"{what}: expected 1, seen 2",))
-        assert any(stop.differs for stop in way_of(result)), what
+@pytest.mark.parametrize("hop", [hop for hop in HOPS if hop not in ("cluster", "")])
+def test_every_hop_that_a_difference_can_name_is_marked(hop: HopName) -> None:
+    result = replace(SLOW, differences=(Difference(hop, "a field", "1", "2"),))
+    assert [stop.name for stop in request_path(result) if stop.differs] == ["client" if hop == "control" else hop]
 
 
-def test_evidence_several_questions_and_an_end_before_the_end() -> None:
-    kept = "report-evidence/a b/slow"
-    twice = replace(SLOW, evidence=kept, probes=(replace(SLOW, result=PASSED, differences=()), SLOW))
-    about = RunInfo(suite="1", complete=False, stopped="interrupted", options=("--istio-egress-context", "lab"))
-    page = page_text(Run(info=about, results=[twice]))
+def test_page_with_redacted_header_is_well_formed() -> None:
+    """A rule for `authorization: ...` that is applied to the whole page would take the markup behind it, too."""
+    difference = Difference("external server", "request header authorization", "none", "s3cr3t-Abc123")
+    secret = replace(SLOW, cause="authorization: Basic czNjcjN0", differences=(difference,))
+    page = page_text(Run(info=RunInfo(suite="1"), results=[secret]))
+    assert Tree(page).open == []
+    assert "s3cr3t" not in page
+    assert "czNjcjN0" not in page
+
+
+def test_page_shows_evidence_several_probes_and_an_interrupted_run() -> None:
+    folder = "report-evidence/a b/slow"
+    twice = replace(SLOW, evidence=folder, probes=(replace(SLOW, result=PASSED, differences=()), SLOW))
+    info = RunInfo(suite="1", complete=False, stopped="interrupted", options=("--istio-egress-context", "lab"))
+    page = page_text(Run(info=info, results=[twice]))
     tree = Tree(page)
     assert {"href": "report-evidence/a%20b/slow/"} in tree.named("a")
     assert ["open" in entry for entry in tree.named("details") if entry.get("class") == "probe"] == [False, True]
@@ -152,14 +160,14 @@ def test_evidence_several_questions_and_an_end_before_the_end() -> None:
 @pytest.mark.parametrize(
     ("choose", "shown"),
     [
-        ("", "3 cases are shown"),
-        ("text.value = 'SLOW'", "1 case is shown"),
-        ("text.value = 'nothing like it'", "0 cases are shown"),
-        ("area.value = 'timeouts'", "2 cases are shown"),
-        ("outcome.value = 'cannot be asked'", "1 case is shown"),
+        ("", "3 parameters shown"),
+        ("text.value = 'SLOW'", "1 parameter shown"),
+        ("text.value = 'nothing like it'", "0 parameters shown"),
+        ("area.value = 'timeouts'", "2 parameters shown"),
+        ("result.value = 'skipped'", "1 parameter shown"),
     ],
 )
-def test_filters_in_a_browser(browser: Page, choose: str, shown: str) -> None:
+def test_filters_select_parameters_in_a_browser(browser: Page, choose: str, shown: str) -> None:
     browser.show(page_text(RUN))
     browser.run(f"form.elements.{choose}; form.dispatchEvent(new Event('input'))" if choose else "")
     assert browser.run("count.textContent") == shown
@@ -168,28 +176,28 @@ def test_filters_in_a_browser(browser: Page, choose: str, shown: str) -> None:
     assert browser.run(visible) == int(shown.split()[0])
 
 
-def test_all_of_it_by_keyboard(browser: Page) -> None:
+def test_page_is_usable_by_keyboard(browser: Page) -> None:
     browser.show(page_text(RUN))
     browser.press("Tab")
-    assert browser.run("document.activeElement.hash") == "#results", "what comes first leads past the filters"
+    assert browser.run("document.activeElement.hash") == "#results", "the first link skips the filters"
     browser.tab_to("input")
     browser.type("slow")
-    assert browser.run("count.textContent") == "1 case is shown"
+    assert browser.run("count.textContent") == "1 parameter shown"
     browser.tab_to("button")
     browser.press("Enter")
     later = "new Promise((done) => setTimeout(() => done(count.textContent)))"
-    assert browser.run(later) == "3 cases are shown"
+    assert browser.run(later) == "3 parameters shown"
     browser.tab_to("details[open] summary")
     browser.press("Enter")
     assert not browser.run("document.activeElement.closest('details').open")
 
 
-def test_what_is_filtered_out_takes_no_focus(browser: Page) -> None:
+def test_hidden_parameters_take_no_focus(browser: Page) -> None:
     browser.show(page_text(RUN))
-    browser.tab_to("select[name=outcome]")
-    while browser.run("form.elements.outcome.value") != SKIPPED:
-        before = browser.run("form.elements.outcome.selectedIndex")
+    browser.tab_to("select[name=result]")
+    while browser.run("form.elements.result.value") != SKIPPED:
+        before = browser.run("form.elements.result.selectedIndex")
         browser.press("ArrowDown")
-        assert browser.run("form.elements.outcome.selectedIndex") == before + 1
+        assert browser.run("form.elements.result.selectedIndex") == before + 1
     browser.tab_to("summary")
-    assert browser.run("document.activeElement.closest('details').dataset.outcome") == SKIPPED
+    assert browser.run("document.activeElement.closest('details').dataset.result") == SKIPPED

@@ -1,4 +1,4 @@
-"""Known deviations: what an entry covers, how long, and what is wrong with a file that can't be used."""
+"""Known deviations: what an entry covers, for how long, and the errors of an invalid file."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ TODAY = date(2026, 11, 21)
 ID = "conformance/a/test_x.py::test_x[slow-80]"
 
 
-def deviation(case: str, expires: date = TODAY) -> Deviation:
-    return Deviation(test=case, reason="ticket 1", expires=expires)
+def deviation(test: str, expires: date = TODAY) -> Deviation:
+    return Deviation(test=test, reason="ticket 1", expires=expires)
 
 
 @pytest.mark.parametrize(
@@ -35,11 +35,11 @@ def deviation(case: str, expires: date = TODAY) -> Deviation:
         ("conformance/a/test_x.py::test_x[losw-80]", False),
     ],
 )
-def test_covers(pattern: str, *, covers: bool) -> None:
+def test_entry_covers_ids_and_patterns(pattern: str, *, covers: bool) -> None:
     assert deviation(pattern).covers(ID) is covers
 
 
-def test_grace_ends_after_its_last_day() -> None:
+def test_deviation_expires_after_its_last_day() -> None:
     last = AcceptedDeviations(today=TODAY, deviations=(deviation(ID),))
     assert "ticket 1" in (last.reason(ID) or "")
     assert last.expired(ID) is None
@@ -51,65 +51,65 @@ def test_grace_ends_after_its_last_day() -> None:
     assert renewed.expired(ID) is None
 
 
-def test_idle_entries() -> None:
-    known = AcceptedDeviations(today=TODAY, deviations=(deviation(ID), deviation("*none*"), deviation("*y*")))
-    lines = known.unused([Result(id=ID, result=PASSED), Result(id="y", result=KNOWN_DEVIATION)])
+def test_unused_entries_are_reported() -> None:
+    accepted = AcceptedDeviations(today=TODAY, deviations=(deviation(ID), deviation("*none*"), deviation("*y*")))
+    lines = accepted.unused([Result(id=ID, result=PASSED), Result(id="y", result=KNOWN_DEVIATION)])
     assert len(lines) == 2
     assert "remove" in lines[0]
     assert "*none*" in lines[1]
 
 
-def test_baseline() -> None:
+def test_baseline_accepts_failures_and_reports_gaps() -> None:
     before = [
-        Result(id="d/t.py::deviates", result=FAILED),
+        Result(id="d/t.py::fails", result=FAILED),
         Result(id="d/t.py::broke", result=ERROR),
-        Result(id="d/t.py::held", result=PASSED),
-        Result(id="e/t.py::held", result=PASSED),
+        Result(id="d/t.py::passed", result=PASSED),
+        Result(id="e/t.py::passed", result=PASSED),
     ]
-    known = AcceptedDeviations(
+    accepted = AcceptedDeviations(
         today=TODAY, baseline=Run(info=RunInfo(suite="1"), results=before), baseline_name="b.yaml"
     )
-    assert "b.yaml" in (known.reason("d/t.py::deviates") or "")
-    assert known.reason("d/t.py::broke") is None
-    assert known.reason("d/t.py::held") is None
-    now = [before[0], before[1], Result(id="d/t.py::held", result=SKIPPED, cause="no gateway")]
-    lacking = known.missing(now, asked=None)
-    assert [line.partition(": ")[0] for line in lacking] == ["d/t.py::held", "e/t.py::held"]
-    assert "no gateway" in lacking[0]
-    assert len(known.missing(now, asked=["d"])) == 1
-    assert len(known.missing(now, asked=["e/t.py"])) == 2
-    assert known.missing(before, asked=None) == []
+    assert "b.yaml" in (accepted.reason("d/t.py::fails") or "")
+    assert accepted.reason("d/t.py::broke") is None
+    assert accepted.reason("d/t.py::passed") is None
+    now = [before[0], before[1], Result(id="d/t.py::passed", result=SKIPPED, cause="no gateway")]
+    missing = accepted.missing(now, selection=None)
+    assert [line.partition(": ")[0] for line in missing] == ["d/t.py::passed", "e/t.py::passed"]
+    assert "no gateway" in missing[0]
+    assert len(accepted.missing(now, selection=["d"])) == 1
+    assert len(accepted.missing(now, selection=["e/t.py"])) == 2
+    assert accepted.missing(before, selection=None) == []
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
-        ("", "deviations:"),
-        ("- case: x", "deviations:"),
+        ("", "deviations"),
+        ("- test: x", "deviations"),
         ("deviations: [", "not YAML"),
         ("deviations: [7]", "entry 1"),
-        ("deviations: [{case: x, reason: y}]", "entry 1 lacks expires"),
-        ("deviations: [{case: x, reason: y, expires: soon}]", "2027-01-31"),
-        ("deviations: [{case: x, reason: y, expires: 2027-01-31 10:00:00}]", "2027-01-31"),
-        ("deviations: [{case: x, reason: '', expires: 2027-01-31}]", "reason"),
-        ("deviations: [{case: 1, reason: y, expires: 2027-01-31}]", "case"),
-        ("deviations: [{case: x, reason: y, expires: 2027-01-31, until: 1}]", "until"),
-        ("deviations: [{case: x, reason: y, expires: 2027-02-31}]", "not YAML"),
+        ("deviations: [{test: x, reason: y}]", "entry 1: missing key 'expires'"),
+        ("deviations: [{test: x, reason: y, expires: soon}]", "2027-01-31"),
+        ("deviations: [{test: x, reason: y, expires: 2027-01-31 10:00:00}]", "2027-01-31"),
+        ("deviations: [{test: x, reason: '', expires: 2027-01-31}]", "reason"),
+        ("deviations: [{test: 1, reason: y, expires: 2027-01-31}]", "'test' is not a text"),
+        ("deviations: [{test: x, reason: y, expires: 2027-01-31, until: 1}]", "unknown key 'until'"),
+        ("deviations: [{test: x, reason: y, expires: 2027-02-31}]", "not YAML"),
     ],
 )
-def test_refused(tmp_path: Path, text: str, told: str) -> None:
+def test_invalid_file_is_one_line(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "known.yaml"
     path.write_text(text)
-    with pytest.raises(DeviationsError) as refused:
+    with pytest.raises(DeviationsError) as caught:
         read_deviations(path)
-    assert told in str(refused.value)
-    assert str(path) in str(refused.value)
-    assert "\n" not in str(refused.value)
+    assert message in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
-def test_read(tmp_path: Path) -> None:
+def test_entries_are_read(tmp_path: Path) -> None:
     path = tmp_path / "known.yaml"
-    path.write_text("deviations:\n- case: a*\n  reason: because\n  expires: 2027-01-31\n")
+    path.write_text("deviations:\n- test: a*\n  reason: because\n  expires: 2027-01-31\n")
     assert read_deviations(path) == (Deviation(test="a*", reason="because", expires=date(2027, 1, 31)),)
     path.write_text("deviations: []\n")
     assert read_deviations(path) == ()

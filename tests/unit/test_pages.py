@@ -1,4 +1,4 @@
-"""The pages: what they link to in this repository is there, pictures are whole, commands make the pages that say so."""
+"""The pages: links within the repository are valid, pictures complete, and generated pages name their command."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ ELSEWHERE = ("http://", "https://", "mailto:")
 
 
 def problems(page: Path) -> Iterator[str]:
-    """Yield what is wrong with a page: a link that leads nowhere, a picture that is none."""
+    """Yield the broken links and pictures of a page."""
     for target in LINK.findall(FENCE.sub("", page.read_text(encoding="utf-8"))):
         if target.startswith(ELSEWHERE):
             continue
         path, _, anchor = target.partition("#")
         found = page.parent / path if path else page
         if not found.exists():
-            yield f"{target} is not there"
+            yield f"{target} does not exist"
         elif anchor and found.suffix == ".md" and anchor not in anchors(found):
             yield f"{target}: the page has no such heading"
         elif found.suffix == ".svg" and not is_svg(found):
@@ -51,29 +51,29 @@ def is_svg(picture: Path) -> bool:
 
 
 def made_by(page: Path) -> list[Path]:
-    """Return the commands that a page says it is made by."""
+    """Return the commands that a page names as its source."""
     return [ROOT / command for command in COMMAND.findall(page.read_text(encoding="utf-8"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_of_a_page_are_valid(page: Path) -> None:
     assert list(problems(page)) == []
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if made_by(page)], ids=lambda page: page.stem)
-def test_a_page_and_the_command_that_makes_it_bear_one_name(page: Path) -> None:
+def test_generated_page_is_named_after_its_command(page: Path) -> None:
     (command,) = made_by(page)
     assert command in (ROOT / "demonstrations" / page.stem / f"{page.stem}.py", ROOT / "benchmarks" / f"{page.stem}.py")
     assert command.is_file()
 
 
 @pytest.mark.parametrize("folder", sorted((ROOT / "demonstrations").glob("[a-z]*")), ids=lambda folder: folder.name)
-def test_a_demonstration_says_how_its_page_is_made(folder: Path) -> None:
+def test_page_of_a_demonstration_names_its_command(folder: Path) -> None:
     sources = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
     assert f"Made by `python demonstrations/{folder.name}/{folder.name}.py" in sources
 
 
-def test_what_leads_nowhere_is_found(tmp_path: Path) -> None:
+def test_broken_links_are_found(tmp_path: Path) -> None:
     (tmp_path / "torn.svg").write_text("<svg")
     (tmp_path / "text.svg").write_text("<p/>")
     page = tmp_path / "page.md"
@@ -82,7 +82,7 @@ def test_what_leads_nowhere_is_found(tmp_path: Path) -> None:
         "[far](https://istio.io/)\n```\n[code](gone.py)\n```\n"
     )
     assert list(problems(page)) == [
-        "gone.md is not there",
+        "gone.md does not exist",
         "#another: the page has no such heading",
         "torn.svg is no SVG",
         "text.svg is no SVG",

@@ -1,4 +1,4 @@
-"""No secret survives redaction, in whatever form it comes; what is no secret does."""
+"""Redaction removes secrets in any form, and nothing else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import json
 import pytest
 import yaml
 
-from pytest_istio_egress.redaction import redact, redacted
+from pytest_istio_egress.model.difference import Difference
+from pytest_istio_egress.redaction import GONE, redact, redacted
 
 TOKEN = "s3cr3t-Abc123.xyz_789"
 KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA7\nq83vEjRWeJ\n-----END RSA PRIVATE KEY-----\n"
@@ -28,8 +29,9 @@ KUBECONFIG = {
         json.dumps({"headers": {"Authorization": [f"Bearer {TOKEN}"]}}),
         json.dumps(json.dumps({"headers": {"authorization": [TOKEN]}})),
         f"set-cookie: session={TOKEN}; Path=/",
-        f"header authorization at the far end: expected nothing, seen {TOKEN}",
-        f"header cookie of the answer: expected {TOKEN}, seen nothing",
+        f"external server request header authorization: expected none, got {TOKEN}",
+        f"response header cookie: expected {TOKEN}, got none",
+        f"external server request header x-session-token: expected a, got {TOKEN}",
         f"http://api.test/?access_token={TOKEN}&page=2",
         f"https://me:{TOKEN}@registry.test/path",
         f"curl -u me:{TOKEN} http://api.test",
@@ -44,7 +46,7 @@ KUBECONFIG = {
         f"a web token {WEB_TOKEN} in a sentence",
     ],
 )
-def test_gone(text: str) -> None:
+def test_secret_in_text_is_removed(text: str) -> None:
     cleaned = redact(text)
     for secret in (TOKEN, "hunter2", "MIIEpAIBAA", "q83vEjRW", ENCODED[:60], WEB_TOKEN[:30]):
         assert secret not in cleaned
@@ -57,14 +59,15 @@ def test_gone(text: str) -> None:
         '[2026-11-21T11:55:08.962Z] "GET /headers HTTP/1.1" 200 - via_upstream - "-" 0 437 36 "-" "istio-egress/86128b"'
         ' "f78c2eaa-3547-4f34-b122-a43c2f93dd49" "api.test" "192.0.2.80:80" outbound|80||api.test 10.244.0.46:38144',
         "curl --user-agent istio-egress/86128b400006 --resolve api.test:80:192.0.2.80 http://api.test/",
-        "HTTP status: expected 502, seen 200",
+        "HTTP status: expected 502, got 200",
         "a basic question about bearer tokens and cookies",
         "conformance/tls/test_x.py::test_token[bearer]",
-        "header x-envoy-decorator-operation at the far end: expected a, seen b",
+        "external server request header x-envoy-decorator-operation: expected a, got b",
+        "external server request header authorization: expected none, got (redacted)",
         "registry.k8s.io@sha256:0123",
     ],
 )
-def test_the_rest_stays(text: str) -> None:
+def test_text_without_secret_is_unchanged(text: str) -> None:
     assert redact(text) == text
 
 
@@ -125,3 +128,18 @@ def test_told_by_its_place(value: object) -> None:
 )
 def test_shapes_without_a_secret_stay(value: object) -> None:
     assert redacted(value) == value
+
+
+@pytest.mark.parametrize(
+    "field", ["request header authorization", "response header Set-Cookie", "request header x-token"]
+)
+def test_difference_about_a_secret_header_has_no_values(field: str) -> None:
+    difference = Difference("external server", field, "none", TOKEN)
+    cleaned = redacted([difference.to_mapping()])
+    assert cleaned == [{"hop": "external server", "field": field, "expected": "none", "seen": GONE}]
+    assert redact(str(Difference.from_mapping(cleaned[0]))) == str(Difference.from_mapping(cleaned[0]))
+
+
+def test_difference_about_another_header_keeps_its_values() -> None:
+    difference = Difference("external server", "request header x-added-by", "gateway", "none").to_mapping()
+    assert redacted(difference) == difference

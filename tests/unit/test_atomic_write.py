@@ -1,4 +1,4 @@
-"""A report is there as a whole or not at all."""
+"""A report is written as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_istio_egress.report.atomic_write import NotWrittenError, append, why_not_writable, write_whole
+from pytest_istio_egress.report.atomic_write import NotWrittenError, append, problem_of_path, write_whole
 
 
-def test_written_and_replaced(tmp_path: Path) -> None:
+def test_file_is_written_and_replaced(tmp_path: Path) -> None:
     path = tmp_path / "new" / "report.yaml"
     write_whole(path, "one")
     write_whole(path, "two")
@@ -21,7 +21,7 @@ def test_written_and_replaced(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o666 & ~mask
 
 
-def test_nothing_half_made_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_leaves_the_older_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "report.yaml"
     path.write_text("before")
 
@@ -41,18 +41,18 @@ def test_device_is_written_to_not_replaced() -> None:
     assert Path("/dev/full").is_char_device()
 
 
-def test_link_stays_a_link(tmp_path: Path) -> None:
+def test_symbolic_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "file")
     write_whole(tmp_path / "link", "x")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "file").read_text() == "x"
 
 
-def test_places_that_will_not_do(tmp_path: Path) -> None:
+def test_unwritable_paths_have_a_problem(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert why_not_writable(tmp_path)
-    assert why_not_writable(tmp_path / "file" / "report.yaml")
-    assert why_not_writable(tmp_path / "a" / "b") is None
+    assert problem_of_path(tmp_path)
+    assert problem_of_path(tmp_path / "file" / "report.yaml")
+    assert problem_of_path(tmp_path / "a" / "b") is None
     assert not (tmp_path / "a").exists()
     for path in (tmp_path, tmp_path / "file" / "x"):
         with pytest.raises(NotWrittenError, match=path.name):

@@ -1,4 +1,4 @@
-"""With xdist: a module stays on one worker, and what changes the whole mesh runs last and beside nothing."""
+"""With xdist: a module stays on one worker, and mesh-wide tests run last and alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CASE = """
     def test_{name}(egress, number):
         began = time.monotonic()
         {body}
-        # Long enough that two workers which are handed cases at once do run them at once.
+        # Long enough that two workers that get tests at the same time run them side by side.
         time.sleep(0.05)
         note("ran " + json.dumps({{
             "case": "{name}", "began": began, "ended": time.monotonic(), "worker": os.environ["PYTEST_XDIST_WORKER"],
@@ -31,7 +31,7 @@ CASE = """
 
 
 @dataclass(frozen=True)
-class CommandResult:
+class Ran:
     case: str
     began: float
     ended: float
@@ -42,9 +42,9 @@ def case(name: str, number: int, body: str = "pass") -> str:
     return CASE.format(name=name, number=number, body=body)
 
 
-def ran(repository: Repository) -> list[CommandResult]:
-    lines = repository.noted("ran ")
-    return sorted((CommandResult(**json.loads(line[4:])) for line in lines), key=lambda one: one.began)
+def ran(repository: Repository) -> list[Ran]:
+    lines = repository.notes_of("ran ")
+    return sorted((Ran(**json.loads(line[4:])) for line in lines), key=lambda one: one.began)
 
 
 def run_with(repository: Repository, workers: int, *arguments: str) -> pytest.RunResult:
@@ -66,9 +66,11 @@ def run_with(repository: Repository, workers: int, *arguments: str) -> pytest.Ru
         ([2, 2], [], 2),
     ],
 )
-def test_mesh_wide_alone(repository: Repository, ordinary: list[int], mesh_wide: list[int], workers: int) -> None:
-    repository.have({f"many/test_o{index}.py": case(f"o{index}", size) for index, size in enumerate(ordinary)})
-    repository.have({f"mesh_wide/test_m{index}.py": case(f"m{index}", size) for index, size in enumerate(mesh_wide)})
+def test_mesh_wide_tests_run_last_and_alone(
+    repository: Repository, ordinary: list[int], mesh_wide: list[int], workers: int
+) -> None:
+    repository.write({f"many/test_o{index}.py": case(f"o{index}", size) for index, size in enumerate(ordinary)})
+    repository.write({f"mesh_wide/test_m{index}.py": case(f"m{index}", size) for index, size in enumerate(mesh_wide)})
     folders = [f"conformance/{name}" for name, sizes in (("mesh_wide", mesh_wide), ("many", ordinary)) if sizes]
     result = run_with(repository, workers, *folders, "--deselect", "conformance/mesh_wide/test_policy.py")
     result.assert_outcomes(passed=sum(ordinary) + sum(mesh_wide))
@@ -82,8 +84,8 @@ def test_mesh_wide_alone(repository: Repository, ordinary: list[int], mesh_wide:
     assert all(one.ended <= other.began for one, other in pairwise(alone))
 
 
-def test_mesh_wide_waits_for_the_slowest(repository: Repository) -> None:
-    repository.have(
+def test_mesh_wide_tests_wait_for_the_slowest_worker(repository: Repository) -> None:
+    repository.write(
         {
             "many/test_o0.py": case("o0", 2),
             "many/test_o1.py": case("o1", 2, "time.sleep(0.5)"),
@@ -97,7 +99,7 @@ def test_mesh_wide_waits_for_the_slowest(repository: Repository) -> None:
 
 
 def test_module_stays_on_one_worker(repository: Repository) -> None:
-    repository.have({f"many/test_o{index}.py": case(f"o{index}", 4) for index in range(4)})
+    repository.write({f"many/test_o{index}.py": case(f"o{index}", 4) for index in range(4)})
     run_with(repository, 2, "conformance/many").assert_outcomes(passed=16)
     workers = {(one.case, one.worker) for one in ran(repository)}
     assert len(workers) == 4
@@ -105,19 +107,19 @@ def test_module_stays_on_one_worker(repository: Repository) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("--istio-egress",), ()], ids=["with", "without"])
-def test_as_many_workers_as_a_cluster_bears_only_for_the_suite(
+def test_n_auto_is_four_workers_only_for_the_suite(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
-    monkeypatch.setenv("PYTEST_XDIST_AUTO_NUM_WORKERS", "1")  # xdist's own answer
+    monkeypatch.setenv("PYTEST_XDIST_AUTO_NUM_WORKERS", "1")  # xdist's own number
     config = pytester.parseconfig(*arguments)
-    answer = config.hook.pytest_xdist_auto_num_workers(config=config)
-    assert answer == (WORKERS if arguments else 1)
+    number = config.hook.pytest_xdist_auto_num_workers(config=config)
+    assert number == (WORKERS if arguments else 1)
 
 
-def test_worker_that_dies(repository: Repository) -> None:
+def test_crashed_workers_test_is_not_run_again(repository: Repository) -> None:
     dies = "os._exit(9) if number == 1 else None"
-    repository.have({f"many/test_o{index}.py": case(f"o{index}", 3) for index in range(3)})
-    repository.have({"many/test_dies.py": case("dies", 3, dies), "mesh_wide/test_m.py": case("m", 2)})
+    repository.write({f"many/test_o{index}.py": case(f"o{index}", 3) for index in range(3)})
+    repository.write({"many/test_dies.py": case("dies", 3, dies), "mesh_wide/test_m.py": case("m", 2)})
     result = run_with(repository, 2)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     everything = ran(repository)
@@ -128,7 +130,7 @@ def test_worker_that_dies(repository: Repository) -> None:
 
 
 class Node:
-    """A worker as the scheduler sees it."""
+    """The part of a worker that the scheduler uses."""
 
     shutting_down = False
 
@@ -143,7 +145,7 @@ class Node:
         self.handed += indices
 
 
-def test_replacement_gets_nothing_before_it_has_collected(pytester: pytest.Pytester) -> None:
+def test_replaced_worker_gets_no_tests_before_it_has_collected(pytester: pytest.Pytester) -> None:
     ids = [f"many/test_o{index}.py::test_o[{number}]" for index in range(3) for number in range(2)]
     seen: list[Sequence[str]] = []
     scheduler = CaseScheduler(pytester.parseconfig("--tx=2*popen"), None, seen.append)
@@ -168,12 +170,12 @@ def test_replacement_gets_nothing_before_it_has_collected(pytester: pytest.Pytes
     assert seen == [ids]
 
 
-def test_without_xdist_mesh_wide_is_last(repository: Repository) -> None:
+def test_mesh_wide_tests_are_last_without_xdist(repository: Repository) -> None:
     ids = repository.ids("--istio-egress-allow-mesh-wide", "conformance/mesh_wide", "conformance/dns")
     assert [name.split("/")[1] for name in ids] == ["dns", "mesh_wide"]
 
 
-def test_without_the_switch_xdist_is_as_ever(repository: Repository) -> None:
+def test_xdist_without_the_switch_is_unchanged(repository: Repository) -> None:
     repository.pytester.makepyfile(
         test_own="""
         import os, pytest
@@ -185,4 +187,4 @@ def test_without_the_switch_xdist_is_as_ever(repository: Repository) -> None:
         """
     )
     repository.run("-n", "2").assert_outcomes(passed=8)
-    assert len(set(repository.noted("own"))) == 2
+    assert len(set(repository.notes_of("own"))) == 2

@@ -1,4 +1,4 @@
-"""The line that moves on a terminal: it is there, it goes, and what pytest writes is what it would have written."""
+"""The moving line on a terminal: it appears and disappears, and pytest's own output stays as it is."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ BOTH = pytest.mark.parametrize("more", [[], ["-n", "2"]], ids=["plain", "xdist"]
 CASES = {
     "dns/test_http.py": """
         def test_one(egress): egress()
-        def test_two(egress): egress("does not hold", "because")
+        def test_two(egress): egress("failed", "because")
     """,
 }
 
 
 def on_terminal(repository: Repository, *arguments: str, term: str = "xterm", columns: int = 100) -> str:
-    """Run pytest on a terminal of its own; return every byte that it wrote there, as text."""
+    """Run pytest on a pseudo-terminal; return every byte that it wrote there, as text."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, columns))
     environment = os.environ | {
@@ -40,7 +40,7 @@ def on_terminal(repository: Repository, *arguments: str, term: str = "xterm", co
     with subprocess.Popen(command, cwd=repository.path, env=environment, stdout=theirs, stderr=theirs) as running:
         os.close(theirs)
         written = b""
-        with suppress(OSError):  # how a terminal says that nobody is left at its other end
+        with suppress(OSError):  # the other end was closed
             while data := os.read(ours, 65536):
                 written += data
         running.wait()
@@ -48,40 +48,41 @@ def on_terminal(repository: Repository, *arguments: str, term: str = "xterm", co
     return written.decode()
 
 
-def without_the_line(text: str) -> str:
+def without_line(text: str) -> str:
     return DRAWN.sub("", text).replace(ERASE, "")
 
 
 def comparable(text: str) -> str:
-    """Leave out what differs from run to run: times, the run's name, how xdist's workers come up."""
+    """Remove what differs from run to run: times, the run's id, the start of xdist's workers."""
     text = text.rpartition(" workers [2 items]")[2]
     text = re.sub(r"\d+\.\d+ ?s\b|in \d+:\d+", "TIME", text)
     return re.sub(r"=+|_+|run \w{6}|gw\d", "", text)
 
 
 @BOTH
-def test_it_tells_how_far_the_run_is(repository: Repository, more: list[str]) -> None:
-    repository.have(CASES)
+def test_line_shows_phase_then_counts(repository: Repository, more: list[str]) -> None:
+    repository.write(CASES)
     text = on_terminal(repository, "--istio-egress", *more)
     lines = [re.sub(r" · [\d min]+ s$", "", line) for line in DRAWN.findall(text)]
-    assert lines[0] == "asking the cluster · 0 of 6"
-    assert "making what the first case needs · 0 of 6" in lines
+    assert lines[0] == "connecting to the cluster · 0 of 6"
+    assert "detecting the mesh · 0 of 6" in lines
+    assert "creating clients and servers · 0 of 6" in lines
     assert any(re.fullmatch(r"dns 2/2 · \d of 6 · 1 failed", line) for line in lines)
-    assert re.fullmatch(r"\w+ \d/\d · 6 of 6 · 1 failed", lines[-1]), "mesh-wide cases are skipped, and are over too"
+    assert re.fullmatch(r"\w+ \d/\d · 6 of 6 · 1 failed", lines[-1]), "skipped mesh-wide tests count as finished"
     assert text.rindex(ERASE) > text.rindex("6 of 6")
 
 
 @BOTH
-def test_what_pytest_writes_is_not_spoiled(repository: Repository, more: list[str]) -> None:
-    repository.have(CASES)
+def test_output_of_pytest_is_unchanged(repository: Repository, more: list[str]) -> None:
+    repository.write(CASES)
     live = on_terminal(repository, "--istio-egress", "conformance/dns", *more)
     assert DRAWN.search(live)
     dumb = on_terminal(repository, "--istio-egress", "conformance/dns", *more, term="dumb")
     assert ERASE not in dumb
-    assert comparable(without_the_line(live)) == comparable(dumb)
+    assert comparable(without_line(live)) == comparable(dumb)
 
 
-def test_a_narrow_terminal(repository: Repository) -> None:
+def test_line_fits_a_narrow_terminal(repository: Repository) -> None:
     lines = DRAWN.findall(on_terminal(repository, "--istio-egress", columns=20))
     assert lines
     assert max(map(len, lines)) < 20
@@ -90,7 +91,7 @@ def test_a_narrow_terminal(repository: Repository) -> None:
 @pytest.mark.parametrize(
     "arguments", [["--istio-egress", "-q"], ["--istio-egress", "-s"], []], ids=["-q", "-s", "none"]
 )
-def test_no_line_where_it_is_not_wanted(repository: Repository, arguments: list[str]) -> None:
+def test_no_line_with_quiet_or_without_capture(repository: Repository, arguments: list[str]) -> None:
     repository.pytester.makepyfile("def test_own(): pass")
     text = on_terminal(repository, *arguments)
     assert "passed" in text
@@ -98,16 +99,18 @@ def test_no_line_where_it_is_not_wanted(repository: Repository, arguments: list[
     assert not re.search(r"\d of \d · ", text)
 
 
-def test_headers_are_pytests_to_show(repository: Repository) -> None:
+def test_header_follows_pytests_options(repository: Repository) -> None:
     for arguments, shown in (([], True), (["--no-header"], False), (["-q"], False)):
         text = repository.run("--istio-egress", "conformance/dns", *arguments).stdout.str()
-        assert ("answered: v1.99.0" in text) is shown
+        assert ("detected: v1.99.0" in text) is shown
         assert ("istio-egress: target" in text) is shown
 
 
 @BOTH
-def test_plain_lines_now_and_then(repository: Repository, more: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    repository.have(CASES)
+def test_plain_lines_without_a_terminal(
+    repository: Repository, more: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository.write(CASES)
     monkeypatch.setenv("STAND_IN_EVERY", "0")
     result = repository.run("--istio-egress", "conformance/dns", *more)
     assert "\x1b" not in result.stdout.str()

@@ -1,4 +1,4 @@
-"""Two runs beside each other: each change in its kind, and only what really differs."""
+"""The comparison of two runs: each change has its kind, and noise is no change."""
 
 from __future__ import annotations
 
@@ -14,31 +14,39 @@ from pathlib import Path
 import pytest
 
 from pytest_istio_egress.cli import main as cli
+from pytest_istio_egress.model.hop_log import HopLog
 from pytest_istio_egress.model.result_names import ERROR, FAILED, KNOWN_DEVIATION, PASSED, SKIPPED
-from pytest_istio_egress.report.comparison import BETTER, CHANGED, GONE, NEW, WORSE, compare_runs, differences_about
+from pytest_istio_egress.report.comparison import BETTER, CHANGED, GONE, NEW, WORSE, compare_runs, environment_changes
 from pytest_istio_egress.report.comparison_text import markdown_text, terminal_lines
 from pytest_istio_egress.report.document import FORMAT_VERSION, Run, RunInfo, report_text
 from pytest_istio_egress.report.reader import LARGEST
 from pytest_istio_egress.report.results import Result
 
 LINE = (
-    '[2026-11-21T11:55:08.962Z] "GET /headers HTTP/1.1" {status} {flags} via_upstream - "-" 0 437 36 26 "-" '
+    '[2026-11-21T11:55:08.962Z] "GET /headers HTTP/1.1" {status} {flags} {details} - "-" 0 437 36 26 "-" '
     '"istio-egress/{id}" "f78c-{id}" "api.test" "192.0.2.80:80" {cluster} 10.244.0.46:{id} 192.0.2.80:80 '
     "10.244.0.46:{id} - default"
 )
 ID = "conformance/a/test_x.py::test_x"
 
 
-def result(outcome: str = PASSED, **more: object) -> Result:
-    return replace(Result(id=ID, result=outcome, area="a", exit=0, status=200, seconds=0.1), **more)  # type: ignore[arg-type]  # any field
+def result(name: str = PASSED, **fields: object) -> Result:
+    return replace(Result(id=ID, result=name, area="a", exit=0, status=200, seconds=0.1), **fields)  # type: ignore[arg-type]  # any field
 
 
-def line(number: int = 1, status: int = 200, flags: str = "-", cluster: str = "outbound|80||api.test") -> str:
-    return LINE.format(id=number, status=status, flags=flags, cluster=cluster)
+def line(
+    number: int = 1,
+    status: int = 200,
+    flags: str = "-",
+    cluster: str = "outbound|80||api.test",
+    details: str = "via_upstream",
+) -> HopLog:
+    raw = LINE.format(id=number, status=status, flags=flags, cluster=cluster, details=details)
+    return HopLog.parse(raw)
 
 
-def run(*results: Result, **about: str) -> Run:
-    return Run(info=RunInfo(suite="1", **about), results=results)  # type: ignore[arg-type]  # texts only
+def run(*results: Result, **info: str) -> Run:
+    return Run(info=RunInfo(suite="1", **info), results=results)  # type: ignore[arg-type]  # texts only
 
 
 def kinds(before: list[Result], after: list[Result]) -> list[str]:
@@ -64,63 +72,89 @@ def kinds(before: list[Result], after: list[Result]) -> list[str]:
         (FAILED, KNOWN_DEVIATION, None),
     ],
 )
-def test_outcomes(before: str, after: str, kind: str | None) -> None:
+def test_change_of_the_result_has_a_kind(before: str, after: str, kind: str | None) -> None:
     assert kinds([result(before)], [result(after)]) == ([kind] if kind else [])
 
 
-def test_new_and_gone() -> None:
+def test_parameters_of_one_run_only_are_new_or_gone() -> None:
     other = replace(result(), id=ID + "[other]")
     assert kinds([result(), other], [result()]) == [GONE]
     assert kinds([result()], [result(), other]) == [NEW]
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("fields", "difference"),
     [
-        ({"exit": 52, "status": 0}, "exit code: 0 -> 52"),
-        ({"envoy": line(2, flags="UT")}, "flags: - -> UT"),
-        ({"envoy": line(2, cluster="PassthroughCluster")}, "cluster: outbound|80||api.test -> PassthroughCluster"),
-        ({"envoy": ""}, "log line: there -> none"),
-        ({"gateway": line(3)}, "gateway's log line: none -> there"),
-        ({"headers": ("date", "server: envoy", "x-new: 1")}, "new: x-new"),
-        ({"headers": ("date",)}, "gone: server"),
-        ({"headers": ("date", "server: istio-envoy")}, "header server of the answer: envoy -> istio-envoy"),
-        ({"outside": "server second"}, "server second"),
+        ({"exit": 52, "status": 0}, "curl exit code: 0 -> 52"),
+        ({"sidecar": line(2, flags="UT")}, "sidecar flags: none -> UT"),
+        (
+            {"sidecar": line(2, cluster="PassthroughCluster")},
+            "sidecar cluster: outbound|80||api.test -> PassthroughCluster",
+        ),
+        ({"sidecar": None}, "sidecar access log: a line -> no line"),
+        ({"gateway": line(3)}, "gateway access log: no line -> a line"),
+        ({"forward_proxy": line(3)}, "forward proxy access log: no line -> a line"),
+        ({"response_headers": ("date", "server: envoy", "x-new: 1")}, "new: x-new"),
+        ({"response_headers": ("date",)}, "gone: server"),
+        ({"response_headers": ("date", "server: istio-envoy")}, "response header server: envoy -> istio-envoy"),
+        ({"server_saw": "server second"}, "external server saw: server outside -> server second"),
         ({"seconds": 3.0}, "seconds: 0.1 -> 3.0"),
-        ({"expected": "status 503"}, "asked otherwise"),
+        ({"expected": "status 503"}, "expected outcome: status 200 -> status 503"),
     ],
 )
-def test_changed_though_right(more: dict[str, object], told: str) -> None:
+def test_difference_within_the_same_result_is_a_change(fields: dict[str, object], difference: str) -> None:
     headers = ("date", "server: envoy")
-    before = result(envoy=line(1), headers=headers, outside="server outside", expected="status 200")
-    [change] = compare_runs(run(before), run(replace(before, **more)))  # type: ignore[arg-type]  # any field
+    before = result(sidecar=line(1), response_headers=headers, server_saw="server outside", expected="status 200")
+    [change] = compare_runs(run(before), run(replace(before, **fields)))  # type: ignore[arg-type]  # any field
     assert change.kind == CHANGED
-    assert told in "; ".join(change.differences)
+    assert difference in "; ".join(change.differences)
 
 
-def test_noise_is_no_change() -> None:
-    before = result(envoy=line(1), seconds=0.02, attempts=1, headers=("date", "server"))
-    after = result(envoy=line(2), seconds=0.9, attempts=4, headers=("date", "server: envoy"))
+def test_ports_ids_and_short_times_are_no_change() -> None:
+    before = result(sidecar=line(1), seconds=0.02, attempts=1, response_headers=("date", "server"))
+    after = result(sidecar=line(2), seconds=0.9, attempts=4, response_headers=("date", "server: envoy"))
     assert kinds([before], [after]) == []
 
 
 @pytest.mark.parametrize(("before", "after", "changed"), [(56, 52, False), (55, 56, False), (56, 35, True)])
-def test_the_faces_of_a_dropped_connection_are_one(before: int, after: int, changed: bool) -> None:  # noqa: FBT001  # a parameter
+def test_exit_52_55_56_are_the_same_outcome(before: int, after: int, changed: bool) -> None:  # noqa: FBT001  # a parameter
     assert kinds([result(exit=before)], [result(exit=after)]) == ([CHANGED] if changed else [])
 
 
+@pytest.mark.parametrize(
+    ("name", "flags", "changed"), [("sidecar", "UF", False), ("gateway", "UF", False), ("sidecar", "UH", True)]
+)
+def test_flags_that_the_expected_outcome_accepts_are_the_same(name: str, flags: str, *, changed: bool) -> None:
+    logged = {name: line(1, flags="NC", details="cluster_not_found")}
+    before = replace(result(equal_values={name: ("NC", "UF")}), **logged)  # type: ignore[arg-type]  # any field
+    after = replace(before, **{name: line(2, flags=flags, details="upstream_reset")})  # type: ignore[arg-type]  # any field
+    assert kinds([before], [after]) == ([CHANGED] if changed else [])
+
+
+def test_exits_that_the_expected_outcome_accepts_are_the_same() -> None:
+    refused = result(exit=7, equal_values={"exit": ("28", "7")})
+    assert kinds([refused], [replace(refused, exit=28)]) == []
+    assert kinds([refused], [replace(refused, exit=35)]) == [CHANGED]
+
+
+def test_lines_in_an_unknown_format_are_not_compared() -> None:
+    before, after = (result(sidecar=HopLog.parse(f"custom {number}")) for number in (1, 2))
+    assert kinds([before], [after]) == []
+    assert kinds([before], [replace(after, sidecar=line())]) == []
+
+
 @pytest.mark.parametrize(("before", "after", "changed"), [(3.0, 5.0, True), (5.0, 3.0, True), (5.0, 6.1, False)])
-def test_time_outside_the_noise(before: float, after: float, changed: bool) -> None:  # noqa: FBT001  # a parameter
+def test_duration_is_a_change_only_outside_the_noise(before: float, after: float, changed: bool) -> None:  # noqa: FBT001  # a parameter
     assert kinds([result(seconds=before)], [result(seconds=after)]) == ([CHANGED] if changed else [])
 
 
-def test_meshes_that_differ() -> None:
+def test_environment_changes_name_versions() -> None:
     before = run(result(envoy_version="1.36.4"), kubernetes="v1.36", istio="1.30")
     after = run(result(envoy_version="1.40.0"), kubernetes="v1.36", istio="1.30")
-    assert differences_about(before, after) == ["Envoy: 1.36.4 -> 1.40.0"]
+    assert environment_changes(before, after) == ["Envoy: 1.36.4 -> 1.40.0"]
 
 
-def test_pages() -> None:
+def test_texts_have_each_change() -> None:
     worse = result(FAILED, cause="a | b <script>", exit=0)
     changes = compare_runs(run(result()), run(worse, replace(result(), id=ID + "[n]")))
     text = "\n".join(terminal_lines(changes, ["Envoy: 1 -> 2"], 80))
@@ -151,47 +185,49 @@ def files(tmp_path: Path) -> tuple[str, str]:
         (["--fail-on", "none"], 0),
     ],
 )
-def test_policy(files: tuple[str, str], capsys: pytest.CaptureFixture[str], more: list[str], code: int) -> None:
+def test_fail_on_decides_the_exit_code(
+    files: tuple[str, str], capsys: pytest.CaptureFixture[str], more: list[str], code: int
+) -> None:
     assert cli.main(["compare", *files, *more]) == code
-    told = capsys.readouterr().out
-    assert "1 worse, 1 changed" in told
-    assert told.splitlines()[-1].startswith("fails" if code else "passes")
+    printed = capsys.readouterr().out
+    assert "1 worse, 1 changed" in printed
+    assert printed.splitlines()[-1].startswith("fails" if code else "passes")
 
 
-def test_equal_runs_differ_in_nothing(files: tuple[str, str]) -> None:
+def test_equal_runs_have_no_differences(files: tuple[str, str]) -> None:
     everything = ["--fail-on", "worse,better,changed,new,gone"]
     assert cli.main(["compare", files[0], files[0], *everything]) == 0
 
 
-def test_a_run_is_not_compared_with_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_comparison_of_a_run_with_itself_is_exit_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before, copy = tmp_path / "before.yaml", tmp_path / "copy.yaml"
     for path in (before, copy):
         path.write_text(report_text(run(result(), run="k3x9qb", began="2026-11-21T11:12:03+00:00")), encoding="utf-8")
     for after in (before, copy):
         assert cli.main(["compare", str(before), str(after), "--fail-on", "none"]) == 2
-        assert "same run" in the_line(capsys)
+        assert "same run" in error_line(capsys)
 
 
-def test_a_run_that_was_stopped_is_no_gate(
+def test_interrupted_later_run_is_exit_2(
     files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stopped = tmp_path / "stopped.yaml"
     stopped.write_text(report_text(Run(info=RunInfo(suite="1", complete=False), results=[result()])), encoding="utf-8")
     assert cli.main(["compare", files[0], str(stopped), "--fail-on", "none"]) == 2
-    told = capsys.readouterr()
-    assert "gone" in told.out
-    assert "stopped" in told.err
+    printed = capsys.readouterr()
+    assert "gone" in printed.out
+    assert "interrupted" in printed.err
     assert cli.main(["compare", str(stopped), str(stopped), "--fail-on", "none"]) == 2
     capsys.readouterr()
     assert cli.main(["compare", str(stopped), files[0]]) == 0
     assert "stopped before its end" in capsys.readouterr().out
 
 
-def the_line(capsys: pytest.CaptureFixture[str]) -> str:
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert len(told.err.splitlines()) == 1
-    return told.err
+def error_line(capsys: pytest.CaptureFixture[str]) -> str:
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert len(printed.err.splitlines()) == 1
+    return printed.err
 
 
 WHOLE = report_text(run(result(), run="other"))
@@ -199,49 +235,51 @@ LAUGHS = "a: &a [x, x]\n" + "".join(f"{to}: &{to} [*{at}, *{at}, *{at}]\n" for a
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("", "not a report"),
         ("<testsuites/>", "not a report"),
         ('{"uid": "x", "statusDetails": {}}', "not a report"),
-        (WHOLE.replace(f"version: {FORMAT_VERSION}\n", "version: 0\n", 1), "older"),
-        (WHOLE[: len(WHOLE) // 2], "cut"),
+        (WHOLE.replace(f"version: {FORMAT_VERSION}\n", "version: 0\n", 1), "unsupported report version 0"),
+        (WHOLE[: len(WHOLE) // 2], "truncated"),
         ("a: [", "not YAML"),
         ("\x00", "not YAML"),
         (LAUGHS, "not a report"),
-        (WHOLE + LAUGHS.replace("a: ", "bomb: ", 1) + "behaviours: *o\n", "damaged|not YAML"),
-        (WHOLE.replace("outcome: holds", "outcome: [holds]"), "damaged"),
+        (WHOLE + LAUGHS.replace("a: ", "bomb: ", 1) + "tests: *o\n", "damaged|not YAML"),
+        (WHOLE.replace("result: passed", "result: [passed]"), "damaged"),
         (WHOLE.replace("exit: 0", "exit: zero"), "damaged"),
         (WHOLE.replace("features: {}", "features: 7"), "damaged"),
         (WHOLE.replace("target:\n", "target: x\nother:\n"), "damaged"),
     ],
     ids=[
         "empty", "junit", "allure", "older", "cut", "not-yaml", "binary", "bomb", "bomb-in-a-report",
-        "wrong-outcome", "wrong-number", "wrong-features", "wrong-target",
+        "wrong-result", "wrong-number", "wrong-features", "wrong-target",
     ],
 )  # fmt: skip
-def test_unreadable(
-    files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, told: str
+def test_unreadable_report_is_exit_2(
+    files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, message: str
 ) -> None:
     other = tmp_path / "other.yaml"
     other.write_text(content, encoding="utf-8")
     for before, after in ((files[0], str(other)), (str(other), files[0])):
         assert cli.main(["compare", before, after, "--fail-on", "none"]) == 2
-        line = the_line(capsys)
+        line = error_line(capsys)
         assert str(other) in line
-        assert re.search(told, line)
+        assert re.search(message, line)
 
 
-def test_no_file(files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_file_folder_and_huge_file_are_exit_2(
+    files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     huge = tmp_path / "huge.yaml"
     with huge.open("wb") as file:
         os.truncate(file.fileno(), LARGEST + 1)
-    for other, told in ((tmp_path / "none.yaml", "No such file"), (tmp_path, "directory"), (huge, "MiB")):
+    for other, message in ((tmp_path / "none.yaml", "No such file"), (tmp_path, "directory"), (huge, "MiB")):
         assert cli.main(["compare", files[0], str(other)]) == 2
-        assert told in the_line(capsys)
+        assert message in error_line(capsys)
 
 
-def test_not_allowed_to_read(files: tuple[str, str], tmp_path: Path) -> None:
+def test_file_without_read_permission_is_exit_2(files: tuple[str, str], tmp_path: Path) -> None:
     closed = tmp_path / "closed.yaml"
     closed.write_text(WHOLE, encoding="utf-8")
     closed.chmod(0)
@@ -256,13 +294,14 @@ def test_not_allowed_to_read(files: tuple[str, str], tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_unknown_policy(files: tuple[str, str]) -> None:
-    with pytest.raises(SystemExit) as refused:
+def test_unknown_kind_is_a_usage_error(files: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
         cli.main(["compare", *files, "--fail-on", "wrose"])
-    assert refused.value.code == 2
+    assert caught.value.code == 2
+    assert "unknown kind 'wrose' (choose from worse, gone" in capsys.readouterr().err
 
 
-def test_markdown_file(files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_markdown_file_is_written(files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "page.md"
     cli.main(["compare", *files, "--markdown", str(page)])
     assert ID in page.read_text(encoding="utf-8").replace("\\", "")

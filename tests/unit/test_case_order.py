@@ -1,4 +1,4 @@
-"""Which modules are begun first where several workers share them."""
+"""The order of modules where several workers share them: the longest first."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ SHORT = "conformance/a/test_short.py::test_one"
 
 
 def item(nodeid: str, *, fixtures: tuple[str, ...] = (), manifest: Path | None = None) -> pytest.Item:
-    """Stand in for a collected test of a case; it has parameters where its id says so."""
+    """Return a stub of a collected test; it has parameters where its id has them."""
 
     def test() -> None: ...
 
@@ -25,12 +25,12 @@ def item(nodeid: str, *, fixtures: tuple[str, ...] = (), manifest: Path | None =
 
 
 def order(*items: pytest.Item) -> list[str]:
-    found = list(items)
-    longest_first(found)
-    return [each.nodeid for each in found]
+    ordered = list(items)
+    longest_first(ordered)
+    return [each.nodeid for each in ordered]
 
 
-def test_a_module_whose_cases_bring_pods_is_begun_before_one_with_many_parameters(tmp_path: Path) -> None:
+def test_module_with_own_pods_is_before_one_with_many_parameters(tmp_path: Path) -> None:
     pods = tmp_path / "pods.yaml"
     pods.write_text("kind: Deployment\n---\nkind: Deployment\n")
     many = [f"conformance/a/test_many.py::test_it[{number}]" for number in range(20)]
@@ -45,17 +45,17 @@ def test_a_module_whose_cases_bring_pods_is_begun_before_one_with_many_parameter
         pytest.param(item("conformance/b/test_x.py::test_it[a]", fixtures=("proxy.yaml",)), id="a-fixture"),
     ],
 )
-def test_what_takes_longer_is_begun_first(longer: pytest.Item) -> None:
+def test_longer_module_is_first(longer: pytest.Item) -> None:
     assert order(item(f"{SHORT}[a]"), item(f"{SHORT}[b]"), longer)[0] == longer.nodeid
 
 
-def test_a_manifest_that_is_not_there_is_not_told_here(tmp_path: Path) -> None:
+def test_missing_manifest_is_no_error_of_the_order(tmp_path: Path) -> None:
     assert order(item(SHORT, manifest=tmp_path / "gone.yaml")) == [SHORT]
 
 
-def test_a_modules_own_order_stays_and_nothing_is_lost() -> None:
+def test_order_within_a_module_stays() -> None:
     one, other = f"{SHORT}[b]", f"{SHORT}[a]"
     steps = "conformance/b/test_x.py::test_in_steps"
-    own = "tests/test_of_the_users.py::test_of_the_users"
+    own = "tests/test_own.py::test_own"
     users = cast(pytest.Item, SimpleNamespace(nodeid=own, function=None))
     assert order(item(one), users, item(steps), item(other)) == [steps, one, other, own]

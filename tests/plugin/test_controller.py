@@ -1,4 +1,4 @@
-"""Which cluster is asked, when it is contacted, and that it is cleaned up."""
+"""Selection of the cluster, the moment of the first contact, and the cleanup."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from repository import Repository  # type: ignore[import-not-found]  # pytest puts this folder on the path
 
-from pytest_istio_egress.plugin.controller import CANNOT_ASK
+from pytest_istio_egress.plugin.controller import CLUSTER_UNUSABLE
 from pytest_istio_egress.run_target import Target, TargetError, new_run
 from pytest_istio_egress.run_target import reachability as answer
 from pytest_istio_egress.run_target.reachability import kubernetes_version
@@ -58,7 +58,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_pod_without_kubeconfig_uses_its_service_account(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pod_without_kubeconfig_uses_its_service_account(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kubeconfig_module, "SERVICE_ACCOUNT", home)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
     with pytest.raises(NoContextError):
@@ -71,13 +71,13 @@ def test_a_pod_without_kubeconfig_uses_its_service_account(home: Path, monkeypat
     assert chosen_context(None, None) == (path, "a")
 
 
-def test_current_context_of_the_usual_file(home: Path) -> None:
+def test_current_context_of_the_default_kubeconfig_is_used(home: Path) -> None:
     path = kubeconfig(home / ".kube" / "config", "a", "b", current="b")
     assert chosen_context(None, None) == (path, "b")
     assert chosen_context(None, "a") == (path, "a")
 
 
-def test_several_files_are_merged_as_kubectl_does(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_kubeconfigs_are_merged_as_kubectl_does(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = kubeconfig(home / "one", "a")
     two = kubeconfig(home / "two", "b", current="b")
     monkeypatch.setenv("KUBECONFIG", f"{one}:{home / 'missing'}:{two}")
@@ -86,7 +86,7 @@ def test_several_files_are_merged_as_kubectl_does(home: Path, monkeypatch: pytes
     assert chosen_context(two, None) == (two, "b")
 
 
-def test_no_context_to_choose(home: Path) -> None:
+def test_missing_context_is_an_error_that_names_the_choices(home: Path) -> None:
     with pytest.raises(NoContextError, match=r"\.kube/config"):
         chosen_context(None, None)
     path = kubeconfig(home / "config", "a", "b")
@@ -100,21 +100,21 @@ def test_no_context_to_choose(home: Path) -> None:
             chosen_context(path, None)
 
 
-def test_run_id_fits_into_names() -> None:
+def test_run_id_is_valid_in_names() -> None:
     runs = {new_run() for _ in range(100)}
     assert len(runs) > 90
     assert all(re.fullmatch("[a-z][a-z2-7]{5}", run) for run in runs)
 
 
-def test_target_survives_the_way_to_a_worker(tmp_path: Path) -> None:
-    known = target_of(tmp_path / "config", "a")
-    assert Target.from_json(known.to_json()) == known
-    unknown = Target("context", None, "a", "k3x9qb", ("one", "two"), 2.5, True)  # noqa: FBT003  # all fields, in order
-    assert Target.from_json(unknown.to_json()) == unknown
+def test_target_is_the_same_after_json(tmp_path: Path) -> None:
+    target = target_of(tmp_path / "config", "a")
+    assert Target.from_json(target.to_json()) == target
+    without_file = Target("context", None, "a", "k3x9qb", ("one", "two"), 2.5, True)  # noqa: FBT003  # all fields, in order
+    assert Target.from_json(without_file.to_json()) == without_file
 
 
-class Answers(BaseHTTPRequestHandler):
-    """An API server that knows its version, or refuses to say it."""
+class ApiServer(BaseHTTPRequestHandler):
+    """An API server that responds with its version, or with an error."""
 
     status = 200
 
@@ -132,22 +132,24 @@ class Answers(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def api_server() -> Iterator[ThreadingHTTPServer]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), ApiServer)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
     server.server_close()
 
 
-def test_cluster_that_answers(tmp_path: Path, api_server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reachable_cluster_returns_its_version(
+    tmp_path: Path, api_server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = kubeconfig(tmp_path / "config", "a", server=f"http://127.0.0.1:{api_server.server_port}")
     assert kubernetes_version(target_of(path, "a")) == "v1.30.1"
-    monkeypatch.setattr(Answers, "status", 401)
+    monkeypatch.setattr(ApiServer, "status", 401)
     with pytest.raises(TargetError, match=r"'a'.*401"):
         kubernetes_version(target_of(path, "a"))
 
 
-def test_cluster_that_is_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cluster_without_response_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answer, "_answers_within", lambda _: 0.2)
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         path = kubeconfig(tmp_path / "config", "a", server=f"http://127.0.0.1:{silent.getsockname()[1]}")
@@ -156,13 +158,13 @@ def test_cluster_that_is_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def real_run(repository: Repository, *arguments: str) -> pytest.RunResult:
-    """Run the shipped suite with nothing standing in."""
+    """Run the shipped suite without the stand-in."""
     pytester: pytest.Pytester = repository.pytester
     return pytester.runpytest_subprocess("--istio-egress", *arguments)
 
 
 @pytest.mark.parametrize("more", [[], ["-n", "2"]])
-def test_no_cluster_configured(repository: Repository, more: list[str]) -> None:
+def test_run_without_configured_cluster_is_a_usage_error(repository: Repository, more: list[str]) -> None:
     result = real_run(repository, *more)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     errors = [line for line in result.errlines if line.strip()]
@@ -171,25 +173,25 @@ def test_no_cluster_configured(repository: Repository, more: list[str]) -> None:
 
 
 @pytest.mark.parametrize("more", [[], ["-n", "2"]])
-def test_configured_cluster_that_is_down(repository: Repository, more: list[str]) -> None:
+def test_unreachable_cluster_is_one_line_and_exit_3(repository: Repository, more: list[str]) -> None:
     kubeconfig(Path.home() / ".kube" / "config", "prod", current="prod")
     result = real_run(repository, *more)
-    assert result.ret == CANNOT_ASK
-    told = [line for line in result.outlines + result.errlines if "'prod' can't be asked" in line]
-    assert len(told) == 1
+    assert result.ret == CLUSTER_UNUSABLE
+    lines = [line for line in result.outlines + result.errlines if "'prod'" in line]
+    assert len(lines) == 1
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
 
 
 @pytest.mark.parametrize(
     "arguments", [["--collect-only"], ["--collect-only", "-n", "2"], ["--fixtures"], ["--help"], ["--setup-plan"]]
 )
-def test_looking_needs_no_cluster(repository: Repository, arguments: list[str]) -> None:
+def test_listing_needs_no_cluster(repository: Repository, arguments: list[str]) -> None:
     assert real_run(repository, *arguments).ret == pytest.ExitCode.OK
 
 
 @pytest.mark.parametrize("more", [[], ["-n", "2"]])
-def test_cluster_is_left_alone_when_no_case_is_selected(repository: Repository, more: list[str]) -> None:
-    result = repository.run("--istio-egress", "-k", "nothing_is_called_so", *more)
+def test_cluster_is_not_contacted_when_no_test_is_selected(repository: Repository, more: list[str]) -> None:
+    result = repository.run("--istio-egress", "-k", "no_such_name", *more)
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
     result = repository.run("--istio-egress", "conformance/mesh_wide", *more)
     assert result.ret == pytest.ExitCode.OK
@@ -198,41 +200,41 @@ def test_cluster_is_left_alone_when_no_case_is_selected(repository: Repository, 
 
 
 @pytest.mark.parametrize("more", [[], ["-n", "2"]])
-def test_one_target_for_the_whole_run(repository: Repository, more: list[str]) -> None:
+def test_run_has_one_target(repository: Repository, more: list[str]) -> None:
     result = repository.run("--istio-egress", "--istio-egress-timeout-scale", "1.5", *more)
     result.assert_outcomes(passed=4, skipped=1)
-    assert len(repository.noted("prepare")) == 1
-    [release] = repository.noted("release")
+    assert len(repository.notes_of("prepare")) == 1
+    [release] = repository.notes_of("release")
     run = release.split()[1]
-    assert repository.noted("target") == [f"target {run} stand-in ('noted',) 1.5"] * 4
-    result.stdout.fnmatch_lines([f"*run {run}*", "*the stand-in is ready", "answered: v1.99.0"])
+    assert repository.notes_of("target") == [f"target {run} stand-in ('noted',) 1.5"] * 4
+    result.stdout.fnmatch_lines([f"*run {run}*", "*the stand-in is ready", "detected: v1.99.0"])
 
 
 @pytest.mark.parametrize("more", [[], ["-n", "2"]])
 @pytest.mark.parametrize("end", ["assert False", "raise KeyboardInterrupt", "import os; os._exit(9)"])
-def test_cleaned_however_a_case_ends(repository: Repository, end: str, more: list[str]) -> None:
+def test_cluster_is_cleaned_however_a_test_ends(repository: Repository, end: str, more: list[str]) -> None:
     if end.endswith("_exit(9)") and not more:
-        pytest.skip("nothing is left of pytest then: what it leaves behind is found by its label")
-    repository.have({"dns/test_ending.py": f"def test_ending(egress): {end}"})
+        pytest.skip("nothing is left of pytest then: `istio-egress clean` finds what it created")
+    repository.write({"dns/test_ending.py": f"def test_ending(egress): {end}"})
     result = repository.run("--istio-egress", "conformance/dns", *more)
-    assert result.ret not in {pytest.ExitCode.OK, CANNOT_ASK}
-    assert len(repository.noted("release")) == 1
+    assert result.ret not in {pytest.ExitCode.OK, CLUSTER_UNUSABLE}
+    assert len(repository.notes_of("release")) == 1
     assert repository.notes.read_text().splitlines()[-1].startswith("release")
 
 
 @pytest.mark.parametrize("more", [[], ["-n", "2"]])
-def test_an_interrupted_clean_up_says_what_to_do(
+def test_interrupted_cleanup_prints_the_remedy(
     repository: Repository, more: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_INTERRUPTED", "yes")
     result = repository.run("--istio-egress", *more)
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    (run,) = repository.noted("release")
-    result.stdout.fnmatch_lines([f"*istio-egress clean --run {run.split()[-1]}*", "*4 hold*"])
+    (run,) = repository.notes_of("release")
+    result.stdout.fnmatch_lines([f"*istio-egress clean --run {run.split()[-1]}*", "*4 passed*"])
 
 
-def test_failure_to_clean_is_told(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_cleanup_is_exit_3(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAND_IN_STUCK", "yes")
     result = repository.run("--istio-egress")
-    assert result.ret == CANNOT_ASK
-    result.stdout.fnmatch_lines(["istio-egress: a namespace is stuck", "*4 hold*"])
+    assert result.ret == CLUSTER_UNUSABLE
+    result.stdout.fnmatch_lines(["istio-egress: a namespace is stuck", "*4 passed*"])

@@ -1,4 +1,4 @@
-"""The report is as its schema says, comes back as it was, and anything else is refused in one line."""
+"""The report matches its schema and is read back unchanged; anything else is an error of one line."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ import pytest
 import yaml
 
 import pytest_istio_egress
+from pytest_istio_egress.model.difference import Difference
+from pytest_istio_egress.model.hop_log import HopLog
 from pytest_istio_egress.model.result_names import ERROR, FAILED, KNOWN_DEVIATION, PASSED, SKIPPED
-from pytest_istio_egress.report import reader as reading
+from pytest_istio_egress.report import reader
 from pytest_istio_egress.report.document import FORMAT, Run, RunInfo, document_of, report_text
 from pytest_istio_egress.report.reader import UnreadableError, read_report, run_of
 from pytest_istio_egress.report.results import Result
 
 SCHEMA = Path(pytest_istio_egress.__file__).parent / "report" / "conformance_report.schema.json"
-ABOUT = RunInfo(
+INFO = RunInfo(
     suite="1.2.3",
     target="embedded",
     context="lab",
@@ -47,7 +49,7 @@ SEEN = Result(
     source="https://istio.io/latest/docs/x/",
     probe="curl http://api.test",
     expected="status 504, exit 0",
-    sidecar='[t] "GET / HTTP/1.1" 200',
+    sidecar=HopLog(line="raw", status=200, flags="UT", cluster="outbound|80||api.test"),
     cause="No timeout # cut it off",
     seconds=5.123,
     attempts=3,
@@ -56,9 +58,12 @@ SEEN = Result(
     client="sleep.egress-client",
     envoy_version="1.40.0",
     response_headers=("date", "server"),
-    forward_proxy='[t] "CONNECT / HTTP/1.1" 200',
+    gateway=HopLog(line="a line in an unknown format"),
+    forward_proxy=HopLog(line="raw", status=200),
+    server_saw="server outside, protocol HTTP/1.1",
+    equal_values={"exit": ("52", "56")},
     evidence="report-evidence/timeouts/test_x/test_x/slow",
-    differences=("HTTP status: expected 504, seen 200",),
+    differences=(Difference("client", "HTTP status", "504", "200"), Difference("sidecar", "route", "a: b", "")),
 )
 TWICE = replace(
     SEEN,
@@ -68,11 +73,11 @@ TWICE = replace(
             SEEN,
             id="conformance/timeouts/test_x.py::test_twice",
             evidence="",
-            result=outcome,
+            result=result,
             cause=cause,
             exit=code,
         )
-        for outcome, cause, code in ((PASSED, "", 0), (FAILED, "No timeout # cut it off", 28))
+        for result, cause, code in ((PASSED, "", 0), (FAILED, "No timeout # cut it off", 28))
     ),
 )
 RESULTS = [
@@ -90,10 +95,10 @@ RESULTS = [
         exit=7,
     ),
 ]
-RUN = Run(info=ABOUT, results=RESULTS)
+RUN = Run(info=INFO, results=RESULTS)
 
 
-def test_valid_against_its_schema() -> None:
+def test_report_matches_its_schema() -> None:
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(yaml.safe_load(report_text(RUN)), schema)
@@ -102,25 +107,24 @@ def test_valid_against_its_schema() -> None:
         jsonschema.validate(broken, schema)
 
 
-def test_same_bytes_in_any_order() -> None:
+def test_report_is_the_same_in_any_order_of_results() -> None:
     for seed in range(5):
         shuffled = random.Random(seed).sample(RESULTS, len(RESULTS))
-        assert report_text(Run(info=ABOUT, results=shuffled)) == report_text(RUN)
+        assert report_text(Run(info=INFO, results=shuffled)) == report_text(RUN)
 
 
-def test_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_report_is_read_back_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "report.yaml"
     path.write_text(report_text(RUN), encoding="utf-8")
     read = read_report(path)
-    assert read.info == ABOUT
+    assert read.info == INFO
     assert {result.id: result for result in read.results}[SEEN.id] == SEEN
     assert {result.id: result for result in read.results}[TWICE.id] == TWICE
-    assert sorted(map(repr, document_of(read)["behaviours"])) == sorted(map(repr, document_of(RUN)["behaviours"]))
+    assert sorted(map(repr, document_of(read)["tests"])) == sorted(map(repr, document_of(RUN)["tests"]))
     assert read.envoy == ["1.40.0"]
 
 
-def test_cut_anywhere() -> None:
-    """Whatever is missing at the end, the file is refused, unless all that was found out is still there."""
+def test_truncated_report_is_an_error_unless_its_tests_are_complete() -> None:
     text = report_text(RUN)
     for end in range(len(text)):
         try:
@@ -128,12 +132,12 @@ def test_cut_anywhere() -> None:
         except UnreadableError as error:
             assert "\n" not in str(error)
         else:
-            assert document_of(read)["behaviours"] == document_of(RUN)["behaviours"]
+            assert document_of(read)["tests"] == document_of(RUN)["tests"]
             assert "totals" in text[:end]
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"", "not a report"),
         (b"just words", "not a report"),
@@ -143,84 +147,79 @@ def test_cut_anywhere() -> None:
         (b"a: \x00", "not YAML"),
         (b'<?xml version="1.0"?><testsuites/>', "YAML|not a report"),
         (b"apiVersion: wgpolicyk8s.io/v1alpha2\nkind: PolicyReport\nresults: []\n", "not a report"),
-        (f"format: {FORMAT}\nversion: 0\n".encode(), "an older version"),
-        (f"format: {FORMAT}\nversion: 3\n".encode(), "another version"),
-        (f"format: {FORMAT}\nversion: [x]\n".encode(), "another version"),
-        (f"format: {FORMAT}\nversion: 1\n".encode(), "damaged or cut.*totals"),
-        (f"format: {FORMAT}\nversion: 1\nbehaviours: 7\ntotals: {{cases: 1}}\n".encode(), "damaged or cut"),
-        (f"format: {FORMAT}\nversion: 1\nbehaviours: [7]\ntotals: {{cases: 1}}\n".encode(), "damaged or cut"),
-        (b"[" * 100_000, "not YAML|no report"),
-        (b"{a: " * 100_000, "not YAML|no report"),
+        (f"format: {FORMAT}\nversion: 0\n".encode(), "unsupported report version 0"),
+        (f"format: {FORMAT}\nversion: 4\n".encode(), "unsupported report version 4.*1, 2, 3"),
+        (f"format: {FORMAT}\nversion: [x]\n".encode(), "unsupported report version"),
+        (f"format: {FORMAT}\nversion: 3\n".encode(), "damaged or truncated.*totals"),
+        (f"format: {FORMAT}\nversion: 3\ntests: 7\ntotals: {{parameters: 1}}\n".encode(), "damaged or truncated"),
+        (f"format: {FORMAT}\nversion: 1\n".encode(), "damaged or truncated.*run"),
+        (f"format: {FORMAT}\nversion: 3\ntests: [7]\ntotals: {{parameters: 1}}\n".encode(), "damaged or truncated"),
+        (b"[" * 100_000, "not YAML|not a report"),
+        (b"{a: " * 100_000, "not YAML|not a report"),
         (b"!!python/object/apply:os.system [id]", "not YAML"),
-        (b"x: 9999-99-99", "no report|not a report"),
+        (b"x: 9999-99-99", "not a report"),
     ],
-    ids=range(18),
+    ids=range(19),
 )
-def test_refused(tmp_path: Path, content: bytes, told: str) -> None:
+def test_other_file_is_an_error_of_one_line(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "other.yaml"
     path.write_bytes(content)
-    with pytest.raises(UnreadableError, match=told) as refused:
+    with pytest.raises(UnreadableError, match=message) as caught:
         read_report(path)
-    assert "\n" not in str(refused.value)
-    assert str(path) in str(refused.value)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
 
 
-def test_missing_folder_and_huge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_file_folder_and_huge_file_are_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UnreadableError, match="No such file"):
         read_report(tmp_path / "none.yaml")
     with pytest.raises(UnreadableError, match="directory"):
         read_report(tmp_path)
     huge = tmp_path / "huge.yaml"
     with huge.open("wb") as file:
-        os.truncate(file.fileno(), reading.LARGEST + 1)
+        os.truncate(file.fileno(), reader.LARGEST + 1)
     with pytest.raises(UnreadableError, match="MiB"):
         read_report(huge)
-    # What says no size of its own is bounded all the same.
-    monkeypatch.setattr(reading, "LARGEST", 1000)
+    # A device has no size; what is read of it is limited all the same.
+    monkeypatch.setattr(reader, "LARGEST", 1000)
     with pytest.raises(UnreadableError, match="MiB"):
         read_report(Path("/dev/zero"))
 
 
-def test_case_twice_and_wrong_count() -> None:
+def test_duplicate_parameter_and_wrong_total_are_errors() -> None:
     document = document_of(RUN)
-    document["totals"]["cases"] = 4
-    with pytest.raises(UnreadableError, match="4 cases"):
+    document["totals"]["parameters"] = 4
+    with pytest.raises(UnreadableError, match="4 parameters"):
         run_of(yaml.safe_dump(document), "x")
-    twice = document_of(Run(info=ABOUT, results=[SEEN, SEEN]))
-    with pytest.raises(UnreadableError, match="twice"):
+    twice = document_of(Run(info=INFO, results=[SEEN, SEEN]))
+    with pytest.raises(UnreadableError, match="duplicate"):
         run_of(yaml.safe_dump(twice), "x")
 
 
-def test_small_file_that_means_millions() -> None:
+def test_aliases_that_multiply_results_are_an_error() -> None:
     document = document_of(RUN)
-    case = yaml.safe_dump(document["behaviours"][0]["cases"][0]).replace("\n", "\n    ")
-    document.pop("behaviours")
+    parameter = yaml.safe_dump(document["tests"][0]["parameters"][0]).replace("\n", "\n    ")
+    document.pop("tests")
     copies = ", ".join(["*c"] * 3000)
     text = (
         yaml.safe_dump(document)
-        + f"anchor: &c\n    {case}\n"
-        + f"many: &b {{says: s, source: t, cases: [{copies}]}}\n"
-        + f"behaviours: [{', '.join(['*b'] * 3000)}]\n"
+        + f"anchor: &c\n    {parameter}\n"
+        + f"many: &b {{summary: s, source: t, parameters: [{copies}]}}\n"
+        + f"tests: [{', '.join(['*b'] * 3000)}]\n"
     )
     with pytest.raises(UnreadableError, match="damaged"):
         run_of(text, "x")
 
 
-def test_a_report_of_the_first_version_is_read() -> None:
-    """Version 1 had no name for what was asked besides the worst, for the forward proxy, nor for what was kept."""
-    older = document_of(RUN) | {"version": 1}
-    for name in ("stopped", "asking", "tools"):
-        older["run"].pop(name)
-    for case in (case for behaviour in older["behaviours"] for case in behaviour["cases"]):
-        for name in ("probes", "forward_proxy", "evidence"):
-            case.pop(name, None)
-    jsonschema.validate(older, json.loads(SCHEMA.read_text(encoding="utf-8")))
-    read = {result.id: result for result in run_of(yaml.safe_dump(older), "older.yaml").results}
-    assert read[SEEN.id] == replace(SEEN, forward_proxy="", evidence="")
+def test_totals_count_tests_and_parameters() -> None:
+    totals = document_of(RUN)["totals"]
+    assert totals == {
+        "tests": 5, "parameters": 6, "passed": 1, "skipped": 1, "known deviation": 1, "failed": 2, "error": 1,
+    }  # fmt: skip
 
 
-def test_a_case_is_asked_again_the_way_the_run_asked() -> None:
-    case = next(case for case in document_of(RUN)["behaviours"][0]["cases"])
-    assert shlex.split(case["reproduce"]) == [
-        "pytest", "--istio-egress", "--istio-egress-target", "embedded", case["id"],
+def test_reproduce_command_has_the_options_of_the_run() -> None:
+    parameter = document_of(RUN)["tests"][0]["parameters"][0]
+    assert shlex.split(parameter["reproduce"]) == [
+        "pytest", "--istio-egress", "--istio-egress-target", "embedded", parameter["id"],
     ]  # fmt: skip

@@ -1,0 +1,111 @@
+"""The hint of an error names who rejected a request: Istio, a policy of the cluster, a quota, or RBAC."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from kubernetes.client.exceptions import ApiException
+
+from pytest_istio_egress.cluster.api import ClusterError
+from pytest_istio_egress.cluster.apply import RefusedError
+from pytest_istio_egress.cluster.readiness import NotReadyError
+from pytest_istio_egress.plugin.failure_reports import error_line
+
+
+def rejected(message: str) -> str:
+    return error_line(RefusedError(f"deployment/sleep -n egress-client was rejected: {message}"))
+
+
+def hint_of(line: str) -> str:
+    return line.partition(". hint: ")[2]
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        pytest.param(
+            'admission webhook "rev.validation.istio.io" denied the request: configuration is invalid: no hosts',
+            ["Istio's validation", "rev.validation.istio.io", "version of Istio"],
+            id="istio",
+        ),
+        pytest.param(
+            'admission webhook "validate.kyverno.svc-fail" denied the request: resource blocked by policy',
+            ["policy of this cluster", "not Istio", "validate.kyverno.svc-fail"],
+            id="kyverno",
+        ),
+        pytest.param(
+            'admission webhook "validation.gatekeeper.sh" denied the request: [required-labels] missing label team',
+            ["policy of this cluster", "validation.gatekeeper.sh"],
+            id="gatekeeper",
+        ),
+        pytest.param(
+            "deployments.apps \"sleep\" is forbidden: ValidatingAdmissionPolicy 'images.example.com' with binding "
+            "'all' denied request: failed expression",
+            ["ValidatingAdmissionPolicy images.example.com", "not Istio"],
+            id="validating-admission-policy",
+        ),
+        pytest.param(
+            'pods "sleep" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true',
+            ["Pod Security level restricted:latest", "pod-security.kubernetes.io"],
+            id="pod-security",
+        ),
+        pytest.param(
+            'pods "sleep" is forbidden: exceeded quota: compute, requested: pods=1, used: pods=10, limited: pods=10',
+            ["ResourceQuota compute"],
+            id="exceeded-quota",
+        ),
+        pytest.param(
+            'pods "sleep" is forbidden: failed quota: compute: must specify limits.cpu for: curl',
+            ["ResourceQuota compute"],
+            id="failed-quota",
+        ),
+        pytest.param(
+            'pods "sleep" is forbidden: maximum cpu usage per Container is 100m, but limit is 200m',
+            ["LimitRange"],
+            id="limit-range",
+        ),
+        pytest.param(
+            'sidecars.networking.istio.io is forbidden: User "ci" cannot create resource "sidecars" in API group '
+            '"networking.istio.io" in the namespace "egress-client"',
+            ["The user ci has no permission", "istio-egress rights"],
+            id="rbac",
+        ),
+        pytest.param(
+            'ServiceEntry.networking.istio.io "a" is invalid: spec.resolution: Unsupported value: "DYNAMIC_DNS"',
+            ["CRDs of this Istio version"],
+            id="crd-schema",
+        ),
+        pytest.param(
+            'failed calling webhook "rev.validation.istio.io": connection refused',
+            ["rev.validation.istio.io does not respond", "istiod"],
+            id="istio-does-not-respond",
+        ),
+        pytest.param(
+            'failed calling webhook "validate.kyverno.svc-fail": context deadline exceeded',
+            ["validate.kyverno.svc-fail does not respond"],
+            id="other-webhook-does-not-respond",
+        ),
+    ],
+)
+def test_hint_names_who_rejected_the_manifest(message: str, words: list[str]) -> None:
+    hint = hint_of(rejected(message))
+    assert [word for word in words if word not in hint] == []
+
+
+def test_rejection_by_a_policy_does_not_hint_at_istios_version() -> None:
+    hint = hint_of(rejected('admission webhook "validate.kyverno.svc-fail" denied the request: blocked'))
+    assert "version" not in hint
+    assert "CRD" not in hint
+
+
+def test_error_of_the_api_server_is_read_from_its_body() -> None:
+    error = ApiException(status=403, reason="Forbidden")
+    error.body = json.dumps({"message": 'pods is forbidden: User "ci" cannot list resource "pods" in API group ""'})
+    assert error_line(error).startswith("pods is forbidden")
+    assert "The user ci" in hint_of(error_line(error))
+
+
+def test_hint_falls_back_to_the_type_of_the_error() -> None:
+    assert "kubectl describe pod" in hint_of(error_line(NotReadyError("pod sleep is not ready")))
+    assert hint_of(error_line(ClusterError("the node is gone"))) == ""
