@@ -30,7 +30,7 @@ from strict_clusters import STRICT_CLUSTERS
 from way_to_api import WayToApi
 
 from pytest_istio_egress.cluster.api import Api
-from pytest_istio_egress.cluster.run_lease import remains
+from pytest_istio_egress.cluster.run_lease import leftover_runs
 from pytest_istio_egress.cluster.snapshot import snapshot
 from pytest_istio_egress.embedded import ClusterSpec, down, up
 
@@ -162,7 +162,7 @@ def cleaned_up(run: str, way: WayToApi) -> list[str]:
 def left_behind(api: Api, before: frozenset[str]) -> list[str]:
     """Compare the cluster with what it was, once nothing of any run is there any more."""
     deadline = time.monotonic() + GONE_WITHIN
-    while remains(api) and time.monotonic() < deadline:
+    while leftover_runs(api) and time.monotonic() < deadline:
         time.sleep(0.5)
     after = snapshot(api)
     changes = [f"left {name}" for name in sorted(after - before)] + [f"lost {name}" for name in sorted(before - after)]

@@ -39,11 +39,11 @@ def _run(arguments: argparse.Namespace) -> int:
 def _clean(arguments: argparse.Namespace) -> int:
     from pytest_istio_egress.cluster.api import Api
     from pytest_istio_egress.cluster.mesh import meshes
-    from pytest_istio_egress.cluster.run_lease import put_mesh_back, remains, remove
+    from pytest_istio_egress.cluster.run_lease import restore_mesh_config, leftover_runs, remove
 
     kubeconfig, context = chosen_context(arguments.kubeconfig, arguments.context)
     api = Api(kubeconfig, context)
-    found = [left for left in remains(api) if arguments.only in (None, left.run)]
+    found = [left for left in leftover_runs(api) if arguments.only in (None, left.run)]
     for left in found:
         state = "still running" if left.alive else "ended without cleaning up"
         print(f"{'traffic' if left.traffic else 'run'} {left.run}, {state}: {', '.join(left.namespaces)}")
@@ -58,7 +58,7 @@ def _clean(arguments: argparse.Namespace) -> int:
         print("nothing was changed; to remove what is shown without being asked, add --yes")
         return 0
     for settings in changed:
-        put_mesh_back(api, settings, print)
+        restore_mesh_config(api, settings, print)
     for left in chosen:
         removed = remove(api, left.run, say=print)
         print(f"run {left.run}: removed {', '.join(removed)}")

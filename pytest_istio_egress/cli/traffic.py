@@ -117,7 +117,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _start(traffic: Traffic, arguments: argparse.Namespace) -> int:
-    placement = Placement.said(**{option.name: getattr(arguments, option.name) for option in PLACEMENT_OPTIONS})
+    placement = Placement.from_options(**{option.name: getattr(arguments, option.name) for option in PLACEMENT_OPTIONS})
     traffic.start(print, arguments.revision, placement)
     print(f"traffic {arguments.name} goes on; `istio-egress traffic report --name {arguments.name}` tells what is lost")
     return 0

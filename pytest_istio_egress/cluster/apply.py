@@ -60,7 +60,7 @@ class Applier:
 
     def rendered(self, document: dict[str, Any], namespace: str) -> dict[str, Any]:
         """Return the document as it is sent: the run's names, the run's label, a namespace."""
-        sent: dict[str, Any] = self.names.placement.placed(self.names.render_manifest(document))
+        sent: dict[str, Any] = self.names.placement.apply_to(self.names.render_manifest(document))
         metadata = sent.setdefault("metadata", {})
         if sent["kind"] != "Namespace":
             metadata.setdefault("namespace", self.names.namespace(namespace))

@@ -14,7 +14,7 @@ from urllib3.exceptions import HTTPError
 
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.apply import Applier, load
-from pytest_istio_egress.cluster.foreign_policies import foreign_policies
+from pytest_istio_egress.cluster.network_policies import foreign_policies
 from pytest_istio_egress.cluster.names import (
     GATEWAY_NAMESPACE,
     OF_ONE_WORKER,
@@ -24,13 +24,13 @@ from pytest_istio_egress.cluster.names import (
 )
 from pytest_istio_egress.cluster.pod_lookup import PodLookup
 from pytest_istio_egress.cluster.pods import Pod, run
-from pytest_istio_egress.cluster.pull_secrets import copy_pull_secrets
+from pytest_istio_egress.cluster.run_secrets import copy_pull_secrets
 from pytest_istio_egress.cluster.readiness import NotReadyError
-from pytest_istio_egress.cluster.run_certificates import config_map, copy_credentials, distribute_authority
+from pytest_istio_egress.cluster.run_secrets import config_map, copy_credentials, distribute_authority
 from pytest_istio_egress.cluster.run_lease import RunLease, delete
 from pytest_istio_egress.model.case import OWN_GATEWAY_FIXTURE
 from pytest_istio_egress.model.mesh_facts import RUNS_OWN_GATEWAY
-from pytest_istio_egress.model.placement import FOR_GATEWAYS
+from pytest_istio_egress.model.placement import GATEWAY_PLACEMENT
 from pytest_istio_egress.model.probe import NEIGHBOUR
 
 STANDS_FOR = "istio-egress.dev/stands-for"
@@ -203,8 +203,8 @@ class Environment:
         for namespace in everywhere:
             copy_pull_secrets(applier, namespace)
         if self.names.placement.nodes:
-            data = self.names.placement.for_gateways()
-            applier.apply([config_map(FOR_GATEWAYS, namespace, data) for namespace in WORKER_NAMESPACES], "")
+            data = self.names.placement.gateway_overlay()
+            applier.apply([config_map(GATEWAY_PLACEMENT, namespace, data) for namespace in WORKER_NAMESPACES], "")
         copy_credentials(applier, WORKER_NAMESPACES[0], timeout=self.timeout)
 
 

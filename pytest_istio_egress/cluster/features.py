@@ -10,8 +10,8 @@ from kubernetes.client.exceptions import ApiException
 from pytest_istio_egress.cluster.api import ClusterError, reason
 from pytest_istio_egress.cluster.apply import load
 from pytest_istio_egress.cluster.mesh import Mesh
-from pytest_istio_egress.cluster.network_policy_check import NetworkPolicyCheck
-from pytest_istio_egress.cluster.permissions import SECRETS, lacking
+from pytest_istio_egress.cluster.network_policies import NetworkPolicyCheck
+from pytest_istio_egress.cluster.permissions import SECRETS, missing_permissions
 from pytest_istio_egress.model.case import Case
 from pytest_istio_egress.model.istio_versions import older
 from pytest_istio_egress.model.mesh_facts import BY_GATEWAY_API, ISTIOS_OWN_BUILD, MeshFacts
@@ -96,9 +96,9 @@ def _egress_gateway(mesh: Mesh) -> str | None:
             f"the egress gateway {gateway.service}.{gateway.namespace} is one of the Gateway API: listeners and routes "
             "come to it from there, and not from Istio's Gateway and VirtualService (--istio-egress-gateway own)"
         )
-    lacking = [str(port) for port in (80, 443) if port not in gateway.ports]
-    if lacking:
-        return f"the egress gateway's Service {gateway.service}.{gateway.namespace} lacks port {', '.join(lacking)}"
+    missing_permissions = [str(port) for port in (80, 443) if port not in gateway.ports]
+    if missing_permissions:
+        return f"the egress gateway's Service {gateway.service}.{gateway.namespace} lacks port {', '.join(missing_permissions)}"
     if not gateway.logs:
         return (
             f"the egress gateway {gateway.service}.{gateway.namespace} writes no access log in a format of Istio's, so "
@@ -155,7 +155,7 @@ def _istio_metrics(mesh: Mesh) -> str | None:
 
 
 def _secrets_for_proxies(mesh: Mesh) -> str | None:
-    missing = lacking(mesh.api, (SECRETS,))
+    missing = missing_permissions(mesh.api, (SECRETS,))
     return f"this user may not let the run's own proxies read secrets: missing is {missing[0]}" if missing else None
 
 

@@ -12,7 +12,7 @@ from pytest_istio_egress.cluster.admin import admin
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.facts.objects import ApiObjectReader, name
 from pytest_istio_egress.cluster.facts.revisions import injectors, istiod
-from pytest_istio_egress.cluster.facts.table import FactOverrides, find_out
+from pytest_istio_egress.cluster.facts.table import FactOverrides, detect_facts
 from pytest_istio_egress.cluster.mesh_config_map import MeshConfigMap
 from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.model.mesh_facts import DEFAULT_REVISION, Gateway, MeshFacts
@@ -43,7 +43,7 @@ class Mesh:
     @cached_property
     def facts(self) -> MeshFacts:
         """What holds for the run: given by who began it, else found out now."""
-        return self._facts or find_out(ApiObjectReader(self.api), self.given)
+        return self._facts or detect_facts(ApiObjectReader(self.api), self.given)
 
     @property
     def istio(self) -> str:

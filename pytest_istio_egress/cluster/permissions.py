@@ -111,7 +111,7 @@ SECRETS = Role(
 )
 
 
-def look_at_istio(control_plane: str = CONTROL_PLANE, mesh_config: str = MESH_CONFIG) -> Role:
+def control_plane_role(control_plane: str = CONTROL_PLANE, mesh_config: str = MESH_CONFIG) -> Role:
     """Return what a run needs in the control plane's namespace."""
     return Role(
         "istio-egress",
@@ -124,7 +124,7 @@ def look_at_istio(control_plane: str = CONTROL_PLANE, mesh_config: str = MESH_CO
     )
 
 
-def mesh_wide(control_plane: str = CONTROL_PLANE, mesh_config: str = MESH_CONFIG) -> Role:
+def mesh_wide_role(control_plane: str = CONTROL_PLANE, mesh_config: str = MESH_CONFIG) -> Role:
     """Return what cases need that change the mesh's own configuration."""
     return Role(
         "istio-egress-mesh-wide",
@@ -147,7 +147,7 @@ OWN_WORKLOADS = Role(
 def roles(control_plane: str = CONTROL_PLANE, mesh_config: str = MESH_CONFIG) -> tuple[Role, ...]:
     """Return all roles, for a mesh whose control plane and configuration are there."""
     where = control_plane, mesh_config
-    return RUN, look_at_istio(*where), SECRETS, OWN_WORKLOADS, mesh_wide(*where)
+    return RUN, control_plane_role(*where), SECRETS, OWN_WORKLOADS, mesh_wide_role(*where)
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def actions(role: Role) -> list[Action]:
     ]
 
 
-def lacking(api: Api, roles: Iterable[Role]) -> list[Action]:
+def missing_permissions(api: Api, roles: Iterable[Role]) -> list[Action]:
     """Return what the roles allow and this user may not, in the table's order."""
     found: list[Action] = []
     for role in roles:

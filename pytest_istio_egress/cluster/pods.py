@@ -84,10 +84,10 @@ def _described(pod: client.V1Pod) -> Pod:
 
 def ready_pods(api: Api, namespace: str, selector: str) -> list[Pod]:
     """Return the pods that are ready now, by name."""
-    return ready_among(pods_there(api, namespace, selector))
+    return only_ready(list_pods(api, namespace, selector))
 
 
-def pods_there(api: Api, namespace: str, selector: str) -> list[client.V1Pod]:
+def list_pods(api: Api, namespace: str, selector: str) -> list[client.V1Pod]:
     """Return the pods as the API describes them, ready or not."""
     try:
         found: list[client.V1Pod] = api.core.list_namespaced_pod(namespace, label_selector=selector).items
@@ -96,7 +96,7 @@ def pods_there(api: Api, namespace: str, selector: str) -> list[client.V1Pod]:
     return found
 
 
-def ready_among(pods: Iterable[client.V1Pod]) -> list[Pod]:
+def only_ready(pods: Iterable[client.V1Pod]) -> list[Pod]:
     """Return those that are ready, by name."""
     return sorted((_described(pod) for pod in pods if is_ready(pod)), key=lambda pod: pod.name)
 

@@ -12,7 +12,7 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from pytest_istio_egress.cluster.api import Api, ClusterError
-from pytest_istio_egress.cluster.pods import Pod, is_ready, pods_there, ready_among
+from pytest_istio_egress.cluster.pods import Pod, is_ready, list_pods, only_ready
 
 _LOOK_AGAIN = 2
 """Seconds after which pods that do not change are looked at once more: what keeps them may be no change of theirs."""
@@ -29,7 +29,7 @@ class NoPodError(NotReadyError):
 def ready_pod(api: Api, namespace: str, selector: str, *, timeout: float) -> Pod:
     """Wait for a ready pod; raises NotReadyError that says why there is none after `timeout` seconds."""
     deadline = time.monotonic() + timeout
-    while not (ready := ready_among(pods := pods_there(api, namespace, selector))):
+    while not (ready := only_ready(pods := list_pods(api, namespace, selector))):
         expired = time.monotonic() > deadline
         if expired or not pods:
             why = _why_none(api, namespace, selector, pods)

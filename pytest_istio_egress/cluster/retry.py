@@ -36,12 +36,12 @@ class _RetryingRest(RESTClientObject):  # type: ignore[misc]  # the kubernetes p
 
     def request(self, method: str, url: str, *arguments: Any, _request_timeout: Any = None, **more: Any) -> Any:
         """Send a request, again where that is safe and the server is away."""
-        return still_away(method, self.patience)(
+        return retrying(method, self.patience)(
             super().request, method, url, *arguments, _request_timeout=_request_timeout or REQUEST_TIMEOUT, **more
         )
 
 
-def still_away(method: str, patience: float) -> Retrying:
+def retrying(method: str, patience: float) -> Retrying:
     """Return what repeats a call: a connection that was never made, or was lost where the request may arrive twice."""
     again = _may_be_sent_again(method)
     return Retrying(

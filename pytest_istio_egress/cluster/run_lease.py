@@ -65,11 +65,11 @@ class RunLease:
                 continue
 
     def _renew(self) -> None:
-        hold_lease(self._api, self._run, self._namespace, seconds=HELD_FOR)
+        renew_lease(self._api, self._run, self._namespace, seconds=HELD_FOR)
 
 
-def hold_lease(api: Api, run: str, namespace: str, *, seconds: int) -> None:
-    """Take a run's lease, or renew it, by the API server's clock: `remains` will take the run for alive so long."""
+def renew_lease(api: Api, run: str, namespace: str, *, seconds: int) -> None:
+    """Take a run's lease, or renew it, by the API server's clock: `leftover_runs` will take the run for alive so long."""
     lease: dict[str, Any] = {
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
@@ -90,7 +90,7 @@ def _iso(moment: datetime.datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def remains(api: Api) -> list[LeftoverRun]:
+def leftover_runs(api: Api) -> list[LeftoverRun]:
     """Return what runs have in the cluster, this one's included."""
     try:
         namespaces = api.core.list_namespace(label_selector=RUN_LABEL).items
@@ -123,18 +123,18 @@ def _alive(api: Api, namespaces: Sequence[str]) -> bool:
     return any(now - moment < young for moment in created)
 
 
-def put_mesh_back(api: Api, settings: MeshConfigMap, say: Callable[[str], None]) -> None:
+def restore_mesh_config(api: Api, settings: MeshConfigMap, say: Callable[[str], None]) -> None:
     """Take back what a killed run changed of the mesh's own configuration; a run that is alive does so itself."""
     before = settings.pending_restore()
-    if before is None or any(left.alive and not left.traffic for left in remains(api)):
+    if before is None or any(left.alive and not left.traffic for left in leftover_runs(api)):
         return
     say("istio-egress: a run that was killed had changed the mesh's own configuration; putting it back")
     settings.restore(before)
 
 
-def remove_ended(api: Api, say: Callable[[str], None]) -> None:
+def remove_leftovers(api: Api, say: Callable[[str], None]) -> None:
     """Have what killed runs left removed, without waiting for it; what another run removes meanwhile is fine."""
-    for left in remains(api):
+    for left in leftover_runs(api):
         if left.alive:
             continue
         namespaces = ", ".join(left.namespaces)
@@ -147,7 +147,7 @@ def remove(api: Api, run: str, *, say: Callable[[str], None] = lambda _: None) -
 
     Everything a run makes lies in its own namespaces, so they are all there is to remove.
     """
-    removed = remains_of(api, run)
+    removed = namespaces_of_run(api, run)
     delete(api, removed)
     _await_gone(api, run, api.timeouts.remove, say)
     return removed
@@ -165,7 +165,7 @@ def delete(api: Api, namespaces: Sequence[str]) -> None:
 
 def _await_gone(api: Api, run: str, timeout: float, say: Callable[[str], None]) -> None:
     began = said = time.monotonic()
-    while left := remains_of(api, run):
+    while left := namespaces_of_run(api, run):
         now = time.monotonic()
         if now - began > timeout:
             raise ClusterError(
@@ -177,7 +177,7 @@ def _await_gone(api: Api, run: str, timeout: float, say: Callable[[str], None]) 
         threading.Event().wait(0.25)  # between two questions to the API, not in place of one
 
 
-def remains_of(api: Api, run: str) -> list[str]:
+def namespaces_of_run(api: Api, run: str) -> list[str]:
     """Return the namespaces that a run still has."""
     found = api.core.list_namespace(label_selector=f"{RUN_LABEL}={run}").items
     return sorted(namespace.metadata.name for namespace in found)

@@ -126,7 +126,7 @@ class Controller:
 
     def prepare(self, ids: Sequence[str]) -> None:
         """Choose the target and make sure that it answers; does nothing when no test would run."""
-        from pytest_istio_egress.run_target.mesh_detection import look_at_mesh
+        from pytest_istio_egress.run_target.mesh_detection import detect_mesh
         from pytest_istio_egress.run_target.selection import prepare
 
         if not needs_cluster(ids, allow_mesh_wide=self.settings.runs_mesh_wide):
@@ -136,7 +136,7 @@ class Controller:
             self.progress.phase("asking the cluster")
             self.prepared = prepare(self.settings, self.run, self.progress.say)
             self.progress.phase("looking at the mesh")
-            self.prepared = look_at_mesh(self.prepared, self.settings, self.progress.say)
+            self.prepared = detect_mesh(self.prepared, self.settings, self.progress.say)
             with self.progress.hidden():
                 for line in after(self.prepared):
                     self.terminal.head(line)

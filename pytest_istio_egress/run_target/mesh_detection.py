@@ -13,14 +13,14 @@ from pytest_istio_egress.cluster.features import features
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.mesh_config_map import MeshConfigMap
 from pytest_istio_egress.cluster.permissions import RUN
-from pytest_istio_egress.cluster.run_lease import put_mesh_back, remove_ended
+from pytest_istio_egress.cluster.run_lease import restore_mesh_config, remove_leftovers
 from pytest_istio_egress.model.placement import pairs
 from pytest_istio_egress.run_target import Prepared, Say, TargetError, one_line
 from pytest_istio_egress.run_target.permission_check import check_rights, check_rights_in_mesh
 from pytest_istio_egress.settings.options import Settings
 
 
-def look_at_mesh(prepared: Prepared, settings: Settings, say: Say) -> Prepared:
+def detect_mesh(prepared: Prepared, settings: Settings, say: Say) -> Prepared:
     """Find out what holds for the run; raises TargetError when there is no Istio that works.
 
     What killed runs left is removed on the way: it would only make the mesh slower to ask.
@@ -32,12 +32,12 @@ def look_at_mesh(prepared: Prepared, settings: Settings, say: Say) -> Prepared:
         mesh = Mesh(api, given=given)
         check_rights_in_mesh(mesh, prepared.target, say)
         mesh.check()
-        mesh = as_it_is(mesh, say)
+        mesh = after_pending_restore(mesh, say)
         gateway = mesh.gateway
         through = f"egress gateway {gateway}" if gateway else "no egress gateway"
         target = replace(prepared.target, mesh=mesh.facts.to_mapping())
         found = features(mesh)
-        remove_ended(api, say)
+        remove_leftovers(api, say)
     except ApiException as error:
         raise TargetError(f"the mesh can't be looked at: {reason(error)}") from error
     except (ClusterError, HTTPError) as error:
@@ -45,12 +45,12 @@ def look_at_mesh(prepared: Prepared, settings: Settings, say: Say) -> Prepared:
     return replace(prepared, target=target, gateway=through, features=found)
 
 
-def as_it_is(mesh: Mesh, say: Say) -> Mesh:
+def after_pending_restore(mesh: Mesh, say: Say) -> Mesh:
     """Return the mesh as it is when no run has it changed: a killed run's change is put back, another's waited for."""
     settings = MeshConfigMap(mesh.api, mesh.facts.control_plane, mesh.facts.mesh_config)
     if settings.pending_restore() is None:
         return mesh
-    put_mesh_back(mesh.api, settings, say)
+    restore_mesh_config(mesh.api, settings, say)
     if settings.pending_restore() is not None:
         say("istio-egress: another run has changed the mesh's configuration for a case; waiting until it is put back")
         settings.wait_unlocked()

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.mesh import Mesh
-from pytest_istio_egress.cluster.permissions import Role, lacking, look_at_istio, mesh_wide
+from pytest_istio_egress.cluster.permissions import Role, missing_permissions, control_plane_role, mesh_wide_role
 from pytest_istio_egress.run_target import Say, Target, TargetError
 
 
 def check_rights(api: Api, target: Target, roles: Iterable[Role], say: Say) -> None:
     """Say each right that is missing; raises TargetError if one is, before anything is made."""
-    missing = lacking(api, roles)
+    missing = missing_permissions(api, roles)
     for action in missing:
         say(f"istio-egress: missing right: {action}")
     if missing:
@@ -28,7 +28,7 @@ def check_rights_in_mesh(mesh: Mesh, target: Target, say: Say) -> None:
     try:
         where = mesh.facts.control_plane, mesh.facts.mesh_config
     except ClusterError:
-        check_rights(mesh.api, target, (look_at_istio(),), say)
+        check_rights(mesh.api, target, (control_plane_role(),), say)
         raise
-    also = [mesh_wide(*where)] if target.allow_mesh_wide else []
-    check_rights(mesh.api, target, (look_at_istio(*where), *also), say)
+    also = [mesh_wide_role(*where)] if target.allow_mesh_wide else []
+    check_rights(mesh.api, target, (control_plane_role(*where), *also), say)

@@ -58,7 +58,7 @@ def _target(settings: Settings, run: str, kubeconfig: Path | None, context: str 
 
 def placement_of(settings: Settings) -> Placement:
     """Return what the settings say of the run's pods."""
-    return Placement.said(
+    return Placement.from_options(
         image=settings.image,
         pull_secret=settings.pull_secret,
         node_selector=settings.node_selector,

@@ -21,9 +21,9 @@ from pytest_istio_egress.cluster.facts.table import FactOverrides
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.mesh_names import MeshNames
 from pytest_istio_egress.cluster.names import Names
-from pytest_istio_egress.cluster.pull_secrets import copy_pull_secrets
+from pytest_istio_egress.cluster.run_secrets import copy_pull_secrets
 from pytest_istio_egress.cluster.readiness import ready_pod
-from pytest_istio_egress.cluster.run_lease import hold_lease, remains_of, remove
+from pytest_istio_egress.cluster.run_lease import renew_lease, namespaces_of_run, remove
 from pytest_istio_egress.model.placement import Placement
 from pytest_istio_egress.traffic.kinds import KINDS
 from pytest_istio_egress.traffic.losses import losses
@@ -66,7 +66,7 @@ class Traffic:
         `revision` is the control plane's whose proxies the clients get; None: the mesh's default. `placement` says
         what its pods differ in from the plain manifests.
         """
-        if remains_of(self.api, self.name):
+        if namespaces_of_run(self.api, self.name):
             raise ClusterError(
                 f"traffic {self.name} is there already: `istio-egress traffic report --name {self.name}` tells of it, "
                 f"`istio-egress traffic stop --name {self.name}` ends it"
@@ -148,8 +148,8 @@ class Traffic:
             )
 
     def _live(self) -> None:
-        """Hold a lease for as long as the traffic may last: what ends runs' remains shall leave it alone."""
-        hold_lease(self.api, self.name, self.server, seconds=LASTS)
+        """Hold a lease for as long as the traffic may last: what ends runs' leftover_runs shall leave it alone."""
+        renew_lease(self.api, self.name, self.server, seconds=LASTS)
 
     def _certificates(self, applier: Applier) -> None:
         authority = Authority(f"pytest-istio-egress traffic {self.name}", self.api.now())

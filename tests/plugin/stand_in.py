@@ -102,7 +102,7 @@ if "STAND_IN_EVERY" in os.environ:
     live.EVERY = float(os.environ["STAND_IN_EVERY"])
 choice.prepare = prepare
 releasing.release = release
-mesh.look_at_mesh = lambda prepared, settings, say: prepared  # noqa: ARG005  # there is no mesh to look at
+mesh.detect_mesh = lambda prepared, settings, say: prepared  # noqa: ARG005  # there is no mesh to look at
 
 
 header.after = lambda prepared: [f"answered: {prepared.kubernetes}"]

@@ -13,7 +13,7 @@ from suite_run import RunSuite, environment  # type: ignore[import-not-found]  #
 
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.mesh_config_map import MeshConfigMap
-from pytest_istio_egress.cluster.run_lease import remains
+from pytest_istio_egress.cluster.run_lease import leftover_runs
 
 pytestmark = pytest.mark.embedded
 
@@ -33,11 +33,11 @@ def test_the_next_run_removes_what_a_killed_run_left(
                 break
     run = re.search(r", run (\w+)", output)
     assert run, output
-    left = {found.run: found for found in remains(api)}
+    left = {found.run: found for found in leftover_runs(api)}
     assert run[1] in left
     # As a mesh-wide case does that is killed before it can take its change back.
     before = MeshConfigMap(api).change({"defaultHttpRetryPolicy": {"attempts": 1}})
-    while any(found.alive for found in remains(api)):
+    while any(found.alive for found in leftover_runs(api)):
         threading.Event().wait(0.5)  # the dead run's lease has to run out
     again = run_suite("conformance/timeouts")
     assert again.exit == 0, again.output
@@ -45,5 +45,5 @@ def test_the_next_run_removes_what_a_killed_run_left(
     assert MeshConfigMap(api).pending_restore() is None
     assert api.core.read_namespaced_config_map("istio", "istio-system").data["mesh"] == before
     until_gone = threading.Event()
-    while remains(api):
+    while leftover_runs(api):
         until_gone.wait(0.2)

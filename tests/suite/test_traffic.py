@@ -14,7 +14,7 @@ from kubernetes import client
 from suite_run import environment  # type: ignore[import-not-found]  # pytest puts this folder on the path
 
 from pytest_istio_egress.cluster.api import Api
-from pytest_istio_egress.cluster.run_lease import remains
+from pytest_istio_egress.cluster.run_lease import leftover_runs
 from pytest_istio_egress.embedded import EmbeddedCluster
 from pytest_istio_egress.suite.discovery import fixtures_folder
 from pytest_istio_egress.traffic.kinds import KINDS
@@ -42,7 +42,7 @@ def traffic(embedded: EmbeddedCluster, api: Api) -> Iterator[Traffic]:
     yield Traffic(api, NAME, fixtures_folder() / "traffic")
     stopped = command(embedded, "stop")
     assert stopped.returncode == 0, stopped.stderr
-    assert not any(left.run == NAME for left in remains(api))
+    assert not any(left.run == NAME for left in leftover_runs(api))
 
 
 def further(traffic: Traffic, seconds: float) -> float:
@@ -115,7 +115,7 @@ def test_a_client_that_lost_its_sidecar_gets_no_answers(
 
 
 def test_a_run_that_cleans_up_leaves_traffic_alone(traffic: Traffic, api: Api) -> None:
-    assert [(left.alive, left.traffic) for left in remains(api) if left.run == traffic.name] == [(True, True)]
+    assert [(left.alive, left.traffic) for left in leftover_runs(api) if left.run == traffic.name] == [(True, True)]
 
 
 def test_nothing_started_is_told_in_one_line(embedded: EmbeddedCluster) -> None:

@@ -16,7 +16,7 @@ import yaml
 from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.facts.gateways import OF_GATEWAY_API
 from pytest_istio_egress.cluster.facts.objects import Object, selects
-from pytest_istio_egress.cluster.facts.table import DETECTORS, FactOverrides, find_out
+from pytest_istio_egress.cluster.facts.table import DETECTORS, FactOverrides, detect_facts
 from pytest_istio_egress.cluster.features import DETECT
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.model.mesh_facts import BY_GATEWAY_API, FACTS, FOUND, RUNS_OWN_GATEWAY, Gateway, MeshFacts
@@ -90,7 +90,7 @@ class Objects:
 
 
 def value(objects: Objects, fact: str) -> str:
-    return find_out(objects, FactOverrides()).value(fact)
+    return detect_facts(objects, FactOverrides()).value(fact)
 
 
 def test_every_fact_has_a_detector_and_a_sentence() -> None:
@@ -98,7 +98,7 @@ def test_every_fact_has_a_detector_and_a_sentence() -> None:
 
 
 def test_a_mesh_as_it_is_installed_by_default() -> None:
-    found = find_out(Objects(), FactOverrides())
+    found = detect_facts(Objects(), FactOverrides())
     assert not [name for name, known in found.facts.items() if known.why]
     assert {known.origin for known in found.facts.values()} == {FOUND}
     assert found.istio.startswith("1.")
@@ -158,7 +158,7 @@ def test_a_change_is_found_out(fact: str, change: Callable[[Objects], Objects], 
 
 
 def test_a_revision_is_asked_for() -> None:
-    found = find_out(
+    found = detect_facts(
         Objects().revision("canary"), FactOverrides(revision="canary", places={"revision": "command line"})
     )
     assert found.injection == ("istio.io/rev", "canary")
@@ -167,23 +167,23 @@ def test_a_revision_is_asked_for() -> None:
 
 
 def test_a_tag_leads_to_its_revision() -> None:
-    found = find_out(Objects().revision("canary").revision("canary", tag="prod"), FactOverrides(revision="prod"))
+    found = detect_facts(Objects().revision("canary").revision("canary", tag="prod"), FactOverrides(revision="prod"))
     assert found.injection == ("istio.io/rev", "prod")
     assert found.value("revision") == "canary"
 
 
 def test_the_only_revision_needs_no_word() -> None:
     objects = Objects().revision("canary").without("MutatingWebhookConfiguration", "istio-sidecar-injector")
-    assert find_out(objects, FactOverrides()).injection == ("istio.io/rev", "canary")
+    assert detect_facts(objects, FactOverrides()).injection == ("istio.io/rev", "canary")
 
 
 def test_several_revisions_without_a_default_are_told() -> None:
     objects = Objects().revision("blue").revision("green")
     objects.without("MutatingWebhookConfiguration", "istio-sidecar-injector")
     with pytest.raises(ClusterError, match=r"blue, green.*--istio-egress-revision"):
-        find_out(objects, FactOverrides())
+        detect_facts(objects, FactOverrides())
     with pytest.raises(ClusterError, match=r"'red'.*blue, green"):
-        find_out(objects, FactOverrides(revision="red"))
+        detect_facts(objects, FactOverrides(revision="red"))
 
 
 def helm_gateway(objects: Objects) -> Objects:
@@ -199,7 +199,7 @@ def helm_gateway(objects: Objects) -> Objects:
 
 
 def test_a_gateway_of_the_helm_chart() -> None:
-    gateway = find_out(helm_gateway(Objects()), FactOverrides()).gateway
+    gateway = detect_facts(helm_gateway(Objects()), FactOverrides()).gateway
     assert gateway
     assert (gateway.namespace, gateway.service, gateway.made_by) == ("tenants", "tenants-egress", "Helm chart")
     assert gateway.selector == "app=tenants-egress,istio=tenants-egress"
@@ -210,7 +210,7 @@ def test_a_gateway_of_the_gateway_api_cannot_serve_istios_own_resources() -> Non
     for found in objects.held:
         if found["kind"] in ("Service", "Pod"):
             found["metadata"]["labels"] = {**found["metadata"]["labels"], OF_GATEWAY_API: "egress"}
-    facts = find_out(objects, FactOverrides())
+    facts = detect_facts(objects, FactOverrides())
     assert facts.gateway
     assert facts.gateway.made_by == BY_GATEWAY_API
     mesh = cast(Mesh, SimpleNamespace(gateway=facts.gateway, facts=facts))
@@ -220,30 +220,30 @@ def test_a_gateway_of_the_gateway_api_cannot_serve_istios_own_resources() -> Non
 def test_a_gateway_that_is_not_ready_is_none() -> None:
     objects = Objects()
     next(one for one in objects.held if one["kind"] == "Pod")["status"]["conditions"] = []
-    assert find_out(objects, FactOverrides()).gateway is None
+    assert detect_facts(objects, FactOverrides()).gateway is None
     with pytest.raises(ClusterError, match="no ready gateway"):
-        find_out(objects, FactOverrides(gateway="istio-system/istio-egressgateway"))
+        detect_facts(objects, FactOverrides(gateway="istio-system/istio-egressgateway"))
 
 
 def test_the_gateway_is_as_the_user_chooses() -> None:
-    assert find_out(Objects(), FactOverrides(gateway="none")).gateway is None
-    assert find_out(Objects(), FactOverrides(gateway="own")).gateway == RUNS_OWN_GATEWAY
+    assert detect_facts(Objects(), FactOverrides(gateway="none")).gateway is None
+    assert detect_facts(Objects(), FactOverrides(gateway="own")).gateway == RUNS_OWN_GATEWAY
     with pytest.raises(ClusterError, match="no Service exit in the namespace edge"):
-        find_out(Objects(), FactOverrides(gateway="edge/exit"))
+        detect_facts(Objects(), FactOverrides(gateway="edge/exit"))
 
 
 def test_a_gateway_without_a_readable_log_says_so() -> None:
-    gateway = find_out(Objects().mesh(accessLogFile=""), FactOverrides()).gateway
+    gateway = detect_facts(Objects().mesh(accessLogFile=""), FactOverrides()).gateway
     assert gateway
     assert not gateway.logs
     silent = Objects().mesh(accessLogFile="").add("telemetry.istio.io/v1", "Telemetry", {"accessLogging": [{}]})
-    gateway = find_out(silent, FactOverrides()).gateway
+    gateway = detect_facts(silent, FactOverrides()).gateway
     assert gateway
     assert gateway.logs
 
 
 def test_a_fact_that_may_not_be_read_says_why_and_others_are_there() -> None:
-    found = find_out(Objects(forbidden=["PeerAuthentication", "Pod"]), FactOverrides())
+    found = detect_facts(Objects(forbidden=["PeerAuthentication", "Pod"]), FactOverrides())
     assert "forbidden" in found.facts["mutual-tls"].why
     assert "forbidden" in found.facts["egress-gateways"].why
     assert found.gateway is None
@@ -253,9 +253,9 @@ def test_a_fact_that_may_not_be_read_says_why_and_others_are_there() -> None:
 def test_a_fact_that_everything_rests_on_can_be_given_instead() -> None:
     objects = Objects(forbidden=["MutatingWebhookConfiguration"])
     with pytest.raises(ClusterError, match="--istio-egress-fact control-plane="):
-        find_out(objects, FactOverrides())
+        detect_facts(objects, FactOverrides())
     facts = {"control-plane": "istio-system", "injection": "istio-injection=enabled"}
-    found = find_out(objects, FactOverrides(facts=facts, places={"fact": "ini"}))
+    found = detect_facts(objects, FactOverrides(facts=facts, places={"fact": "ini"}))
     assert found.facts["injection"].origin == "ini"
     assert found.istio == value(Objects(), "istio")
 
@@ -283,5 +283,5 @@ def test_istios_own_metrics_take_istios_own_envoy(setting: str) -> None:
     container["env"] = [
         {"name": name, "value": setting} for name in ("PILOT_ENABLE_METADATA_EXCHANGE", "PILOT_ENABLE_ALPN_FILTER")
     ]
-    reason = DETECT["istio-metrics"](cast(Mesh, SimpleNamespace(facts=find_out(mesh, FactOverrides()))))
+    reason = DETECT["istio-metrics"](cast(Mesh, SimpleNamespace(facts=detect_facts(mesh, FactOverrides()))))
     assert (reason is None) is (setting == "true")

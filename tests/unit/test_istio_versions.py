@@ -11,7 +11,7 @@ from pytest_istio_egress import documented
 from pytest_istio_egress.cluster.features import missing
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.model.case import case_of
-from pytest_istio_egress.model.istio_versions import SEEN, SUPPORTED, older
+from pytest_istio_egress.model.istio_versions import TESTED, SUPPORTED, older
 from pytest_istio_egress.model.mesh_facts import MeshFacts
 
 
@@ -25,7 +25,7 @@ def test_older(version: str, than: str, expected: bool) -> None:  # noqa: FBT001
 
 
 def test_what_was_seen_is_supported() -> None:
-    assert set(SEEN) <= set(SUPPORTED)
+    assert set(TESTED) <= set(SUPPORTED)
 
 
 def test_a_case_that_begins_with_a_later_version_says_why_it_is_skipped() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pytest_istio_egress.model.placement import FOR_GATEWAYS, IMAGES, Placement, image_name, toleration
+from pytest_istio_egress.model.placement import GATEWAY_PLACEMENT, IMAGES, Placement, image_name, toleration
 from pytest_istio_egress.suite.discovery import fixtures_folder, suite_folder
 
 
@@ -37,7 +37,7 @@ def test_pods_are_placed() -> None:
     assert Placement.of(placement.to_mapping()) == placement
     client = next(one for one in workloads(fixtures_folder()) if one["metadata"]["namespace"] == "egress-client")
     before = images(client)
-    pods = placement.placed(client)["spec"]["template"]["spec"]
+    pods = placement.apply_to(client)["spec"]["template"]["spec"]
     assert images(client) == ["registry.example/tools/curl:1", *before[1:]]
     assert pods["imagePullSecrets"] == [{"name": "pull"}]
     assert pods["nodeSelector"] == {"pool": "mesh"}
@@ -49,17 +49,17 @@ def test_pods_are_placed() -> None:
 
 def test_pods_that_istio_makes_for_a_gateway_are_placed_too() -> None:
     placement = Placement(node_selector={"pool": "mesh"})
-    gateway = placement.placed({"kind": "Gateway", "apiVersion": "gateway.networking.k8s.io/v1", "spec": {}})
-    assert gateway["spec"]["infrastructure"]["parametersRef"]["name"] == FOR_GATEWAYS
-    overlay = json.loads(placement.for_gateways()["deployment"])
+    gateway = placement.apply_to({"kind": "Gateway", "apiVersion": "gateway.networking.k8s.io/v1", "spec": {}})
+    assert gateway["spec"]["infrastructure"]["parametersRef"]["name"] == GATEWAY_PLACEMENT
+    overlay = json.loads(placement.gateway_overlay()["deployment"])
     assert overlay["spec"]["template"]["spec"] == {"nodeSelector": {"pool": "mesh"}}
     istios = {"kind": "Gateway", "apiVersion": "networking.istio.io/v1", "spec": {"selector": {}}}
-    assert placement.placed(dict(istios)) == istios
+    assert placement.apply_to(dict(istios)) == istios
 
 
 def test_what_has_no_pods_stays() -> None:
     service = {"kind": "Service", "spec": {"ports": []}}
-    assert Placement(node_selector={"a": "b"}).placed(dict(service)) == service
+    assert Placement(node_selector={"a": "b"}).apply_to(dict(service)) == service
 
 
 @pytest.mark.parametrize("image", ["curl", "r.example:5000/a/curl", "docker.io/curlimages/curl:8", "a/curl@sha256:0"])

@@ -11,7 +11,7 @@ from pytest_istio_egress.cli import traffic as command
 from pytest_istio_egress.cli.main import main
 from pytest_istio_egress.cluster import api
 from pytest_istio_egress.cluster.api import ClusterError
-from pytest_istio_egress.cluster.pull_secrets import copy_pull_secrets
+from pytest_istio_egress.cluster.run_secrets import copy_pull_secrets
 from pytest_istio_egress.model.placement import Placement
 from pytest_istio_egress.settings.option_table import PLACEMENT_OPTIONS
 from pytest_istio_egress.traffic import workloads

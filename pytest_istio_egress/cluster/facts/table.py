@@ -139,7 +139,7 @@ ESSENTIAL = ("control-plane", "revision", "injection", "istio", "outbound-mode")
 """Facts that manifests and verdicts rest on: a run without them would ask about another mesh."""
 
 
-def find_out(look: ObjectReader, given: FactOverrides) -> MeshFacts:
+def detect_facts(look: ObjectReader, given: FactOverrides) -> MeshFacts:
     """Look at a mesh; raises ClusterError where a fact that everything rests on can neither be found out nor is given.
 
     Any other fact that can't be found out says why.

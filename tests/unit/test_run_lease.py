@@ -9,7 +9,7 @@ from kubernetes import client
 
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.apply import RUN_LABEL
-from pytest_istio_egress.cluster.run_lease import HELD_FOR, RunLease, remains
+from pytest_istio_egress.cluster.run_lease import HELD_FOR, RunLease, leftover_runs
 
 SERVER = datetime.datetime(2001, 2, 3, 4, 5, 6, tzinfo=datetime.UTC)
 """Far from the clock of the machine that runs this test."""
@@ -55,7 +55,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
 
 
 def alive(cluster: Cluster) -> bool:
-    (left,) = remains(cast(Api, cluster))
+    (left,) = leftover_runs(cast(Api, cluster))
     return left.alive
 
 

@@ -9,7 +9,7 @@ from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.model.mesh_facts import Fact, MeshFacts
 from pytest_istio_egress.run_target import mesh_detection as mesh
-from pytest_istio_egress.run_target.mesh_detection import as_it_is
+from pytest_istio_egress.run_target.mesh_detection import after_pending_restore
 
 CHANGED = MeshFacts({"outbound-mode": Fact("ALLOW_ANY")})
 
@@ -40,9 +40,9 @@ def seen_by(monkeypatch: pytest.MonkeyPatch, *, changed: bool, alive: bool) -> t
     monkeypatch.setattr(Settings, "changed", changed)
     monkeypatch.setattr(Settings, "waited", False)
     monkeypatch.setattr(mesh, "MeshSettings", Settings)
-    monkeypatch.setattr(mesh, "put_mesh_back", put_back)
+    monkeypatch.setattr(mesh, "restore_mesh_config", put_back)
     found = Mesh(cast(Api, cast(Any, None)), CHANGED)
-    return found, as_it_is(found, said.append), said
+    return found, after_pending_restore(found, said.append), said
 
 
 def test_a_mesh_that_nobody_changed_is_taken_as_it_was_found(monkeypatch: pytest.MonkeyPatch) -> None:

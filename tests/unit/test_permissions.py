@@ -19,8 +19,8 @@ from pytest_istio_egress.cluster.permissions import (
     SECRETS,
     Action,
     actions,
-    lacking,
-    look_at_istio,
+    missing_permissions,
+    control_plane_role,
     mesh_wide,
     roles,
 )
@@ -76,7 +76,7 @@ def test_the_page_grants_each_role_to_the_service_account() -> None:
 
 
 def test_no_secret_of_others_can_be_read_without_the_role_for_it() -> None:
-    for role in (RUN, look_at_istio(), mesh_wide()):
+    for role in (RUN, control_plane_role(), mesh_wide_role()):
         assert all(right.names for right in role.rights if "secrets" in right.resources)
 
 
@@ -100,7 +100,7 @@ class Authorizer:
 
 def lacking_for(authorizer: Authorizer, monkeypatch: pytest.MonkeyPatch, *roles: Any) -> list[Action]:
     monkeypatch.setattr(client, "AuthorizationV1Api", lambda _: authorizer)
-    return lacking(cast(Api, SimpleNamespace(client=None)), roles)
+    return missing_permissions(cast(Api, SimpleNamespace(client=None)), roles)
 
 
 def as_rules(*roles: Any) -> list[dict[str, Any]]:
@@ -130,9 +130,9 @@ def test_each_missing_right_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_right_on_some_names_is_none_on_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    rules = as_rules(look_at_istio())
+    rules = as_rules(control_plane_role())
     rules[1]["resource_names"] = ["another"]
-    (action,) = lacking_for(Authorizer(rules), monkeypatch, look_at_istio())
+    (action,) = lacking_for(Authorizer(rules), monkeypatch, control_plane_role())
     assert (action.verb, action.resource, action.name) == ("get", "configmaps", "istio")
     assert "istio-system" in str(action)
 
@@ -146,7 +146,7 @@ def test_a_right_to_a_part_of_all_resources_counts(monkeypatch: pytest.MonkeyPat
 def test_another_authorizer_than_rbac_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     beyond = {("patch", "configmaps")}
     authorizer = Authorizer([], beyond)
-    assert lacking_for(authorizer, monkeypatch, mesh_wide()) == []
+    assert lacking_for(authorizer, monkeypatch, mesh_wide_role()) == []
     (asked,) = authorizer.asked
     assert (asked.namespace, asked.name) == ("istio-system", "istio")
 

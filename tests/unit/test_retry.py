@@ -12,7 +12,7 @@ from urllib3.exceptions import NewConnectionError, ProtocolError, SSLError
 from pytest_istio_egress.cluster import pods
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.pods import CommandResult, GoneError, LostError, Pod, changed, run
-from pytest_istio_egress.cluster.retry import still_away
+from pytest_istio_egress.cluster.retry import retrying
 from pytest_istio_egress.model.timeouts import Timeouts
 
 REFUSED = NewConnectionError(cast(Any, None), "refused")
@@ -40,7 +40,7 @@ def status(code: int) -> SimpleNamespace:
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE", "POST"])
 def test_a_refused_connection_is_tried_again(method: str) -> None:
-    assert still_away(method, 5.0)(answers(REFUSED, REFUSED, status(200))) == status(200)
+    assert retrying(method, 5.0)(answers(REFUSED, REFUSED, status(200))) == status(200)
 
 
 def through_tls(error: ssl.SSLError) -> ApiException:
@@ -56,27 +56,27 @@ def through_tls(error: ssl.SSLError) -> ApiException:
 
 @pytest.mark.parametrize("away", [RESET, status(503), status(429), through_tls(ssl.SSLEOFError(8, "EOF"))])
 def test_a_lost_request_is_sent_again_where_it_may_arrive_twice(away: object) -> None:
-    assert still_away("PATCH", 5.0)(answers(away, status(200))) == status(200)
+    assert retrying("PATCH", 5.0)(answers(away, status(200))) == status(200)
 
 
 def test_a_certificate_that_is_not_trusted_is_no_server_that_is_away() -> None:
     with pytest.raises(ApiException):
-        still_away("GET", 5.0)(answers(through_tls(ssl.SSLCertVerificationError("self-signed"))))
+        retrying("GET", 5.0)(answers(through_tls(ssl.SSLCertVerificationError("self-signed"))))
 
 
 def test_what_may_not_arrive_twice_is_not_sent_again() -> None:
     with pytest.raises(ProtocolError):
-        still_away("POST", 5.0)(answers(RESET))
+        retrying("POST", 5.0)(answers(RESET))
 
 
 def test_a_refusal_is_an_answer() -> None:
-    assert still_away("GET", 5.0)(answers(status(403))) == status(403)
+    assert retrying("GET", 5.0)(answers(status(403))) == status(403)
 
 
 def test_patience_ends_with_what_was_seen_last() -> None:
     with pytest.raises(NewConnectionError):
-        still_away("GET", 0.0)(answers(REFUSED))
-    assert still_away("GET", 0.0)(answers(status(503))) == status(503)
+        retrying("GET", 0.0)(answers(REFUSED))
+    assert retrying("GET", 0.0)(answers(status(503))) == status(503)
 
 
 def test_a_command_whose_connection_was_lost_is_run_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.features import DETECT, PROBED
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.names import Names
-from pytest_istio_egress.cluster.network_policy_check import NetworkPolicyCheck
+from pytest_istio_egress.cluster.network_policies import NetworkPolicyCheck
 from pytest_istio_egress.cluster.pods import CommandResult, Pod
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"

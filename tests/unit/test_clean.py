@@ -34,9 +34,9 @@ def removed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(clean_command, "chosen_context", lambda *_: (None, "here"))
     monkeypatch.setattr(api_module, "Api", lambda *_: None)
-    monkeypatch.setattr(lifetime, "remains", lambda _: [ENDED, ALIVE])
+    monkeypatch.setattr(lifetime, "leftover_runs", lambda _: [ENDED, ALIVE])
     monkeypatch.setattr(lifetime, "remove", remove)
-    monkeypatch.setattr(lifetime, "put_mesh_back", lambda *_: None)
+    monkeypatch.setattr(lifetime, "restore_mesh_config", lambda *_: None)
     monkeypatch.setattr(mesh, "meshes", lambda _: [])
     return gone
 
