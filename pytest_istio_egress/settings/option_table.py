@@ -1,5 +1,6 @@
 """The table of settings: each field of `Settings` declares its option. options.py reads their values."""
 
+# ruff: noqa: RUF009  # `option` returns a dataclass field, as dataclasses.field does
 from __future__ import annotations
 
 from collections.abc import Mapping
