@@ -14,7 +14,6 @@ from urllib3.exceptions import HTTPError
 
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.apply import Applier, load
-from pytest_istio_egress.cluster.network_policies import foreign_policies
 from pytest_istio_egress.cluster.names import (
     GATEWAY_NAMESPACE,
     OF_ONE_WORKER,
@@ -22,16 +21,17 @@ from pytest_istio_egress.cluster.names import (
     WORKER_NAMESPACES,
     Names,
 )
+from pytest_istio_egress.cluster.network_policies import foreign_policies
 from pytest_istio_egress.cluster.pod_lookup import PodLookup
 from pytest_istio_egress.cluster.pods import Pod, run
 from pytest_istio_egress.cluster.readiness import NotReadyError
+from pytest_istio_egress.cluster.run_lease import RunLease, delete
 from pytest_istio_egress.cluster.run_secrets import (
     config_map,
     copy_credentials,
     copy_pull_secrets,
     distribute_authority,
 )
-from pytest_istio_egress.cluster.run_lease import RunLease, delete
 from pytest_istio_egress.model.case import OWN_GATEWAY_FIXTURE
 from pytest_istio_egress.model.mesh_facts import RUNS_OWN_GATEWAY
 from pytest_istio_egress.model.placement import GATEWAY_PLACEMENT

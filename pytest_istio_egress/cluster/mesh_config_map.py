@@ -59,7 +59,7 @@ class MeshConfigMap:
         unlocked = poll(self._read_unlocked, every=0.5, timeout=timeout)
         if unlocked is None:
             raise ClusterError(
-                f"another run, or a killed one, has changed the mesh configuration for {timeout:g} s; its original text "
+                f"another or a killed run has changed the mesh configuration for {timeout:g} s; its original text "
                 f"is in the annotation {BEFORE} (`kubectl get configmap {self.config_map} -n {self.control_plane} -o "
                 "yaml`); `istio-egress clean` restores it after a killed run"
             )

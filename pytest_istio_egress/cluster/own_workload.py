@@ -45,9 +45,8 @@ def selector(api: Api, workload: str, namespace: str) -> str:
     """Return the label selector of the pods of `<kind>/<name>`, in kubectl's syntax; raises ClusterError."""
     kind, _, name = workload.partition("/")
     if kind not in WORKLOAD_KINDS or not name or not namespace:
-        raise ClusterError(
-            f"invalid workload '{workload}.{namespace}': use {', '.join(f'{each}/NAME.NAMESPACE' for each in WORKLOAD_KINDS)}"
-        )
+        forms = ", ".join(f"{each}/NAME.NAMESPACE" for each in WORKLOAD_KINDS)
+        raise ClusterError(f"invalid workload '{workload}.{namespace}': use one of {forms}")
     try:
         manifest = api.resource("apps/v1", WORKLOAD_KINDS[kind]).get(name=name, namespace=namespace).to_dict()
     except ApiException as error:
@@ -69,7 +68,7 @@ def _term(expression: dict[str, Any]) -> str:
 
 
 def container(name: str, image: str) -> dict[str, Any]:
-    """Build the container: its user is not 1337, whose traffic is not redirected, and it fits restricted Pod Security."""
+    """Build the container for restricted Pod Security; its user is not 1337, whose traffic is not redirected."""
     return {
         "name": name,
         "image": image,

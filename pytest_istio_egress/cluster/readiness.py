@@ -13,7 +13,6 @@ from urllib3.exceptions import HTTPError
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.pods import Pod, container_statuses, is_ready, list_pods, only_ready
 from pytest_istio_egress.model.text import one_line
-from pytest_istio_egress.model.text import one_line
 
 _LOOK_AGAIN = 2
 """Seconds after which unchanged pods are listed again: the reason may lie outside of them."""
@@ -43,8 +42,8 @@ def ready_pod(api: Api, namespace: str, selector: str, *, timeout: float) -> Pod
 def _not_ready(api: Api, namespace: str, selector: str, pods: Sequence[client.V1Pod]) -> ClusterError:
     """Return the error that says why no pod is ready; not a NotReadyError where waiting is pointless."""
     message = f"no ready pod {selector} in {namespace}: {why_not_ready(api, namespace, pods)}"
-    # A quota, Pod Security or a policy rejects the pod every time. (Right after the creation of a namespace, its missing
-    # service account is reported in the same words.)
+    # A quota, Pod Security or a policy rejects the pod every time. (A missing service account, right after the
+    # creation of its namespace, is reported in the same words.)
     if not pods and "FailedCreate: " in message and "forbidden" in message and "not found" not in message:
         return ClusterError(message)
     return (NotReadyError if pods else NoPodError)(message)

@@ -28,7 +28,9 @@ def logged_rejections(log: str) -> list[str]:
     for entry in _REJECTED.finditer(log):
         text = entry["why"]
         name, reason = _NAME.search(text), _REASON.search(text)
-        entries.append(one_line(f"{entry['kind']} {name[1]}: {reason[1]}" if name and reason else f"{entry['kind']} {text}"))
+        entries.append(
+            one_line(f"{entry['kind']} {name[1]}: {reason[1]}" if name and reason else f"{entry['kind']} {text}")
+        )
     return list(dict.fromkeys(entries))
 
 

@@ -1,4 +1,4 @@
-"""Certificates, credentials and pull secrets of the run: created by one worker, copied to the namespaces that use them."""
+"""Certificates, credentials and pull secrets of the run, in every namespace that uses them."""
 
 from __future__ import annotations
 

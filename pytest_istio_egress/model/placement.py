@@ -38,7 +38,7 @@ class Placement:
         return cls(images=written.get("images", {}), node_selector=written.get("node_selector", {}), **lists)
 
     @classmethod
-    def said(
+    def from_options(
         cls,
         *,
         image: Iterable[str],
@@ -49,7 +49,7 @@ class Placement:
         """Build it from the values of the options of these names, which are valid."""
         return cls(pairs(image), tuple(pull_secret), pairs(node_selector), tuple(toleration))
 
-    def placed(self, document: dict[str, Any]) -> dict[str, Any]:
+    def apply_to(self, document: dict[str, Any]) -> dict[str, Any]:
         """Change the pods of a manifest in place and return it; a manifest without pods stays as it is."""
         pods = _pods(document)
         if self.scheduling and document["kind"] == "Gateway" and document["apiVersion"].startswith(_GATEWAY_API):
