@@ -26,12 +26,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from injected import FAULTS, Fault, Stage
+from snapshot import snapshot
 from strict_clusters import STRICT_CLUSTERS
 from way_to_api import WayToApi
 
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.run_lease import leftover_runs
-from pytest_istio_egress.cluster.snapshot import snapshot
 from pytest_istio_egress.embedded import ClusterSpec, down, up
 
 CLUSTER = "faults"
@@ -152,7 +152,7 @@ def amiss(fault: Fault, code: int, results: Counter[str]) -> Iterable[str]:
 
 def cleaned_up(run: str, way: WayToApi) -> list[str]:
     """Have `istio-egress clean` show and remove what a killed run left."""
-    clean = [sys.executable, "-m", "pytest_istio_egress.cli.main", "clean", "--kubeconfig", str(way.kubeconfig)]
+    clean = [sys.executable, "-m", "pytest_istio_egress.cli", "clean", "--kubeconfig", str(way.kubeconfig)]
     shown = subprocess.run([*clean, "--run", run], capture_output=True, text=True, check=False).stdout
     done = subprocess.run([*clean, "--run", run, "--yes"], capture_output=True, text=True, check=False)
     wrong = [] if run in shown else ["`istio-egress clean` does not show what is left"]

@@ -106,7 +106,7 @@ def take(step: Step, kubectl: Kubectl, traffic: Traffic) -> list[Loss]:
     step.do(kubectl, traffic)
     pass_time(traffic, AFTERWARDS)
     record = traffic.record()
-    if silent := missed(record):
+    if silent := silent_clients(record):
         raise SystemExit(
             f"{', '.join(client.pod for client in silent)} fell silent: nothing can be said of {step.name}"
         )
@@ -169,7 +169,7 @@ def page(cluster: EmbeddedCluster, rounds: list[dict[str, list[Loss]]]) -> str:
 
 def cell(found: list[Loss]) -> str:
     """Return what one step did to one kind, each time it was taken."""
-    counts = ", ".join(f"{loss.lost}/{loss.asked}" + (f" +{loss.ended}" if loss.ended else "") for loss in found)
+    counts = ", ".join(f"{loss.lost}/{loss.sent}" + (f" +{loss.ended}" if loss.ended else "") for loss in found)
     longest = max((loss.longest for loss in found), default=0.0)
     return f"{counts}; {longest:.1f} s" if longest else counts
 

@@ -6,8 +6,8 @@ import time
 
 from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.apply import RUN_LABEL
-from pytest_istio_egress.cluster.network_policies import foreign_policies
 from pytest_istio_egress.cluster.mesh_config_map import MeshConfigMap
+from pytest_istio_egress.cluster.network_policies import foreign_policies
 from pytest_istio_egress.cluster.pods import Pod, changed_pods, ready_pods
 from pytest_istio_egress.pipeline.context import WorkerContext
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pytest_istio_egress.model.istio_versions import TESTED, SUPPORTED
+from pytest_istio_egress.model.istio_versions import SUPPORTED, TESTED
 from pytest_istio_egress.model.outcome import Outcome
 from pytest_istio_egress.suite.coverage import Coverage, Document, Row
 from pytest_istio_egress.suite.discovery import ShippedCase

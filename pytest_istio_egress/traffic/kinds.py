@@ -1,4 +1,4 @@
-"""The kinds of traffic that are kept going; how each goes stands in fixtures/traffic/."""
+"""The kinds of steady traffic. fixtures/traffic/ has the clients that send them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind. `lasting`: what is asked for is a connection that stays, not one request after the other."""
+    """One kind of traffic."""
 
     name: str
-    says: str
+    description: str
     lasting: bool = False
+    """Whether it is a long-lived connection instead of one request after another."""
     gateway: bool = False
+    """Whether it leaves through the egress gateway."""
 
 
 KINDS = (

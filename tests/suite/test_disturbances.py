@@ -7,10 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from snapshot import snapshot
 from suite_run import environment  # type: ignore[import-not-found]  # pytest puts this folder on the path
 
 from pytest_istio_egress.cluster.api import Api
-from pytest_istio_egress.cluster.snapshot import snapshot
 
 pytestmark = pytest.mark.embedded
 

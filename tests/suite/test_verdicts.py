@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import yaml
 from kubernetes import client
+from snapshot import snapshot
 from suite_run import RunSuite, environment  # type: ignore[import-not-found]  # pytest puts this folder on the path
 
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.apply import RUN_LABEL
-from pytest_istio_egress.cluster.snapshot import snapshot
 from pytest_istio_egress.embedded import EmbeddedCluster
 from pytest_istio_egress.model.case import ISTIOS_OWN_ENVOY
 from pytest_istio_egress.suite.discovery import shipped_cases, suite_folder

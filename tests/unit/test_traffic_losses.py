@@ -8,7 +8,7 @@ import subprocess
 import pytest
 import yaml
 
-from pytest_istio_egress.cli.traffic import over
+from pytest_istio_egress.cli.traffic import excess
 from pytest_istio_egress.suite.discovery import fixtures_folder
 from pytest_istio_egress.traffic.losses import STALL, Loss, losses, missed
 from pytest_istio_egress.traffic.observations import LAG, SILENT, NoRecordError, Record, read
@@ -28,7 +28,7 @@ def only(record: Record, kind: str, since: float = -math.inf, until: float = mat
 def test_answers_are_counted_and_nothing_is_lost() -> None:
     record = read([*batch("a", 10, "http ok 8.00 9.50 7"), *batch("a", 12, "http ok 10.00 11.50 6")])
     loss = only(record, "http")
-    assert (loss.asked, loss.lost, loss.gaps) == (13, 0, ())
+    assert (loss.sent, loss.lost, loss.gaps) == (13, 0, ())
 
 
 def test_a_batch_that_is_sent_twice_counts_once() -> None:
@@ -61,7 +61,7 @@ def test_the_clock_is_the_recorders_by_the_fastest_batch() -> None:
 def test_a_broken_connection_is_lost_from_its_last_event() -> None:
     lines = ["tcp open 1", "tcp ok 1 5 20", "tcp lost 5 7 56 200", "tcp open 7.2", "tcp ok 7.50 9 8"]
     loss = only(read(batch("a", 9, *lines)), "tcp")
-    assert (loss.asked, loss.lost, loss.ended) == (2, 1, 0)
+    assert (loss.sent, loss.lost, loss.ended) == (2, 1, 0)
     assert loss.longest == pytest.approx(2.5)
 
 
@@ -70,8 +70,8 @@ def test_a_connection_that_ends_with_its_own_pod_is_not_lost() -> None:
         [*batch("a", 5, "tcp open 1", "tcp ok 1 4 9", "tcp closed 5", "- end 5"), *batch("b", 99, "tcp open 6")]
     )
     loss = only(record, "tcp")
-    assert (loss.asked, loss.lost, loss.ended, loss.gaps) == (2, 0, 1, ())
-    assert missed(record) == []
+    assert (loss.sent, loss.lost, loss.ended, loss.gaps) == (2, 0, 1, ())
+    assert silent_clients(record) == []
 
 
 def test_a_connection_that_brings_nothing_for_long_is_a_gap() -> None:
@@ -86,13 +86,13 @@ def test_a_client_that_fell_silent_is_missed_and_one_that_said_goodbye_is_not() 
     record = read(
         [*batch("killed", 10, "http ok 8 9 2"), *batch("told", 10, "- end 10"), *batch("alive", later, "http ok 8 9 2")]
     )
-    assert [client.pod for client in missed(record)] == ["killed"]
+    assert [client.pod for client in silent_clients(record)] == ["killed"]
 
 
 def test_what_began_before_or_after_is_left_out() -> None:
     lines = ["http lost 1 1.1 7 000", "http ok 2 3 5", "http lost 8 8.1 7 000", "http ok 9 10 5", "http lost 20 21 7 0"]
     loss = only(read(batch("a", 30, *lines)), "http", BOOTED + 5, BOOTED + 15)
-    assert (loss.asked, loss.lost) == (6, 1)
+    assert (loss.sent, loss.lost) == (6, 1)
 
 
 def test_a_connection_from_before_is_asked_for_in_every_span() -> None:
@@ -125,9 +125,9 @@ def test_no_batch_is_no_record() -> None:
 def test_allowed_losses_are_by_kind_or_for_all() -> None:
     lines = ["http lost 1 2 7 000", "tls lost 1 2 35 000", "tls lost 2 3 35 000"]
     found = losses(read(batch("a", 9, *lines)))
-    assert len(over(found, {})) == 2
-    assert len(over(found, {None: 1})) == 1
-    assert over(found, {None: 0, "http": 1, "tls": 2}) == []
+    assert len(excess(found, {})) == 2
+    assert len(excess(found, {None: 1})) == 1
+    assert excess(found, {None: 0, "http": 1, "tls": 2}) == []
 
 
 def test_the_clients_script_is_one_that_a_plain_shell_reads() -> None:
