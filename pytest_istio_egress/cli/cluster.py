@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 
 def register_cluster_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `cluster` to the command line; each command sets `run`, which takes the arguments and returns the exit code."""
+    """Add `cluster` to the command line; each command sets `run` and `act`, which return the exit code."""
     cluster = commands.add_parser(
         "cluster", help="Manage a one-node cluster with Istio on this machine, without internet access"
     )
@@ -42,7 +42,7 @@ def register_cluster_commands(commands: argparse._SubParsersAction[argparse.Argu
     logs.add_argument("component", nargs="?")
     logs.set_defaults(run=_run, act=_logs)
     for verb in verbs.choices.values():
-        verb.add_argument("--name", default="default", help="Name of the cluster. Default: %(default)s")
+        verb.add_argument("--name", metavar="NAME", default="default", help="Name of the cluster. Default: %(default)s")
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -66,9 +66,9 @@ def register_traffic_command(commands: argparse._SubParsersAction[argparse.Argum
     stop = verbs.add_parser("stop", help="Delete the traffic")
     stop.set_defaults(run=_run, act=_stop)
     for verb in (start, report, stop):
-        verb.add_argument("--kubeconfig", type=Path, help="Kubeconfig file. Default: $KUBECONFIG or ~/.kube/config")
-        verb.add_argument("--context", help="Kubeconfig context. Default: the current context")
-        verb.add_argument("--name", default="steady", help="Name of the traffic. Default: %(default)s")
+        verb.add_argument("--kubeconfig", type=Path, metavar="PATH", help="Kubeconfig file. Default: $KUBECONFIG or ~/.kube/config")
+        verb.add_argument("--context", metavar="NAME", help="Kubeconfig context. Default: the current context")
+        verb.add_argument("--name", metavar="NAME", default="steady", help="Name of the traffic. Default: %(default)s")
 
 
 def _time(text: str) -> float:

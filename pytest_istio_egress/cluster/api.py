@@ -80,7 +80,7 @@ class Api:
         return True
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """Return the message of an error in one line: of a rejected request the one that the API server sent."""
     return one_line(_api_message(error) if isinstance(error, ApiException) else error)
 

@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any
 
 import yaml
-from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import reason
 from pytest_istio_egress.cluster.inspection.pods import events, log_end, log_ends, pod_states
@@ -44,7 +43,7 @@ def collect_evidence(context: WorkerContext, case_setup: CaseSetup, case: Case, 
     try:
         return gathered(_tasks(context, case_setup, case, verdict), context.timeouts.evidence)
     except Exception as error:  # noqa: BLE001  # whatever goes wrong here, the verdict stands, and says what it says
-        return {MISSING: redact(f"nothing could be collected: {_why(error)}\n")}
+        return {MISSING: redact(f"nothing could be collected: {reason(error)}\n")}
 
 
 def gathered(tasks: Mapping[str, Callable[[], str]], timeout: float) -> Files:
@@ -71,13 +70,7 @@ def _trouble(future: Future[str], timeout: float) -> str | None:
     if not future.done() or future.cancelled():
         return f"no answer within {timeout:g} s"
     error = future.exception()
-    return _why(error) if error else None
-
-
-def _why(error: BaseException) -> str:
-    if isinstance(error, ApiException):
-        return reason(error)
-    return " ".join(str(error).split()) or type(error).__name__
+    return reason(error) if error else None
 
 
 def _shortened(text: str) -> str:

@@ -40,7 +40,7 @@ _WEBHOOK = "Istio's validation can't be asked: look at istiod's pods, and at the
 
 def told(error: BaseException) -> str:
     """Return trouble in one line: the error's own words, and what to look at next."""
-    words = reason(error) if isinstance(error, ApiException) else " ".join(str(error).split())
+    words = reason(error)
     if "failed calling webhook" in words:
         return f"{words.rstrip('.')}. {_WEBHOOK}"
     look = next((look for kind, look in NEXT if isinstance(error, kind)), "")

@@ -12,6 +12,8 @@ import yaml
 
 from pytest_istio_egress.model.mesh_facts import Fact
 from pytest_istio_egress.model.result_names import RESULTS
+from pytest_istio_egress.model.text import one_line
+from pytest_istio_egress.model.yaml_loader import SAFE_LOADER
 from pytest_istio_egress.report.document import FORMAT, FORMAT_VERSION, READABLE_VERSIONS, Run, RunInfo
 from pytest_istio_egress.report.results import Result, area_of
 
@@ -81,10 +83,8 @@ def run_of(text: str, name: str) -> Run:
 
 def _loaded(text: str, name: str) -> Any:
     try:
-        # The C one takes a tenth of the time; not every installation has it.
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        _check_depth(text, loader)
-        return yaml.load(text, Loader=loader)  # noqa: S506  # both are safe
+        _check_depth(text)
+        return yaml.load(text, Loader=SAFE_LOADER)  # noqa: S506  # it is safe
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
@@ -94,10 +94,10 @@ def _loaded(text: str, name: str) -> Any:
         raise UnreadableError(f"{name} is no report: {_what(error)}") from error
 
 
-def _check_depth(text: str, loader: Any) -> None:
+def _check_depth(text: str) -> None:
     """Refuse what is nested deeper than any report: the C loader would run out of stack, and take Python along."""
     depth = 0
-    for event in yaml.parse(text, Loader=loader):
+    for event in yaml.parse(text, Loader=SAFE_LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
             raise RecursionError
@@ -108,7 +108,7 @@ def _what(error: Exception) -> str:
         return f"it lacks {str(error.args[0])[:40]}"
     if isinstance(error, RecursionError):
         return "it is nested too deep"
-    return " ".join(str(error).split())[:80]
+    return one_line(error)[:80]
 
 
 def _text(value: Any) -> str:
