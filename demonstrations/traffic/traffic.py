@@ -20,7 +20,7 @@ from pytest_istio_egress.embedded import ClusterSpec, EmbeddedCluster, down, up
 from pytest_istio_egress.embedded.istio_manifest import istio_settings
 from pytest_istio_egress.suite.discovery import fixtures_folder
 from pytest_istio_egress.traffic.kinds import KINDS
-from pytest_istio_egress.traffic.losses import Loss, losses, missed
+from pytest_istio_egress.traffic.losses import Loss, losses, silent_clients
 from pytest_istio_egress.traffic.workloads import Traffic
 
 CLUSTER = os.environ.get("TRAFFIC_CLUSTER", "traffic-steps")
@@ -147,8 +147,8 @@ def page(cluster: EmbeddedCluster, rounds: list[dict[str, list[Loss]]]) -> str:
         f"Istio {cluster.istio}, Envoy {cluster.envoy}, one node, two cores, one replica of everything.",
         "`istio-egress traffic` kept eight kinds of traffic going: five requests (and five",
         "events of each lasting connection) a second at most.",
-        f"Each step was taken {len(rounds)} times; a cell says lost/asked of each time, then the longest time without",
-        "answers. Of lasting connections (tcp, stream, gateway-stream) `asked` counts connections.",
+        f"Each step was taken {len(rounds)} times; a cell says lost/sent of each time, then the longest time without",
+        "answers. Of lasting connections (tcp, stream, gateway-stream) `sent` counts connections.",
         "A connection that ended because its own pod was told to end is not lost; their number stands behind a plus.",
         "",
         "| kind | " + " | ".join(step.name for step in STEPS) + " |",

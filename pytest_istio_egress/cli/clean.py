@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_istio_egress.settings.kubeconfig import NoContextError, chosen_context
+from pytest_istio_egress.settings.option import CONTEXT_HELP, KUBECONFIG_HELP
 
 if TYPE_CHECKING:
     from pytest_istio_egress.cluster.run_lease import LeftoverRun
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 def register_clean_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `clean` to the command line; it sets `run`, which takes the arguments and returns the exit code."""
     clean = commands.add_parser("clean", help="Show what ended runs left in a cluster, and delete it")
-    clean.add_argument("--kubeconfig", type=Path, metavar="PATH", help="Kubeconfig file. Default: $KUBECONFIG or ~/.kube/config")
-    clean.add_argument("--context", metavar="NAME", help="Kubeconfig context. Default: the current context")
+    clean.add_argument("--kubeconfig", type=Path, metavar="PATH", help=KUBECONFIG_HELP)
+    clean.add_argument("--context", metavar="NAME", help=CONTEXT_HELP)
     clean.add_argument("--run", dest="only", metavar="ID", help="Delete only this run, even if it is alive")
     clean.add_argument("--yes", action="store_true", help="Delete without confirmation")
     clean.set_defaults(run=_run)

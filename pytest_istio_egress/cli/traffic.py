@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pytest_istio_egress.model.placement import Placement
 from pytest_istio_egress.settings.kubeconfig import NoContextError, chosen_context
-from pytest_istio_egress.settings.option import Option
+from pytest_istio_egress.settings.option import CONTEXT_HELP, KUBECONFIG_HELP, Option
 from pytest_istio_egress.settings.option_table import PLACEMENT_OPTIONS
 from pytest_istio_egress.suite.discovery import fixtures_folder
 from pytest_istio_egress.traffic.kinds import NAMES
@@ -66,8 +66,8 @@ def register_traffic_command(commands: argparse._SubParsersAction[argparse.Argum
     stop = verbs.add_parser("stop", help="Delete the traffic")
     stop.set_defaults(run=_run, act=_stop)
     for verb in (start, report, stop):
-        verb.add_argument("--kubeconfig", type=Path, metavar="PATH", help="Kubeconfig file. Default: $KUBECONFIG or ~/.kube/config")
-        verb.add_argument("--context", metavar="NAME", help="Kubeconfig context. Default: the current context")
+        verb.add_argument("--kubeconfig", type=Path, metavar="PATH", help=KUBECONFIG_HELP)
+        verb.add_argument("--context", metavar="NAME", help=CONTEXT_HELP)
         verb.add_argument("--name", metavar="NAME", default="steady", help="Name of the traffic. Default: %(default)s")
 
 

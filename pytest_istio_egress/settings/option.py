@@ -12,6 +12,8 @@ from pytest_istio_egress.model.placement import toleration
 
 CONTEXT = "context"
 EMBEDDED = "embedded"
+KUBECONFIG_HELP = "Kubeconfig file. Default: $KUBECONFIG or ~/.kube/config"
+CONTEXT_HELP = "Kubeconfig context. Default: the current context"
 
 Complaint = Callable[[str], str]
 """Returns why a value is invalid, empty where it is valid."""

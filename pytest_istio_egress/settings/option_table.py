@@ -12,7 +12,9 @@ from pytest_istio_egress.model.mesh_facts import FACTS
 from pytest_istio_egress.model.placement import IMAGES
 from pytest_istio_egress.settings.option import (
     CONTEXT,
+    CONTEXT_HELP,
     EMBEDDED,
+    KUBECONFIG_HELP,
     key_value,
     one_of,
     option,
@@ -37,12 +39,8 @@ class Settings:
         default=CONTEXT,
         help="Cluster to test: a kubeconfig context (default), or a one-node cluster started on this machine",
     )
-    context: str | None = option(
-        metavar="NAME", only_for=CONTEXT, help="Kubeconfig context. Default: the current context"
-    )
-    kubeconfig: Path | None = option(
-        kind="path", metavar="PATH", only_for=CONTEXT, help="Kubeconfig file. Default: $KUBECONFIG or ~/.kube/config"
-    )
+    context: str | None = option(metavar="NAME", only_for=CONTEXT, help=CONTEXT_HELP)
+    kubeconfig: Path | None = option(kind="path", metavar="PATH", only_for=CONTEXT, help=KUBECONFIG_HELP)
     envoy: str | None = option(metavar="VERSION", only_for=EMBEDDED, help="Envoy release of the embedded cluster")
     istio: str | None = option(
         metavar="REF", only_for=EMBEDDED, help="Version or commit of the Istio Go module for the embedded cluster"

@@ -66,8 +66,8 @@ class Traffic:
         """
         if namespaces_of_run(self.api, self.name):
             raise ClusterError(
-                f"traffic {self.name} exists already: `istio-egress traffic report --name {self.name}` reports its losses, "
-                f"`istio-egress traffic stop --name {self.name}` stops it"
+                f"traffic {self.name} exists already: `istio-egress traffic report --name {self.name}` reports its "
+                f"losses, `istio-egress traffic stop --name {self.name}` stops it"
             )
         mesh = Mesh(self.api, overrides=FactOverrides(revision))
         self.names = replace(self.names, mesh=MeshNames.of(mesh.facts), placement=placement)

@@ -1,4 +1,4 @@
-"""A run that finds the mesh changed does not take the change for the mesh."""
+"""A pending change of the mesh configuration is restored, or waited for, before the mesh is detected."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -8,58 +8,58 @@ import pytest
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.model.mesh_facts import Fact, MeshFacts
-from pytest_istio_egress.run_target import mesh_detection as mesh
+from pytest_istio_egress.run_target import mesh_detection
 from pytest_istio_egress.run_target.mesh_detection import after_pending_restore
 
 CHANGED = MeshFacts({"outbound-mode": Fact("ALLOW_ANY")})
 
 
-class Settings:
-    """A mesh configuration that a run has changed; `alive` is whether that run will put it back itself."""
+class StandIn:
+    """A ConfigMap whose configuration a run has changed."""
 
     changed = True
     waited = False
 
     def __init__(self, *_: object) -> None: ...
 
-    def left_changed(self) -> str | None:
-        return "as it was" if Settings.changed else None
+    def pending_restore(self) -> str | None:
+        return "original text" if StandIn.changed else None
 
-    def unchanged(self) -> None:
-        Settings.waited, Settings.changed = True, False
+    def wait_unlocked(self) -> None:
+        StandIn.waited, StandIn.changed = True, False
 
 
-def seen_by(monkeypatch: pytest.MonkeyPatch, *, changed: bool, alive: bool) -> tuple[Mesh, Mesh, list[str]]:
-    said: list[str] = []
+def after(monkeypatch: pytest.MonkeyPatch, *, changed: bool, alive: bool) -> tuple[Mesh, Mesh, list[str]]:
+    messages: list[str] = []
 
-    def put_back(_: object, __: object, say: Callable[[str], None]) -> None:
+    def restore(_: object, __: object, say: Callable[[str], None]) -> None:
         if not alive:
-            say("putting it back")
-            Settings.changed = False
+            say("restoring")
+            StandIn.changed = False
 
-    monkeypatch.setattr(Settings, "changed", changed)
-    monkeypatch.setattr(Settings, "waited", False)
-    monkeypatch.setattr(mesh, "MeshSettings", Settings)
-    monkeypatch.setattr(mesh, "restore_mesh_config", put_back)
-    found = Mesh(cast(Api, cast(Any, None)), CHANGED)
-    return found, after_pending_restore(found, said.append), said
-
-
-def test_a_mesh_that_nobody_changed_is_taken_as_it_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    found, taken, said = seen_by(monkeypatch, changed=False, alive=False)
-    assert taken is found
-    assert not said
+    monkeypatch.setattr(StandIn, "changed", changed)
+    monkeypatch.setattr(StandIn, "waited", False)
+    monkeypatch.setattr(mesh_detection, "MeshConfigMap", StandIn)
+    monkeypatch.setattr(mesh_detection, "restore_mesh_config", restore)
+    mesh = Mesh(cast(Api, cast(Any, None)), CHANGED)
+    return mesh, after_pending_restore(mesh, messages.append), messages
 
 
-def test_what_a_killed_run_changed_is_put_back_and_found_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    found, taken, said = seen_by(monkeypatch, changed=True, alive=False)
-    assert taken is not found
-    assert not Settings.waited
-    assert said == ["putting it back"]
+def test_unchanged_mesh_is_not_detected_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, mesh, messages = after(monkeypatch, changed=False, alive=False)
+    assert mesh is before
+    assert not messages
 
 
-def test_another_runs_change_is_waited_for_and_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    found, taken, said = seen_by(monkeypatch, changed=True, alive=True)
-    assert taken is not found
-    assert Settings.waited
-    assert len(said) == 1
+def test_change_of_a_killed_run_is_restored_and_facts_detected_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, mesh, messages = after(monkeypatch, changed=True, alive=False)
+    assert mesh is not before
+    assert not StandIn.waited
+    assert messages == ["restoring"]
+
+
+def test_change_of_another_run_is_waited_for_with_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, mesh, messages = after(monkeypatch, changed=True, alive=True)
+    assert mesh is not before
+    assert StandIn.waited
+    assert len(messages) == 1

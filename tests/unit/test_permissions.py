@@ -1,6 +1,5 @@
-"""The rights of a run: the table grants what the manifests need, the YAML says what the table says, a gap is named."""
+"""The permissions of a run: they suffice for all manifests, docs/rights.yaml has them, missing ones are listed."""
 
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,23 +11,18 @@ from kubernetes import client
 from pytest_istio_egress.cli.rights import rights_page
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.apply import load
-from pytest_istio_egress.cluster.features import implied, missing
-from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.permissions import (
     RUN,
     SECRETS,
     Action,
     actions,
-    missing_permissions,
     control_plane_role,
-    mesh_wide,
+    mesh_wide_role,
+    missing_permissions,
     roles,
 )
-from pytest_istio_egress.model.case import Case
-from pytest_istio_egress.model.mesh_facts import RUNS_OWN_GATEWAY, Fact, MeshFacts
 from pytest_istio_egress.suite.discovery import fixtures_folder, manifest_files, suite_folder
 
-FACTS = MeshFacts()
 PAGE = Path(__file__).parents[2] / "docs" / "rights.yaml"
 ROLES = roles()
 GRANTED_ANYWHERE = {(action.verb, action.group, action.resource) for role in (RUN, SECRETS) for action in actions(role)}
@@ -41,25 +35,25 @@ def plural(kind: str) -> str:
     return name if name.endswith("s") else name + "s"
 
 
-def needed(files: list[Path], verbs: tuple[str, ...]) -> set[tuple[str, str, str]]:
-    found = set()
+def actions_for(files: list[Path], verbs: tuple[str, ...]) -> set[tuple[str, str, str]]:
+    needed = set()
     for document in load(files):
         group = document["apiVersion"].rpartition("/")[0]
-        found |= {(verb, group, plural(document["kind"])) for verb in verbs}
-    return found
+        needed |= {(verb, group, plural(document["kind"])) for verb in verbs}
+    return needed
 
 
-def test_what_the_manifests_bring_may_be_made_and_removed() -> None:
-    cases = needed(manifest_files(suite_folder()), ("create", "patch", "delete"))
-    environment = needed(sorted(fixtures_folder().glob("*.yaml")), ("create", "patch"))
+def test_roles_suffice_to_apply_and_delete_all_manifests() -> None:
+    cases = actions_for(manifest_files(suite_folder()), ("create", "patch", "delete"))
+    environment = actions_for(sorted(fixtures_folder().glob("*.yaml")), ("create", "patch"))
     assert cases | environment <= GRANTED_ANYWHERE
 
 
-def test_the_page_is_as_the_table() -> None:
+def test_rights_yaml_is_up_to_date() -> None:
     assert PAGE.read_text(encoding="utf-8") == rights_page(ROLES), "istio-egress rights > docs/rights.yaml"
 
 
-def test_the_page_grants_each_role_to_the_service_account() -> None:
+def test_rights_yaml_binds_each_role_to_the_service_account() -> None:
     documents = list(yaml.safe_load_all(rights_page(ROLES)))
     bound = {document["roleRef"]["name"] for document in documents if "roleRef" in document}
     assert bound == {role.name for role in ROLES}
@@ -70,23 +64,23 @@ def test_the_page_grants_each_role_to_the_service_account() -> None:
     }
     assert len(rules) == len(ROLES)
     for role in ROLES:
-        for rule, right in zip(rules[role.name, role.namespace], role.rights, strict=True):
-            assert rule["apiGroups"] == [right.group]
-            assert rule.get("resourceNames", []) == list(right.names)
+        for rule, permission in zip(rules[role.name, role.namespace], role.permissions, strict=True):
+            assert rule["apiGroups"] == [permission.group]
+            assert rule.get("resourceNames", []) == list(permission.names)
 
 
-def test_no_secret_of_others_can_be_read_without_the_role_for_it() -> None:
+def test_secrets_are_limited_by_name_without_the_role_for_them() -> None:
     for role in (RUN, control_plane_role(), mesh_wide_role()):
-        assert all(right.names for right in role.rights if "secrets" in right.resources)
+        assert all(permission.names for permission in role.permissions if "secrets" in permission.resources)
 
 
 class Authorizer:
-    """Answers reviews: `rules` by namespace as RBAC would tell them, `beyond` what another authorizer allows."""
+    """Responds to reviews: `rules` are RBAC's, `beyond` has what another authorizer allows."""
 
     def __init__(self, rules: list[dict[str, Any]], beyond: set[tuple[str, str]] = frozenset()) -> None:  # type: ignore[assignment]  # an empty set that nobody changes
         self.rules = rules
         self.beyond = beyond
-        self.asked: list[Any] = []
+        self.reviewed: list[Any] = []
 
     def create_self_subject_rules_review(self, review: Any) -> object:
         assert review.spec.namespace
@@ -94,103 +88,58 @@ class Authorizer:
 
     def create_self_subject_access_review(self, review: Any) -> object:
         attributes = review.spec.resource_attributes
-        self.asked.append(attributes)
+        self.reviewed.append(attributes)
         return SimpleNamespace(status=SimpleNamespace(allowed=(attributes.verb, attributes.resource) in self.beyond))
 
 
-def lacking_for(authorizer: Authorizer, monkeypatch: pytest.MonkeyPatch, *roles: Any) -> list[Action]:
+def missing_for(authorizer: Authorizer, monkeypatch: pytest.MonkeyPatch, *roles: Any) -> list[Action]:
     monkeypatch.setattr(client, "AuthorizationV1Api", lambda _: authorizer)
     return missing_permissions(cast(Api, SimpleNamespace(client=None)), roles)
 
 
 def as_rules(*roles: Any) -> list[dict[str, Any]]:
     return [
-        {"verbs": list(right.verbs), "api_groups": [right.group], "resources": list(right.resources),
-         "resource_names": list(right.names) or None}
-        for role in roles for right in role.rights
+        {"verbs": list(each.verbs), "api_groups": [each.group], "resources": list(each.resources),
+         "resource_names": list(each.names) or None}
+        for role in roles for each in role.permissions
     ]  # fmt: skip
 
 
-def test_an_administrator_lacks_nothing_and_is_asked_once_for_each_role(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_administrator_lacks_nothing_without_access_reviews(monkeypatch: pytest.MonkeyPatch) -> None:
     administrator = Authorizer([{"verbs": ["*"], "api_groups": ["*"], "resources": ["*"]}])
-    assert lacking_for(administrator, monkeypatch, *ROLES) == []
-    assert not administrator.asked
+    assert missing_for(administrator, monkeypatch, *ROLES) == []
+    assert not administrator.reviewed
 
 
-def test_the_roles_themselves_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert lacking_for(Authorizer(as_rules(*ROLES)), monkeypatch, *ROLES) == []
+def test_roles_lack_nothing_of_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert missing_for(Authorizer(as_rules(*ROLES)), monkeypatch, *ROLES) == []
 
 
-def test_each_missing_right_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_missing_permission_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     rules = [rule for rule in as_rules(RUN) if "pods/exec" not in rule["resources"]]
-    missing_rights = lacking_for(Authorizer(rules), monkeypatch, RUN)
-    assert [str(action) for action in missing_rights] == [
+    missing = missing_for(Authorizer(rules), monkeypatch, RUN)
+    assert [str(action) for action in missing] == [
         f"{verb} pods/exec in all namespaces (ClusterRole istio-egress)" for verb in ("create", "get")
     ]
 
 
-def test_a_right_on_some_names_is_none_on_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_permission_on_other_names_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     rules = as_rules(control_plane_role())
     rules[1]["resource_names"] = ["another"]
-    (action,) = lacking_for(Authorizer(rules), monkeypatch, control_plane_role())
+    (action,) = missing_for(Authorizer(rules), monkeypatch, control_plane_role())
     assert (action.verb, action.resource, action.name) == ("get", "configmaps", "istio")
     assert "istio-system" in str(action)
 
 
-def test_a_right_to_a_part_of_all_resources_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_permission_on_a_subresource_of_all_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     rules = [rule for rule in as_rules(RUN) if "pods/exec" not in rule["resources"]]
     rules.append({"verbs": ["*"], "api_groups": [""], "resources": ["*/exec"]})
-    assert lacking_for(Authorizer(rules), monkeypatch, RUN) == []
+    assert missing_for(Authorizer(rules), monkeypatch, RUN) == []
 
 
-def test_another_authorizer_than_rbac_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_authorizers_are_queried(monkeypatch: pytest.MonkeyPatch) -> None:
     beyond = {("patch", "configmaps")}
     authorizer = Authorizer([], beyond)
-    assert lacking_for(authorizer, monkeypatch, mesh_wide_role()) == []
-    (asked,) = authorizer.asked
-    assert (asked.namespace, asked.name) == ("istio-system", "istio")
-
-
-def case(*manifests: Path) -> Case:
-    return Case(
-        page="page/", summary="It is said", folder=Path(), manifests=manifests, requires=(), since=None, outcomes=()
-    )
-
-
-def test_a_case_that_grants_rights_is_left_out_where_they_cannot_be_granted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "role.yaml").write_text("{apiVersion: rbac.authorization.k8s.io/v1, kind: Role}")
-    (tmp_path / "service.yaml").write_text("{apiVersion: v1, kind: Service}")
-    granting, other = case(tmp_path / "role.yaml"), case(tmp_path / "service.yaml")
-    assert "secrets-for-proxies" in implied(granting, FACTS)
-    assert "secrets-for-proxies" not in implied(other, FACTS)
-    monkeypatch.setattr(client, "AuthorizationV1Api", lambda _: Authorizer([]))
-    mesh = cast(Mesh, SimpleNamespace(api=SimpleNamespace(client=None), facts=FACTS))
-    (why,) = missing(granting, mesh).values()
-    assert SECRETS.name in why
-    assert not missing(other, mesh)
-
-
-@pytest.mark.parametrize(
-    ("sidecar", "limits"),
-    [
-        ("none", False),
-        ("default: hosts */*", False),
-        ("default: hosts ./* istio-system/*", True),
-        ("default: outboundTrafficPolicy REGISTRY_ONLY", False),
-    ],
-)
-def test_a_mesh_wide_sidecar_leaves_out_cases_without_one(tmp_path: Path, sidecar: str, limits: bool) -> None:  # noqa: FBT001  # pytest gives it
-    (tmp_path / "sidecar.yaml").write_text("{apiVersion: networking.istio.io/v1, kind: Sidecar}")
-    (tmp_path / "entry.yaml").write_text("{apiVersion: networking.istio.io/v1, kind: ServiceEntry}")
-    mesh = cast(Mesh, SimpleNamespace(facts=MeshFacts({"mesh-sidecar": Fact(sidecar)})))
-    assert bool(missing(case(tmp_path / "entry.yaml"), mesh)) is limits
-    assert not missing(case(tmp_path / "entry.yaml", tmp_path / "sidecar.yaml"), mesh)
-    assert not missing(case(), mesh), "it applies nothing: pods, or a user's own workloads, are what it asks about"
-
-
-def test_the_runs_own_gateway_takes_rights_to_grant() -> None:
-    needs_gateway = replace(case(), requires=("egress-gateway",))
-    assert "secrets-for-proxies" not in implied(needs_gateway, FACTS)
-    assert "secrets-for-proxies" in implied(needs_gateway, MeshFacts(gateway=RUNS_OWN_GATEWAY))
+    assert missing_for(authorizer, monkeypatch, mesh_wide_role()) == []
+    (attributes,) = authorizer.reviewed
+    assert (attributes.namespace, attributes.name) == ("istio-system", "istio")

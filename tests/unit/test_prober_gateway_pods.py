@@ -1,38 +1,43 @@
-"""A gateway that nobody brings up is something seen of the mesh; one that does not get ready is trouble."""
+"""A gateway without pods is an outcome of the mesh; one that is not ready is an error."""
 
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.readiness import NoPodError, NotReadyError
-from pytest_istio_egress.model.timeouts import Timeouts
-from pytest_istio_egress.pipeline.case_setup import CaseSetup
-from pytest_istio_egress.pipeline.phase_timer import PhaseTimer
 from pytest_istio_egress.pipeline.prober import Prober
 
-
-def prober(error: Exception, asked: list[str]) -> Prober:
-    def pod(client: str) -> None:
-        asked.append(client)
-        raise error
-
-    nothing = cast(Any, SimpleNamespace())
-    environment = cast(Any, SimpleNamespace(pod=pod, names=Names("k3x9q", "gw0")))
-    return Prober(CaseSetup(nothing, environment, nothing, Timeouts(), PhaseTimer()))
+GATEWAY = "exit.egress-gateway"
 
 
-def test_a_gateway_without_any_pod_has_none_and_is_waited_for_once() -> None:
-    asked: list[str] = []
-    one = prober(NoPodError("no pod was created"), asked)
-    assert [one.gateway_pods("exit.egress-gateway") for _ in range(2)] == [[], []]
-    assert asked == ["exit.egress-gateway"]
-    one.case_setup.settled += 1  # what was applied since may bring it
-    assert one.gateway_pods("exit.egress-gateway") == []
-    assert len(asked) == 2
+class Pods:
+    """An environment in which every lookup of a pod fails."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.lookups: list[str] = []
+
+    def pod(self, client: str) -> None:
+        self.lookups.append(client)
+        raise self.error
 
 
-def test_a_gateway_that_does_not_get_ready_is_trouble() -> None:
+def prober(environment: Pods, case_setup: SimpleNamespace) -> Prober:
+    return Prober(cast(Any, SimpleNamespace(environment=environment)), cast(Any, case_setup))
+
+
+def test_gateway_without_pods_is_looked_up_once_per_sync() -> None:
+    pods, case_setup = Pods(NoPodError("no pod was created")), SimpleNamespace(syncs=1)
+    one = prober(pods, case_setup)
+    assert [one.gateway_pods(GATEWAY) for _ in range(2)] == [[], []]
+    assert pods.lookups == [GATEWAY]
+    case_setup.syncs += 1  # what was applied since may create it
+    assert one.gateway_pods(GATEWAY) == []
+    assert len(pods.lookups) == 2
+
+
+def test_gateway_that_is_not_ready_is_an_error() -> None:
+    pods = Pods(NotReadyError("container istio-proxy is waiting: ImagePullBackOff"))
     with pytest.raises(NotReadyError, match="ImagePullBackOff"):
-        prober(NotReadyError("container istio-proxy waits: ImagePullBackOff"), []).gateway_pods("exit.egress-gateway")
+        prober(pods, SimpleNamespace(syncs=1)).gateway_pods(GATEWAY)

@@ -1,4 +1,4 @@
-"""Whether a run is alive is told by the API server's clock alone: those of the machines around it may be wrong."""
+"""A lease is valid by the API server's clock, regardless of the clocks of other machines."""
 
 import datetime
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ from pytest_istio_egress.cluster.apply import RUN_LABEL
 from pytest_istio_egress.cluster.run_lease import HELD_FOR, RunLease, leftover_runs
 
 SERVER = datetime.datetime(2001, 2, 3, 4, 5, 6, tzinfo=datetime.UTC)
-"""Far from the clock of the machine that runs this test."""
+"""Different from the clock of the machine that runs this test."""
 
 
 class Cluster:
@@ -38,9 +38,9 @@ class Cluster:
         return self
 
     def server_side_apply(self, body: Any, **_: object) -> None:
-        told = body["spec"]["renewTime"]
-        assert "." in told, "the API server wants a MicroTime's fraction even where it is zero"
-        self.renewed = datetime.datetime.fromisoformat(told)
+        time = body["spec"]["renewTime"]
+        assert "." in time, "the API server requires the fraction of a MicroTime even where it is zero"
+        self.renewed = datetime.datetime.fromisoformat(time)
 
     def list_namespaced_lease(self, *_: object, **__: object) -> object:
         spec = SimpleNamespace(renew_time=self.renewed, lease_duration_seconds=HELD_FOR)
@@ -49,17 +49,17 @@ class Cluster:
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    found = Cluster()
-    monkeypatch.setattr(client, "CoordinationV1Api", lambda _: found)
-    return found
+    stand_in = Cluster()
+    monkeypatch.setattr(client, "CoordinationV1Api", lambda _: stand_in)
+    return stand_in
 
 
 def alive(cluster: Cluster) -> bool:
-    (left,) = leftover_runs(cast(Api, cluster))
-    return left.alive
+    (run,) = leftover_runs(cast(Api, cluster))
+    return run.alive
 
 
-def test_a_run_lives_as_long_as_its_lease(cluster: Cluster) -> None:
+def test_run_is_alive_as_long_as_its_lease(cluster: Cluster) -> None:
     assert not alive(cluster)
     RunLease(cast(Api, cluster), "abcdef", "egress-outside-abcdef")._renew()
     cluster.clock += datetime.timedelta(seconds=HELD_FOR - 1)
