@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from repository import Repository  # type: ignore[import-not-found]  # pytest puts this folder on the path
 
+from pytest_istio_egress.model.kube_context import IN_CLUSTER
 from pytest_istio_egress.plugin.controller import CANNOT_ASK
-from pytest_istio_egress.run_target import Target, TargetError, new_run
-from pytest_istio_egress.run_target import reachability as answer
+from pytest_istio_egress.run_target import Target, TargetError, new_run, reachability
 from pytest_istio_egress.run_target.reachability import kubernetes_version
 from pytest_istio_egress.settings import kubeconfig as kubeconfig_module
-from pytest_istio_egress.settings.kubeconfig import IN_CLUSTER, NoContextError, chosen_context
+from pytest_istio_egress.settings.kubeconfig import NoContextError, chosen_context
 
 
 def kubeconfig(path: Path, *contexts: str, current: str | None = None, server: str = "http://127.0.0.1:1") -> Path:
@@ -148,10 +148,10 @@ def test_cluster_that_answers(tmp_path: Path, api_server: ThreadingHTTPServer, m
 
 
 def test_cluster_that_is_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answer, "_answers_within", lambda _: 0.2)
+    monkeypatch.setattr(reachability, "_timeout", lambda _: 0.2)
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         path = kubeconfig(tmp_path / "config", "a", server=f"http://127.0.0.1:{silent.getsockname()[1]}")
-        with pytest.raises(TargetError, match=r"no answer within 0\.2 s"):
+        with pytest.raises(TargetError, match=r"no response within 0\.2 s"):
             kubernetes_version(target_of(path, "a"))
 
 
@@ -175,8 +175,10 @@ def test_configured_cluster_that_is_down(repository: Repository, more: list[str]
     kubeconfig(Path.home() / ".kube" / "config", "prod", current="prod")
     result = real_run(repository, *more)
     assert result.ret == CANNOT_ASK
-    told = [line for line in result.outlines + result.errlines if "'prod' can't be asked" in line]
-    assert len(told) == 1
+    errors = [
+        line for line in result.outlines + result.errlines if "cannot reach the cluster of context 'prod'" in line
+    ]
+    assert len(errors) == 1
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
 
 

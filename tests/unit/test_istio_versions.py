@@ -13,6 +13,7 @@ from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.model.case import case_of
 from pytest_istio_egress.model.istio_versions import SUPPORTED, TESTED, older
 from pytest_istio_egress.model.mesh_facts import Fact, MeshFacts
+from pytest_istio_egress.suite.discovery import fixtures_folder
 
 
 @pytest.mark.parametrize(
