@@ -95,7 +95,7 @@ class AccessLogs:
             return self._gateways or []
 
     def pods_in_use(self) -> list[Pod]:
-        """Return the pods of the egress gateway whose logs verdicts were made from."""
+        """Return the pods of the egress gateway that verdicts depend on so far."""
         return list(self._gateways or ())
 
     def gateway_addresses(self) -> frozenset[str]:

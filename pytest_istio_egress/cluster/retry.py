@@ -47,7 +47,7 @@ def retrying(method: str, patience: float) -> Retrying:
     return Retrying(
         stop=stop_after_delay(patience),
         wait=_PAUSE,
-        retry=retry_if_exception(again) | retry_if_result(lambda answer: again(answer.status)),
+        retry=retry_if_exception(again) | retry_if_result(lambda response: again(response.status)),
         retry_error_callback=_last_outcome,
     )
 

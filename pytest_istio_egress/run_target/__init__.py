@@ -66,7 +66,7 @@ class NoClusterError(TargetError):
 
 @dataclass(frozen=True)
 class Prepared:
-    """A target that responds, and what was detected in it."""
+    """A target that responds, and its detected properties."""
 
     target: Target
     kubernetes: str

@@ -22,10 +22,10 @@ KINDS = (
     Kind("tls", "TLS passthrough"),
     Kind("origination", "TLS origination by the sidecar"),
     Kind("tcp", "a TCP connection that lasts an hour", lasting=True),
-    Kind("stream", "HTTP answers that last a minute", lasting=True),
+    Kind("stream", "HTTP responses that last a minute", lasting=True),
     Kind("gateway-http", "HTTP through the egress gateway", gateway=True),
     Kind("gateway-tls", "TLS passthrough through the egress gateway", gateway=True),
-    Kind("gateway-stream", "HTTP answers that last a minute, through the egress gateway", lasting=True, gateway=True),
+    Kind("gateway-stream", "HTTP responses that last a minute, through the egress gateway", lasting=True, gateway=True),
 )
 NAMES = tuple(kind.name for kind in KINDS)
 

@@ -44,7 +44,7 @@ class FactOverrides:
 
 
 class Detection:
-    """The detection of one mesh: what several detectors need is read once."""
+    """The objects that several detectors need, each read once."""
 
     def __init__(self, reader: ObjectReader, overrides: FactOverrides) -> None:
         self.reader = reader
