@@ -31,9 +31,10 @@ def register_cluster_commands(commands: argparse._SubParsersAction[argparse.Argu
         )
         verb.add_argument(
             "--mesh-mode",
-            metavar="{REGISTRY_ONLY,ALLOW_ANY}",
+            type=_mesh_mode,
+            metavar="MODE",
             default="REGISTRY_ONLY",
-            help="outboundTrafficPolicy of the mesh. Default: %(default)s",
+            help="outboundTrafficPolicy of the mesh: REGISTRY_ONLY (default) or ALLOW_ANY",
         )
     verbs.add_parser("down", help="Stop and delete the cluster").set_defaults(run=_run, act=_down)
     verbs.add_parser("status", help="Print the state of the cluster").set_defaults(run=_run, act=_status)
@@ -43,6 +44,14 @@ def register_cluster_commands(commands: argparse._SubParsersAction[argparse.Argu
     logs.set_defaults(run=_run, act=_logs)
     for verb in verbs.choices.values():
         verb.add_argument("--name", metavar="NAME", default="default", help="Name of the cluster. Default: %(default)s")
+
+
+def _mesh_mode(value: str) -> str:
+    from pytest_istio_egress.embedded.spec import MESH_MODES
+
+    if value not in MESH_MODES:
+        raise argparse.ArgumentTypeError(f"invalid choice: {value!r} (choose from {', '.join(MESH_MODES)})")
+    return value
 
 
 def _run(arguments: argparse.Namespace) -> int:

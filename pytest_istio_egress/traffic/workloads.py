@@ -33,6 +33,8 @@ LIFETIME = 86_400
 """Seconds after which the clients stop (LASTS in fixtures/traffic/), and the lease expires."""
 SINCE = "istio-egress.dev/traffic-since"
 """Annotation of the server's namespace: the time from which losses count (Unix seconds of the recorder's clock)."""
+POLL_INTERVAL = 0.5
+"""Seconds between two reads of the record."""
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,18}[a-z0-9])?")
 _SERVER, _CLIENT = "egress-outside", "egress-client"
 
@@ -112,7 +114,7 @@ class Traffic:
                 record = self.record()
             return record.complete >= now
 
-        poll(is_complete, every=0.5, timeout=2 * SILENT)
+        poll(is_complete, every=POLL_INTERVAL, timeout=2 * SILENT)
         return record
 
     def _started(self) -> client.V1Namespace:
@@ -175,7 +177,7 @@ class Traffic:
                 self.api.core.patch_namespace(self.server, {"metadata": {"annotations": annotations}})
             return not waiting
 
-        if not poll(all_respond, every=0.5, timeout=self.timeout):
+        if not poll(all_respond, every=POLL_INTERVAL, timeout=self.timeout):
             raise ClusterError(f"no response within {self.timeout:g} s for {', '.join(sorted(waiting))}{self._why()}")
 
     def _why(self) -> str:

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from pytest_istio_egress.cli.main import main
+
 HEAVY = ("pytest_istio_egress.embedded", "filelock", "platformdirs", "rich", "kubernetes", "cryptography")
 
 
@@ -20,6 +22,13 @@ def test_help_loads_no_optional_library(arguments: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("usage: istio-egress")
+
+
+def test_unknown_mesh_mode_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["cluster", "up", "--mesh-mode", "DENY"])
+    assert ended.value.code == 2
+    assert "invalid choice: 'DENY' (choose from REGISTRY_ONLY, ALLOW_ANY)" in capsys.readouterr().err
 
 
 def test_package_runs_as_the_command() -> None:

@@ -7,9 +7,10 @@ from typing import Any, cast
 import pytest
 from kubernetes import client
 
-from pytest_istio_egress.cluster.api import Api
+from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.apply import RUN_LABEL
-from pytest_istio_egress.cluster.run_lease import HELD_FOR, RunLease, leftover_runs
+from pytest_istio_egress.cluster.run_lease import HELD_FOR, RunLease, leftover_runs, remove
+from pytest_istio_egress.model.timeouts import Timeouts
 
 SERVER = datetime.datetime(2001, 2, 3, 4, 5, 6, tzinfo=datetime.UTC)
 """Different from the clock of the machine that runs this test."""
@@ -66,3 +67,34 @@ def test_run_is_alive_as_long_as_its_lease(cluster: Cluster) -> None:
     assert alive(cluster)
     cluster.clock += datetime.timedelta(seconds=2)
     assert not alive(cluster)
+
+
+class Namespaces:
+    """The namespaces of a run, of which one is gone with every list."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = list(names)
+        self.deleted: list[str] = []
+
+    def list_namespace(self, **_: object) -> object:
+        items = [SimpleNamespace(metadata=SimpleNamespace(name=name)) for name in self.names]
+        if self.deleted:
+            del self.names[:1]
+        return SimpleNamespace(items=items)
+
+    def delete_namespace(self, name: str) -> None:
+        self.deleted.append(name)
+
+
+def test_remove_waits_until_all_namespaces_are_gone() -> None:
+    namespaces = Namespaces("a", "b")
+    api = SimpleNamespace(core=namespaces, timeouts=Timeouts())
+    assert remove(cast(Api, api), "abcdef") == ["a", "b"]
+    assert namespaces.deleted == ["a", "b"]
+    assert not namespaces.names
+
+
+def test_remove_after_the_timeout_is_an_error_with_the_namespaces() -> None:
+    api = SimpleNamespace(core=Namespaces("a", "b"), timeouts=Timeouts(remove=0.0))
+    with pytest.raises(ClusterError, match="namespaces a, b were not deleted within 0 s"):
+        remove(cast(Api, api), "abcdef")
