@@ -6,8 +6,6 @@ import json
 import re
 from functools import cached_property
 
-from kubernetes import client
-
 from pytest_istio_egress.cluster.admin import admin
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.facts.objects import ApiObjectReader, name
@@ -31,11 +29,6 @@ class Mesh:
         self.api = api
         self.overrides = overrides or FactOverrides()
         self._facts = facts
-
-    @cached_property
-    def kubernetes(self) -> str:
-        """The version of Kubernetes, from the API server."""
-        return str(client.VersionApi(self.api.client).get_code(_request_timeout=(5, 10)).git_version)
 
     @cached_property
     def facts(self) -> MeshFacts:
