@@ -39,7 +39,7 @@ ONLY_IN: Mapping[str, str] = {
     "_pytest": "",
     "xdist": "plugin",
     "kubernetes": "cluster pipeline plugin run_target traffic cli embedded",
-    f"{NAME}.embedded": "embedded run_target/embedded.py cli/cluster.py cli/main.py",
+    f"{NAME}.embedded": "embedded run_target/embedded.py cli/cluster.py",
 }
 """One line per library (or folder): the folders or files that may import it."""
 

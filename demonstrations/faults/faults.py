@@ -25,12 +25,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from injected import FAULTS, Fault, Stage
+from snapshot import snapshot
 from strict_clusters import STRICT_CLUSTERS
 from way_to_api import WayToApi
 
 from pytest_istio_egress.cluster.api import Api
-from pytest_istio_egress.cluster.run_lease import remains
-from pytest_istio_egress.cluster.snapshot import snapshot
+from pytest_istio_egress.cluster.run_lease import leftover_runs
 from pytest_istio_egress.embedded import ClusterSpec, down, up
 from pytest_istio_egress.model.result_names import ERROR, FAILED, PASSED, SKIPPED
 
@@ -158,7 +158,7 @@ def violations(fault: Fault, code: int, results: Counter[str]) -> Iterable[str]:
 
 def clean_up(run: str, way: WayToApi) -> list[str]:
     """Let `istio-egress clean` list and remove what a killed run left; return what went wrong."""
-    clean = [sys.executable, "-m", "pytest_istio_egress.cli.main", "clean", "--kubeconfig", str(way.kubeconfig)]
+    clean = [sys.executable, "-m", "pytest_istio_egress.cli", "clean", "--kubeconfig", str(way.kubeconfig)]
     shown = subprocess.run([*clean, "--run", run], capture_output=True, text=True, check=False).stdout
     done = subprocess.run([*clean, "--run", run, "--yes"], capture_output=True, text=True, check=False)
     wrong = [] if run in shown else ["`istio-egress clean` does not list what is left"]
@@ -168,7 +168,7 @@ def clean_up(run: str, way: WayToApi) -> list[str]:
 def left_behind(api: Api, before: frozenset[str]) -> list[str]:
     """Return the differences between the cluster now, once all runs are removed, and its state before."""
     deadline = time.monotonic() + GONE_WITHIN
-    while remains(api) and time.monotonic() < deadline:
+    while leftover_runs(api) and time.monotonic() < deadline:
         time.sleep(0.5)
     after = snapshot(api)
     changes = [f"left {name}" for name in sorted(after - before)] + [f"lost {name}" for name in sorted(before - after)]

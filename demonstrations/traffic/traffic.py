@@ -20,7 +20,7 @@ from pytest_istio_egress.embedded import ClusterSpec, EmbeddedCluster, down, up
 from pytest_istio_egress.embedded.istio_manifest import istio_settings
 from pytest_istio_egress.suite.discovery import fixtures_folder
 from pytest_istio_egress.traffic.kinds import KINDS
-from pytest_istio_egress.traffic.losses import Loss, losses, missed
+from pytest_istio_egress.traffic.losses import Loss, losses, silent_clients
 from pytest_istio_egress.traffic.workloads import Traffic
 
 CLUSTER = os.environ.get("TRAFFIC_CLUSTER", "traffic-steps")
@@ -110,7 +110,7 @@ def perform(step: Step, kubectl: Kubectl, traffic: Traffic) -> list[Loss]:
     step.do(kubectl, traffic)
     pass_time(traffic, AFTERWARDS)
     record = traffic.record()
-    if silent := missed(record):
+    if silent := silent_clients(record):
         raise SystemExit(
             f"{step.name}: no data from {', '.join(client.pod for client in silent)}, so there is no result"
         )
@@ -173,7 +173,7 @@ def page(cluster: EmbeddedCluster, rounds: list[dict[str, list[Loss]]]) -> str:
 
 def cell(taken: list[Loss]) -> str:
     """Return the losses of one kind in one step, for each time that it was performed."""
-    counts = ", ".join(f"{loss.lost}/{loss.asked}" + (f" +{loss.ended}" if loss.ended else "") for loss in taken)
+    counts = ", ".join(f"{loss.lost}/{loss.sent}" + (f" +{loss.ended}" if loss.ended else "") for loss in taken)
     longest = max((loss.longest for loss in taken), default=0.0)
     return f"{counts}; {longest:.1f} s" if longest else counts
 

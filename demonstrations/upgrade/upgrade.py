@@ -160,7 +160,7 @@ def run_suite(arguments: Sequence[str], report: Path) -> None:
 
 def command(program: str, *arguments: str) -> None:
     """Run a command that must succeed; this package's commands are those of this installation."""
-    own = [sys.executable, "-m", "pytest_istio_egress.cli.main"] if program == "istio-egress" else [program]
+    own = [sys.executable, "-m", "pytest_istio_egress.cli"] if program == "istio-egress" else [program]
     subprocess.run([*own, *arguments], check=True)
 
 
@@ -196,7 +196,7 @@ def section(upgrade: Upgrade, reports: Path) -> Iterator[tuple[str, bool]]:
 
 def gate_of(before: Path, after: Path) -> int:
     """Return the exit code of the comparison, as CI would see it."""
-    compare = [sys.executable, "-m", "pytest_istio_egress.cli.main", "compare", str(before), str(after)]
+    compare = [sys.executable, "-m", "pytest_istio_egress.cli", "compare", str(before), str(after)]
     return subprocess.run(compare, check=False, stdout=subprocess.DEVNULL).returncode
 
 

@@ -1,26 +1,32 @@
-"""The command `istio-egress clean`: show what runs left in a cluster, and remove it when told to."""
+"""The command `istio-egress clean`: shows and deletes what ended runs left in a cluster."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_istio_egress.settings.kubeconfig import NoContextError, chosen_context
+from pytest_istio_egress.settings.option import CONTEXT_HELP, KUBECONFIG_HELP
+
+if TYPE_CHECKING:
+    from pytest_istio_egress.cluster.run_lease import LeftoverRun
 
 
 def register_clean_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `clean` to the command line; it sets `run`, which takes the arguments and returns a code."""
-    clean = commands.add_parser("clean", help="show what ended runs left in a cluster, and remove it when told to")
-    clean.add_argument("--kubeconfig", type=Path, help="default: the usual one")
-    clean.add_argument("--context", help="default: the current one")
-    clean.add_argument("--run", dest="only", metavar="ID", help="only this run, even if it seems to be alive")
-    clean.add_argument("--yes", action="store_true", help="remove what is shown without asking")
+    """Add `clean` to the command line; it sets `run`, which takes the arguments and returns the exit code."""
+    clean = commands.add_parser("clean", help="Show what ended runs left in a cluster, and delete it")
+    clean.add_argument("--kubeconfig", type=Path, metavar="PATH", help=KUBECONFIG_HELP)
+    clean.add_argument("--context", metavar="NAME", help=CONTEXT_HELP)
+    clean.add_argument("--run", dest="only", metavar="ID", help="Delete only this run, even if it is alive")
+    clean.add_argument("--yes", action="store_true", help="Delete without confirmation")
     clean.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    # Imported here: the kubernetes package takes most of a second, and `--help` shall not.
+    # Imported here: the kubernetes package takes most of a second, which `--help` would have to wait for.
     from kubernetes.client.exceptions import ApiException
     from urllib3.exceptions import HTTPError
 
@@ -28,43 +34,43 @@ def _run(arguments: argparse.Namespace) -> int:
 
     try:
         return _clean(arguments)
-    except ApiException as error:
-        why = reason(error)
-    except (NoContextError, ClusterError, HTTPError) as error:
-        why = " ".join(str(error).split())
-    sys.stderr.write(f"istio-egress: {why}\n")
-    return 1
+    except (ApiException, NoContextError, ClusterError, HTTPError) as error:
+        print(f"istio-egress: {reason(error)}", file=sys.stderr)
+        return 1
 
 
 def _clean(arguments: argparse.Namespace) -> int:
     from pytest_istio_egress.cluster.api import Api
     from pytest_istio_egress.cluster.mesh import meshes
-    from pytest_istio_egress.cluster.run_lease import put_mesh_back, remains, remove
+    from pytest_istio_egress.cluster.run_lease import leftover_runs, remove, restore_mesh_config
 
     kubeconfig, context = chosen_context(arguments.kubeconfig, arguments.context)
     api = Api(kubeconfig, context)
-    found = [left for left in remains(api) if arguments.only in (None, left.run)]
-    for left in found:
-        state = "still running" if left.alive else "ended without cleaning up"
-        print(f"{'traffic' if left.traffic else 'run'} {left.run}, {state}: {', '.join(left.namespaces)}")
-    chosen = [left for left in found if arguments.only or not left.alive]
-    changed = [settings for settings in meshes(api) if settings.pending_restore() is not None]
+    leftovers = [run for run in leftover_runs(api) if arguments.only in (None, run.run)]
+    _print_runs(leftovers)
+    selected = [run for run in leftovers if arguments.only or not run.alive]
+    changed = [config_map for config_map in meshes(api) if config_map.pending_restore() is not None]
     if changed:
-        print("the mesh's own configuration is changed for a case, or was by a run that was killed since")
-    if not chosen and not changed:
-        print(f"nothing to remove in the cluster of context {context}")
+        print("mesh configuration is modified: a test is running, or a killed run left it so")
+    if not selected and not changed:
+        print(f"nothing to delete in the cluster of context {context}")
         return 0
-    if not arguments.yes and not _agreed():
-        print("nothing was changed; to remove what is shown without being asked, add --yes")
+    if not arguments.yes and not _is_confirmed():
+        print("nothing was deleted; add --yes to delete without confirmation")
         return 0
-    for settings in changed:
-        put_mesh_back(api, settings, print)
-    for left in chosen:
-        removed = remove(api, left.run, say=print)
-        print(f"run {left.run}: removed {', '.join(removed)}")
+    for config_map in changed:
+        restore_mesh_config(api, config_map, print)
+    for run in selected:
+        print(f"run {run.run}: deleted {', '.join(remove(api, run.run, say=print))}")
     return 0
 
 
-def _agreed() -> bool:
-    """Ask whether to remove what was shown, where there is somebody to ask."""
-    return sys.stdin.isatty() and input("remove what ended runs left? [y/N] ").strip().lower() in ("y", "yes")
+def _print_runs(runs: Iterable[LeftoverRun]) -> None:
+    for run in runs:
+        state = "still running" if run.alive else "ended without cleanup"
+        print(f"{'traffic' if run.traffic else 'run'} {run.run}, {state}: {', '.join(run.namespaces)}")
+
+
+def _is_confirmed() -> bool:
+    """Ask for confirmation, where stdin is a terminal."""
+    return sys.stdin.isatty() and input("delete what ended runs left? [y/N] ").strip().lower() in ("y", "yes")

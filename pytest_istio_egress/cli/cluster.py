@@ -1,52 +1,79 @@
-"""The commands `istio-egress cluster ...`."""
+"""The commands `istio-egress cluster ...`, which start and stop embedded clusters.
+
+The embedded cluster is imported by the commands themselves, so that `istio-egress --help` works without its libraries.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
-
-from pytest_istio_egress.embedded.cluster import down, status, up
-from pytest_istio_egress.embedded.debian_packages import MissingPackagesError
-from pytest_istio_egress.embedded.errors import EmbeddedError
-from pytest_istio_egress.embedded.progress import progress_on
-from pytest_istio_egress.embedded.spec import MESH_MODES, ClusterSpec, check_name
-from pytest_istio_egress.embedded.state import State, cluster_names
-from pytest_istio_egress.embedded.upgrade import upgrade
+from collections.abc import Callable
 
 
 def register_cluster_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `cluster` to the command line; each command sets `run`, which takes the arguments and returns a code."""
+    """Add `cluster` to the command line; each command sets `run` and `act`, which return the exit code."""
     cluster = commands.add_parser(
-        "cluster", help="a real one-node cluster with Istio on this machine, without a way out"
+        "cluster", help="Manage a one-node cluster with Istio on this machine, without internet access"
     )
     verbs = cluster.add_subparsers(dest="verb", metavar="COMMAND", required=True)
-    start = verbs.add_parser("up", help="start it (the first time its parts are built) or find it running")
-    start.add_argument("--istio", metavar="VERSION", help="version or commit of Istio's Go module (default: pinned)")
-    start.add_argument("--install-packages", action="store_true", help="apt-get install what is missing")
-    start.set_defaults(run=_up)
-    change = verbs.add_parser(
-        "upgrade", help="bring a running one to another Envoy or settings of Istio, as `up` has them"
-    )
-    change.set_defaults(run=_upgrade)
+    start = verbs.add_parser("up", help="Start the cluster (and build it, the first time) unless it is running")
+    start.add_argument("--istio", metavar="VERSION", help="Version or commit of the Istio Go module. Default: pinned")
+    start.add_argument("--install-packages", action="store_true", help="Install missing Debian packages")
+    start.set_defaults(run=_run, act=_up)
+    change = verbs.add_parser("upgrade", help="Change Envoy's version or Istio's settings of a running cluster")
+    change.set_defaults(run=_run, act=_upgrade)
     for verb in (start, change):
-        verb.add_argument("--envoy", metavar="VERSION", help="version of upstream Envoy (default: pinned)")
+        verb.add_argument("--envoy", metavar="VERSION", help="Release of upstream Envoy. Default: pinned")
         verb.add_argument(
             "--compatibility",
             metavar="RELEASE",
-            help="Istio's compatibilityVersion: istiod behaves as that release did, such as 1.28 (default: as its own)",
+            help="Istio's compatibilityVersion, such as 1.28. Default: none",
         )
-        verb.add_argument("--mesh-mode", choices=MESH_MODES, default="REGISTRY_ONLY", help="default: %(default)s")
-    verbs.add_parser("down", help="end it and remove all of it").set_defaults(run=_down)
-    verbs.add_parser("status", help="tell how it is").set_defaults(run=_status)
-    verbs.add_parser("kubeconfig", help="print the path of its kubeconfig").set_defaults(run=_kubeconfig)
-    logs = verbs.add_parser("logs", help="print a component's log, or name the components")
+        verb.add_argument(
+            "--mesh-mode",
+            type=_mesh_mode,
+            metavar="MODE",
+            default="REGISTRY_ONLY",
+            help="outboundTrafficPolicy of the mesh: REGISTRY_ONLY (default) or ALLOW_ANY",
+        )
+    verbs.add_parser("down", help="Stop and delete the cluster").set_defaults(run=_run, act=_down)
+    verbs.add_parser("status", help="Print the state of the cluster").set_defaults(run=_run, act=_status)
+    verbs.add_parser("kubeconfig", help="Print the path of the kubeconfig").set_defaults(run=_run, act=_kubeconfig)
+    logs = verbs.add_parser("logs", help="Print the log of a component, or list the components")
     logs.add_argument("component", nargs="?")
-    logs.set_defaults(run=_logs)
+    logs.set_defaults(run=_run, act=_logs)
     for verb in verbs.choices.values():
-        verb.add_argument("--name", default="default", help="which cluster (default: %(default)s)")
+        verb.add_argument("--name", metavar="NAME", default="default", help="Name of the cluster. Default: %(default)s")
+
+
+def _mesh_mode(value: str) -> str:
+    from pytest_istio_egress.embedded.spec import MESH_MODES
+
+    if value not in MESH_MODES:
+        raise argparse.ArgumentTypeError(f"invalid choice: {value!r} (choose from {', '.join(MESH_MODES)})")
+    return value
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from pytest_istio_egress.embedded.errors import EmbeddedError
+
+    act: Callable[[argparse.Namespace], int] = arguments.act
+    try:
+        return act(arguments)
+    except EmbeddedError as error:
+        print(f"istio-egress: {error}", file=sys.stderr)
+        if error.remedy:
+            print(f"  hint: {error.remedy}", file=sys.stderr)
+        return 1
 
 
 def _up(arguments: argparse.Namespace) -> int:
+    from pytest_istio_egress.embedded.cluster import up
+    from pytest_istio_egress.embedded.debian_packages import MissingPackagesError
+    from pytest_istio_egress.embedded.errors import EmbeddedError
+    from pytest_istio_egress.embedded.progress import progress_on
+    from pytest_istio_egress.embedded.spec import ClusterSpec
+
     spec = ClusterSpec(arguments.name, arguments.istio, arguments.envoy, arguments.mesh_mode, arguments.compatibility)
     try:
         with progress_on(sys.stderr) as progress:
@@ -55,15 +82,20 @@ def _up(arguments: argparse.Namespace) -> int:
         raise EmbeddedError(f"{error}; --install-packages installs them", error.remedy) from error
     for note in cluster.notes:
         print(note)
-    what = "started" if cluster.started else "already running"
+    state = "started" if cluster.started else "already running"
     print(
-        f"cluster {cluster.name} {what}: Kubernetes {cluster.kubernetes}, Istio {cluster.istio}, Envoy {cluster.envoy}"
+        f"cluster {cluster.name} {state}: Kubernetes {cluster.kubernetes}, Istio {cluster.istio}, Envoy {cluster.envoy}"
     )
     print(f"export KUBECONFIG={cluster.kubeconfig} PATH={cluster.binaries}:$PATH")
     return 0
 
 
 def _upgrade(arguments: argparse.Namespace) -> int:
+    from pytest_istio_egress.embedded.progress import progress_on
+    from pytest_istio_egress.embedded.spec import ClusterSpec
+    from pytest_istio_egress.embedded.state import State
+    from pytest_istio_egress.embedded.upgrade import upgrade
+
     record = State(arguments.name).record()
     istio = record.asked["Istio"] if record else None
     spec = ClusterSpec(arguments.name, istio, arguments.envoy, arguments.mesh_mode, arguments.compatibility)
@@ -74,35 +106,49 @@ def _upgrade(arguments: argparse.Namespace) -> int:
 
 
 def _down(arguments: argparse.Namespace) -> int:
-    print(f"cluster {arguments.name} {'ended' if down(arguments.name) else 'is not there'}")
+    from pytest_istio_egress.embedded.cluster import down
+
+    print(f"cluster {arguments.name} {'stopped' if down(arguments.name) else 'does not exist'}")
     return 0
 
 
 def _status(arguments: argparse.Namespace) -> int:
+    from pytest_istio_egress.embedded.cluster import status
+    from pytest_istio_egress.embedded.state import cluster_names
+
     names = sorted({arguments.name, *cluster_names()}) if arguments.name == "default" else [arguments.name]
-    wanted = 1
+    code = 1
     for name in names:
-        found = status(name)
-        if found.cluster:
-            told = f"Kubernetes {found.cluster.kubernetes}, Istio {found.cluster.istio}, Envoy {found.cluster.envoy}"
-            print(f"{name}: ready, {told}, kubeconfig {found.cluster.kubeconfig}")
-            wanted = 0 if name == arguments.name else wanted
+        state = status(name)
+        if state.cluster:
+            versions = (
+                f"Kubernetes {state.cluster.kubernetes}, Istio {state.cluster.istio}, Envoy {state.cluster.envoy}"
+            )
+            print(f"{name}: ready, {versions}, kubeconfig {state.cluster.kubeconfig}")
+            code = 0 if name == arguments.name else code
         else:
-            print(f"{name}: {found.phase}{', ' + found.why if found.why else ''}")
-    return wanted
+            print(f"{name}: {state.phase}{', ' + state.why if state.why else ''}")
+    return code
 
 
 def _kubeconfig(arguments: argparse.Namespace) -> int:
-    found = status(arguments.name)
-    if found.cluster is None:
+    from pytest_istio_egress.embedded.cluster import status
+    from pytest_istio_egress.embedded.errors import EmbeddedError
+
+    cluster = status(arguments.name).cluster
+    if cluster is None:
         raise EmbeddedError(
-            f"cluster {arguments.name} does not run", f"istio-egress cluster up --name {arguments.name}"
+            f"cluster {arguments.name} is not running", f"istio-egress cluster up --name {arguments.name}"
         )
-    print(found.cluster.kubeconfig)
+    print(cluster.kubeconfig)
     return 0
 
 
 def _logs(arguments: argparse.Namespace) -> int:
+    from pytest_istio_egress.embedded.errors import EmbeddedError
+    from pytest_istio_egress.embedded.spec import check_name
+    from pytest_istio_egress.embedded.state import State
+
     check_name(arguments.name)
     logs = State(arguments.name).logs
     names = sorted(file.stem for file in logs.glob("*.log")) if logs.is_dir() else []
@@ -112,7 +158,7 @@ def _logs(arguments: argparse.Namespace) -> int:
         print("\n".join(names))
         return 0
     if arguments.component not in names:
-        raise EmbeddedError(f"no component {arguments.component!r}; there are {', '.join(names)}")
+        raise EmbeddedError(f"unknown component {arguments.component!r} (choose from {', '.join(names)})")
     with (logs / f"{arguments.component}.log").open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
             print(line, end="")

@@ -1,22 +1,24 @@
-"""The command `istio-egress rights`: print the roles that a run needs, as YAML for kubectl apply."""
+"""The command `istio-egress rights`: prints the RBAC roles of a run as YAML for kubectl apply."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from pytest_istio_egress.model.mesh_facts import DEFAULT_REVISION, config_map_of
+
 if TYPE_CHECKING:
-    from pytest_istio_egress.cluster.permissions import Right, Role
+    from pytest_istio_egress.cluster.permissions import Permission, Role
 
 NAME = "istio-egress"
 _HEAD = f"""\
-# What `pytest --istio-egress` may do in a cluster, and nothing else; `{NAME} rights` prints this file.
-# A run looks first whether it has these rights, and names what is missing before it makes anything.
-# Have it applied by somebody who may grant them; a run is then service account {NAME} in namespace {NAME} (for other
-# users or groups, change the bindings' subjects). Leave out the roles that you don't want to grant.
-# A pull secret that shall be copied takes one more rule: get, create and patch of secrets with its name.
+# All permissions of `pytest --istio-egress` in a cluster. Printed by `{NAME} rights`.
+# A run checks its permissions first, and lists the missing ones before it creates anything.
+# Apply this file as a user who may grant these permissions. They are bound to the service account {NAME} in the
+# namespace {NAME}; to grant them to other users or groups, change the subjects of the bindings. Optional roles may be
+# removed. To copy a pull secret (--istio-egress-pull-secret), add a rule: get, create and patch of secrets, limited to
+# its name.
 apiVersion: v1
 kind: Namespace
 metadata: {{name: {NAME}}}
@@ -28,40 +30,45 @@ metadata: {{name: {NAME}, namespace: {NAME}}}
 
 
 def register_rights_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `rights` to the command line; it sets `run`, which takes the arguments and returns a code."""
-    rights = commands.add_parser("rights", help="print the roles that a run needs, for kubectl apply -f -")
-    rights.add_argument("--control-plane", metavar="NAMESPACE", default="istio-system", help="default: %(default)s")
-    rights.add_argument("--revision", help="of the control plane that is asked (default: the default one)")
+    """Add `rights` to the command line; it sets `run`, which takes the arguments and returns the exit code."""
+    rights = commands.add_parser("rights", help="Print the RBAC roles of a run, for kubectl apply -f -")
+    rights.add_argument(
+        "--control-plane",
+        metavar="NAMESPACE",
+        default="istio-system",
+        help="Namespace of the control plane. Default: %(default)s",
+    )
+    rights.add_argument("--revision", metavar="NAME", help="Istio revision under test. Default: the default revision")
     rights.set_defaults(run=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    # Imported here: the kubernetes package takes most of a second, and `--help` shall not.
-    from pytest_istio_egress.cluster.permissions import MESH_CONFIG, roles
+    # Imported here: the kubernetes package takes most of a second, which `--help` would have to wait for.
+    from pytest_istio_egress.cluster.permissions import roles
 
-    mesh_config = f"{MESH_CONFIG}-{arguments.revision}" if arguments.revision else MESH_CONFIG
-    sys.stdout.write(rights_page(roles(arguments.control_plane, mesh_config)))
+    mesh_config = config_map_of(arguments.revision or DEFAULT_REVISION)
+    print(rights_page(roles(arguments.control_plane, mesh_config)), end="")
     return 0
 
 
 def rights_page(roles: Sequence[Role]) -> str:
-    """Return the roles and their bindings to the service account as one YAML text."""
+    """Return the roles and their bindings to the service account as YAML."""
     return _HEAD + "".join(f"---\n{_role(role)}---\n{_binding(role)}" for role in roles)
 
 
 def _role(role: Role) -> str:
-    comment = "".join(f"# {line}\n" for line in role.why.splitlines())
+    comment = "".join(f"# {line}\n" for line in role.purpose.splitlines())
     lines = [f"apiVersion: rbac.authorization.k8s.io/v1\nkind: {role.kind}\nmetadata: {_metadata(role)}\nrules:\n"]
-    return comment + "".join([*lines, *(part for right in role.rights for part in _rule(right))])
+    return comment + "".join([*lines, *(part for permission in role.permissions for part in _rule(permission))])
 
 
-def _rule(right: Right) -> Iterator[str]:
-    group = right.group or '""'
-    yield f"- apiGroups: [{group}] # {right.why}\n"
-    yield f"  resources: [{', '.join(right.resources)}]\n"
-    if right.names:
-        yield f"  resourceNames: [{', '.join(right.names)}]\n"
-    yield f"  verbs: [{', '.join(right.verbs)}]\n"
+def _rule(permission: Permission) -> Iterator[str]:
+    group = permission.group or '""'
+    yield f"- apiGroups: [{group}] # {permission.purpose}\n"
+    yield f"  resources: [{', '.join(permission.resources)}]\n"
+    if permission.names:
+        yield f"  resourceNames: [{', '.join(permission.names)}]\n"
+    yield f"  verbs: [{', '.join(permission.verbs)}]\n"
 
 
 def _binding(role: Role) -> str:

@@ -1,1 +1,1 @@
-"""Everything that speaks to the cluster: its API, its pods, its proxies."""
+"""Access to the cluster: its API, its pods and its proxies."""

@@ -1,26 +1,29 @@
-"""Asks a proxy's admin interface, from inside its pod."""
+"""Sends requests to the admin interface of a proxy, from inside its pod."""
 
 from __future__ import annotations
 
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.pods import PROXY, Pod, run
+from pytest_istio_egress.model.text import one_line
 
 ADDRESS = "http://127.0.0.1:15000"
 
 
 class NoAnswerError(ClusterError):
-    """A proxy's admin interface did not answer, or there was nothing in the pod that could ask it."""
+    """The admin interface of a proxy did not respond, or no program in the pod could send the request."""
 
 
 def admin(api: Api, pod: Pod, path: str) -> str:
-    """Return the answer of the admin interface to GET `path` ("/clusters"); NoAnswerError where it does not answer.
+    """Return the response of the admin interface to GET `path` (such as "/clusters"); raises NoAnswerError.
 
-    A client's pod has curl in a container of its own. A gateway's has the proxy alone, whose image may be distroless:
-    there only Istio's agent can ask.
+    A client's pod has a container with curl. A gateway's pod has only the proxy, whose image may be distroless: there
+    only pilot-agent can send the request.
     """
     agent = ["pilot-agent", "request", "GET", path.removeprefix("/")]
     curl = ["curl", "-s", "--max-time", "10", ADDRESS + path]
-    ran = run(api, pod, agent if pod.container == PROXY else curl)
-    if ran.exit != 0:
-        raise NoAnswerError(f"the admin interface of the proxy of {pod} did not answer {path}: {ran.stderr.strip()}")
-    return ran.stdout
+    result = run(api, pod, agent if pod.container == PROXY else curl)
+    if result.exit != 0:
+        raise NoAnswerError(
+            f"the proxy of {pod} did not respond to GET {path} on its admin interface: {one_line(result.stderr)}"
+        )
+    return result.stdout

@@ -1,8 +1,10 @@
-"""One connection to the chosen cluster's API, safe to use from many threads."""
+"""The connection to the cluster's API, safe to use from many threads."""
 
 from __future__ import annotations
 
 import datetime
+import json
+import re
 import threading
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -14,18 +16,17 @@ from kubernetes.dynamic import DynamicClient
 from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
 from pytest_istio_egress.cluster.retry import RetryingClient
+from pytest_istio_egress.model.kube_context import IN_CLUSTER
+from pytest_istio_egress.model.text import one_line
 from pytest_istio_egress.model.timeouts import Timeouts
-
-IN_CLUSTER = "in-cluster"
-"""As a context, where there is no kubeconfig: the service account of the pod that this runs in."""
 
 
 class ClusterError(Exception):
-    """The cluster (or the way to it) failed: an error of the run, never a verdict on the mesh."""
+    """The cluster, or the connection to it, failed: an error of the run, not a failed test."""
 
 
 class Api:
-    """The API server of one kubeconfig context; None means the current one. `timeouts` are those of the run."""
+    """The API server of one kubeconfig context, None for the current one."""
 
     def __init__(self, kubeconfig: Path | None, context: str | None, timeouts: Timeouts | None = None) -> None:
         self.timeouts = timeouts or Timeouts()
@@ -40,10 +41,10 @@ class Api:
                     client_configuration=self.configuration,
                 )
         except config.ConfigException as error:
-            raise ClusterError(f"the kubeconfig can't be used: {error}") from error
-        # Eight probes, three log streams and the settling of proxies run side by side.
+            raise ClusterError(f"invalid kubeconfig: {one_line(error)}") from error
+        # Eight probes, three log streams and the sync of proxies run concurrently.
         self.configuration.connection_pool_maxsize = 32
-        # urllib3's own retries are over in a moment; PatientClient's last as long as a restart does.
+        # urllib3 retries for a moment only; RetryingClient retries for as long as a restart of the API server takes.
         self.configuration.retries = False
         self.client = self.new_client()
         self.core = client.CoreV1Api(self.client)
@@ -51,27 +52,27 @@ class Api:
         self._dynamic: DynamicClient | None = None
 
     def new_client(self) -> client.ApiClient:
-        """Make a client of its own: `stream()` swaps the request method of the client it uses."""
+        """Return a new client: `stream()` replaces the request method of the client that it uses."""
         return RetryingClient(self.configuration, self.timeouts.api)
 
     def now(self) -> datetime.datetime:
-        """Return the time by the API server's clock (whole seconds): those of machines around it may be wrong."""
+        """Return the time of the API server's clock, in whole seconds."""
         _, _, headers = client.VersionApi(self.client).get_code_with_http_info()
-        told = headers.get("Date")
-        return parsedate_to_datetime(told) if told else datetime.datetime.now(datetime.UTC)
+        date = headers.get("Date")
+        return parsedate_to_datetime(date) if date else datetime.datetime.now(datetime.UTC)
 
     def resource(self, api_version: str, kind: str) -> Any:
-        """Find a kind that the cluster serves; raises ClusterError where it does not."""
+        """Return a kind that the cluster serves; raises ClusterError where it does not."""
         with self._lock:
             try:
                 if self._dynamic is None:
                     self._dynamic = DynamicClient(self.client)
                 return self._dynamic.resources.get(api_version=api_version, kind=kind)
             except ResourceNotFoundError as error:
-                raise ClusterError(f"the cluster serves no {kind} of {api_version}") from error
+                raise ClusterError(f"the cluster does not serve {kind} of {api_version}") from error
 
     def serves(self, api_version: str, kind: str) -> bool:
-        """Whether the cluster knows a kind."""
+        """Whether the cluster serves a kind."""
         try:
             self.resource(api_version, kind)
         except ClusterError:
@@ -79,16 +80,17 @@ class Api:
         return True
 
 
-def reason(error: ApiException) -> str:
-    """Return the API server's own message of a refusal, in one line."""
-    import json
-    import re
+def reason(error: BaseException) -> str:
+    """Return the message of an error in one line: of a rejected request the one that the API server sent."""
+    return one_line(_api_message(error) if isinstance(error, ApiException) else error)
 
+
+def _api_message(error: ApiException) -> str:
     try:
-        message = json.loads(error.body)["message"]
+        return str(json.loads(error.body)["message"])
     except (TypeError, ValueError, KeyError):
-        message = error.reason or str(error)
-        # What a refused exec leaves: the handshake's status line, headers and body in one.
-        if found := re.search(r'"message":("(?:[^"\\]|\\.)*")', message):
-            message = json.loads(found[1])
-    return " ".join(str(message).split())
+        # A rejected exec: the status line, the headers and the body of the handshake in one.
+        text = str(error.reason or error)
+        if match := re.search(r'"message":("(?:[^"\\]|\\.)*")', text):
+            return str(json.loads(match[1]))
+        return f"HTTP {error.status} {text}" if error.status and error.reason else text

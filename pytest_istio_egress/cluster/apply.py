@@ -1,4 +1,4 @@
-"""Manifests in, resources out: server-side apply and removal, everything labelled with the run."""
+"""Server-side apply and deletion of manifests, with the run's names and label."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from tenacity import RetryCallState, Retrying, wait_fixed
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.names import Names
+from pytest_istio_egress.model.text import one_line
 from pytest_istio_egress.model.timeouts import Timeouts
+from pytest_istio_egress.model.yaml_loader import SAFE_LOADER
 
 RUN_LABEL = "istio-egress.dev/run"
 FIELD_MANAGER = "pytest-istio-egress"
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's, where PyYAML was built with it: ten times as fast."""
 
 
 class RefusedError(ClusterError):
-    """The API server, or Istio's validation behind it, refused a manifest; the text is the server's own."""
+    """The API server, or a webhook behind it, rejected a manifest."""
 
 
 @dataclass(frozen=True)
 class Resource:
-    """Where an applied manifest went."""
+    """An object in the cluster."""
 
     api_version: str
     kind: str
@@ -35,32 +35,31 @@ class Resource:
     name: str
 
     def __str__(self) -> str:
-        """Return it the way kubectl names it."""
+        """Return it in kubectl's syntax."""
         return f"{self.kind.lower()}/{self.name}" + (f" -n {self.namespace}" if self.namespace else "")
 
 
 def load(files: Iterable[Path]) -> list[dict[str, Any]]:
-    """Read all documents of some manifests, in order; raises ClusterError naming a file that is not YAML."""
+    """Read all documents of some manifests, in order; raises ClusterError for a file that cannot be read."""
     documents: list[dict[str, Any]] = []
     for file in files:
         try:
-            found = [document for document in yaml.load_all(file.read_text(), _LOADER) if document]  # a safe one
+            documents.extend(document for document in yaml.load_all(file.read_text(), SAFE_LOADER) if document)
         except (OSError, yaml.YAMLError) as error:
-            raise ClusterError(f"the manifest {file} can't be read: {' '.join(str(error).split())}") from error
-        documents.extend(found)
+            raise ClusterError(f"cannot read manifest {file}: {one_line(error)}") from error
     return documents
 
 
 class Applier:
-    """Applies manifests under the run's names and remembers nothing: what was applied is returned."""
+    """Applies manifests with the run's names; it has no state besides them."""
 
     def __init__(self, api: Api, names: Names) -> None:
         self.api = api
         self.names = names
 
     def rendered(self, document: dict[str, Any], namespace: str) -> dict[str, Any]:
-        """Return the document as it is sent: the run's names, the run's label, a namespace."""
-        sent: dict[str, Any] = self.names.placement.placed(self.names.render_manifest(document))
+        """Return the document as it is sent: with the run's names, the run's label and a namespace."""
+        sent: dict[str, Any] = self.names.placement.apply_to(self.names.render_manifest(document))
         metadata = sent.setdefault("metadata", {})
         if sent["kind"] != "Namespace":
             metadata.setdefault("namespace", self.names.namespace(namespace))
@@ -68,20 +67,23 @@ class Applier:
         return sent
 
     def apply(self, documents: Sequence[dict[str, Any]], namespace: str) -> list[Resource]:
-        """Apply documents in order; those without a namespace go to the one given."""
+        """Apply documents in order, those without a namespace in the given one; return the objects.
+
+        Raises RefusedError where one is rejected.
+        """
         return [self._apply_one(self.rendered(document, namespace)) for document in documents]
 
     def dry_run(self, documents: Sequence[dict[str, Any]], namespace: str) -> None:
-        """Have documents checked, admission and validation included, without keeping them; RefusedError if not."""
+        """Have the API server validate documents, including admission webhooks; raises RefusedError."""
         for document in documents:
             self._apply_one(self.rendered(document, namespace), dry_run="All")
 
     def _apply_one(self, sent: dict[str, Any], **parameters: str) -> Resource:
         target = _target(sent)
         kind = self.api.resource(target.api_version, target.kind)
-        race = Retrying(wait=wait_fixed(0.1), retry=_passes(target.kind, self.api.timeouts), reraise=True)
+        retrying = Retrying(wait=wait_fixed(0.1), retry=_is_temporary(target.kind, self.api.timeouts), reraise=True)
         try:
-            race(
+            retrying(
                 kind.server_side_apply,
                 body=sent,
                 name=target.name,
@@ -91,17 +93,17 @@ class Applier:
                 **parameters,
             )
         except ApiException as error:
-            if not error.status:  # no answer at all
-                raise ClusterError(f"{target} can't be applied: {reason(error)}") from error
-            raise RefusedError(f"{target} was refused: {reason(error)}") from error
+            if not error.status:  # no response
+                raise ClusterError(f"cannot apply {target}: {reason(error)}") from error
+            raise RefusedError(f"{target} was rejected: {reason(error)}") from error
         return target
 
     def resources(self, documents: Sequence[dict[str, Any]], namespace: str) -> list[Resource]:
-        """Return where documents go when they are applied."""
+        """Return the objects that `apply` would create from documents."""
         return [_target(self.rendered(document, namespace)) for document in documents]
 
     def remove(self, resources: Iterable[Resource]) -> None:
-        """Delete resources, last applied first; one that is gone already is fine."""
+        """Delete objects in reverse order; one that no longer exists is ignored."""
         for resource in reversed(list(resources)):
             try:
                 self.api.resource(resource.api_version, resource.kind).delete(
@@ -109,7 +111,7 @@ class Applier:
                 )
             except ApiException as error:
                 if error.status != 404:
-                    raise ClusterError(f"{resource} can't be removed: {reason(error)}") from error
+                    raise ClusterError(f"cannot delete {resource}: {reason(error)}") from error
 
 
 def _target(sent: dict[str, Any]) -> Resource:
@@ -117,21 +119,21 @@ def _target(sent: dict[str, Any]) -> Resource:
     return Resource(sent["apiVersion"], sent["kind"], metadata.get("namespace"), metadata["name"])
 
 
-def _passes(kind: str, timeouts: Timeouts) -> Callable[[RetryCallState], bool]:
-    """Whether a refusal is one that goes by itself.
+def _is_temporary(kind: str, timeouts: Timeouts) -> Callable[[RetryCallState], bool]:
+    """Return a check whether a rejection is temporary.
 
-    Who may not grant everything is held against the Role's own rules, which the API server reads from a cache: right
-    after the Role was made it may not be in there yet, and the answer is 404. And while istiod is restarted, nobody
-    answers for Istio's validation.
+    For a RoleBinding, the API server compares the user's permissions with the rules of the Role, which it reads from a
+    cache: right after the Role's creation it may not be in there, and the response is 404. While istiod restarts, its
+    validating webhook is unavailable.
     """
 
-    def passes(state: RetryCallState) -> bool:
+    def is_temporary(state: RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
         if not isinstance(error, ApiException):
             return False
         if kind == "RoleBinding" and error.status == 404:
             return state.seconds_since_start is not None and state.seconds_since_start < timeouts.role
-        unanswered = error.status == 500 and "failed to call webhook" in reason(error)
-        return unanswered and state.seconds_since_start is not None and state.seconds_since_start < timeouts.api
+        unavailable = error.status == 500 and "failed to call webhook" in reason(error)
+        return unavailable and state.seconds_since_start is not None and state.seconds_since_start < timeouts.api
 
-    return passes
+    return is_temporary

@@ -1,4 +1,4 @@
-"""The run's own certificate authority, and what it signs for the outside servers and their clients."""
+"""The run's certificate authority, and the certificates that it signs for external servers and clients."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Signed:
 
 
 class Authority:
-    """A certificate authority that lives as long as the run; `now` is the cluster's time: by that it is judged."""
+    """A certificate authority of one run; `now` is the cluster's time, by which its certificates are valid."""
 
     def __init__(self, name: str, now: datetime.datetime) -> None:
         self.now = now
@@ -61,7 +61,7 @@ class Authority:
         )
 
     def revoke(self, *certificates: bytes) -> bytes:
-        """Sign a list (CRL) that revokes certificates, PEM; without any, it revokes one that nobody has."""
+        """Return a certificate revocation list, PEM; without certificates, it revokes one that does not exist."""
         now = self.now
         serials = [x509.load_pem_x509_certificate(certificate).serial_number for certificate in certificates]
         builder = x509.CertificateRevocationListBuilder(

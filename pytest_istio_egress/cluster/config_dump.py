@@ -1,4 +1,4 @@
-"""The shape of Envoy's config dump: its clusters, listeners and virtual hosts as the cases speak of them."""
+"""Envoy's config dump as typed data: clusters, listeners and virtual hosts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Cluster:
-    """An upstream cluster; `type` is Envoy's (STRICT_DNS, ORIGINAL_DST, EDS, STATIC, or a cluster type's name)."""
+    """An upstream cluster; `type` is Envoy's (STRICT_DNS, ORIGINAL_DST, EDS, STATIC, or the name of an extension)."""
 
     name: str
     type: str
@@ -19,30 +19,29 @@ class Cluster:
 
     @property
     def service(self) -> tuple[str, str, str, str] | None:
-        """Direction, port, subset and host that Istio's name for it holds; None for Envoy's own clusters."""
+        """Direction, port, subset and host from Istio's name of the cluster; None for other clusters."""
         parts = self.name.split("|")
         return (parts[0], parts[1], parts[2], parts[3]) if len(parts) == 4 else None
 
 
 @dataclass(frozen=True)
 class FilterChain:
-    """One filter chain of a listener: what it matches, and where its TCP proxy or its HTTP routes lead.
-
-    `cluster` is the TCP proxy's one cluster; where it has several, `weights` says how much each of them gets.
-    """
+    """One filter chain of a listener: its match, and the clusters of its TCP proxy or its route configuration."""
 
     server_names: tuple[str, ...]
     prefix_ranges: tuple[str, ...]
     application_protocols: tuple[str, ...]
     destination_port: int | None
     cluster: str | None
+    """The only cluster of its TCP proxy."""
     weights: Mapping[str, int]
+    """The clusters of a TCP proxy that has several, with their weights."""
     route_config: str | None
 
 
 @dataclass(frozen=True)
 class Listener:
-    """A listener; `name` is like 0.0.0.0_443."""
+    """A listener; `name` is such as 0.0.0.0_443."""
 
     name: str
     chains: tuple[FilterChain, ...]
@@ -50,7 +49,7 @@ class Listener:
 
 @dataclass(frozen=True)
 class VirtualHost:
-    """A virtual host of a route configuration; `clusters` are those that its routes lead to."""
+    """A virtual host of a route configuration; `clusters` are those of its routes."""
 
     route_config: str
     name: str
@@ -60,13 +59,13 @@ class VirtualHost:
 
 
 def mentions(part: Any, hosts: Collection[str]) -> bool:
-    """Whether one of some hosts stands anywhere in a part of the dump."""
+    """Whether a part of the dump contains one of some hosts."""
     text = json.dumps(part)
     return any(host.removeprefix("*") in text for host in hosts)
 
 
 def narrowed(whole: dict[str, Any], name: str, hosts: Collection[str]) -> dict[str, Any]:
-    """Leave out the filter chains or virtual hosts that are bound to names, and to none of these."""
+    """Return the part of a dump without the filter chains or virtual hosts for other hosts."""
 
     def bound(part: dict[str, Any]) -> bool:
         return bool(part.get("filter_chain_match", {}).get("server_names")) or part.get("domains", ["*"]) != ["*"]
@@ -77,7 +76,7 @@ def narrowed(whole: dict[str, Any], name: str, hosts: Collection[str]) -> dict[s
 
 
 def chains(listener: dict[str, Any]) -> Iterator[FilterChain]:
-    """Read a listener's filter chains, the one for all the rest last."""
+    """Yield the filter chains of a listener, the default filter chain last."""
     default = [listener["default_filter_chain"]] if "default_filter_chain" in listener else []
     for chain in [*listener.get("filter_chains", []), *default]:
         match = chain.get("filter_chain_match", {})

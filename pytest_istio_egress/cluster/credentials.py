@@ -1,4 +1,4 @@
-"""The secrets that proxies are given for TLS origination (credentialName): right ones and wrong ones, by name."""
+"""The secrets for TLS origination (credentialName), valid and invalid ones, by name."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 from pytest_istio_egress.cluster.certificates import Authority, Signed
 
 SERVED = ("outside-certificate", "second-certificate")
-"""The secrets of the servers outside."""
+"""The secrets of the external servers."""
 CREDENTIALS = ("outside-ca", "wrong-ca", "outside-ca-revoked", "outside-ca-unrelated", "client", "wrong-client")
 
 
 def credentials(authority: Authority, revoked: Signed) -> dict[str, dict[str, str]]:
-    """Return the data of every secret, by the name that manifests use.
+    """Return the data of every secret, by its name in manifests.
 
-    outside-ca             what outside's certificate is verified with
-    wrong-ca               another authority's certificate
-    outside-ca-revoked     outside-ca with a list (CRL) that revokes outside's certificate
-    outside-ca-unrelated   outside-ca with a list that revokes a certificate of nobody's
-    client                 a client's certificate, and outside-ca
-    wrong-client           one that another authority signed, and outside-ca
+    outside-ca             the CA of the external servers' certificates
+    wrong-ca               another CA
+    outside-ca-revoked     outside-ca with a CRL that revokes the external server's certificate
+    outside-ca-unrelated   outside-ca with a CRL that revokes an unrelated certificate
+    client                 a client certificate, and outside-ca
+    wrong-client           a client certificate of another CA, and outside-ca
     """
     another = Authority("another authority", authority.now)
     own = authority.certificate
@@ -36,7 +36,7 @@ def credentials(authority: Authority, revoked: Signed) -> dict[str, dict[str, st
 
 
 def kubernetes_secret(name: str, data: Mapping[str, str]) -> dict[str, Any]:
-    """Build a Secret of base64 `data`; one with a key pair is of the type for that."""
+    """Build a Secret from base64 `data`, of type kubernetes.io/tls where it has a key."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",

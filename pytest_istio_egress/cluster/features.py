@@ -1,4 +1,4 @@
-"""How the features that a case may require (case.FEATURES) are detected; a missing one is a true reason to skip."""
+"""Detects the features that tests may require (case.FEATURES); a missing one is a reason to skip."""
 
 from __future__ import annotations
 
@@ -10,100 +10,97 @@ from kubernetes.client.exceptions import ApiException
 from pytest_istio_egress.cluster.api import ClusterError, reason
 from pytest_istio_egress.cluster.apply import load
 from pytest_istio_egress.cluster.mesh import Mesh
-from pytest_istio_egress.cluster.network_policy_check import NetworkPolicyCheck
-from pytest_istio_egress.cluster.permissions import SECRETS, lacking
+from pytest_istio_egress.cluster.network_policies import NetworkPolicyCheck
+from pytest_istio_egress.cluster.permissions import SECRETS, missing_permissions
 from pytest_istio_egress.model.case import Case
 from pytest_istio_egress.model.istio_versions import older
 from pytest_istio_egress.model.mesh_facts import BY_GATEWAY_API, ISTIOS_OWN_BUILD, MeshFacts
 
-Detect = Callable[[Mesh], str | None]
-"""Returns None where the mesh has the feature, else the reason why a case that needs it can't be asked."""
+Detector = Callable[[Mesh], str | None]
+"""Returns None where the mesh has the feature, else the reason to skip the tests that need it."""
 
 
 class UnknownFeatureError(Exception):
-    """A case requires a feature that nobody can detect."""
+    """A test requires a feature that does not exist."""
 
 
 def missing(case: Case, mesh: Mesh, fixtures: Path) -> dict[str, str]:
-    """Return why the case can't be asked of this mesh: a reason for each missing feature, none if it can.
+    """Return the features that the mesh lacks for a test, each with the reason; none where the test can run.
 
-    Features that only a probe can tell (PROBED) are left to `missing_by_probe`: what is told here takes no pods.
+    PROBED features are left to `missing_by_probe`: this needs no pods.
     """
     for feature in case.requires:
-        if feature not in DETECT and feature not in PROBED:
+        if feature not in DETECTORS and feature not in PROBED:
             raise UnknownFeatureError(
-                f"no such feature: {feature!r}; known are {', '.join(sorted([*DETECT, *PROBED]))}"
+                f"unknown feature {feature!r} (choose from {', '.join(sorted([*DETECTORS, *PROBED]))})"
             )
     needed = [feature for feature in (*case.requires, *implied(case, mesh.facts, fixtures)) if feature not in PROBED]
-    found = {feature: reason for feature in needed if (reason := DETECT[feature](mesh))}
-    if case.min_istio and older(mesh.istio, case.min_istio):
-        found["istio"] = f"this is documented from Istio {case.min_istio} on, and the mesh has {mesh.istio}"
-    return found
+    reasons = {feature: why for feature in needed if (why := DETECTORS[feature](mesh))}
+    if case.min_istio and older(mesh.facts.istio, case.min_istio):
+        reasons["istio"] = f"documented since Istio {case.min_istio}; the mesh has {mesh.facts.istio}"
+    return reasons
 
 
 def missing_by_probe(case: Case, network_policy: NetworkPolicyCheck) -> dict[str, str]:
-    """Return, as `missing` does, which of the features are missing that pods of the run's own have to tell."""
-    return {
-        feature: reason for feature in case.requires if feature in PROBED and (reason := network_policy.network_policy)
-    }
+    """Return, as `missing` does, the PROBED features that the mesh lacks for a test."""
+    return {feature: why for feature in case.requires if feature in PROBED and (why := network_policy.not_enforced)}
 
 
 def implied(case: Case, facts: MeshFacts, fixtures: Path) -> list[str]:
-    """Return the features that a case's manifests need in this mesh, whatever it declares."""
+    """Return the features that a test's manifests need in this mesh, in addition to those that it requires."""
     own = ["gateway.yaml"] if facts.own_gateway and "egress-gateway" in case.requires else []
     kinds = {
         document["kind"] for document in load([*case.manifests, *(fixtures / name for name in (*case.fixtures, *own))])
     }
-    # Kubernetes lets only those grant rights who have them.
+    # Kubernetes lets users grant only the permissions that they have.
     grants = ["secrets-for-proxies"] if "Role" in kinds else []
-    # A mesh-wide Sidecar rules where there is no other. What applies nothing asks about pods, or about a user's own.
-    ruled = ["own-sidecar-scope"] if case.manifests and "Sidecar" not in kinds else []
-    return grants + ruled
+    # A mesh-wide Sidecar applies to namespaces without one. A test without manifests is about pods, or about a user's
+    # workloads.
+    scope = ["own-sidecar-scope"] if case.manifests and "Sidecar" not in kinds else []
+    return grants + scope
 
 
 def features(mesh: Mesh) -> dict[str, str | None]:
-    """Return for every feature why the mesh lacks it, None where it's there; what can't be found out says so.
+    """Return for every feature the reason why the mesh lacks it, None where the mesh has it.
 
-    Features that only a probe can tell (PROBED) are left out: they are found out when the first case requires them.
+    PROBED features are not included: they are detected when the first test requires them.
     """
-    found: dict[str, str | None] = {}
-    for name, detect in DETECT.items():
+    reasons: dict[str, str | None] = {}
+    for name, detect in DETECTORS.items():
         try:
-            found[name] = detect(mesh)
+            reasons[name] = detect(mesh)
         except (ClusterError, ApiException) as error:
-            why = reason(error) if isinstance(error, ApiException) else str(error)
-            found[name] = f"it could not be found out: {' '.join(why.split())}"
-    return found
+            reasons[name] = f"cannot detect this feature: {reason(error)}"
+    return reasons
 
 
 def _registry_only_mesh(mesh: Mesh) -> str | None:
-    if mesh.outbound_mode == "REGISTRY_ONLY":
-        return None
-    return f"the mesh's own outboundTrafficPolicy is {mesh.outbound_mode}, not REGISTRY_ONLY"
+    mode = mesh.facts.outbound_mode
+    return None if mode == "REGISTRY_ONLY" else f"the mesh's outboundTrafficPolicy is {mode}, not REGISTRY_ONLY"
 
 
 def _egress_gateway(mesh: Mesh) -> str | None:
-    gateway = mesh.gateway
+    gateway = mesh.facts.gateway
     if gateway is None:
         why = mesh.facts.facts["egress-gateways"].why
         return (
-            "the mesh has no egress gateway to ask"
+            "no egress gateway found"
             + (f": {why}" if why else "")
-            + " (--istio-egress-gateway own has the run bring one, NAMESPACE/SERVICE names one)"
+            + " (use --istio-egress-gateway NAMESPACE/SERVICE to select one, or own to deploy one)"
         )
+    service = f"{gateway.service}.{gateway.namespace}"
     if gateway.made_by == BY_GATEWAY_API:
         return (
-            f"the egress gateway {gateway.service}.{gateway.namespace} is one of the Gateway API: listeners and routes "
-            "come to it from there, and not from Istio's Gateway and VirtualService (--istio-egress-gateway own)"
+            f"the egress gateway {service} is managed by the Gateway API and ignores Istio's Gateway and "
+            "VirtualService resources (use --istio-egress-gateway own)"
         )
-    lacking = [str(port) for port in (80, 443) if port not in gateway.ports]
-    if lacking:
-        return f"the egress gateway's Service {gateway.service}.{gateway.namespace} lacks port {', '.join(lacking)}"
+    missing_ports = [str(port) for port in (80, 443) if port not in gateway.ports]
+    if missing_ports:
+        return f"the egress gateway Service {service} lacks port {', '.join(missing_ports)}"
     if not gateway.logs:
         return (
-            f"the egress gateway {gateway.service}.{gateway.namespace} writes no access log in a format of Istio's, so "
-            "its side can't be seen (a Telemetry with accessLogging in its namespace would do; or "
-            "--istio-egress-gateway own)"
+            f"the egress gateway {service} writes no access log in Istio's format (enable accessLogging with a "
+            "Telemetry resource in its namespace, or use --istio-egress-gateway own)"
         )
     return None
 
@@ -111,14 +108,14 @@ def _egress_gateway(mesh: Mesh) -> str | None:
 def _mesh_policy(mesh: Mesh) -> str | None:
     sidecar = mesh.facts.sidecar
     if sidecar is not None and sidecar.mode is not None:
-        return f"a mesh-wide Sidecar overrules the mesh's own outboundTrafficPolicy ({sidecar})"
+        return f"a mesh-wide Sidecar overrides the mesh's outboundTrafficPolicy ({sidecar})"
     return None
 
 
 def _gateway_api(mesh: Mesh) -> str | None:
     if mesh.api.serves("gateway.networking.k8s.io/v1", "HTTPRoute"):
         return None
-    return "the cluster does not serve the Gateway API (no HTTPRoute of gateway.networking.k8s.io/v1)"
+    return "the Gateway API CRDs are not installed (no HTTPRoute of gateway.networking.k8s.io/v1)"
 
 
 def _dynamic_dns(mesh: Mesh) -> str | None:
@@ -127,46 +124,46 @@ def _dynamic_dns(mesh: Mesh) -> str | None:
     )
     if "DYNAMIC_DNS" in str(definition.to_dict()):
         return None
-    return "the mesh's ServiceEntry knows no resolution DYNAMIC_DNS (it came with Istio 1.30)"
+    return "this Istio's ServiceEntry does not support resolution DYNAMIC_DNS (needs 1.30)"
 
 
 def _dynamic_dns_mesh(mesh: Mesh) -> str | None:
-    if older(mesh.istio, "1.31"):
-        return f"Istio {mesh.istio} knows no outboundTrafficPolicy ALLOW_ANY_DYNAMIC_DNS (it came with Istio 1.31)"
+    if older(mesh.facts.istio, "1.31"):
+        return f"Istio {mesh.facts.istio} does not support outboundTrafficPolicy ALLOW_ANY_DYNAMIC_DNS (needs 1.31)"
     return None
 
 
 def _validation_webhook(mesh: Mesh) -> str | None:
     try:
-        found = mesh.api.resource("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration").get()
+        webhooks = mesh.api.resource("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration").get()
     except ApiException as error:
-        return f"whether anybody checks Istio's resources can't be read: {reason(error)}"
-    for configuration in found.to_dict()["items"]:
+        return f"cannot list ValidatingWebhookConfigurations: {reason(error)}"
+    for configuration in webhooks.to_dict()["items"]:
         if any(webhook["name"].endswith("validation.istio.io") for webhook in configuration.get("webhooks") or ()):
             return None
-    return "nobody checks Istio's resources (no ValidatingWebhookConfiguration for validation.istio.io)"
+    return "Istio's validating webhook is not installed (no ValidatingWebhookConfiguration for validation.istio.io)"
 
 
 def _istio_metrics(mesh: Mesh) -> str | None:
     build = mesh.facts.value("proxy-build", ISTIOS_OWN_BUILD)
     if build == ISTIOS_OWN_BUILD:
         return None
-    return f"the proxies are {build}, which lacks the filter that makes Istio's own metrics"
+    return f"the proxies run {build}, which lacks the filter for Istio's standard metrics"
 
 
 def _secrets_for_proxies(mesh: Mesh) -> str | None:
-    missing = lacking(mesh.api, (SECRETS,))
-    return f"this user may not let the run's own proxies read secrets: missing is {missing[0]}" if missing else None
+    denied = missing_permissions(mesh.api, (SECRETS,))
+    return f"this user cannot let proxies read secrets: missing permission: {denied[0]}" if denied else None
 
 
 def _own_sidecar_scope(mesh: Mesh) -> str | None:
     sidecar = mesh.facts.sidecar
     if sidecar is None or not sidecar.limits_hosts:
         return None
-    return f"a mesh-wide Sidecar limits what proxies know, and this case brings none of its own ({sidecar})"
+    return f"a mesh-wide Sidecar limits the hosts of proxies, and this test has no Sidecar ({sidecar})"
 
 
-DETECT: dict[str, Detect] = {
+DETECTORS: dict[str, Detector] = {
     "registry-only-mesh": _registry_only_mesh,
     "mesh-policy": _mesh_policy,
     "egress-gateway": _egress_gateway,
@@ -179,4 +176,4 @@ DETECT: dict[str, Detect] = {
     "own-sidecar-scope": _own_sidecar_scope,
 }
 PROBED = frozenset({"network-policy"})
-"""Features that can be told only by pods of the run's own, so not before the first case."""
+"""Features that need pods of the run to detect them, so not before the first test."""

@@ -1,4 +1,4 @@
-"""The proxies' logs of one worker's clients and of the egress gateway, and how a request is found in them."""
+"""Finds the line of a request in the access logs of a worker's clients and of the gateways."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.pods import Pod, ready_pods
 from pytest_istio_egress.model.access_log import AccessLogLine
 
-ObjectReader = Callable[[ProxyLog], AccessLogLine | None]
-"""How a request's line is looked up in a proxy's log."""
+LineLookup = Callable[[ProxyLog], AccessLogLine | None]
+"""Looks up the line of a request in the log of a proxy."""
 
 
 class AccessLogs:
-    """Follows logs from the moment they are first needed."""
+    """The access logs that one worker follows, each from when it is first needed."""
 
     def __init__(self, api: Api, mesh: Mesh, names: Names) -> None:
         self.api = api
@@ -31,7 +31,7 @@ class AccessLogs:
         self._gateways: list[Pod] | None = None
 
     def follow(self, pod: Pod) -> ProxyLog:
-        """Start to follow a proxy's log; it may be called again for the same pod."""
+        """Follow the log of a proxy, and return it; a log that is followed already is returned as it is."""
         with self._lock:
             if pod.uid not in self._logs:
                 self._logs[pod.uid] = ProxyLog(self.api, pod, self._arrived)
@@ -40,62 +40,62 @@ class AccessLogs:
     def sidecar_line(
         self, pod: Pod, source: str, user_agent: str, *, since: float, timeout: float
     ) -> AccessLogLine | None:
-        """Find a request of a client: its connection's source address stands in the line, TCP or HTTP alike.
+        """Find the line of a client's request by the source address of its connection.
 
-        A port can be used again: the line must be newer than `since` (time.monotonic()), and where it has a user
-        agent (HTTP), it must be this request's.
+        A port can be reused: the line must be newer than `since` (time.monotonic()), and its user agent, if any, must
+        be this request's.
         """
         return self._await([pod], lambda log: log.of_connection(source, ("-", user_agent), since), timeout)
 
     def gateway_line(
         self, hop: AccessLogLine, pods: Sequence[Pod], *, since: float, timeout: float
     ) -> AccessLogLine | None:
-        """Find a sidecar's request in the log of the gateway that these pods are.
+        """Find the line of a sidecar's request in the log of a gateway with these pods.
 
-        By its unique user agent where it is HTTP (requests share a pooled connection, and a gateway gives them
-        request ids of its own); else by the sidecar's own port:
+        HTTP is found by its unique user agent (requests share a pooled connection, and the gateway may assign new
+        request ids), TCP by the sidecar's port:
 
             sidecar UPSTREAM_LOCAL_ADDRESS 10.244.0.9:41234  ->  gateway DOWNSTREAM_REMOTE_ADDRESS 10.244.0.9:41234
         """
         if not pods:
-            raise ClusterError("the mesh has no ready egress gateway whose log could be read")
+            raise ClusterError("no ready egress gateway pod: there is no access log to read")
         if hop.user_agent != "-":
             return self._await(pods, lambda log: log.of_request(hop.user_agent), timeout)
         return self._await(pods, lambda log: log.of_peer(hop.upstream_local, since), timeout)
 
     def proxy_line(self, hop: AccessLogLine, proxy: Pod, *, since: float, timeout: float) -> AccessLogLine | None:
-        """Find in a forward proxy's log the connection that an Envoy of the mesh made to it, by that Envoy's port."""
+        """Find the line of an Envoy's connection in the log of a forward proxy, by that Envoy's port."""
         return self._await([proxy], lambda log: log.of_peer(hop.upstream_local, since), timeout)
 
-    def _await(self, pods: Sequence[Pod], look: ObjectReader, timeout: float) -> AccessLogLine | None:
-        """Wait up to `timeout` seconds for a line in the log of any of these pods; None if it never came."""
+    def _await(self, pods: Sequence[Pod], lookup: LineLookup, timeout: float) -> AccessLogLine | None:
+        """Wait up to `timeout` seconds for a line in the log of any of these pods; None where none comes."""
         logs = [self.follow(pod) for pod in pods]
         began = time.monotonic()
         with self._arrived:
             while True:
-                found = _first(logs, look)
-                left = began + timeout - time.monotonic()
-                if found or left <= 0:
+                line = _first(logs, lookup)
+                remaining = began + timeout - time.monotonic()
+                if line or remaining <= 0:
                     break
-                self._arrived.wait(left)
-        if found:
-            return found
+                self._arrived.wait(remaining)
+        if line:
+            return line
         for log in logs:
             log.read_back(time.monotonic() - began)
-        return _first(logs, look)
+        return _first(logs, lookup)
 
     def gateways(self) -> list[Pod]:
-        """Return the egress gateway's ready pods; their logs are followed from now on."""
+        """Return the ready pods of the egress gateway."""
         with self._lock:
             if self._gateways is None:
-                where, selector = self.names.namespace_of(GATEWAY), self.names.selector(GATEWAY)
-                found = ready_pods(self.api, where, selector) if self.mesh.gateway else []
-                # The run's own is made when the first case needs it; one that is being replaced is looked for again.
-                self._gateways = found or None
+                namespace, selector = self.names.namespace_of(GATEWAY), self.names.selector(GATEWAY)
+                pods = ready_pods(self.api, namespace, selector) if self.mesh.facts.gateway else []
+                # The run's own gateway is deployed when a test first needs it; one without pods is looked up again.
+                self._gateways = pods or None
             return self._gateways or []
 
     def pods_in_use(self) -> list[Pod]:
-        """Return the gateway's pods that verdicts rest on so far."""
+        """Return the pods of the egress gateway that verdicts depend on so far."""
         return list(self._gateways or ())
 
     def gateway_addresses(self) -> frozenset[str]:
@@ -103,7 +103,7 @@ class AccessLogs:
         return frozenset(pod.address for pod in self.gateways())
 
     def forget(self) -> None:
-        """Stop following; pods are looked up anew at the next question."""
+        """Stop to follow all logs; pods are looked up again when they are next needed."""
         with self._lock:
             for log in self._logs.values():
                 log.close()
@@ -111,5 +111,5 @@ class AccessLogs:
             self._gateways = None
 
 
-def _first(logs: Sequence[ProxyLog], look: ObjectReader) -> AccessLogLine | None:
-    return next((line for line in map(look, logs) if line), None)
+def _first(logs: Sequence[ProxyLog], lookup: LineLookup) -> AccessLogLine | None:
+    return next((line for line in map(lookup, logs) if line), None)

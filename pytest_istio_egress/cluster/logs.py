@@ -1,4 +1,4 @@
-"""Follows a proxy's log and keeps its lines where a request's own is found at once."""
+"""Follows the access log of a proxy and indexes its lines by request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
-from pytest_istio_egress.cluster.api import Api, ClusterError
+from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.pods import PROXY, Pod
 from pytest_istio_egress.cluster.retry import REQUEST_TIMEOUT
 from pytest_istio_egress.model.access_log import AccessLogLine, parse_line
@@ -19,22 +19,21 @@ from pytest_istio_egress.model.access_log import AccessLogLine, parse_line
 KEPT_LINES = 20_000
 _DAY = 24 * 3600.0
 _OVERLAP = 5
-"""Seconds that a new connection to the log reaches back, so that none of its lines is missed."""
-
+"""Seconds that a new connection to the log reaches back, so that no line is missed."""
 
 _Index = dict[str, deque[tuple[float, AccessLogLine]]]
-"""Lines with the time at which they arrived, oldest first, by what they are looked up by."""
+"""Lines with the time of their arrival, oldest first, by the key of their lookup."""
 
 
 class UnreadableLogError(ClusterError):
-    """A proxy's access log can't be read, or says nothing: what became of a request is not known."""
+    """The access log of a proxy cannot be read, or is empty: the outcome of a request is unknown."""
 
 
 class ProxyLog:
-    """The access log of one proxy, read in a thread of its own from now on.
+    """The access log of one proxy, followed by a thread from now on.
 
-    Envoy writes its log in batches (Istio's agent asks for one a second), so a line comes up to a second after its
-    request. Nothing here sleeps through that second: `arrived` is notified of every batch, and may be shared by logs.
+    Envoy writes its log in batches (in Istio one per second), so a line comes up to a second after its request.
+    `arrived` is notified of every batch; logs may share it.
     """
 
     def __init__(self, api: Api, pod: Pod, arrived: threading.Condition) -> None:
@@ -42,9 +41,10 @@ class ProxyLog:
         self.readable = 0
         self.unreadable = 0
         self.trouble: str | None = None
+        """Why the log cannot be read, None where it can."""
         self.arrived = arrived
         self._core = client.CoreV1Api(api.new_client())
-        self._seen: deque[str] = deque()
+        self._order: deque[str] = deque()
         self._lines: dict[str, AccessLogLine | None] = {}
         self._by_source: _Index = {}
         self._by_user_agent: _Index = {}
@@ -54,7 +54,7 @@ class ProxyLog:
     def of_connection(self, source: str, user_agents: Container[str], since: float) -> AccessLogLine | None:
         """Return the newest line of a connection from `source` (address:port) with one of these user agents.
 
-        Only of lines that arrived after `since` (time.monotonic()): ports are used again.
+        Only of lines that arrived after `since` (time.monotonic()): ports are reused.
         """
         return self._newest(self._by_source, source, since, lambda line: line.user_agent in user_agents)
 
@@ -63,7 +63,7 @@ class ProxyLog:
         return self._newest(self._by_user_agent, user_agent, 0.0, lambda _: True)
 
     def of_peer(self, source: str, since: float) -> AccessLogLine | None:
-        """Return the newest line since then of a connection from `source` (address:port), whatever it carried."""
+        """Return the newest line since then of a connection from `source` (address:port), of any protocol."""
         return self._newest(self._by_source, source, since, lambda _: True)
 
     def _newest(
@@ -74,9 +74,9 @@ class ProxyLog:
             return next((line for at, line in lines if at >= since and fits(line)), None)
 
     def read_back(self, seconds: float) -> None:
-        """Read the last `seconds` of the log once more, past the stream: one that hangs must not decide a verdict."""
+        """Read the last `seconds` of the log by a separate request: a hanging stream must not decide a verdict."""
         try:
-            written = self._core.read_namespaced_pod_log(
+            response = self._core.read_namespaced_pod_log(
                 self.pod.name,
                 self.pod.namespace,
                 container=self._container,
@@ -84,13 +84,13 @@ class ProxyLog:
                 _preload_content=False,
                 _request_timeout=REQUEST_TIMEOUT,
             )
-            self._take(written.data.splitlines())
+            self._take(response.data.splitlines())
         except (ApiException, HTTPError, OSError) as error:
-            self.trouble = _first_line(error)
+            self.trouble = reason(error)
 
     def close(self) -> None:
-        """Stop following: the thread ends with the next line, at the latest with the pod."""
-        # Closing a response that another thread is reading from waits for that thread, so it is left to it.
+        """Stop to follow: the thread ends with the next line, at the latest with the pod."""
+        # Closing a response waits for the thread that reads from it, so that thread closes it.
         self._closed = True
 
     @property
@@ -107,16 +107,16 @@ class ProxyLog:
                         return
                     self._take(lines)
             except (ApiException, HTTPError, OSError) as error:
-                # The API server restarts, or the pod goes: the next round tells.
-                self.trouble = _first_line(error)
+                # The API server restarts, or the pod is deleted: the next attempt shows which.
+                self.trouble = reason(error)
                 if isinstance(error, ApiException) and error.status == 404:
-                    return  # the pod is gone, and with it its log
+                    return  # the pod and its log are gone
             back = int(time.monotonic() - began) + _OVERLAP
             if not self._closed:
-                threading.Event().wait(0.2)  # an API server that is down shall not be flooded
+                time.sleep(0.2)  # do not flood an API server that is down
 
     def _stream(self, back: int) -> Iterator[list[bytes]]:
-        """Yield the log's whole lines, as many at a time as came together."""
+        """Yield the complete lines of the log, batch by batch."""
         response = self._core.read_namespaced_pod_log(
             self.pod.name,
             self.pod.namespace,
@@ -132,41 +132,36 @@ class ProxyLog:
             yield lines
 
     def _take(self, lines: Iterable[bytes]) -> None:
-        """Keep lines that are new; a stream that begins anew, or `read_back`, brings some again."""
-        self.trouble = None  # the log was read: whatever was in the way is over
+        """Store new lines; a new stream, or `read_back`, repeats some."""
+        self.trouble = None  # the log can be read again
         with self.arrived:
             for line in lines:
                 raw = line.decode(errors="replace")
                 if raw not in self._lines:
-                    self._keep(raw)
+                    self._store(raw)
             self.arrived.notify_all()
 
-    def _keep(self, raw: str) -> None:
-        if len(self._seen) == KEPT_LINES:
-            self._let_go(self._seen.popleft())
+    def _store(self, raw: str) -> None:
+        if len(self._order) == KEPT_LINES:
+            self._drop(self._order.popleft())
         line = parse_line(raw)
-        self._seen.append(raw)
+        self._order.append(raw)
         self._lines[raw] = line
         if line is None:
-            # Envoy's and the agent's own messages share the stream; an access log in a format of somebody's own
-            # making looks like this too, and is told apart by survey.py.
+            # A message of Envoy or its agent, which share the stream, or an access log in a custom format.
             self.unreadable += 1
             return
         self.readable += 1
         for index, key in self._places(line):
             index.setdefault(key, deque()).append((time.monotonic(), line))
 
-    def _let_go(self, raw: str) -> None:
+    def _drop(self, raw: str) -> None:
         line = self._lines.pop(raw)
         if line is not None:
             for index, key in self._places(line):
-                index[key].popleft()  # what goes first came first
+                index[key].popleft()  # the oldest line of the index, too
                 if not index[key]:
                     del index[key]
 
     def _places(self, line: AccessLogLine) -> tuple[tuple[_Index, str], ...]:
         return (self._by_source, line.downstream_remote), (self._by_user_agent, line.user_agent)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,18 +1,15 @@
-"""Changes the mesh's own configuration for the length of a case, and puts it back as it was, to the letter.
+"""Changes the mesh configuration for the duration of a test, and restores its exact text.
 
-before:  ConfigMap istio, data.mesh                                          its text
-during:  the text with the changes; annotation istio-egress.dev/mesh-before  its text, for whoever finds it so
-then:    its text again, while the proxies take it over
-after:   no annotation
+before:          ConfigMap istio, data.mesh: the original text
+during:          data.mesh: the changed text; annotation istio-egress.dev/mesh-before: the original text
+proxies sync:    data.mesh: the original text; annotation: still there
+after:           data.mesh: the original text; no annotation
 
-Runs beside this one wait for the annotation to go before they change anything, and before they believe that the mesh
-does not hold (judge.py).
+Other runs wait until the annotation is gone before they change the configuration, and before they accept a failure.
 """
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,12 +18,13 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
+from pytest_istio_egress.cluster.poll import poll
 
 BEFORE = "istio-egress.dev/mesh-before"
 
 
 class MeshConfigMap:
-    """The ConfigMap that istiod watches; one change at a time."""
+    """The ConfigMap with the mesh configuration of one control plane; one change at a time."""
 
     def __init__(self, api: Api, control_plane: str = "istio-system", config_map: str = "istio") -> None:
         self.api = api
@@ -34,17 +32,17 @@ class MeshConfigMap:
         self.config_map = config_map
 
     def change(self, changes: Mapping[str, Any]) -> str:
-        """Set fields of the mesh configuration (None: take them out); returns its text as it was.
+        """Set fields of the mesh configuration (None removes one); return the original text.
 
-        Another run that has it changed is waited for; ClusterError where that takes longer than `timeouts.other_run`.
+        Waits for other runs that have changed it; raises ClusterError after `timeouts.other_run` seconds.
         """
-        found = self.wait_unlocked()
-        before = str((found.data or {}).get("mesh", ""))
+        current = self.wait_unlocked()
+        before = str((current.data or {}).get("mesh", ""))
         merged = {**(yaml.safe_load(before) or {}), **changes}
         changed = {name: value for name, value in merged.items() if value is not None}
-        # With its version: should somebody have changed it since it was read, the API refuses this.
+        # With its version: the API server rejects this if the ConfigMap was changed since it was read.
         sent = {
-            "metadata": {"annotations": {BEFORE: before}, "resourceVersion": found.metadata.resource_version},
+            "metadata": {"annotations": {BEFORE: before}, "resourceVersion": current.metadata.resource_version},
             "data": {"mesh": yaml.safe_dump(changed)},
         }
         try:
@@ -52,56 +50,61 @@ class MeshConfigMap:
         except ClusterError:
             if (self._read().data or {}).get("mesh") != sent["data"]["mesh"]:
                 raise
-            # It arrived, its answer did not: sent again, it met its own change.
+            # The change had arrived, but its response was lost: the retry conflicted with it.
         return before
 
     def wait_unlocked(self) -> client.V1ConfigMap:
-        """Return the mesh configuration as soon as no run has it changed; ClusterError if that takes too long."""
-        within = self.api.timeouts.other_run
-        deadline = time.monotonic() + within
-        while BEFORE in ((found := self._read()).metadata.annotations or {}):
-            if time.monotonic() > deadline:
-                raise ClusterError(
-                    f"the mesh configuration has been changed for {within:g} s by another run, or one that was killed; "
-                    f"its text before is in the annotation {BEFORE}: `kubectl get configmap {self.config_map} -n "
-                    f"{self.control_plane} -o yaml`; `istio-egress clean` puts back what a killed run left"
-                )
-            threading.Event().wait(0.5)  # between two questions to the API, not in place of one
-        return found
+        """Return the ConfigMap as soon as no run has changed it; raises ClusterError if that takes too long."""
+        timeout = self.api.timeouts.other_run
+        unlocked = poll(self._read_unlocked, every=0.5, timeout=timeout)
+        if unlocked is None:
+            raise ClusterError(
+                f"another or a killed run has changed the mesh configuration for {timeout:g} s; its original text "
+                f"is in the annotation {BEFORE} (`kubectl get configmap {self.config_map} -n {self.control_plane} -o "
+                "yaml`); `istio-egress clean` restores it after a killed run"
+            )
+        return unlocked
+
+    def _read_unlocked(self) -> client.V1ConfigMap | None:
+        current = self._read()
+        return None if BEFORE in (current.metadata.annotations or {}) else current
 
     def pending_restore(self) -> str | None:
-        """Return the text as it was before a change that nobody took back, None where there is none."""
+        """Return the original text of a change that was not restored, None where there is none."""
         before: str | None = (self._read().metadata.annotations or {}).get(BEFORE)
         return before
 
     def restore(self, before: str) -> None:
-        """Put back what `change` returned, and tell other runs that it is."""
+        """Restore the text that `change` returned, and unlock the configuration for other runs."""
         self.restore_text(before)
         self.unlock()
 
     def restore_text(self, before: str) -> None:
-        """Put back what `change` returned; other runs keep waiting, for proxies may still be behind."""
+        """Restore the text that `change` returned; other runs keep waiting until proxies are in sync again."""
         self._patch({"data": {"mesh": before}})
 
     def unlock(self) -> None:
-        """Tell other runs that the mesh is as it was."""
+        """Unlock the configuration for other runs."""
         self._patch({"metadata": {"annotations": {BEFORE: None}}})
 
     def version(self) -> str:
-        """Return what changes whenever anybody changes the mesh configuration."""
+        """Return the ConfigMap's version, which changes with the mesh configuration."""
         return str(self._read().metadata.resource_version)
 
     def _read(self) -> client.V1ConfigMap:
         try:
             return self.api.core.read_namespaced_config_map(self.config_map, self.control_plane)
         except ApiException as error:
-            raise ClusterError(f"the mesh configuration can't be read: {reason(error)}") from error
+            raise ClusterError(
+                f"cannot read the mesh configuration (ConfigMap {self.config_map} in {self.control_plane}): "
+                f"{reason(error)}"
+            ) from error
 
     def _patch(self, body: dict[str, Any]) -> None:
         try:
             self.api.core.patch_namespaced_config_map(self.config_map, self.control_plane, body)
         except ApiException as error:
             raise ClusterError(
-                f"the mesh configuration (ConfigMap {self.config_map} in {self.control_plane}) can't be changed: "
+                f"cannot change the mesh configuration (ConfigMap {self.config_map} in {self.control_plane}): "
                 f"{reason(error)}"
             ) from error

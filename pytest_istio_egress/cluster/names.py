@@ -1,13 +1,11 @@
-"""The run's own names: how those in plain manifests become names that no other run has.
+"""Renders the reserved names of plain manifests as names of one run, and back.
 
-Three kinds of name stand in manifests and probes for something that exists once per run. All are reserved, so that
-a manifest pasted into kubectl as it is can harm nobody:
+    egress-client            a namespace of the suite          egress-client-k3x9q-gw0
+    api.test                 a host outside the mesh           api.k3x9q.test
+    192.0.2.80               an external server's address      10.96.17.4
 
-    egress-client            a namespace of the suite       egress-client-k3x9q-gw0
-    api.test                 a host outside the mesh        api.k3x9q.test
-    192.0.2.80               an outside server's address    10.96.17.4
-
-What manifests call by the names of Istio's documents (istio-system) becomes what the mesh has: mesh_names.py.
+All three are reserved, so that a manifest can be pasted into kubectl without harm. The names of Istio's documentation
+(istio-system) are rendered by mesh_names.py.
 """
 
 from __future__ import annotations
@@ -21,13 +19,13 @@ from pytest_istio_egress.cluster.mesh_names import GATEWAY, MeshNames
 from pytest_istio_egress.model.placement import Placement
 
 SHARED_NAMESPACES = ("egress-outside", "egress-plain")
-"""Made once per run. They hold servers and clients that no case changes."""
+"""Created once per run, for servers and clients that no test changes."""
 WORKER_NAMESPACES = ("egress-client", "egress-neighbour")
-"""Made once per worker: a Sidecar resource rules its whole namespace, so workers can't share one."""
+"""Created once per worker: a Sidecar resource applies to its whole namespace, so workers cannot share one."""
 GATEWAY_NAMESPACE = "egress-gateway"
-"""A worker's own egress gateway, whose secrets and policies concern nobody else; made when a case first needs it."""
+"""The egress gateway of one worker, with its secrets and policies; created when a test first needs it."""
 OF_ONE_WORKER = (*WORKER_NAMESPACES, GATEWAY_NAMESPACE)
-"""All that are a worker's own."""
+"""All namespaces of one worker."""
 
 _NAMESPACE = re.compile(r"(?<![\w-])(" + "|".join(SHARED_NAMESPACES + OF_ONE_WORKER) + r")(?![\w-])")
 _HOST = re.compile(r"(?<=[\w*])\.test(?![\w-])(?!\.\w)")
@@ -35,57 +33,56 @@ _ADDRESS = re.compile(r"(?<![\d.])192\.0\.2\.\d{1,3}(?![\d.]*\d)")
 
 
 class UnknownAddressError(Exception):
-    """A manifest or probe uses a reserved address that no outside server stands for."""
+    """A manifest or probe uses a reserved address that no external server has."""
 
 
 class Addresses(Mapping[str, str]):
-    """The addresses that 192.0.2.x stands for: unknown before the servers exist, others after a server's restart."""
+    """The addresses of external servers by the reserved ones; empty before the servers exist."""
 
-    def __init__(self, known: Mapping[str, str] | None = None) -> None:
-        self._known: Mapping[str, str] = dict(known or {})
+    def __init__(self, addresses: Mapping[str, str] | None = None) -> None:
+        self._addresses: Mapping[str, str] = dict(addresses or {})
 
-    def update(self, known: Mapping[str, str]) -> None:
-        """Replace all of them at once: threads that render meanwhile see either the old or the new ones."""
-        self._known = dict(known)
+    def update(self, addresses: Mapping[str, str]) -> None:
+        """Replace all addresses atomically: other threads render with either the old or the new ones."""
+        self._addresses = dict(addresses)
 
     def __getitem__(self, reserved: str) -> str:
-        """Return the address that a reserved one stands for."""
-        return self._known[reserved]
+        """Return the address for a reserved one."""
+        return self._addresses[reserved]
 
     def __iter__(self) -> Iterator[str]:
         """Yield the reserved addresses."""
-        return iter(self._known)
+        return iter(self._addresses)
 
     def __len__(self) -> int:
-        """Return how many there are."""
-        return len(self._known)
+        """Return the number of addresses."""
+        return len(self._addresses)
 
 
 @dataclass(frozen=True)
 class Names:
-    """The names of one worker of one run; `addresses` maps 192.0.2.x to what it stands for, `mesh` has the mesh's own.
-
-    `placement` says what pods differ in from the plain manifests.
-    """
+    """The names of one worker of one run."""
 
     run: str
+    """The run's id."""
     worker: str
+    """The worker's id, such as gw0."""
     addresses: Addresses = field(default_factory=Addresses)
     mesh: MeshNames = field(default_factory=MeshNames)
     placement: Placement = field(default_factory=Placement)
 
     def namespace(self, name: str) -> str:
-        """Return the run's namespace for one of the suite's; any other name is left as it is."""
+        """Return the run's namespace for a reserved one; any other name stays as it is."""
         return _NAMESPACE.sub(self._namespace, name)
 
     def selector(self, workload: str) -> str:
-        """Return what selects the pods of `<app label>.<namespace>`, for kubectl: a gateway has its own labels."""
+        """Return the label selector of the pods of `<app label>.<namespace>`, in kubectl's syntax."""
         if workload == GATEWAY:
             return self.render(self.mesh.gateway.selector)
         return f"app={workload.partition('.')[0]}"
 
     def namespace_of(self, workload: str) -> str:
-        """Return the namespace of `<app label>.<namespace>`."""
+        """Return the run's namespace of `<app label>.<namespace>`."""
         return self.namespace(self.mesh.gateway.namespace if workload == GATEWAY else workload.partition(".")[2])
 
     def render(self, text: str) -> str:
@@ -96,7 +93,7 @@ class Names:
         return _ADDRESS.sub(self._address, text)
 
     def render_manifest(self, value: Any) -> Any:
-        """Replace every reserved name in all strings (keys included) of a YAML document."""
+        """Replace every reserved name in all strings of a YAML document, including keys."""
         if isinstance(value, str):
             return self.render(value)
         if isinstance(value, list):
@@ -109,7 +106,7 @@ class Names:
         return value
 
     def unrender(self, text: str) -> str:
-        """Undo `render`: what a report shows are the names that the manifests use."""
+        """Undo `render`: reports show the names of the manifests."""
         text = text.replace(f".{self.run}.test", ".test")
         for name in OF_ONE_WORKER:
             text = text.replace(f"{name}-{self.run}-{self.worker}", name)
@@ -127,7 +124,7 @@ class Names:
         try:
             return self.addresses[match[0]]
         except KeyError:
-            known = ", ".join(sorted(self.addresses)) or "none"
+            choices = ", ".join(sorted(self.addresses)) or "none"
             raise UnknownAddressError(
-                f"{match[0]} stands for no outside server; known are {known} (fixtures/outside.yaml)"
+                f"unknown external server address {match[0]} (choose from {choices}; see fixtures/outside.yaml)"
             ) from None

@@ -1,18 +1,16 @@
-"""Probes from a workload that is the user's own: an ephemeral container in one of its pods, and nothing else.
+"""Probes from a user's workload, through an ephemeral container in one of its pods.
 
     pod payments-7d9f  [ app | istio-proxy ]  +  istio-egress-k3x9q: curl, in the same network namespace
-                              ^----------------- its traffic is redirected as the app's is
+                              ^----------------- its traffic is redirected like the app's
 
-Nothing is restarted and nothing else of the pod is changed. Kubernetes can't take an ephemeral container out of a pod
-again: this one ends by itself after an hour and goes with the pod; until then every run uses it again.
+Nothing is restarted, and nothing else in the pod changes. Kubernetes cannot remove an ephemeral container: it exits
+after an hour, and every run until then reuses it.
 """
 
 from __future__ import annotations
 
 import datetime
 import secrets
-import threading
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -21,63 +19,60 @@ from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.pods import Pod
+from pytest_istio_egress.cluster.poll import poll
 from pytest_istio_egress.cluster.readiness import ready_pod
+from pytest_istio_egress.model.probe import WORKLOAD_KINDS
+from pytest_istio_egress.model.text import one_line
 
 PREFIX = "istio-egress-"
-LASTS = 3600
-"""Seconds after which the container ends."""
-_LEFT = 300
-"""Seconds that one must have left to be used again."""
-_KINDS = {
-    "deployment": ("apps/v1", "Deployment"),
-    "statefulset": ("apps/v1", "StatefulSet"),
-    "daemonset": ("apps/v1", "DaemonSet"),
-}
+LIFETIME = 3600
+"""Seconds after which the container exits."""
+_MIN_REMAINING = 300
+"""Seconds that a container must have left to be reused."""
 
 
 def probing_pod(api: Api, workload: str, image: str, *, timeout: float) -> Pod:
-    """Return a ready pod of `<kind>/<name>.<namespace>`; what runs in it runs in the container with curl.
+    """Return a ready pod of `<kind>/<name>.<namespace>` whose container is the one with curl.
 
-    ClusterError where the workload is not there, or the container can't be added or does not start in time.
+    Raises ClusterError where the workload does not exist, or the container cannot be added or does not start in time.
     """
-    what, _, namespace = workload.rpartition(".")
-    pod = ready_pod(api, namespace, selector(api, what, namespace), timeout=timeout)
+    name, _, namespace = workload.rpartition(".")
+    pod = ready_pod(api, namespace, selector(api, name, namespace), timeout=timeout)
     return replace(pod, container=_usable(api, pod) or _add(api, pod, image, timeout=timeout))
 
 
-def selector(api: Api, what: str, namespace: str) -> str:
-    """Return what selects the pods of `<kind>/<name>`, as kubectl takes it."""
-    kind, _, name = what.partition("/")
-    if kind not in _KINDS or not name or not namespace:
-        raise ClusterError(
-            f"{what}.{namespace} names no workload: write {', '.join(f'{known}/NAME' for known in _KINDS)}.NAMESPACE"
-        )
+def selector(api: Api, workload: str, namespace: str) -> str:
+    """Return the label selector of the pods of `<kind>/<name>`, in kubectl's syntax; raises ClusterError."""
+    kind, _, name = workload.partition("/")
+    if kind not in WORKLOAD_KINDS or not name or not namespace:
+        forms = ", ".join(f"{each}/NAME.NAMESPACE" for each in WORKLOAD_KINDS)
+        raise ClusterError(f"invalid workload '{workload}.{namespace}': use one of {forms}")
     try:
-        found = api.resource(*_KINDS[kind]).get(name=name, namespace=namespace).to_dict()
+        manifest = api.resource("apps/v1", WORKLOAD_KINDS[kind]).get(name=name, namespace=namespace).to_dict()
     except ApiException as error:
-        raise ClusterError(f"{kind} {name} in namespace {namespace} can't be read: {reason(error)}") from error
-    wanted: dict[str, Any] = found["spec"]["selector"]
-    terms = [f"{label}={value}" for label, value in (wanted.get("matchLabels") or {}).items()]
-    return ",".join([*terms, *map(_term, wanted.get("matchExpressions") or [])])
+        raise ClusterError(f"cannot read {kind} {name} in namespace {namespace}: {reason(error)}") from error
+    labels: dict[str, Any] = manifest["spec"]["selector"]
+    terms = [f"{label}={value}" for label, value in (labels.get("matchLabels") or {}).items()]
+    return ",".join([*terms, *map(_term, labels.get("matchExpressions") or [])])
 
 
 def _term(expression: dict[str, Any]) -> str:
     key, values = expression["key"], ",".join(expression.get("values") or [])
-    written: dict[str, str] = {
+    terms: dict[str, str] = {
         "In": f"{key} in ({values})",
         "NotIn": f"{key} notin ({values})",
         "Exists": key,
         "DoesNotExist": f"!{key}",
     }
-    return written[expression["operator"]]
+    return terms[expression["operator"]]
 
 
 def container(name: str, image: str) -> dict[str, Any]:
-    """Build the container: a user whose traffic is redirected (1337's is not), nothing a restricted pod may not do."""
+    """Build the container for restricted Pod Security; its user is not 1337, whose traffic is not redirected."""
     return {
         "name": name,
         "image": image,
-        "command": ["sleep", str(LASTS)],
+        "command": ["sleep", str(LIFETIME)],
         "securityContext": {
             "runAsUser": 100,
             "runAsNonRoot": True,
@@ -89,11 +84,11 @@ def container(name: str, image: str) -> dict[str, Any]:
 
 
 def _usable(api: Api, pod: Pod) -> str | None:
-    """Return the container of ours that runs in a pod and will for a while."""
-    enough = api.now() - datetime.timedelta(seconds=LASTS - _LEFT)
+    """Return our container in a pod that still runs long enough, None where there is none."""
+    oldest_start = api.now() - datetime.timedelta(seconds=LIFETIME - _MIN_REMAINING)
     for status in _statuses(api, pod):
         running = status.state.running if status.state else None
-        if status.name.startswith(PREFIX) and running and running.started_at > enough:
+        if status.name.startswith(PREFIX) and running and running.started_at > oldest_start:
             return str(status.name)
     return None
 
@@ -105,25 +100,29 @@ def _add(api: Api, pod: Pod, image: str, *, timeout: float) -> str:
             pod.name, pod.namespace, {"spec": {"ephemeralContainers": [container(name, image)]}}
         )
     except ApiException as error:
-        raise ClusterError(f"no ephemeral container can be added to {pod}: {reason(error)}") from error
-    deadline = time.monotonic() + timeout
-    why = "the kubelet has not taken it up"
-    while time.monotonic() < deadline:
+        raise ClusterError(f"cannot add an ephemeral container to {pod}: {reason(error)}") from error
+    _wait_until_running(api, pod, name, timeout)
+    return name
+
+
+def _wait_until_running(api: Api, pod: Pod, name: str, timeout: float) -> None:
+    why = "the kubelet has not started it"
+
+    def is_running() -> bool:
+        nonlocal why
         state = next((status.state for status in _statuses(api, pod) if status.name == name), None)
-        if state and state.running:
-            return name
         if state and state.terminated:
-            raise ClusterError(
-                f"container {name} of {pod} ended at once: {state.terminated.message or 'no reason told'}"
-            )
+            raise ClusterError(f"container {name} of {pod} exited: {state.terminated.message or 'no message'}")
         if state and state.waiting:
-            why = f"{state.waiting.reason} {state.waiting.message or ''}".strip()
-        threading.Event().wait(0.1)  # between two questions to the API, not in place of one
-    raise ClusterError(f"container {name} of {pod} did not start within {timeout:g} s: {why}")
+            why = one_line(f"{state.waiting.reason} {state.waiting.message or ''}")
+        return bool(state and state.running)
+
+    if not poll(is_running, every=0.1, timeout=timeout):
+        raise ClusterError(f"container {name} of {pod} did not start within {timeout:g} s: {why}")
 
 
 def _statuses(api: Api, pod: Pod) -> list[client.V1ContainerStatus]:
     try:
         return api.core.read_namespaced_pod(pod.name, pod.namespace).status.ephemeral_container_statuses or []
     except ApiException as error:
-        raise ClusterError(f"{pod} can't be read: {reason(error)}") from error
+        raise ClusterError(f"cannot read pod {pod}: {reason(error)}") from error

@@ -1,4 +1,4 @@
-"""The one table of the rights that a run needs in a cluster, and what of them its user lacks."""
+"""The table of the permissions that a run needs, and the check which of them the user lacks."""
 
 from __future__ import annotations
 
@@ -12,147 +12,164 @@ from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.credentials import CREDENTIALS, SERVED
+from pytest_istio_egress.model.mesh_facts import DEFAULT_REVISION, config_map_of
+from pytest_istio_egress.model.probe import WORKLOAD_KINDS
 
 CONTROL_PLANE = "istio-system"
-MESH_CONFIG = "istio"
-"""The ConfigMap of the default revision."""
-NOWHERE = "istio-egress-nowhere"
-"""A namespace that need not exist: what one may do there one may do in every namespace."""
-_MADE = ("create", "patch", "delete")
-_KEPT = ("create", "patch")  # goes with its namespace
+MESH_CONFIG = config_map_of(DEFAULT_REVISION)
+ANY_NAMESPACE = "istio-egress-nowhere"
+"""A namespace that need not exist: what a user may do there, they may do in every namespace."""
+_MANAGE = ("create", "patch", "delete")
+_CREATE = ("create", "patch")
+"""For objects that are deleted with their namespace."""
 
 
 @dataclass(frozen=True)
-class Right:
-    """Verbs on resources of one API group; `names` limits it to objects of these names. `why` is for people."""
+class Permission:
+    """Verbs on resources of one API group."""
 
     group: str
     resources: tuple[str, ...]
     verbs: tuple[str, ...]
-    why: str
+    purpose: str
+    """A comment for the printed role."""
     names: tuple[str, ...] = ()
+    """The objects that it is limited to, empty for all."""
 
 
 @dataclass(frozen=True)
 class Role:
-    """Rights that are granted together: in every namespace, or in one."""
+    """Permissions that are granted together."""
 
     name: str
-    why: str
-    rights: tuple[Right, ...]
+    purpose: str
+    """A comment for the printed role."""
+    permissions: tuple[Permission, ...]
     namespace: str | None = None
+    """The namespace that they are granted in, None for all."""
 
     @property
     def kind(self) -> str:
-        """Kubernetes' name for it."""
+        """Its kind in the API."""
         return "Role" if self.namespace else "ClusterRole"
 
 
 RUN = Role(
     "istio-egress",
-    "What every run needs. Its namespaces have names of their own, which RBAC can't know beforehand.",
+    "Required by every run. A ClusterRole, because RBAC cannot match the generated names of a run's namespaces.",
     (
-        Right("", ("namespaces",), ("get", "list", *_MADE), "the run's own, and those that killed runs left"),
-        Right("", ("pods",), ("get", "list", "watch"), "its clients and servers; the mesh's egress gateway"),
-        Right(
+        Permission("", ("namespaces",), ("get", "list", *_MANAGE), "the run's namespaces, and those of killed runs"),
+        Permission(
+            "", ("pods",), ("get", "list", "watch"), "clients and servers of the run; the mesh's egress gateway"
+        ),
+        Permission(
             "",
             ("pods/exec",),
             ("create", "get"),
-            "curl in clients; Envoy's configuration (create: since 1.35)",
+            "curl in client pods; Envoy's configuration (create: since Kubernetes 1.35)",
         ),
-        Right("", ("pods/log",), ("get",), "Envoy's access log: sidecars, and the egress gateway"),
-        Right("", ("events",), ("list",), "why a pod does not get ready"),
-        Right("", ("services",), ("get", "list", *_MADE), "the outside world; the mesh's egress gateway"),
-        Right("", ("configmaps",), ("get", *_KEPT), "certificates and the servers' configuration"),
-        Right("", ("secrets",), ("get", *_KEPT), "the run's certificates, and no others", (*SERVED, *CREDENTIALS)),
-        Right("", ("serviceaccounts", "endpoints"), _MADE, "of cases"),
-        Right("apps", ("deployments",), _MADE, "clients, servers, gateways"),
-        Right("discovery.k8s.io", ("endpointslices",), _MADE, "of cases"),
-        Right("networking.k8s.io", ("networkpolicies",), ("list", *_MADE), "of cases, in the run's namespaces only"),
-        Right(
+        Permission("", ("pods/log",), ("get",), "Envoy's access log of sidecars and the egress gateway"),
+        Permission("", ("events",), ("list",), "why a pod is not ready"),
+        Permission("", ("services",), ("get", "list", *_MANAGE), "external servers; the mesh's egress gateway"),
+        Permission("", ("configmaps",), ("get", *_CREATE), "certificates and configuration of servers"),
+        Permission("", ("secrets",), ("get", *_CREATE), "the run's certificates only", (*SERVED, *CREDENTIALS)),
+        Permission("", ("serviceaccounts", "endpoints"), _MANAGE, "manifests of tests"),
+        Permission("apps", ("deployments",), _MANAGE, "clients, servers, gateways"),
+        Permission("discovery.k8s.io", ("endpointslices",), _MANAGE, "manifests of tests"),
+        Permission(
+            "networking.k8s.io",
+            ("networkpolicies",),
+            ("list", *_MANAGE),
+            "manifests of tests, in the run's namespaces only",
+        ),
+        Permission(
             "networking.istio.io",
             ("destinationrules", "gateways", "serviceentries", "sidecars", "virtualservices"),
-            ("list", *_MADE),
-            "what is asked about; those of others tell why something does not hold",
+            ("list", *_MANAGE),
+            "manifests of tests; list: those of others, to diagnose failures",
         ),
-        Right("networking.istio.io", ("envoyfilters",), _KEPT, "markers, by which is seen what a proxy has"),
-        Right("networking.istio.io", ("serviceentries",), ("get",), "the address that Istio gives an entry"),
-        Right("security.istio.io", ("authorizationpolicies", "requestauthentications"), _MADE, "of cases"),
-        Right("telemetry.istio.io", ("telemetries",), _KEPT, "switches the access log on in the run's namespaces"),
-        Right("gateway.networking.k8s.io", ("gateways", "httproutes", "tlsroutes"), _MADE, "of cases"),
-        Right("coordination.k8s.io", ("leases",), ("create", "list", "patch"), "shows that a run is alive"),
-        Right(
+        Permission("networking.istio.io", ("envoyfilters",), _CREATE, "markers that show whether proxies are in sync"),
+        Permission("networking.istio.io", ("serviceentries",), ("get",), "the address that Istio assigns to an entry"),
+        Permission(
+            "security.istio.io", ("authorizationpolicies", "requestauthentications"), _MANAGE, "manifests of tests"
+        ),
+        Permission("telemetry.istio.io", ("telemetries",), _CREATE, "enables the access log in the run's namespaces"),
+        Permission("gateway.networking.k8s.io", ("gateways", "httproutes", "tlsroutes"), _MANAGE, "manifests of tests"),
+        Permission(
+            "coordination.k8s.io", ("leases",), ("create", "list", "patch"), "the lease that shows that a run is alive"
+        ),
+        Permission(
             "apiextensions.k8s.io",
             ("customresourcedefinitions",),
             ("get",),
-            "what the mesh's version knows",
+            "supported features of the CRDs",
             ("serviceentries.networking.istio.io", "gateways.gateway.networking.k8s.io"),
         ),
-        Right(
+        Permission(
             "admissionregistration.k8s.io",
             ("mutatingwebhookconfigurations", "validatingwebhookconfigurations"),
             ("list",),
-            "revisions and what they inject; whether somebody checks Istio's resources",
+            "revisions and their injection labels; Istio's validating webhook",
         ),
-        Right("security.istio.io", ("peerauthentications",), ("list",), "the mesh's mutual TLS"),
-        Right("telemetry.istio.io", ("telemetries",), ("list",), "what proxies log by default"),
-        Right("apps", ("daemonsets",), ("list",), "whether ambient mode is there"),
+        Permission("security.istio.io", ("peerauthentications",), ("list",), "mode of mutual TLS"),
+        Permission("telemetry.istio.io", ("telemetries",), ("list",), "default access log"),
+        Permission("apps", ("daemonsets",), ("list",), "whether ambient mode is installed"),
     ),
 )
 
 SECRETS = Role(
     "istio-egress-secrets",
-    "For cases that give a proxy of the run the right to read secrets of its own namespace: nobody may grant what he\n"
-    "does not have. Without this role they are skipped.",
+    "Optional: for tests that let a proxy of the run read secrets of its namespace, because Kubernetes lets users\n"
+    "grant only permissions that they have. Without this role these tests are skipped.",
     (
-        Right("", ("secrets",), ("get", "list", "watch"), "what is granted, by a Role in the run's own namespaces"),
-        Right("rbac.authorization.k8s.io", ("roles", "rolebindings"), _MADE, "by which it is granted"),
+        Permission("", ("secrets",), ("get", "list", "watch"), "granted to proxies by a Role in the run's namespaces"),
+        Permission("rbac.authorization.k8s.io", ("roles", "rolebindings"), _MANAGE, "grant them"),
     ),
 )
 
 
-def look_at_istio(control_plane: str = CONTROL_PLANE, mesh_config: str = MESH_CONFIG) -> Role:
-    """Return what a run needs in the control plane's namespace."""
+def control_plane_role(control_plane: str = CONTROL_PLANE, mesh_config: str = MESH_CONFIG) -> Role:
+    """Return the role for reading the control plane."""
     return Role(
         "istio-egress",
-        "Look at the control plane: whether it is there, and how the mesh is configured.",
+        "Required by every run: read the control plane and the mesh configuration.",
         (
-            Right("apps", ("deployments",), ("list",), "whether istiod is ready, and its version"),
-            Right("", ("configmaps",), ("get",), "the mesh's configuration", (mesh_config,)),
+            Permission("apps", ("deployments",), ("list",), "readiness and version of istiod"),
+            Permission("", ("configmaps",), ("get",), "mesh configuration", (mesh_config,)),
         ),
         control_plane,
     )
 
 
-def mesh_wide(control_plane: str = CONTROL_PLANE, mesh_config: str = MESH_CONFIG) -> Role:
-    """Return what cases need that change the mesh's own configuration."""
+def mesh_wide_role(control_plane: str = CONTROL_PLANE, mesh_config: str = MESH_CONFIG) -> Role:
+    """Return the role for changing the mesh configuration."""
     return Role(
         "istio-egress-mesh-wide",
-        "Only for --istio-egress-allow-mesh-wide, and for what `istio-egress clean` finds changed of the mesh.",
-        (Right("", ("configmaps",), ("patch",), "the mesh's configuration, put back after a case", (mesh_config,)),),
+        "Optional: for --istio-egress-allow-mesh-wide, and for `istio-egress clean` after such a run was killed.",
+        (Permission("", ("configmaps",), ("patch",), "mesh configuration, restored after each test", (mesh_config,)),),
         control_plane,
     )
 
 
 OWN_WORKLOADS = Role(
     "istio-egress-own-workloads",
-    "Only for probes from workloads of your own: an ephemeral container is added to a pod of theirs.",
+    "Optional: for probes from your own workloads, through an ephemeral container in one of their pods.",
     (
-        Right("apps", ("deployments", "statefulsets", "daemonsets"), ("get",), "which pods are theirs"),
-        Right("", ("pods/ephemeralcontainers",), ("patch",), "a container with curl"),
+        Permission("apps", tuple(f"{kind}s" for kind in WORKLOAD_KINDS), ("get",), "the pods of a workload"),
+        Permission("", ("pods/ephemeralcontainers",), ("patch",), "the container with curl"),
     ),
 )
 
 
 def roles(control_plane: str = CONTROL_PLANE, mesh_config: str = MESH_CONFIG) -> tuple[Role, ...]:
-    """Return all roles, for a mesh whose control plane and configuration are there."""
-    where = control_plane, mesh_config
-    return RUN, look_at_istio(*where), SECRETS, OWN_WORKLOADS, mesh_wide(*where)
+    """Return all roles for a mesh with this control plane and ConfigMap."""
+    names = control_plane, mesh_config
+    return RUN, control_plane_role(*names), SECRETS, OWN_WORKLOADS, mesh_wide_role(*names)
 
 
 @dataclass(frozen=True)
 class Action:
-    """One thing to be allowed; `name` empty: whatever the object's name."""
+    """One verb on one resource; an empty `name` stands for objects of any name."""
 
     verb: str
     group: str
@@ -161,32 +178,32 @@ class Action:
     role: Role
 
     def __str__(self) -> str:
-        """Return it the way `kubectl auth can-i` is asked."""
+        """Return it in the syntax of `kubectl auth can-i`."""
         resource = self.resource + (f".{self.group}" if self.group else "") + (f"/{self.name}" if self.name else "")
-        where = f"in namespace {self.role.namespace}" if self.role.namespace else "in all namespaces"
-        return f"{self.verb} {resource} {where} ({self.role.kind} {self.role.name})"
+        scope = f"in namespace {self.role.namespace}" if self.role.namespace else "in all namespaces"
+        return f"{self.verb} {resource} {scope} ({self.role.kind} {self.role.name})"
 
 
 def actions(role: Role) -> list[Action]:
-    """Return all that a role allows, one by one."""
+    """Return every action that a role allows."""
     return [
-        Action(verb, right.group, resource, name, role)
-        for right in role.rights
-        for resource, verb, name in product(right.resources, right.verbs, right.names or ("",))
+        Action(verb, permission.group, resource, name, role)
+        for permission in role.permissions
+        for resource, verb, name in product(permission.resources, permission.verbs, permission.names or ("",))
     ]
 
 
-def lacking(api: Api, roles: Iterable[Role]) -> list[Action]:
-    """Return what the roles allow and this user may not, in the table's order."""
-    found: list[Action] = []
+def missing_permissions(api: Api, roles: Iterable[Role]) -> list[Action]:
+    """Return the actions of the roles that this user may not perform, in the order of the table."""
+    missing: list[Action] = []
     for role in roles:
-        granted = _rules(api, role.namespace or NOWHERE)
-        # Rules tell at once of RBAC; what other authorizers of the cluster allow only they can say, one by one.
-        doubtful = [action for action in actions(role) if not any(_covers(rule, action) for rule in granted)]
+        rules = _rules(api, role.namespace or ANY_NAMESPACE)
+        # One review returns all RBAC rules; other authorizers of the cluster must be queried for each action.
+        not_covered = [action for action in actions(role) if not any(_covers(rule, action) for rule in rules)]
         with ThreadPoolExecutor(8) as pool:
-            allowed = list(pool.map(lambda action: _allowed(api, action), doubtful))
-        found += [action for action, granted_anyway in zip(doubtful, allowed, strict=True) if not granted_anyway]
-    return found
+            allowed = list(pool.map(lambda action: _allowed(api, action), not_covered))
+        missing += [action for action, is_allowed in zip(not_covered, allowed, strict=True) if not is_allowed]
+    return missing
 
 
 def _rules(api: Api, namespace: str) -> Sequence[client.V1ResourceRule]:
@@ -194,15 +211,15 @@ def _rules(api: Api, namespace: str) -> Sequence[client.V1ResourceRule]:
     try:
         status = client.AuthorizationV1Api(api.client).create_self_subject_rules_review(review).status
     except ApiException as error:
-        raise ClusterError(f"what this user may do can't be found out: {reason(error)}") from error
+        raise ClusterError(f"cannot check this user's permissions: {reason(error)}") from error
     rules: Sequence[client.V1ResourceRule] = status.resource_rules or ()
     return rules
 
 
 def _covers(rule: client.V1ResourceRule, action: Action) -> bool:
-    """Whether an RBAC rule allows an action; `*` stands for all, and `*/exec` for that part of all."""
-    part = action.resource.partition("/")[2]
-    resources = {action.resource, "*", f"*/{part}" if part else "*"}
+    """Whether an RBAC rule allows an action; `*` matches all resources, and `*/exec` that subresource of all."""
+    subresource = action.resource.partition("/")[2]
+    resources = {action.resource, "*", f"*/{subresource}" if subresource else "*"}
     return (
         bool({action.verb, "*"} & set(rule.verbs))
         and bool({action.group, "*"} & set(rule.api_groups or ()))
@@ -212,14 +229,18 @@ def _covers(rule: client.V1ResourceRule, action: Action) -> bool:
 
 
 def _allowed(api: Api, action: Action) -> bool:
-    resource, _, part = action.resource.partition("/")
+    resource, _, subresource = action.resource.partition("/")
     attributes = client.V1ResourceAttributes(
-        verb=action.verb, group=action.group, resource=resource, subresource=part or None, name=action.name or None,
+        verb=action.verb,
+        group=action.group,
+        resource=resource,
+        subresource=subresource or None,
+        name=action.name or None,
         namespace=action.role.namespace or "",
-    )  # fmt: skip
+    )
     review = client.V1SelfSubjectAccessReview(spec=client.V1SelfSubjectAccessReviewSpec(resource_attributes=attributes))
     try:
-        answer = client.AuthorizationV1Api(api.client).create_self_subject_access_review(review)
+        response = client.AuthorizationV1Api(api.client).create_self_subject_access_review(review)
     except ApiException as error:
-        raise ClusterError(f"what this user may do can't be found out: {reason(error)}") from error
-    return bool(answer.status.allowed)
+        raise ClusterError(f"cannot check this user's permissions: {reason(error)}") from error
+    return bool(response.status.allowed)

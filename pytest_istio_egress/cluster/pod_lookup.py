@@ -1,4 +1,4 @@
-"""Finds the pods that are asked and that answer, by the manifests' names, and keeps them until they are replaced."""
+"""Finds the pods of clients and servers by the names of manifests, and caches them until they are replaced."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytest_istio_egress.model.probe import is_workload
 
 
 class PodLookup:
-    """Ready pods by `<app label>.<namespace>`; `curl_image` names the image for probes from a user's own pods."""
+    """Ready pods by `<app label>.<namespace>`; `curl_image` returns the image for probes from users' workloads."""
 
     def __init__(self, api: Api, names: Names, timeout: float, curl_image: Callable[[], str]) -> None:
         self.api = api
@@ -23,54 +23,54 @@ class PodLookup:
         self._curl_image = curl_image
         self._clients: dict[str, Pod] = {}
         self._servers: dict[str, Pod] = {}
-        self._borrowed: dict[str, Pod] = {}
+        self._user_pods: dict[str, Pod] = {}
         self._lock = threading.Lock()
-        self._borrowing = threading.Lock()
+        self._user_pods_lock = threading.Lock()
 
     def ready(self, workload: str) -> Pod:
-        """Wait for a ready pod of a workload, which is not kept."""
+        """Wait for a ready pod of a workload, without the cache."""
         return ready_pod(
             self.api, self.names.namespace_of(workload), self.names.selector(workload), timeout=self.timeout
         )
 
     def client(self, workload: str) -> Pod:
-        """Return the ready pod of a client, which is looked up once.
+        """Return the ready pod of a client, from the cache.
 
-        A user's own workload (`<kind>/<name>.<namespace>`) is looked up each time: its pods come and go as they do.
+        A user's workload (`<kind>/<name>.<namespace>`) is looked up each time, for its pods may change at any time.
         """
         if is_workload(workload):
-            with self._borrowing:
-                found = probing_pod(self.api, workload, self._curl_image(), timeout=self.timeout)
-                self._borrowed[workload] = found
-                return found
+            with self._user_pods_lock:
+                pod = probing_pod(self.api, workload, self._curl_image(), timeout=self.timeout)
+                self._user_pods[workload] = pod
+                return pod
         if workload not in self._clients:
             self._clients[workload] = self.ready(workload)
         return self._clients[workload]
 
     def server(self, workload: str) -> Pod:
-        """Return the ready pod of a server, as it is now."""
+        """Return the current ready pod of a server."""
         self._servers[workload] = self.ready(workload)
         return self._servers[workload]
 
     def replaced(self, client: str, failed: Pod) -> bool:
-        """Whether a client's pod went and another one came, which is waited for."""
+        """Whether a client's pod was replaced; waits for the new one."""
         with self._lock:
             if self._clients.get(client) == failed:
                 del self._clients[client]
             return self.client(client) != failed
 
     def forget(self, client: str) -> None:
-        """Keep a client's pod no longer: its case is over."""
+        """Remove a client's pod from the cache, after its test."""
         self._clients.pop(client, None)
 
     def forget_clients(self) -> None:
-        """Look every client up anew: one of them went."""
+        """Remove all clients' pods from the cache, after one of them was replaced."""
         self._clients.clear()
 
     def pods_in_use(self) -> list[Pod]:
-        """Return the pods that verdicts rest on, as they were found; users' own may do as they like."""
+        """Return the cached pods of clients and servers, but not those of users' workloads, which may change."""
         return [*self._clients.values(), *self._servers.values()]
 
     def cached(self) -> dict[str, Pod]:
-        """Return the clients' pods that were looked up already, users' own included; none is waited for."""
-        return {**self._clients, **self._borrowed}
+        """Return the cached pods of clients, including users' workloads, without waiting for any."""
+        return {**self._clients, **self._user_pods}

@@ -1,4 +1,4 @@
-"""Pods: finding those that are ready, running a command in one."""
+"""Ready pods, and commands in them."""
 
 from __future__ import annotations
 
@@ -16,45 +16,48 @@ from websocket import WebSocketException
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.retry import BUSY
+from pytest_istio_egress.model.text import one_line
 
 PROXY = "istio-proxy"
-
-
+"""The container with the proxy and its agent."""
 _HANDSHAKE = re.compile(r"Handshake status (\d+)")
 
 
 class NotEndedError(ClusterError):
-    """A command in a pod did not end in its time."""
+    """A command in a pod did not end in time."""
 
 
 class GoneError(ClusterError):
-    """There is no such pod any more."""
+    """The pod no longer exists."""
 
 
 class LostError(ClusterError):
-    """The connection to the API was lost; what ran over it may be run again."""
+    """The connection to the API server was lost; the command may be run again."""
 
 
 @dataclass(frozen=True)
 class Pod:
-    """A ready pod. `injected` is whether Istio put its proxy in, `restarts` of all its containers together."""
+    """A ready pod."""
 
     namespace: str
     name: str
     uid: str
     address: str
     injected: bool
+    """Whether it has a proxy."""
     container: str
+    """The container that commands run in: the first one that is not the proxy, else the proxy."""
     restarts: int = 0
+    """Restarts of all its containers."""
 
     def __str__(self) -> str:
-        """Return it the way kubectl names it."""
+        """Return it in kubectl's syntax."""
         return f"{self.name} -n {self.namespace}"
 
 
 @dataclass(frozen=True)
 class CommandResult:
-    """What a command in a pod left: its streams and its exit code (None where the connection lost it)."""
+    """The output of a command in a pod, and its exit code (None where the connection was lost before it came)."""
 
     stdout: str
     stderr: str
@@ -62,14 +65,17 @@ class CommandResult:
 
 
 def is_ready(pod: client.V1Pod) -> bool:
-    """Whether a pod, as the API describes it, is ready and stays."""
+    """Whether a pod is ready and not being deleted."""
     conditions = {condition.type: condition.status for condition in pod.status.conditions or []}
     return pod.metadata.deletion_timestamp is None and conditions.get("Ready") == "True"
 
 
-def _described(pod: client.V1Pod) -> Pod:
-    # A native sidecar is an init container that keeps running; before Istio 1.27 it was an ordinary one.
-    states = [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]
+def container_statuses(pod: client.V1Pod) -> list[client.V1ContainerStatus]:
+    """Return the statuses of a pod's init containers, which native sidecars are, and of its ordinary ones."""
+    return [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]
+
+
+def _ready_pod(pod: client.V1Pod) -> Pod:
     containers = [*(pod.spec.init_containers or []), *pod.spec.containers]
     return Pod(
         namespace=pod.metadata.namespace,
@@ -78,36 +84,36 @@ def _described(pod: client.V1Pod) -> Pod:
         address=pod.status.pod_ip,
         injected=any(container.name == PROXY for container in containers),
         container=next((c.name for c in pod.spec.containers if c.name != PROXY), PROXY),
-        restarts=sum(state.restart_count for state in states),
+        restarts=sum(status.restart_count for status in container_statuses(pod)),
     )
 
 
 def ready_pods(api: Api, namespace: str, selector: str) -> list[Pod]:
-    """Return the pods that are ready now, by name."""
-    return ready_among(pods_there(api, namespace, selector))
+    """Return the pods that are ready now, sorted by name."""
+    return only_ready(list_pods(api, namespace, selector))
 
 
-def pods_there(api: Api, namespace: str, selector: str) -> list[client.V1Pod]:
-    """Return the pods as the API describes them, ready or not."""
+def list_pods(api: Api, namespace: str, selector: str) -> list[client.V1Pod]:
+    """Return the pods of a selector as the API describes them, ready or not; raises ClusterError."""
     try:
-        found: list[client.V1Pod] = api.core.list_namespaced_pod(namespace, label_selector=selector).items
+        pods: list[client.V1Pod] = api.core.list_namespaced_pod(namespace, label_selector=selector).items
     except ApiException as error:
-        raise ClusterError(f"the pods {selector} in {namespace} can't be listed: {reason(error)}") from error
-    return found
+        raise ClusterError(f"cannot list pods {selector} in {namespace}: {reason(error)}") from error
+    return pods
 
 
-def ready_among(pods: Iterable[client.V1Pod]) -> list[Pod]:
-    """Return those that are ready, by name."""
-    return sorted((_described(pod) for pod in pods if is_ready(pod)), key=lambda pod: pod.name)
+def only_ready(pods: Iterable[client.V1Pod]) -> list[Pod]:
+    """Return the ready ones among some pods, sorted by name."""
+    return sorted((_ready_pod(pod) for pod in pods if is_ready(pod)), key=lambda pod: pod.name)
 
 
 def run(
     api: Api, pod: Pod, command: Sequence[str], *, container: str | None = None, timeout: float | None = None
 ) -> CommandResult:
-    """Run a command in a pod's container, `timeout` seconds at most; ClusterError where it could not be run.
+    """Run a command in a pod's container for up to `timeout` seconds; raises ClusterError where it could not run.
 
-    A command whose connection was lost is run again while the API server may be away: commands here ask, they change
-    nothing. GoneError where there is no such pod any more.
+    It is run again where the connection to the API server was lost: our commands change nothing. Raises GoneError
+    where the pod no longer exists.
     """
     for attempt in Retrying(
         stop=stop_after_delay(api.timeouts.api),
@@ -129,15 +135,17 @@ def _run_once(api: Api, pod: Pod, command: Sequence[str], container: str, timeou
         status = socket.read_channel(3)  # the error channel, before anything empties it
         code = _exit_code(status)
         if code is None and "ailure" in (status or ""):
-            raise ClusterError(f"{command[0]} could not be run in {pod}: {json.loads(status)['message']}")
-        ran = CommandResult(stdout=socket.read_stdout() or "", stderr=socket.read_stderr() or "", exit=code)
+            raise ClusterError(f"cannot run {command[0]} in {pod}: {json.loads(status)['message']}")
+        result = CommandResult(stdout=socket.read_stdout() or "", stderr=socket.read_stderr() or "", exit=code)
     except (WebSocketException, OSError) as error:
-        raise LostError(f"the connection to the API was lost while {command[0]} ran in {pod}: {error}") from error
+        raise LostError(
+            f"the connection to the API server was lost while {command[0]} ran in {pod}: {one_line(error)}"
+        ) from error
     finally:
         socket.close()
-    if ran.exit is None and not ran.stdout:
-        raise LostError(f"the connection to the API was lost while {command[0]} ran in {pod}")
-    return ran
+    if result.exit is None and not result.stdout:
+        raise LostError(f"the connection to the API server was lost while {command[0]} ran in {pod}")
+    return result
 
 
 def _connected(api: Api, pod: Pod, command: Sequence[str], container: str, timeout: float) -> Any:
@@ -157,40 +165,39 @@ def _connected(api: Api, pod: Pod, command: Sequence[str], container: str, timeo
             _request_timeout=timeout,
         )
     except ApiException as error:
-        why = f"exec in {pod} failed: {reason(error)}"
-        answered = _HANDSHAKE.match(str(error.reason))
-        status = int(answered[1]) if answered else None
+        message = f"exec in {pod} failed: {reason(error)}"
+        handshake = _HANDSHAKE.match(str(error.reason))
+        status = int(handshake[1]) if handshake else None
         if status == 404:
-            raise GoneError(why) from error
-        # No answer at all, or one of an API server that can't reach the node (502) or is just starting.
-        raise (LostError if status is None or status in BUSY else ClusterError)(why) from error
+            raise GoneError(message) from error
+        # No response, or one of an API server that cannot reach the node (502) or is starting.
+        raise (LostError if status is None or status in BUSY else ClusterError)(message) from error
     except (WebSocketException, OSError) as error:
-        raise LostError(f"exec in {pod} failed: {error}") from error
+        raise LostError(f"exec in {pod} failed: {one_line(error)}") from error
 
 
-def changed(api: Api, pods: Iterable[Pod]) -> list[str]:
-    """Say of each of these pods that is no longer as it was found: gone, started anew, or not ready."""
-    known = list(pods)
-    now = {
-        pod.uid: pod for namespace in sorted({pod.namespace for pod in known}) for pod in ready_pods(api, namespace, "")
-    }
-    gone = [f"the pod {pod} is gone or not ready" for pod in known if pod.uid not in now]
-    anew = [
-        f"a container of the pod {pod} was started anew"
-        for pod in known
+def changed_pods(api: Api, pods: Iterable[Pod]) -> list[str]:
+    """Return a sentence for each of these pods that is gone, not ready, or was restarted since it was looked up."""
+    before = list(pods)
+    namespaces = sorted({pod.namespace for pod in before})
+    now = {pod.uid: pod for namespace in namespaces for pod in ready_pods(api, namespace, "")}
+    gone = [f"the pod {pod} is gone or not ready" for pod in before if pod.uid not in now]
+    restarted = [
+        f"a container of the pod {pod} was restarted"
+        for pod in before
         if pod.uid in now and now[pod.uid].restarts != pod.restarts
     ]
-    return gone + anew
+    return gone + restarted
 
 
 def _exit_code(status: str | None) -> int | None:
     try:
-        said = json.loads(status or "")
+        outcome = json.loads(status or "")
     except json.JSONDecodeError:
         return None
-    if said.get("status") == "Success":
+    if outcome.get("status") == "Success":
         return 0
-    for cause in (said.get("details") or {}).get("causes") or []:
+    for cause in (outcome.get("details") or {}).get("causes") or []:
         if cause.get("reason") == "ExitCode":
             return int(cause["message"])
     return None

@@ -1,23 +1,21 @@
-"""Waits until a proxy has everything that was applied: a marker travels behind the configuration.
+"""Waits until proxies are in sync with everything that was applied, by a marker that is applied last.
 
-Istio pushes to a proxy over one stream, in this order: clusters, endpoints, listeners, routes. The marker is a
-listener (never bound to a port, like Istio's own) whose route istiod has to be asked for:
+istiod pushes to a proxy over one stream, in this order: clusters, endpoints, listeners, routes. The marker is an
+EnvoyFilter, which no Sidecar resource can hide. It adds a listener (not bound to a port) whose route the proxy must
+request:
 
-    apply X, then the marker n  ->  istiod: one snapshot with X and n
-      -> proxy: clusters(X) endpoints(X) listeners(X, n) routes(X) | proxy asks for the route of n -> routes(n)
+    apply X, then marker n  ->  istiod: one snapshot with X and n
+      -> proxy: clusters(X) endpoints(X) listeners(X, n) routes(X) | proxy requests the route of n -> routes(n)
 
-Envoy calls listener n active only once its route is there, and istiod answers that question only after the push is
-out. So an active marker means that the proxy has all of X, removals included. An EnvoyFilter brings the marker,
-because no Sidecar resource can hide it.
+Envoy reports listener n as active only when its route has arrived, and istiod responds to that request only after the
+push. So an active marker means that the proxy has all of X, including deletions.
 
-A gateway of the run's own is waited for likewise. There istiod answers no question for a route that no Gateway has, so
-the marker brings its route along, and says no more than that clusters, endpoints and listeners are in.
+For the run's own gateway the marker contains its route, because istiod does not serve routes that no Gateway has. There
+an active marker means that clusters, endpoints and listeners have arrived.
 """
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -26,6 +24,7 @@ from pytest_istio_egress.cluster.admin import ADDRESS, admin
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.apply import Applier
 from pytest_istio_egress.cluster.pods import CommandResult, GoneError, NotEndedError, Pod, run
+from pytest_istio_egress.cluster.poll import poll
 from pytest_istio_egress.cluster.rejections import error_states
 
 MARKER = "istio-egress-marker"
@@ -33,9 +32,9 @@ _FIRST_PORT = 20_000
 _HTTP = "type.googleapis.com/envoy.extensions.filters"
 
 _PAUSE = 0.05
-"""Seconds between two questions to a gateway, each of which is an exec."""
+"""Seconds between two requests to a gateway, each of which is an exec."""
 
-# Only the shell's own words: an image with curl in it need not have grep.
+# Only shell builtins and curl: the image may have no grep.
 _WAIT = """
 i=0
 while :; do
@@ -49,32 +48,32 @@ done
 
 
 class ProxyNotSyncedError(ClusterError):
-    """A proxy did not get (or did not take) the configuration in time: nothing can be said about the mesh."""
+    """A proxy did not receive or accept the configuration in time: an error of the run, not a failed test."""
 
 
 def marker(number: int) -> dict[str, Any]:
-    """Build the EnvoyFilter that brings marker `number` to every sidecar and gateway of its namespace."""
-    asked_for = {
+    """Build the EnvoyFilter that adds marker `number` to every sidecar and gateway of its namespace."""
+    requested = {
         "rds": {
             "route_config_name": str(_FIRST_PORT + number),
             "config_source": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
         }
     }
-    brought_along = {"route_config": {"name": MARKER}}
+    included = {"route_config": {"name": MARKER}}
     return {
         "apiVersion": "networking.istio.io/v1alpha3",
         "kind": "EnvoyFilter",
         "metadata": {"name": MARKER},
         "spec": {
             "configPatches": [
-                _added("SIDECAR_OUTBOUND", _listener(number, asked_for)),
-                _added("GATEWAY", _listener(number, brought_along)),
+                _addition("SIDECAR_OUTBOUND", _listener(number, requested)),
+                _addition("GATEWAY", _listener(number, included)),
             ]
         },
     }
 
 
-def _added(context: str, listener: dict[str, Any]) -> dict[str, Any]:
+def _addition(context: str, listener: dict[str, Any]) -> dict[str, Any]:
     patch = {"operation": "ADD", "value": listener}
     return {"applyTo": "LISTENER", "match": {"context": context}, "patch": patch}
 
@@ -104,7 +103,7 @@ def _name(number: int) -> str:
 
 
 class ProxySync:
-    """Sends markers behind configuration and waits for them."""
+    """Applies markers after configuration and waits until they are active."""
 
     def __init__(self, api: Api, applier: Applier, timeout: float) -> None:
         self.api = api
@@ -113,9 +112,9 @@ class ProxySync:
         self.number = 0
 
     def wait(self, clients: Sequence[Pod], gateways: Sequence[Pod] = ()) -> None:
-        """Return once each of these pods' proxies has all that was applied before; NotSettledError if not.
+        """Wait until the proxies of these pods have everything that was applied; raises ProxyNotSyncedError.
 
-        `clients` are injected pods with curl and a shell in a container of their own; `gateways` have the proxy alone.
+        `clients` are injected pods with curl and a shell in one container; `gateways` have only the proxy.
         """
         self.number += 1
         for namespace in sorted({pod.namespace for pod in (*clients, *gateways)}):
@@ -127,24 +126,23 @@ class ProxySync:
                 wait.result()
 
     def _wait_at_gateway(self, pod: Pod) -> None:
-        # Its image may be distroless: no shell in it that could ask again and again.
-        question = f"/config_dump?resource=dynamic_listeners&name_regex=^{self._marker}$"
-        deadline = time.monotonic() + self.timeout
-        while True:
-            trouble = ""
+        # Its image may be distroless, without a shell that could poll.
+        path = f"/config_dump?resource=dynamic_listeners&name_regex=^{self._marker}$"
+        error_text = ""
+
+        def is_active() -> bool:
+            nonlocal error_text
             try:
-                if '"active_state"' in admin(self.api, pod, question):
-                    return
+                error_text = ""
+                return '"active_state"' in admin(self.api, pod, path)
             except GoneError:
                 raise
-            except ClusterError as error:  # its container may have been started anew: it is asked when it is back
-                trouble = str(error)
-            if time.monotonic() > deadline:
-                raise ProxyNotSyncedError(
-                    f"the gateway {pod} did not take the configuration within {self.timeout:g} s: "
-                    + self._why(pod, trouble)
-                )
-            threading.Event().wait(_PAUSE)
+            except ClusterError as error:  # its container may restart
+                error_text = str(error)
+                return False
+
+        if not poll(is_active, every=_PAUSE, timeout=self.timeout):
+            raise self._not_synced(f"gateway {pod}", pod, error_text)
 
     @property
     def _marker(self) -> str:
@@ -154,19 +152,18 @@ class ProxySync:
         script = _WAIT.replace("{address}", ADDRESS).replace("{name}", self._marker)
         script = script.replace("{turns}", str(max(1, int(self.timeout / 0.05))))
         try:
-            ran = run(self.api, pod, ["sh", "-c", script], timeout=self.timeout + 20)
+            result = run(self.api, pod, ["sh", "-c", script], timeout=self.timeout + 20)
         except NotEndedError:
-            ran = CommandResult(stdout="", stderr="", exit=None)  # each turn took its time on a busy node
-        if ran.exit != 0:
-            raise ProxyNotSyncedError(
-                f"the proxy of {pod} did not take the configuration within {self.timeout:g} s: "
-                + self._why(pod, ran.stderr)
-            )
+            result = CommandResult(stdout="", stderr="", exit=None)  # the loop is slow on a busy node
+        if result.exit != 0:
+            raise self._not_synced(f"proxy of {pod}", pod, result.stderr)
 
-    def _why(self, pod: Pod, stderr: str) -> str:
+    def _not_synced(self, proxy: str, pod: Pod, error_text: str) -> ProxyNotSyncedError:
         rejected = error_states(self.api, pod)
         if rejected:
-            return f"it rejected {rejected[0]}"
-        if stderr.strip():
-            return stderr.strip().splitlines()[-1]
-        return "istiod sent nothing; see `istioctl proxy-status` and istiod's log"
+            why = f"it rejected {rejected[0]}"
+        elif error_text.strip():
+            why = error_text.strip().splitlines()[-1]
+        else:
+            why = "istiod sent nothing; try `istioctl proxy-status` and istiod's log"
+        return ProxyNotSyncedError(f"the {proxy} did not accept the configuration within {self.timeout:g} s: {why}")

@@ -1,8 +1,7 @@
-"""Waits until a pod is ready, told of every change by the API, and says why one is not."""
+"""Waits until a pod is ready by watching it, and returns why it is not."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -12,45 +11,46 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from pytest_istio_egress.cluster.api import Api, ClusterError
-from pytest_istio_egress.cluster.pods import Pod, is_ready, pods_there, ready_among
+from pytest_istio_egress.cluster.pods import Pod, container_statuses, is_ready, list_pods, only_ready
+from pytest_istio_egress.model.text import one_line
 
 _LOOK_AGAIN = 2
-"""Seconds after which pods that do not change are looked at once more: what keeps them may be no change of theirs."""
+"""Seconds after which unchanged pods are listed again: the reason may lie outside of them."""
 
 
 class NotReadyError(ClusterError):
-    """A pod is not ready (yet)."""
+    """A pod is not ready, or not ready yet."""
 
 
 class NoPodError(NotReadyError):
-    """Nobody has made such a pod at all."""
+    """No such pod was created."""
 
 
 def ready_pod(api: Api, namespace: str, selector: str, *, timeout: float) -> Pod:
-    """Wait for a ready pod; raises NotReadyError that says why there is none after `timeout` seconds."""
+    """Wait for a ready pod; raises NotReadyError with the reason where there is none after `timeout` seconds."""
     deadline = time.monotonic() + timeout
-    while not (ready := ready_among(pods := pods_there(api, namespace, selector))):
+    while not (ready := only_ready(pods := list_pods(api, namespace, selector))):
         expired = time.monotonic() > deadline
         if expired or not pods:
-            why = _why_none(api, namespace, selector, pods)
-            if expired or not isinstance(why, NotReadyError):
-                raise why
+            error = _not_ready(api, namespace, selector, pods)
+            if expired or not isinstance(error, NotReadyError):
+                raise error
         _await_ready(api, namespace, selector)
     return ready[0]
 
 
-def _why_none(api: Api, namespace: str, selector: str, pods: Sequence[client.V1Pod]) -> ClusterError:
-    """Return why none of these pods is ready: no NotReadyError where none will ever be."""
-    why = f"no ready pod {selector} in {namespace}: {why_not_ready(api, namespace, pods)}"
-    # What a quota, Pod Security or a policy refuses it goes on refusing. (A service account that isn't there yet, right
-    # after its namespace was made, is refused in the same words.)
-    if not pods and "FailedCreate: " in why and "forbidden" in why and "not found" not in why:
-        return ClusterError(why)
-    return (NotReadyError if pods else NoPodError)(why)
+def _not_ready(api: Api, namespace: str, selector: str, pods: Sequence[client.V1Pod]) -> ClusterError:
+    """Return the error that says why no pod is ready; not a NotReadyError where waiting is pointless."""
+    message = f"no ready pod {selector} in {namespace}: {why_not_ready(api, namespace, pods)}"
+    # A quota, Pod Security or a policy rejects the pod every time. (A missing service account, right after the
+    # creation of its namespace, is reported in the same words.)
+    if not pods and "FailedCreate: " in message and "forbidden" in message and "not found" not in message:
+        return ClusterError(message)
+    return (NotReadyError if pods else NoPodError)(message)
 
 
 def _await_ready(api: Api, namespace: str, selector: str) -> None:
-    """Return when a pod got ready, or after a while: asking again and again would keep a busy API server busy."""
+    """Return when a pod becomes ready, or after a while; a watch costs the API server less than polling."""
     events = watch.Watch().stream(
         api.core.list_namespaced_pod, namespace, label_selector=selector, timeout_seconds=_LOOK_AGAIN
     )
@@ -59,17 +59,17 @@ def _await_ready(api: Api, namespace: str, selector: str) -> None:
             if any(is_ready(event["object"]) for event in events):
                 return
     except (ApiException, HTTPError, OSError):
-        threading.Event().wait(0.2)  # the API server restarts; who asks next tells
+        time.sleep(0.2)  # the API server restarts; the next request shows whether it is back
 
 
 def why_not_ready(api: Api, namespace: str, pods: Sequence[client.V1Pod]) -> str:
-    """Say in one sentence what keeps pods from being ready: a container's own reason, else the last warning."""
+    """Return in one sentence why pods are not ready: the reason of a container, else the last warning event."""
     for pod in pods:
-        for status in [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]:
+        for status in container_statuses(pod):
             waiting = status.state.waiting if status.state else None
             if waiting and waiting.reason not in {"PodInitializing", "ContainerCreating"}:
-                return f"container {status.name} waits: {waiting.reason} {waiting.message or ''}".strip()
+                return one_line(f"container {status.name} is waiting: {waiting.reason} {waiting.message or ''}")
     events = api.core.list_namespaced_event(namespace, field_selector="type=Warning").items
     if events:
-        return f"{events[-1].reason}: {' '.join((events[-1].message or '').split())}"
+        return one_line(f"{events[-1].reason}: {events[-1].message or ''}")
     return "no pod was created" if not pods else f"phase {pods[0].status.phase}, containers still starting"

@@ -1,4 +1,4 @@
-"""Asks the API server again while it is away: what a restart of it costs a run is time, not cases."""
+"""Retries requests while the API server is unavailable: its restart delays a run, but fails no test."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, retry_if_resu
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProtocolError, ReadTimeoutError, SSLError
 
 BUSY = frozenset({429, 502, 503, 504})
-"""Answers of a server that is not ready, overloaded, or not there behind its load balancer."""
+"""Statuses of a server that is starting, overloaded, or unavailable behind its load balancer."""
 REPEATABLE = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})
-"""Methods whose requests may arrive twice; the patches that are sent all state what shall be."""
+"""Methods whose requests may arrive twice; every patch that we send states the whole new value."""
 REQUEST_TIMEOUT = (5.0, 30.0)
-"""Seconds to connect and between two parts of an answer, unless the caller says otherwise."""
+"""Seconds to connect, and between two parts of a response, unless the caller passes other ones."""
 _PAUSE = wait_exponential(multiplier=0.1, max=1.0)
 
 
 class RetryingClient(client.ApiClient):  # type: ignore[misc]  # the kubernetes package is untyped
-    """A client whose requests outlast `patience` seconds without an API server."""
+    """A client that retries its requests for up to `patience` seconds."""
 
     def __init__(self, configuration: client.Configuration, patience: float) -> None:
         super().__init__(configuration)
@@ -35,37 +35,37 @@ class _RetryingRest(RESTClientObject):  # type: ignore[misc]  # the kubernetes p
         self.patience = patience
 
     def request(self, method: str, url: str, *arguments: Any, _request_timeout: Any = None, **more: Any) -> Any:
-        """Send a request, again where that is safe and the server is away."""
-        return still_away(method, self.patience)(
+        """Send a request, and retry it where that is safe."""
+        return retrying(method, self.patience)(
             super().request, method, url, *arguments, _request_timeout=_request_timeout or REQUEST_TIMEOUT, **more
         )
 
 
-def still_away(method: str, patience: float) -> Retrying:
-    """Return what repeats a call: a connection that was never made, or was lost where the request may arrive twice."""
-    again = _may_be_sent_again(method)
+def retrying(method: str, patience: float) -> Retrying:
+    """Return a retry of a request: if the connection was refused, or was lost and the method is repeatable."""
+    again = _may_retry(method)
     return Retrying(
         stop=stop_after_delay(patience),
         wait=_PAUSE,
-        retry=retry_if_exception(again) | retry_if_result(lambda answer: again(answer.status)),
+        retry=retry_if_exception(again) | retry_if_result(lambda response: again(response.status)),
         retry_error_callback=_last_outcome,
     )
 
 
-def _may_be_sent_again(method: str) -> Callable[[object], bool]:
+def _may_retry(method: str) -> Callable[[object], bool]:
     def again(outcome: object) -> bool:
         if isinstance(outcome, NewConnectionError | ConnectTimeoutError):
             return True
-        away = isinstance(outcome, ProtocolError | ReadTimeoutError) or outcome in BUSY or _broken_off(outcome)
+        away = isinstance(outcome, ProtocolError | ReadTimeoutError) or outcome in BUSY or _cut_off(outcome)
         return away and method.upper() in REPEATABLE
 
     return again
 
 
-def _broken_off(outcome: object) -> bool:
-    """Whether a connection ended within TLS, as those of a server that is killed do; no certificate was refused.
+def _cut_off(outcome: object) -> bool:
+    """Whether a connection ended during TLS, as after a server was killed; not because of a certificate.
 
-    The kubernetes package makes an ApiException without a status of it.
+    The kubernetes package raises an ApiException without a status for it.
     """
     cause = outcome.__context__ if isinstance(outcome, ApiException) else outcome
     return isinstance(cause, SSLError) and isinstance(next(iter(cause.args), None), ssl.SSLEOFError)

@@ -1,4 +1,4 @@
-"""Signs of life of a run, and the removal of what a run made, a killed one's included."""
+"""The lease that shows that a run is alive, and the deletion of runs, including killed ones."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from urllib3.exceptions import HTTPError
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.apply import FIELD_MANAGER, RUN_LABEL
 from pytest_istio_egress.cluster.mesh_config_map import MeshConfigMap
+from pytest_istio_egress.cluster.poll import poll
 
 LEASE = "run"
 TRAFFIC_LABEL = "istio-egress.dev/traffic"
-"""Carried by a namespace of steady traffic (fixtures/traffic/server.yaml)."""
+"""Label of a namespace of steady traffic (fixtures/traffic/server.yaml)."""
 RENEWED_EVERY = 5.0
 HELD_FOR = 30
-"""Seconds without a renewal after which a run counts as dead."""
+"""Seconds without renewal after which a run counts as ended."""
 
 
 @dataclass(frozen=True)
 class LeftoverRun:
-    """What one run has in a cluster. `alive` is whether it renewed its lease of late.
-
-    `traffic`: it is steady traffic, started by a command that has ended since; it changes nothing of the mesh.
-    """
+    """A run that has namespaces in the cluster."""
 
     run: str
     namespaces: tuple[str, ...]
     alive: bool
+    """Whether its lease is still valid."""
     traffic: bool = False
+    """Whether it is steady traffic, which outlives its command and never changes the mesh."""
 
 
 class RunLease:
-    """Holds a Lease in one of the run's namespaces for as long as the run lasts."""
+    """Holds a Lease in one of the run's namespaces until it is stopped."""
 
     def __init__(self, api: Api, run: str, namespace: str) -> None:
         self._api = api
@@ -48,28 +48,28 @@ class RunLease:
         self._stop = threading.Event()
 
     def start(self) -> None:
-        """Take the lease (or share it with the run's other workers) and renew it in a thread."""
+        """Acquire the lease, which the workers of a run share, and renew it in a thread."""
         self._renew()
-        threading.Thread(target=self._keep, name="lease of the run", daemon=True).start()
+        threading.Thread(target=self._renew_regularly, name="lease of the run", daemon=True).start()
 
     def stop(self) -> None:
         """Stop renewing."""
         self._stop.set()
 
-    def _keep(self) -> None:
+    def _renew_regularly(self) -> None:
         while not self._stop.wait(RENEWED_EVERY):
             try:
                 self._renew()
             except (ClusterError, HTTPError, OSError):
-                # The API server may be restarting; the lease outlasts several tries.
+                # The API server may be restarting; the lease is valid for several attempts.
                 continue
 
     def _renew(self) -> None:
-        hold_lease(self._api, self._run, self._namespace, seconds=HELD_FOR)
+        renew_lease(self._api, self._run, self._namespace, seconds=HELD_FOR)
 
 
-def hold_lease(api: Api, run: str, namespace: str, *, seconds: int) -> None:
-    """Take a run's lease, or renew it, by the API server's clock: `remains` will take the run for alive so long."""
+def renew_lease(api: Api, run: str, namespace: str, *, seconds: int) -> None:
+    """Acquire or renew a run's lease, by the API server's clock: the run counts as alive for so many seconds."""
     lease: dict[str, Any] = {
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
@@ -77,25 +77,25 @@ def hold_lease(api: Api, run: str, namespace: str, *, seconds: int) -> None:
         "spec": {"holderIdentity": run, "leaseDurationSeconds": seconds, "renewTime": _iso(api.now())},
     }
     try:
-        # Applied as it stands: the typed client would leave out the six digits that a MicroTime has to have.
+        # Not by the typed client, which omits the six digits that a MicroTime must have.
         api.resource(lease["apiVersion"], lease["kind"]).server_side_apply(
             body=lease, name=LEASE, namespace=namespace, field_manager=FIELD_MANAGER, force_conflicts=True
         )
     except ApiException as error:
-        raise ClusterError(f"the run's lease can't be renewed: {reason(error)}") from error
+        raise ClusterError(f"cannot renew the run's lease: {reason(error)}") from error
 
 
 def _iso(moment: datetime.datetime) -> str:
-    """Return a MicroTime: the API server wants its six digits even where they are zero."""
+    """Return a MicroTime: the API server requires its six digits even where they are zero."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def remains(api: Api) -> list[LeftoverRun]:
-    """Return what runs have in the cluster, this one's included."""
+def leftover_runs(api: Api) -> list[LeftoverRun]:
+    """Return the runs that have namespaces in the cluster, including this one, sorted by id."""
     try:
         namespaces = api.core.list_namespace(label_selector=RUN_LABEL).items
     except ApiException as error:
-        raise ClusterError(f"namespaces can't be listed: {reason(error)}") from error
+        raise ClusterError(f"cannot list namespaces: {reason(error)}") from error
     runs: dict[str, list[str]] = {}
     traffic: set[str] = set()
     for namespace in namespaces:
@@ -111,73 +111,75 @@ def remains(api: Api) -> list[LeftoverRun]:
 
 def _alive(api: Api, namespaces: Sequence[str]) -> bool:
     coordination = client.CoordinationV1Api(api.client)
-    now = api.now()  # as renewals are: whatever the clocks of two machines say, nobody takes the other for dead
+    now = api.now()  # renewals use the API server's clock too, so clock skew between machines is irrelevant
     for namespace in namespaces:
         for lease in coordination.list_namespaced_lease(namespace, label_selector=RUN_LABEL).items:
             renewed = lease.spec.renew_time
             if renewed and now - renewed < datetime.timedelta(seconds=lease.spec.lease_duration_seconds or HELD_FOR):
                 return True
-    # A run that has only just begun has a namespace before it has its lease.
-    young = datetime.timedelta(seconds=HELD_FOR)
+    # A new run creates a namespace before its lease.
+    grace = datetime.timedelta(seconds=HELD_FOR)
     created = [api.core.read_namespace(name).metadata.creation_timestamp for name in namespaces]
-    return any(now - moment < young for moment in created)
+    return any(now - moment < grace for moment in created)
 
 
-def put_mesh_back(api: Api, settings: MeshConfigMap, say: Callable[[str], None]) -> None:
-    """Take back what a killed run changed of the mesh's own configuration; a run that is alive does so itself."""
+def restore_mesh_config(api: Api, settings: MeshConfigMap, say: Callable[[str], None]) -> None:
+    """Restore the mesh configuration after a killed run; a run that is alive does so itself."""
     before = settings.pending_restore()
-    if before is None or any(left.alive and not left.traffic for left in remains(api)):
+    if before is None or any(run.alive and not run.traffic for run in leftover_runs(api)):
         return
-    say("istio-egress: a run that was killed had changed the mesh's own configuration; putting it back")
+    say("istio-egress: restoring the mesh configuration, which a killed run had changed")
     settings.restore(before)
 
 
-def remove_ended(api: Api, say: Callable[[str], None]) -> None:
-    """Have what killed runs left removed, without waiting for it; what another run removes meanwhile is fine."""
-    for left in remains(api):
-        if left.alive:
+def remove_leftovers(api: Api, say: Callable[[str], None]) -> None:
+    """Start to delete the namespaces of ended runs, without waiting; another run may do so concurrently."""
+    for leftover in leftover_runs(api):
+        if leftover.alive:
             continue
-        namespaces = ", ".join(left.namespaces)
-        say(f"istio-egress: run {left.run} ended without cleaning up; removing {namespaces}")
-        delete(api, left.namespaces)
+        namespaces = ", ".join(leftover.namespaces)
+        say(f"istio-egress: deleting the namespaces of run {leftover.run}, which ended without cleanup: {namespaces}")
+        delete(api, leftover.namespaces)
 
 
 def remove(api: Api, run: str, *, say: Callable[[str], None] = lambda _: None) -> list[str]:
-    """Delete all that carries the run's label and wait until it is gone; return the namespaces that were removed.
-
-    Everything a run makes lies in its own namespaces, so they are all there is to remove.
-    """
-    removed = remains_of(api, run)
+    """Delete the namespaces of a run, which contain all its objects, wait until they are gone, and return them."""
+    removed = namespaces_of_run(api, run)
     delete(api, removed)
-    _await_gone(api, run, api.timeouts.remove, say)
+    _wait_until_gone(api, run, api.timeouts.remove, say)
     return removed
 
 
 def delete(api: Api, namespaces: Sequence[str]) -> None:
-    """Have namespaces deleted, without waiting until they are gone; those that are gone already are fine."""
+    """Start to delete namespaces, without waiting; those that do not exist are ignored."""
     for name in namespaces:
         try:
             api.core.delete_namespace(name)
         except ApiException as error:
             if error.status not in (404, 409):
-                raise ClusterError(f"the namespace {name} can't be deleted: {reason(error)}") from error
+                raise ClusterError(f"cannot delete namespace {name}: {reason(error)}") from error
 
 
-def _await_gone(api: Api, run: str, timeout: float, say: Callable[[str], None]) -> None:
-    began = said = time.monotonic()
-    while left := remains_of(api, run):
-        now = time.monotonic()
-        if now - began > timeout:
-            raise ClusterError(
-                f"{', '.join(left)} did not go within {timeout:g} s; see `kubectl get namespace {left[0]} -o yaml`"
-            )
-        if now - said > 2:
-            said = now
-            say(f"removing run {run}: {len(left)} namespaces left")
-        threading.Event().wait(0.25)  # between two questions to the API, not in place of one
+def _wait_until_gone(api: Api, run: str, timeout: float, say: Callable[[str], None]) -> None:
+    remaining: list[str] = []
+    last_message = time.monotonic()
+
+    def is_gone() -> bool:
+        nonlocal remaining, last_message
+        remaining = namespaces_of_run(api, run)
+        if remaining and time.monotonic() - last_message > 2:
+            last_message = time.monotonic()
+            say(f"deleting run {run}: {len(remaining)} namespaces left")
+        return not remaining
+
+    if not poll(is_gone, every=0.25, timeout=timeout):
+        raise ClusterError(
+            f"namespaces {', '.join(remaining)} were not deleted within {timeout:g} s; try `kubectl get namespace "
+            f"{remaining[0]} -o yaml`"
+        )
 
 
-def remains_of(api: Api, run: str) -> list[str]:
-    """Return the namespaces that a run still has."""
-    found = api.core.list_namespace(label_selector=f"{RUN_LABEL}={run}").items
-    return sorted(namespace.metadata.name for namespace in found)
+def namespaces_of_run(api: Api, run: str) -> list[str]:
+    """Return the namespaces of a run."""
+    namespaces = api.core.list_namespace(label_selector=f"{RUN_LABEL}={run}").items
+    return sorted(namespace.metadata.name for namespace in namespaces)

@@ -13,17 +13,17 @@ CASE_NAMESPACE = "egress-client"
 """Where the manifests go that name no namespace."""
 
 FEATURES = {
-    "registry-only-mesh": "the mesh's own policy is REGISTRY_ONLY",
-    "mesh-policy": "the mesh's own policy holds where no namespace has one: no mesh-wide Sidecar overrules it",
-    "egress-gateway": "an egress gateway with ports 80 and 443 whose access log can be read",
-    "gateway-api": "the Gateway API is served",
-    "dynamic-dns": "ServiceEntry knows resolution DYNAMIC_DNS",
-    "dynamic-dns-mesh": "the mesh's policy can be ALLOW_ANY_DYNAMIC_DNS",
-    "network-policy": "NetworkPolicy is enforced",
-    "validation-webhook": "somebody checks Istio's resources before they are kept",
-    "secrets-for-proxies": "the run may let its own proxies read secrets of their namespace (implied by a Role)",
-    "istio-metrics": "the proxies have Istio's own metrics, which upstream's Envoy lacks",
-    "own-sidecar-scope": "no mesh-wide Sidecar limits what proxies know (implied by manifests without a Sidecar)",
+    "registry-only-mesh": "the mesh's outboundTrafficPolicy is REGISTRY_ONLY",
+    "mesh-policy": "no mesh-wide Sidecar overrides the mesh's outboundTrafficPolicy",
+    "egress-gateway": "an egress gateway with ports 80 and 443 and a readable access log",
+    "gateway-api": "Gateway API CRDs are installed",
+    "dynamic-dns": "ServiceEntry supports resolution DYNAMIC_DNS",
+    "dynamic-dns-mesh": "outboundTrafficPolicy supports ALLOW_ANY_DYNAMIC_DNS",
+    "network-policy": "the network plugin enforces NetworkPolicy",
+    "validation-webhook": "Istio's validating webhook is active",
+    "secrets-for-proxies": "the run can let proxies read secrets of their namespace (implied by a Role)",
+    "istio-metrics": "the proxies have Istio's standard metrics, which upstream Envoy lacks",
+    "own-sidecar-scope": "no mesh-wide Sidecar limits the hosts of proxies (implied by manifests without a Sidecar)",
 }
 """What a case may require of a mesh, by name; requirements.py finds each out."""
 

@@ -1,4 +1,4 @@
-"""What is known of a mesh, fact by fact, and where each was learnt: pure data, handed to every worker as JSON."""
+"""The facts of a mesh, each with its origin: plain data that every worker gets as JSON."""
 
 from __future__ import annotations
 
@@ -7,148 +7,160 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 FACTS = {
-    "istio": "Istio's version",
-    "revision": "the revision of the control plane whose proxies are asked",
-    "revisions": "every revision, its version and what it injects",
-    "control-plane": "the control plane's namespace",
-    "injection": "the label, KEY=VALUE, by which a namespace gets sidecars",
-    "outbound-mode": "outboundTrafficPolicy where no Sidecar of the namespace's own says otherwise",
-    "mesh-sidecar": "the Sidecar of the root namespace that holds for every namespace without one",
-    "egress-gateways": "the mesh's egress gateways",
-    "access-log": "what proxies log by default",
-    "mutual-tls": "the mesh-wide PeerAuthentication",
-    "dns-capture": "whether sidecars answer DNS queries",
-    "native-sidecars": "whether the proxy is an init container that goes on running",
-    "proxy-build": "whose Envoy the control plane is set up for",
-    "trust-domain": "the trust domain of the mesh's identities",
-    "pod-security": "Pod Security levels that namespaces enforce",
-    "network-policy": "NetworkPolicy; whether it is enforced only pods of the run can tell",
-    "gateway-api": "version and channel of the Gateway API's definitions",
-    "definitions": "versions in which ServiceEntry is served",
+    "istio": "Istio version",
+    "revision": "revision of the control plane under test",
+    "revisions": "all revisions, their versions and injection labels",
+    "control-plane": "namespace of the control plane",
+    "injection": "namespace label that enables sidecar injection, KEY=VALUE",
+    "outbound-mode": "outboundTrafficPolicy mode of namespaces without a Sidecar resource",
+    "mesh-sidecar": "mesh-wide Sidecar resource (in the root namespace, without a workloadSelector)",
+    "egress-gateways": "egress gateways of the mesh",
+    "access-log": "format of the access log that proxies write by default",
+    "mutual-tls": "mode of the mesh-wide PeerAuthentication",
+    "dns-capture": "whether sidecars capture DNS queries (ISTIO_META_DNS_CAPTURE)",
+    "native-sidecars": "whether istio-proxy is injected as a native sidecar",
+    "proxy-build": "build of Envoy that the control plane is configured for",
+    "trust-domain": "trust domain of the mesh",
+    "pod-security": "number of namespaces by enforced Pod Security level",
+    "network-policy": "number of NetworkPolicies (a probe tests whether they are enforced)",
+    "gateway-api": "version and channel of the Gateway API CRDs",
+    "definitions": "served versions of the ServiceEntry CRD",
     "ambient": "whether ambient mode is installed",
 }
-"""Every fact by its name, as in `--istio-egress-fact NAME=VALUE`. How each is found out: cluster/facts/."""
+"""Description of every fact by name, as in `--istio-egress-fact NAME=VALUE`. cluster/facts/ detects them."""
 
 FOUND = "found"
 OWN_GATEWAY = "own"
 NO_GATEWAY = "none"
 NO_SIDECAR = "none"
+NO_EGRESS = "no egress"
+MESH_SIDECAR_FORMAT = "NAME: hosts HOST ..., outboundTrafficPolicy MODE"
+"""Either of the two parts after the name may be missing; NO_EGRESS stands for both."""
 DEFAULT_REVISION = "default"
 ISTIOS_OWN_BUILD = "Istio's own"
-"""What the fact proxy-build says of Envoy with the filters that Istio adds to it."""
+"""Value of the fact `proxy-build` for Envoy with the filters that Istio adds to it."""
 BY_GATEWAY_API = "Gateway API"
-"""How a gateway came to be that Istio made for a Gateway of the Gateway API."""
+"""`Gateway.made_by` of a gateway that istiod deployed for a Gateway of the Gateway API."""
+
+
+def config_map_of(revision: str) -> str:
+    """Return the name of the ConfigMap with the mesh configuration of a revision."""
+    return "istio" if revision == DEFAULT_REVISION else f"istio-{revision}"
 
 
 @dataclass(frozen=True)
 class Fact:
-    """A fact: its value, empty where `why` says why it wasn't found out; `origin` is FOUND or a setting's place."""
+    """One fact of the mesh."""
 
     value: str
+    """Empty where the fact could not be detected."""
     origin: str = FOUND
+    """FOUND, or the place of the setting that overrides it (settings.options.PLACES)."""
     why: str = ""
+    """Why the fact could not be detected, empty where it was."""
 
     def __str__(self) -> str:
-        """Return it for people."""
+        """Return a human-readable form."""
         if self.why:
-            return f"not found out ({self.why})"
+            return f"unknown ({self.why})"
         return self.value if self.origin == FOUND else f"{self.value} ({self.origin})"
 
 
 @dataclass(frozen=True)
 class MeshSidecar:
-    """The Sidecar of the root namespace that applies to every namespace without one of its own.
-
-    `hosts` are its egress hosts, as written; `mode` is its outboundTrafficPolicy, None where it has none.
-    """
+    """The mesh-wide Sidecar: that of the root namespace, for every namespace without a Sidecar."""
 
     name: str
     hosts: tuple[str, ...] = ()
+    """Its egress hosts, as written in the resource; empty where it has no egress listener."""
     mode: str | None = None
+    """The mode of its outboundTrafficPolicy, None where it has none."""
 
     @property
     def limits_hosts(self) -> bool:
-        """Whether proxies without a Sidecar of their own get only a part of the mesh's hosts."""
+        """Whether proxies of namespaces without a Sidecar get only a part of the mesh's hosts."""
         return bool(self.hosts) and "*/*" not in self.hosts
 
     def __str__(self) -> str:
-        """Return the value of the fact `mesh-sidecar`."""
-        parts = [f"hosts {' '.join(self.hosts)}"] if self.hosts else []
-        parts += [f"outboundTrafficPolicy {self.mode}"] if self.mode else []
-        return f"{self.name}: {', '.join(parts) or 'no egress of its own'}"
+        """Return the value of the fact `mesh-sidecar`, which `parse` reads."""
+        hosts = [f"hosts {' '.join(self.hosts)}"] if self.hosts else []
+        policy = [f"outboundTrafficPolicy {self.mode}"] if self.mode else []
+        return f"{self.name}: {', '.join([*hosts, *policy]) or NO_EGRESS}"
 
     @classmethod
     def parse(cls, text: str) -> MeshSidecar | None:
-        """Read a value of the fact that a user gave, None for `none`; ValueError where it is something else."""
+        """Read a value of the fact `mesh-sidecar`: None for `none`. Raises ValueError with one line."""
         if text == NO_SIDECAR:
             return None
         name, colon, rest = text.partition(":")
         hosts: tuple[str, ...] = ()
         mode: str | None = None
-        for part in filter(None, (part.strip() for part in rest.split(","))):
-            keyword, _, value = part.partition(" ")
-            if keyword == "hosts":
-                hosts = tuple(value.split())
-            elif keyword == "outboundTrafficPolicy":
-                mode = value.strip()
-            elif part != "no egress of its own":
-                raise ValueError(f"{part!r} is neither 'hosts ...' nor 'outboundTrafficPolicy MODE'")
+        for part in (part.strip() for part in rest.split(",")):
+            match part.split():
+                case ["hosts", *named] if named:
+                    hosts = tuple(named)
+                case ["outboundTrafficPolicy", value]:
+                    mode = value
+                case _ if part != NO_EGRESS:
+                    colon = ""
         if not colon or not name.strip():
-            raise ValueError("expected none or 'NAME: hosts HOST ..., outboundTrafficPolicy MODE'")
+            raise ValueError(f"invalid value {text!r}: use {NO_SIDECAR!r} or {MESH_SIDECAR_FORMAT!r}")
         return cls(name.strip(), hosts, mode)
 
 
 @dataclass(frozen=True)
 class Gateway:
-    """An egress gateway: the Service in front of its pods, what selects these, and what is known of it.
-
-    `made_by` says how it came to be; `logs` is False where nothing has its proxies write a readable access log.
-    """
+    """An egress gateway."""
 
     namespace: str
     service: str
+    """The Service in front of its pods."""
     labels: Mapping[str, str]
+    """The labels that select its pods."""
     ports: tuple[int, ...] = (80, 443)
+    """The Service's ports, without the one for health checks."""
     made_by: str = ""
+    """How it was installed, such as `istioctl` or BY_GATEWAY_API; empty where that is unknown."""
     logs: bool = True
+    """Whether its proxies write an access log in one of Istio's formats."""
 
     @property
     def selector(self) -> str:
-        """What selects its pods, as kubectl takes it."""
+        """The label selector of its pods, in kubectl's syntax."""
         return ",".join(f"{key}={value}" for key, value in sorted(self.labels.items()))
 
     def __str__(self) -> str:
-        """Return it in one line for people."""
-        ports = ",".join(map(str, self.ports))
-        return (
-            f"{self.service}.{self.namespace} ({self.selector}; ports {ports}{'; ' * bool(self.made_by)}{self.made_by})"
-        )
+        """Return a human-readable form in one line."""
+        details = [self.selector, f"ports {','.join(map(str, self.ports))}", self.made_by]
+        return f"{self.service}.{self.namespace} ({'; '.join(filter(None, details))})"
 
 
 STOCK_GATEWAY = Gateway("istio-system", "istio-egressgateway", {"istio": "egressgateway"})
-"""The gateway that manifests name: Istio's own documents do so."""
+"""The gateway of Istio's documentation, which manifests name."""
 RUNS_OWN_GATEWAY = Gateway("egress-gateway", "exit", {"gateway": "egress-gateway"}, made_by="the run's own")
-"""The gateway of fixtures/gateway.yaml; its namespace is a reserved name that becomes the worker's own."""
+"""The gateway of fixtures/gateway.yaml; its namespace is a reserved name that is rendered for each worker."""
 
 
 @dataclass(frozen=True)
 class MeshFacts:
-    """What is found out once, before the first case, and then holds for the run, whatever happens to the mesh.
+    """The facts of the mesh, detected once per run, before the first test.
 
-    A mesh that changes while it is asked shall fail its cases; it shall not be skipped as a mesh of another kind.
-    `istiod` is the name of the control plane's Service; `gateway` the egress gateway to ask, None: there is none.
+    If the mesh changes during the run, tests fail; they are not skipped retroactively.
     """
 
     facts: Mapping[str, Fact] = field(default_factory=dict)
+    """By their names in FACTS."""
     istiod: str = "istiod"
+    """The name of the control plane's Service."""
     gateway: Gateway | None = None
+    """The egress gateway under test, None where there is none."""
     sidecar: MeshSidecar | None = None
     """The mesh-wide Sidecar, None where there is none."""
 
     def value(self, name: str, default: str = "") -> str:
-        """Return a fact's value, the default where it isn't known."""
-        known = self.facts.get(name)
-        return (known.value if known else "") or default
+        """Return a fact's value, the default where it is unknown."""
+        fact = self.facts.get(name)
+        return (fact.value if fact else "") or default
 
     @property
     def istio(self) -> str:
@@ -157,7 +169,7 @@ class MeshFacts:
 
     @property
     def outbound_mode(self) -> str:
-        """REGISTRY_ONLY, ALLOW_ANY or ALLOW_ANY_DYNAMIC_DNS, for namespaces without a Sidecar of their own."""
+        """REGISTRY_ONLY, ALLOW_ANY or ALLOW_ANY_DYNAMIC_DNS, for namespaces without a Sidecar."""
         return self.value("outbound-mode", "ALLOW_ANY")
 
     @property
@@ -167,23 +179,22 @@ class MeshFacts:
 
     @property
     def mesh_config(self) -> str:
-        """The name of the ConfigMap with the mesh's configuration: each revision has its own."""
-        revision = self.value("revision", DEFAULT_REVISION)
-        return "istio" if revision == DEFAULT_REVISION else f"istio-{revision}"
+        """The name of the ConfigMap with the mesh configuration."""
+        return config_map_of(self.value("revision", DEFAULT_REVISION))
 
     @property
     def injection(self) -> tuple[str, str]:
-        """The label by which a namespace gets sidecars."""
+        """The namespace label that enables sidecar injection: key and value."""
         key, _, value = self.value("injection", "istio-injection=enabled").partition("=")
         return key, value
 
     @property
     def own_gateway(self) -> bool:
-        """Whether the run brings the egress gateway."""
+        """Whether the egress gateway under test is the run's own."""
         return self.gateway == RUNS_OWN_GATEWAY
 
     def to_mapping(self) -> dict[str, Any]:
-        """Return it as what JSON holds."""
+        """Return plain data that JSON can hold."""
         return asdict(self)
 
     @classmethod
@@ -191,7 +202,7 @@ class MeshFacts:
         """Read what `to_mapping` returned."""
         gateway, sidecar = written.get("gateway"), written.get("sidecar")
         return cls(
-            facts={name: Fact(**known) for name, known in written.get("facts", {}).items()},
+            facts={name: Fact(**fact) for name, fact in written.get("facts", {}).items()},
             istiod=written.get("istiod", "istiod"),
             gateway=Gateway(**{**gateway, "ports": tuple(gateway["ports"])}) if gateway else None,
             sidecar=MeshSidecar(**{**sidecar, "hosts": tuple(sidecar["hosts"])}) if sidecar else None,

@@ -1,4 +1,4 @@
-"""Where the run's pods come from and where they go: images by name, pull secrets, node selectors, tolerations."""
+"""Images and scheduling of the run's pods: image names, pull secrets, node selectors, tolerations."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 IMAGES = ("curl", "go-httpbin", "nginx-unprivileged", "envoy")
-"""The images of fixtures and cases, by the last part of their names."""
-FOR_GATEWAYS = "egress-placement"
-"""The ConfigMap that says where the pods go that Istio makes for a Gateway of the Gateway API."""
+"""The images of fixtures and tests, by the last part of their names."""
+GATEWAY_PLACEMENT = "egress-placement"
+"""The ConfigMap with the scheduling of the pods that istiod deploys for a Gateway of the Gateway API."""
 _GATEWAY_API = "gateway.networking.k8s.io/"
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
 @dataclass(frozen=True)
 class Placement:
-    """What differs from the plain manifests. `pull_secrets` are NAMESPACE/NAME of secrets to be copied.
-
-    `tolerations` are written KEY[=VALUE][:EFFECT], as `kubectl taint` has them.
-    """
+    """How the run's pods differ from the plain manifests."""
 
     images: Mapping[str, str] = field(default_factory=dict)
+    """Replacements for images, by their names in IMAGES."""
     pull_secrets: tuple[str, ...] = ()
+    """NAMESPACE/NAME of secrets that are copied into the run's namespaces."""
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: tuple[str, ...] = ()
+    """KEY[=VALUE][:EFFECT], the syntax of `kubectl taint`."""
 
     def to_mapping(self) -> dict[str, Any]:
-        """Return it as what JSON holds."""
+        """Return plain data that JSON can hold."""
         return asdict(self)
 
     @classmethod
@@ -38,7 +38,7 @@ class Placement:
         return cls(images=written.get("images", {}), node_selector=written.get("node_selector", {}), **lists)
 
     @classmethod
-    def said(
+    def from_options(
         cls,
         *,
         image: Iterable[str],
@@ -46,41 +46,41 @@ class Placement:
         node_selector: Iterable[str],
         toleration: Iterable[str],
     ) -> Placement:
-        """Read what the options of these names hold; the table of options has checked each word."""
+        """Build it from the values of the options of these names, which are valid."""
         return cls(pairs(image), tuple(pull_secret), pairs(node_selector), tuple(toleration))
 
-    def placed(self, document: dict[str, Any]) -> dict[str, Any]:
-        """Return a manifest with its pods placed; anything without pods is left as it is."""
+    def apply_to(self, document: dict[str, Any]) -> dict[str, Any]:
+        """Change the pods of a manifest in place and return it; a manifest without pods stays as it is."""
         pods = _pods(document)
-        if self.nodes and document["kind"] == "Gateway" and document["apiVersion"].startswith(_GATEWAY_API):
-            reference = {"group": "", "kind": "ConfigMap", "name": FOR_GATEWAYS}
+        if self.scheduling and document["kind"] == "Gateway" and document["apiVersion"].startswith(_GATEWAY_API):
+            reference = {"group": "", "kind": "ConfigMap", "name": GATEWAY_PLACEMENT}
             document["spec"].setdefault("infrastructure", {})["parametersRef"] = reference
         if pods is not None:
             for container in [*pods.get("initContainers", []), *pods.get("containers", [])]:
                 container["image"] = self.images.get(image_name(container["image"]), container["image"])
             if self.pull_secrets:
                 pods["imagePullSecrets"] = [{"name": secret.partition("/")[2]} for secret in self.pull_secrets]
-            if "nodeSelector" in self.nodes:
-                pods["nodeSelector"] = {**pods.get("nodeSelector", {}), **self.nodes["nodeSelector"]}
-            if "tolerations" in self.nodes:
-                pods["tolerations"] = [*pods.get("tolerations", []), *self.nodes["tolerations"]]
+            if "nodeSelector" in self.scheduling:
+                pods["nodeSelector"] = {**pods.get("nodeSelector", {}), **self.scheduling["nodeSelector"]}
+            if "tolerations" in self.scheduling:
+                pods["tolerations"] = [*pods.get("tolerations", []), *self.scheduling["tolerations"]]
         return document
 
     @property
-    def nodes(self) -> dict[str, Any]:
-        """What of a pod's spec says where it may go; empty where anywhere will do."""
+    def scheduling(self) -> dict[str, Any]:
+        """The fields of a pod's spec that restrict its nodes; empty without restrictions."""
         selector = {"nodeSelector": dict(self.node_selector)} if self.node_selector else {}
         tolerated = {"tolerations": list(map(toleration, self.tolerations))} if self.tolerations else {}
         return {**selector, **tolerated}
 
-    def for_gateways(self) -> dict[str, str]:
-        """Return the data of the ConfigMap FOR_GATEWAYS: what Istio lays over the Deployments of its gateways."""
-        return {"deployment": json.dumps({"spec": {"template": {"spec": self.nodes}}})}
+    def gateway_overlay(self) -> dict[str, str]:
+        """Return the data of the ConfigMap GATEWAY_PLACEMENT, which istiod merges into the Deployments of gateways."""
+        return {"deployment": json.dumps({"spec": {"template": {"spec": self.scheduling}}})}
 
 
-def pairs(words: Iterable[str]) -> dict[str, str]:
-    """Return the parts of words that are NAME=VALUE."""
-    return {name: value for name, _, value in (word.partition("=") for word in words)}
+def pairs(values: Iterable[str]) -> dict[str, str]:
+    """Return values of the form NAME=VALUE as a mapping."""
+    return {name: value for name, _, value in (each.partition("=") for each in values)}
 
 
 def image_name(image: str) -> str:
@@ -89,13 +89,15 @@ def image_name(image: str) -> str:
 
 
 def toleration(written: str) -> dict[str, str]:
-    """Return a toleration of KEY[=VALUE][:EFFECT]; ValueError where the effect is none of Kubernetes'."""
+    """Read KEY[=VALUE][:EFFECT] as a toleration of a pod's spec; raises ValueError for any other text."""
     taint, _, effect = written.partition(":")
     key, equals, value = taint.partition("=")
     if not key or (effect and effect not in EFFECTS):
-        raise ValueError(f"a toleration is KEY[=VALUE][:EFFECT], the effect one of {', '.join(EFFECTS)}")
-    found = {"key": key, "operator": "Equal", "value": value} if equals else {"key": key, "operator": "Exists"}
-    return {**found, **({"effect": effect} if effect else {})}
+        raise ValueError(
+            f"invalid toleration {written!r}: use KEY[=VALUE][:EFFECT] (choose EFFECT from {', '.join(EFFECTS)})"
+        )
+    match = {"key": key, "operator": "Equal", "value": value} if equals else {"key": key, "operator": "Exists"}
+    return {**match, **({"effect": effect} if effect else {})}
 
 
 def _pods(document: dict[str, Any]) -> dict[str, Any] | None:

@@ -14,7 +14,8 @@ NEIGHBOUR = "sleep.egress-neighbour"
 PLAIN = "sleep.egress-plain"
 """The same client in a namespace without injection."""
 
-_KINDS = ("deployment", "statefulset", "daemonset")
+WORKLOAD_KINDS = {"deployment": "Deployment", "statefulset": "StatefulSet", "daemonset": "DaemonSet"}
+"""The kinds that `workload` takes, and Kubernetes' names for them (apps/v1)."""
 
 
 def workload(what: str, *, namespace: str) -> str:
@@ -24,8 +25,9 @@ def workload(what: str, *, namespace: str) -> str:
     of such a probe, and of what is expected of it, are taken as they stand.
     """
     kind, slash, name = what.partition("/")
-    if kind not in _KINDS or not slash or not name or not namespace:
-        raise ValueError(f"{what!r} in {namespace!r} is no workload such as deployment/payments (or {_KINDS[1:]})")
+    if kind not in WORKLOAD_KINDS or not slash or not name or not namespace:
+        kinds = ", ".join(f"{kind}/NAME" for kind in WORKLOAD_KINDS)
+        raise ValueError(f"invalid workload {what!r} in {namespace!r}: use one of {kinds}, and a namespace")
     return f"{what}.{namespace}"
 
 

@@ -1,4 +1,4 @@
-"""The one table of timeouts. All are upper bounds of waits on facts, in seconds; one factor scales them."""
+"""The table of timeouts: upper bounds in seconds of waits for a condition, scaled by one factor."""
 
 from __future__ import annotations
 
@@ -7,39 +7,39 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True)
 class Timeouts:
-    """How long each wait may take before it counts as failed."""
+    """The longest time of each wait."""
 
     answer: float = 10.0
-    """The cluster's first answer; a credential helper that the kubeconfig names is part of it."""
+    """The cluster's first response, including the credential helper of the kubeconfig."""
     api: float = 60.0
-    """The API server, from a connection that was lost until it answers again."""
+    """The API server, from a lost connection until it responds again."""
     ready: float = 120.0
-    """A pod, from creation to ready, image pulls included."""
+    """A pod, from creation to ready, including image pulls."""
     settle: float = 20.0
-    """Configuration, from the API server to a proxy that has it."""
+    """Configuration, from the API server until the proxies are in sync."""
     converge: float = 15.0
-    """A documented outcome, from settled configuration until it is seen."""
+    """An expected outcome, from the sync of the proxies until a probe has it."""
     mesh: float = 150.0
-    """Mesh-wide configuration, until the proxies follow it; a kubelet renews a mounted ConfigMap once a minute."""
+    """Mesh-wide configuration, until the proxies have it; the kubelet updates a mounted ConfigMap once a minute."""
     leader: float = 40.0
-    """Istio's leader: from the end of one that was killed until another istiod does its work (its lease is 30 s)."""
+    """istiod's leader election, after the leader was killed (its lease is 30 s)."""
     other_run: float = 300.0
-    """Another run's cases that change the mesh itself, until its configuration is as it was."""
+    """Tests of another run that change the mesh configuration, until they have restored it."""
     log_line: float = 6.0
-    """A proxy's log line, from the end of its request until we have it; Envoy writes once a second."""
+    """A line of an access log, from the end of its request until it is read; Envoy writes once a second."""
     log_flush: float = 2.5
-    """The same where none may come: long enough for Envoy to have written it."""
+    """The same where no line may be expected: long enough for Envoy to write it."""
     command: float = 30.0
-    """A command in a pod that only asks its proxy."""
+    """A command in a pod that reads from its proxy."""
     role: float = 5.0
-    """A role, from its creation until it may be bound."""
+    """A Role, from its creation until it can be bound."""
     exec: float = 15.0
-    """An exec, beyond the time that its command may take itself."""
+    """An exec, in addition to the time limit of its command."""
     evidence: float = 20.0
-    """All that is kept of a case that does not hold; what has not come by then is missing in it, and said to be."""
+    """The evidence files of a failed parameter; a file that is not complete by then is listed as missing."""
     remove: float = 120.0
-    """The run's namespaces, from deletion to gone."""
+    """The run's namespaces, until their deletion is complete."""
 
     def scaled(self, factor: float) -> Timeouts:
-        """Return the same table for a cluster that is slower by `factor`."""
+        """Return the table with all timeouts multiplied by `factor`."""
         return Timeouts(**{field.name: getattr(self, field.name) * factor for field in fields(self)})

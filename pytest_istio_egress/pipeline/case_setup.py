@@ -12,7 +12,7 @@ from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import ClusterError, reason
 from pytest_istio_egress.cluster.apply import Applier, RefusedError, Resource, load
-from pytest_istio_egress.cluster.pods import GoneError, Pod, changed
+from pytest_istio_egress.cluster.pods import GoneError, Pod, changed_pods
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
 from pytest_istio_egress.cluster.proxy_sync import ProxySync
 from pytest_istio_egress.model.case import CASE_NAMESPACE, Case
@@ -197,7 +197,7 @@ class CaseSetup:
     def gateway_config(self) -> ProxyConfig:
         """Return the configuration of the egress gateway's first pod: all its pods have the same."""
         logs = self.context.access_logs
-        if changed(self.context.api, logs.gateways()):
+        if changed_pods(self.context.api, logs.gateways()):
             logs.forget()  # it was restarted
         pods = logs.gateways()
         if not pods:

@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any
 
 import yaml
-from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import reason
 from pytest_istio_egress.cluster.inspection.pods import events, log_end, log_ends, pod_states
@@ -44,7 +43,7 @@ def collect_evidence(context: WorkerContext, case_setup: CaseSetup, case: Case, 
     try:
         return collected(_tasks(context, case_setup, case, verdict), context.timeouts.evidence)
     except Exception as error:  # noqa: BLE001  # no failure here may change a verdict
-        return {NOT_COLLECTED: redact(f"cannot collect any evidence: {_reason(error)}\n")}
+        return {NOT_COLLECTED: redact(f"cannot collect any evidence: {reason(error)}\n")}
 
 
 def collected(tasks: Mapping[str, Callable[[], str]], timeout: float) -> Files:
@@ -70,13 +69,7 @@ def _failure(future: Future[str], timeout: float) -> str | None:
     if not future.done() or future.cancelled():
         return f"no answer within {timeout:g} s"
     error = future.exception()
-    return _reason(error) if error else None
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, ApiException):
-        return reason(error)
-    return " ".join(str(error).split()) or type(error).__name__
+    return reason(error) if error else None
 
 
 def _shortened(text: str) -> str:

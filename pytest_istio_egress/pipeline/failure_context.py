@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from pytest_istio_egress.cluster.api import reason
 from pytest_istio_egress.cluster.inspection import configuration, proxies
 from pytest_istio_egress.cluster.names import OF_ONE_WORKER
 from pytest_istio_egress.cluster.pods import Pod
@@ -49,7 +50,7 @@ class FailureInspector:
             try:
                 known = step(known, verdict, pod)
             except Exception as error:  # noqa: BLE001  # a failed diagnosis must never become a verdict, or hide one
-                known = replace(known, incomplete=" ".join(str(error).split()) or type(error).__name__)
+                known = replace(known, incomplete=reason(error))
         explained = replace(verdict, failure_context=known)
         return replace(explained, cause=cause(explained))
 

@@ -6,9 +6,9 @@ import time
 
 from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.apply import RUN_LABEL
-from pytest_istio_egress.cluster.foreign_policies import foreign_policies
 from pytest_istio_egress.cluster.mesh_config_map import MeshConfigMap
-from pytest_istio_egress.cluster.pods import Pod, changed, ready_pods
+from pytest_istio_egress.cluster.network_policies import foreign_policies
+from pytest_istio_egress.cluster.pods import Pod, changed_pods, ready_pods
 from pytest_istio_egress.pipeline.context import WorkerContext
 
 ISTIOD = "app=istiod"
@@ -56,7 +56,7 @@ class InterferenceDetector:
         return ready_pods(self.context.api, self.mesh_config_map.control_plane, ISTIOD)
 
     def _control_plane_changed(self) -> str | None:
-        changes = changed(self.context.api, self._istiods or ())
+        changes = changed_pods(self.context.api, self._istiods or ())
         if not changes:
             return None
         self._istiods = self._ready_istiods()
@@ -65,7 +65,7 @@ class InterferenceDetector:
 
     def _pods_changed(self) -> str | None:
         environment, logs = self.context.environment, self.context.access_logs
-        changes = changed(self.context.api, [*environment.pod_lookup.pods_in_use(), *logs.pods_in_use()])
+        changes = changed_pods(self.context.api, [*environment.pod_lookup.pods_in_use(), *logs.pods_in_use()])
         if not changes:
             return None
         logs.forget()

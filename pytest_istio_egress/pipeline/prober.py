@@ -62,7 +62,7 @@ class Prober:
 
     def _rendered(self, outcome: Outcome) -> Outcome:
         """Return the outcome for the mesh's version of Istio, with the run's names in place of the manifests'."""
-        outcome = outcome.for_istio(self.context.access_logs.mesh.istio)
+        outcome = outcome.for_istio(self.context.access_logs.mesh.facts.istio)
         names = self.context.names
         values = {name: names.render_manifest(value) for name, value in vars(outcome).items() if name not in _HOPS}
         hops = {name: hop for name in _HOPS if (hop := getattr(outcome, name)) is not None}

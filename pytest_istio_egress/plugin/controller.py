@@ -125,7 +125,7 @@ class Controller:
 
     def prepare(self, ids: Sequence[str]) -> None:
         """Select the target, connect to it and detect its mesh; does nothing when no test would run."""
-        from pytest_istio_egress.run_target.mesh_detection import look_at_mesh
+        from pytest_istio_egress.run_target.mesh_detection import detect_mesh
         from pytest_istio_egress.run_target.selection import prepare
 
         if not needs_cluster(ids, allow_mesh_wide=self.settings.runs_mesh_wide):
@@ -135,7 +135,7 @@ class Controller:
             self.progress.phase("connecting to the cluster")
             self.prepared = prepare(self.settings, self.run, self.progress.write)
             self.progress.phase("detecting the mesh")
-            self.prepared = look_at_mesh(self.prepared, self.settings, self.progress.write)
+            self.prepared = detect_mesh(self.prepared, self.settings, self.progress.write)
             with self.progress.hidden():
                 for line in header.after_detection(self.prepared):
                     self.terminal.write_header(line)

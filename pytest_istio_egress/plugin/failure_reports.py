@@ -82,7 +82,7 @@ HINTS_BY_TYPE: tuple[tuple[type[BaseException], str], ...] = (
 
 def error_line(error: BaseException) -> str:
     """Return an error in one line: its message, and a hint what to do next."""
-    message = reason(error) if isinstance(error, ApiException) else " ".join(str(error).split())
+    message = reason(error)
     hint = _hint(error, message)
     return f"{message.rstrip('.')}. hint: {hint}" if hint else message
 

@@ -16,7 +16,7 @@ from pytest_istio_egress.cluster.log_lookup import AccessLogs
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.mesh_names import MeshNames
 from pytest_istio_egress.cluster.names import Names
-from pytest_istio_egress.cluster.network_policy_check import NetworkPolicyCheck
+from pytest_istio_egress.cluster.network_policies import NetworkPolicyCheck
 from pytest_istio_egress.model.case import case_of
 from pytest_istio_egress.model.mesh_facts import MeshFacts
 from pytest_istio_egress.model.placement import Placement

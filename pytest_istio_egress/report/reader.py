@@ -14,6 +14,8 @@ from pytest_istio_egress.model.difference import Difference
 from pytest_istio_egress.model.hop_log import HopLog
 from pytest_istio_egress.model.mesh_facts import Fact
 from pytest_istio_egress.model.result_names import RESULTS
+from pytest_istio_egress.model.text import one_line
+from pytest_istio_egress.model.yaml_loader import SAFE_LOADER
 from pytest_istio_egress.report.document import FORMAT, FORMAT_VERSION, Run, RunInfo
 from pytest_istio_egress.report.older_formats import OLDER_VERSIONS, current_format
 from pytest_istio_egress.report.results import HOP_LOGS, Result, area_of
@@ -97,10 +99,8 @@ def run_of(text: str, name: str) -> Run:
 
 def _loaded(text: str, name: str) -> Any:
     try:
-        # The C loader takes a tenth of the time; not every installation has it.
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        _check_depth(text, loader)
-        return yaml.load(text, Loader=loader)  # noqa: S506  # both are safe
+        _check_depth(text)
+        return yaml.load(text, Loader=SAFE_LOADER)  # noqa: S506  # it is safe
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" in line {mark.line + 1}" if mark else ""
@@ -110,10 +110,10 @@ def _loaded(text: str, name: str) -> Any:
         raise UnreadableError(f"{name}: not a report: {_problem(error)}") from error
 
 
-def _check_depth(text: str, loader: Any) -> None:
+def _check_depth(text: str) -> None:
     """Reject what is nested deeper than any report: the C loader would exhaust the stack and crash Python."""
     depth = 0
-    for event in yaml.parse(text, Loader=loader):
+    for event in yaml.parse(text, Loader=SAFE_LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
             raise RecursionError
@@ -124,7 +124,7 @@ def _problem(error: Exception) -> str:
         return f"missing key {str(error.args[0])[:40]!r}"
     if isinstance(error, RecursionError):
         return "nested too deep"
-    return " ".join(str(error).split())[:80]
+    return one_line(error)[:80]
 
 
 def _text(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""The cluster of a run: chosen, found to answer and looked at once, and the same in every worker."""
+"""The cluster of a run: selected, checked and detected once by the controller, the same in every worker."""
 
 from __future__ import annotations
 
@@ -12,37 +12,39 @@ from typing import Any
 from pytest_istio_egress.model.timeouts import Timeouts
 
 Say = Callable[[str], None]
-"""Tells the user one line."""
+"""Prints one line for the user."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """The cluster of one run.
-
-    `kubeconfig` None: the files named by $KUBECONFIG. `context` is always a name, so that a changed current context
-    cannot move a run to another cluster. `run` is six letters and digits, a letter first: it stands in names.
-    `mesh` holds the facts that were found out before the first case (mesh_facts.py), `placement` what the run's pods
-    differ in from the plain manifests (placement.py), `require` the features whose lack is a failure.
-    """
+    """The cluster of one run, and the settings of the run that workers need."""
 
     kind: str
+    """The setting `target`: context or embedded."""
     kubeconfig: Path | None
+    """None for the files of $KUBECONFIG, or for a pod's service account."""
     context: str | None
+    """Always a name, so that a changed current context cannot move the run to another cluster."""
     run: str
+    """The run's id, as `new_run` returns it."""
     notes: tuple[str, ...]
+    """Sentences for the report."""
     timeout_scale: float
     allow_mesh_wide: bool
     mesh: Mapping[str, Any] = field(default_factory=dict)
+    """MeshFacts.to_mapping()"""
     placement: Mapping[str, Any] = field(default_factory=dict)
+    """Placement.to_mapping()"""
     require: tuple[str, ...] = ()
+    """Features whose lack fails tests instead of skipping them."""
 
     @property
     def timeouts(self) -> Timeouts:
-        """The table of waits, as this run has it scaled."""
+        """The timeouts, scaled for this run."""
         return Timeouts().scaled(self.timeout_scale)
 
     def to_json(self) -> str:
-        """Write it for an xdist worker."""
+        """Serialize it for an xdist worker."""
         return json.dumps(asdict(self) | {"kubeconfig": self.kubeconfig and str(self.kubeconfig)})
 
     @classmethod
@@ -50,44 +52,34 @@ class Target:
         """Read what `to_json` wrote."""
         fields = json.loads(text)
         kubeconfig = fields["kubeconfig"] and Path(fields["kubeconfig"])
-        return cls(
-            **(
-                fields
-                | {"kubeconfig": kubeconfig, "notes": tuple(fields["notes"]), "require": tuple(fields["require"])}
-            )
-        )
+        tuples = {name: tuple(fields[name]) for name in ("notes", "require")}
+        return cls(**{**fields, **tuples, "kubeconfig": kubeconfig})
 
 
 class TargetError(Exception):
-    """There is a cluster to ask, but it can't be asked. The message is one line."""
+    """The cluster or its mesh cannot be used. The message is one line."""
 
 
 class NoClusterError(TargetError):
-    """Nothing says which cluster to ask."""
+    """No cluster is configured."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A target that answered, its Kubernetes version, and the embedded cluster to end with the run, if any.
-
-    `gateway` says, for people, which egress gateway the mesh has; `features` why one is missing, None where it's there.
-    """
+    """A target that responds, and its detected properties."""
 
     target: Target
     kubernetes: str
-    ends: str | None = None
+    """The version of Kubernetes."""
+    stops_with_run: str | None = None
+    """The name of the embedded cluster to stop after the run, None where there is none."""
     gateway: str = ""
+    """The egress gateway under test, in a human-readable form."""
     features: Mapping[str, str | None] = field(default_factory=dict)
+    """Why the mesh lacks a feature, None where the mesh has it."""
 
 
 def new_run() -> str:
-    """Return a run id that is a valid part of a Kubernetes name."""
+    """Return a new run id: six letters and digits, a letter first, so that it fits into Kubernetes names."""
     letters = "abcdefghijklmnopqrstuvwxyz"
     return secrets.choice(letters) + "".join(secrets.choice(letters + "234567") for _ in range(5))
-
-
-def one_line(error: Exception) -> str:
-    """Return what went wrong on the way to the cluster as a TargetError says it."""
-    status, reason = getattr(error, "status", None), getattr(error, "reason", None)
-    text = f"HTTP {status} {reason}" if status else str(error)
-    return " ".join(text.split()) or type(error).__name__

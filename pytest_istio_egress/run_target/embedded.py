@@ -1,4 +1,4 @@
-"""The embedded cluster as a run's target: started as the settings say, ended with the run."""
+"""The embedded cluster as a run's target: started by the settings, stopped after the run."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pytest_istio_egress.settings.options import Settings
 
 
 def start(settings: Settings, say: Say) -> EmbeddedCluster:
-    """Start the cluster, or find it where it runs already; raises TargetError where it can't be started."""
-    asked = {"name": settings.name, "istio": settings.istio, "envoy": settings.envoy}
+    """Start the cluster, or return it where it is running; raises TargetError where it cannot be started."""
+    versions = {"name": settings.name, "istio": settings.istio, "envoy": settings.envoy}
     try:
         with Lines(say) as progress:
             return up(
-                ClusterSpec(**{key: value for key, value in asked.items() if value is not None}),
+                ClusterSpec(**{key: value for key, value in versions.items() if value is not None}),
                 progress=progress,
                 install_packages=settings.install_packages,
                 tied_to_caller=not settings.keep_cluster,
@@ -24,7 +24,7 @@ def start(settings: Settings, say: Say) -> EmbeddedCluster:
 
 
 def end(name: str, say: Say) -> None:
-    """End a cluster; raises TargetError where it can't be ended."""
+    """Stop a cluster; raises TargetError where it cannot be stopped."""
     try:
         down(name)
     except EmbeddedError as error:
@@ -32,8 +32,8 @@ def end(name: str, say: Say) -> None:
 
 
 def _line(error: EmbeddedError, say: Say) -> str:
-    """Return the error's one sentence and its remedy; say the log lines that follow it, if any."""
+    """Return the error's sentence and its hint, and print the log lines that follow, if any."""
     sentence, *log = str(error).splitlines()
     for line in log:
         say(line)
-    return f"{sentence}; try `{error.remedy}`" if error.remedy else sentence
+    return f"{sentence} (hint: {error.remedy})" if error.remedy else sentence

@@ -1,4 +1,4 @@
-"""Whether the user may do what a run does: asked before anything is made, each right that is missing is told."""
+"""Checks the user's permissions before the run creates anything, and prints the missing ones."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from collections.abc import Iterable
 
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.mesh import Mesh
-from pytest_istio_egress.cluster.permissions import Role, lacking, look_at_istio, mesh_wide
+from pytest_istio_egress.cluster.permissions import Role, control_plane_role, mesh_wide_role, missing_permissions
 from pytest_istio_egress.run_target import Say, Target, TargetError
 
 
-def check_rights(api: Api, target: Target, roles: Iterable[Role], say: Say) -> None:
-    """Say each right that is missing; raises TargetError if one is, before anything is made."""
-    missing = lacking(api, roles)
+def check_permissions(api: Api, target: Target, roles: Iterable[Role], say: Say) -> None:
+    """Print the missing permissions of some roles; raises TargetError if there are any."""
+    missing = missing_permissions(api, roles)
     for action in missing:
-        say(f"istio-egress: missing right: {action}")
+        say(f"istio-egress: missing permission: {action}")
     if missing:
-        lacked = sorted({f"{action.role.kind} {action.role.name}" for action in missing})
+        names = sorted({f"{action.role.kind} {action.role.name}" for action in missing})
         raise TargetError(
-            f"{len(missing)} rights are missing in the cluster of context {target.context!r}, nothing was made; the "
-            f"{' and the '.join(lacked)} that `istio-egress rights` prints (docs/rights.yaml) grant them"
+            f"missing {len(missing)} permissions in the cluster of context {target.context!r}; nothing was created. "
+            f"Grant {' and '.join(names)} (printed by `istio-egress rights`, docs/rights.yaml)"
         )
 
 
-def check_rights_in_mesh(mesh: Mesh, target: Target, say: Say) -> None:
-    """Check the rights in the control plane's namespace, which is a fact of the mesh that may take them to find out."""
+def check_mesh_permissions(mesh: Mesh, target: Target, say: Say) -> None:
+    """Check the permissions in the control plane's namespace, without which its detection may fail."""
     try:
-        where = mesh.facts.control_plane, mesh.facts.mesh_config
+        names = mesh.facts.control_plane, mesh.facts.mesh_config
     except ClusterError:
-        check_rights(mesh.api, target, (look_at_istio(),), say)
+        check_permissions(mesh.api, target, (control_plane_role(),), say)
         raise
-    also = [mesh_wide(*where)] if target.allow_mesh_wide else []
-    check_rights(mesh.api, target, (look_at_istio(*where), *also), say)
+    mesh_wide = [mesh_wide_role(*names)] if target.allow_mesh_wide else []
+    check_permissions(mesh.api, target, (control_plane_role(*names), *mesh_wide), say)

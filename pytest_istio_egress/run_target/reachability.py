@@ -1,4 +1,4 @@
-"""Whether the cluster answers: it is asked for its version, and has until a deadline that holds whatever hangs."""
+"""Checks whether the cluster responds, within a deadline that holds even if a credential helper hangs."""
 
 from __future__ import annotations
 
@@ -6,48 +6,48 @@ import threading
 
 from kubernetes import client
 
-from pytest_istio_egress.cluster.api import Api
+from pytest_istio_egress.cluster.api import Api, reason
 from pytest_istio_egress.model.timeouts import Timeouts
-from pytest_istio_egress.run_target import Target, TargetError, one_line
+from pytest_istio_egress.run_target import Target, TargetError
 
 
 def kubernetes_version(target: Target) -> str:
-    """Ask for /version; raises TargetError when nothing answers in time."""
-    within = _answers_within(target)
-    answers: list[str] = []
+    """Return the version of Kubernetes; raises TargetError where the cluster does not respond in time."""
+    timeout = _timeout(target)
+    versions: list[str] = []
     errors: list[Exception] = []
 
-    def ask() -> None:
+    def request() -> None:
         try:
-            answers.append(_asked_version(target))
-        except Exception as error:  # noqa: BLE001  # whatever it is, it is carried over to the waiting thread
+            versions.append(_request_version(target))
+        except Exception as error:  # noqa: BLE001  # any error is raised by the waiting thread
             errors.append(error)
 
-    # The client loads its thousand models when it is first used: on a busy machine seconds that are not the cluster's.
+    # The client loads its many models on first use: this can take seconds, which must not count for the cluster.
     client.CoreV1Api(client.ApiClient(client.Configuration()))
 
-    # A thread, because a credential helper or a name look-up knows no timeout; a daemon, so that none outlives the run.
-    asking = threading.Thread(target=ask, name="asking the cluster for its version", daemon=True)
-    asking.start()
-    asking.join(within)
-    if answers:
-        return answers[0]
-    why = one_line(errors[0]) if errors else f"no answer within {within:g} s"
-    where = f"--context {target.context}" + (f" --kubeconfig {target.kubeconfig}" if target.kubeconfig else "")
+    # A thread, because credential helpers and DNS have no timeout; a daemon, so that it does not outlive the run.
+    thread = threading.Thread(target=request, name="request the version of the cluster", daemon=True)
+    thread.start()
+    thread.join(timeout)
+    if versions:
+        return versions[0]
+    why = reason(errors[0]) if errors else f"no response within {timeout:g} s"
+    options = f"--context {target.context}" + (f" --kubeconfig {target.kubeconfig}" if target.kubeconfig else "")
     raise TargetError(
-        f"the cluster of context {target.context!r} can't be asked: {why}; try `kubectl {where} version`"
+        f"cannot reach the cluster of context {target.context!r}: {why} (hint: kubectl {options} version)"
     ) from (errors[0] if errors else None)
 
 
-def _answers_within(target: Target) -> float:
-    return max(Timeouts().answer, target.timeouts.answer)  # a factor below 1 is about the mesh, not about this
+def _timeout(target: Target) -> float:
+    return max(Timeouts().answer, target.timeouts.answer)  # a factor below 1 is meant for the mesh
 
 
-def _asked_version(target: Target) -> str:
+def _request_version(target: Target) -> str:
     configuration = Api(target.kubeconfig, target.context).configuration
-    # One try (a plain client makes no more): a cluster that needs several is not one to start a run on.
-    with client.ApiClient(configuration) as once:
-        return str(client.VersionApi(once).get_code(_request_timeout=_scaled(target, 5, 8)).git_version)
+    # A client without retries: a cluster that needs them is not ready for a run.
+    with client.ApiClient(configuration) as plain:
+        return str(client.VersionApi(plain).get_code(_request_timeout=_scaled(target, 5, 8)).git_version)
 
 
 def _scaled(target: Target, *seconds: float) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""Which cluster is asked: the one that the settings name, or the embedded one, which is started."""
+"""Selects the cluster of a run: a kubeconfig context, or the embedded cluster, which it starts."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pytest_istio_egress.run_target.reachability import kubernetes_version
 from pytest_istio_egress.settings.kubeconfig import NoContextError, chosen_context
 from pytest_istio_egress.settings.options import EMBEDDED, Settings
 
-USE_EMBEDDED = "to run without a cluster of your own, add --istio-egress-target embedded"
+USE_EMBEDDED = "to start a cluster on this machine, add --istio-egress-target embedded"
 
 
 def prepare(settings: Settings, run: str, say: Say) -> Prepared:
-    """Choose the cluster, start it where it is the embedded one, and make sure that it answers.
+    """Select the cluster, start the embedded one, and check that it responds.
 
-    Raises NoClusterError before anything is contacted, TargetError before anything is made.
+    Raises NoClusterError before a cluster is contacted, TargetError before anything is created.
     """
     if settings.target == EMBEDDED:
         return _embedded(settings, run, say)
@@ -36,10 +36,10 @@ def _embedded(settings: Settings, run: str, say: Say) -> Prepared:
 
     cluster = start(settings, say)
     current = yaml.safe_load(cluster.kubeconfig.read_text(encoding="utf-8")).get("current-context")
-    # All of it is the run's own, the mesh's configuration too.
+    # The whole cluster belongs to the run, including the mesh configuration.
     target = replace(_target(settings, run, cluster.kubeconfig, current), notes=cluster.notes, allow_mesh_wide=True)
-    ends = cluster.name if cluster.started and not settings.keep_cluster else None
-    return Prepared(target, cluster.kubernetes, ends)
+    stops_with_run = cluster.name if cluster.started and not settings.keep_cluster else None
+    return Prepared(target, cluster.kubernetes, stops_with_run)
 
 
 def _target(settings: Settings, run: str, kubeconfig: Path | None, context: str | None) -> Target:
@@ -57,8 +57,8 @@ def _target(settings: Settings, run: str, kubeconfig: Path | None, context: str 
 
 
 def placement_of(settings: Settings) -> Placement:
-    """Return what the settings say of the run's pods."""
-    return Placement.said(
+    """Return the placement of the run's pods from the settings."""
+    return Placement.from_options(
         image=settings.image,
         pull_secret=settings.pull_secret,
         node_selector=settings.node_selector,

@@ -1,207 +1,143 @@
-"""The table of settings: name, help, what a value may be. Plain data; options.py reads them."""
+"""The table of settings: each field of `Settings` declares its option. options.py reads their values."""
 
+# ruff: noqa: RUF009  # `option` returns a dataclass field, as dataclasses.field does
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 from pytest_istio_egress.model.case import FEATURES, PROFILES
-from pytest_istio_egress.model.mesh_facts import FACTS, NO_GATEWAY, OWN_GATEWAY
-from pytest_istio_egress.model.placement import IMAGES, toleration
-
-CONTEXT = "context"
-EMBEDDED = "embedded"
+from pytest_istio_egress.model.mesh_facts import FACTS
+from pytest_istio_egress.model.placement import IMAGES
+from pytest_istio_egress.settings.option import (
+    CONTEXT,
+    CONTEXT_HELP,
+    EMBEDDED,
+    KUBECONFIG_HELP,
+    key_value,
+    one_of,
+    option,
+    options_of,
+    valid_fact,
+    valid_gateway,
+    valid_namespaced_name,
+    valid_toleration,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Option:
-    """One setting under its three names: `--istio-egress-x-y`, `istio_egress_x_y`, `ISTIO_EGRESS_X_Y`.
+class Settings:
+    """All settings of one run."""
 
-    `only_for` is the target that the setting belongs to; None: both. A "list" may be given several times; in an ini
-    file it has a line each, in the environment spaces between.
-    """
+    places: Mapping[str, str]
+    """The place that each value comes from (options.PLACES), by the name of the setting."""
 
-    name: str
-    help: str
-    kind: Literal["text", "target", "path", "flag", "factor", "list"] = "text"
-    metavar: str | None = None
-    default: Any = None
-    only_for: str | None = None
-    complaint: Callable[[str], str] = field(default=lambda _: "")
-    """Says what is wrong with a value (of a list: with one element), empty if nothing is."""
-
-    @property
-    def flag(self) -> str:
-        """The name on the command line."""
-        return f"--istio-egress-{self.name.replace('_', '-')}"
-
-    @property
-    def ini(self) -> str:
-        """The name in a configuration file."""
-        return f"istio_egress_{self.name}"
-
-    @property
-    def variable(self) -> str:
-        """The name in the environment."""
-        return self.ini.upper()
-
-    def named(self, place: str) -> str:
-        """Return the name that it has in that place."""
-        return {"ini": self.ini, "environment": self.variable}.get(place, self.flag)
-
-
-def wrong_name(value: str, known: Iterable[str], what: str) -> str:
-    """Say what is wrong with NAME=VALUE whose name has to be known."""
-    name, equals, rest = value.partition("=")
-    if name not in known:
-        return f"knows no {what} {name!r}; there are {', '.join(sorted(known))}"
-    return "" if equals and (rest or what == "feature") else f"is NAME=VALUE, not {value!r}"
-
-
-def wrong_gateway(value: str) -> str:
-    """Say what is wrong with the name of an egress gateway."""
-    fits = value in (OWN_GATEWAY, NO_GATEWAY) or (value.count("/") == 1 and value.strip("/") == value)
-    return "" if fits else f"is NAMESPACE/SERVICE, {OWN_GATEWAY} or {NO_GATEWAY}, not {value!r}"
-
-
-def wrong_toleration(value: str) -> str:
-    """Say what is wrong with a toleration."""
-    try:
-        toleration(value)
-    except ValueError as error:
-        return f"can't be {value!r}: {error}"
-    return ""
-
-
-MESH_OPTIONS = (
-    Option(name="revision", metavar="NAME", help="revision or tag of the control plane whose proxies are asked"),
-    Option(
-        name="gateway",
-        metavar="NAMESPACE/SERVICE",
-        complaint=wrong_gateway,
-        help="the egress gateway to ask (default: the one that is found); own: the run brings one in a namespace of "
-        "its own; none: cases that need one are skipped",
-    ),
-    Option(
-        name="fact",
-        kind="list",
-        metavar="NAME=VALUE",
-        default=(),
-        complaint=lambda value: wrong_name(value, FACTS, "fact"),
-        help=f"a fact of the mesh, instead of having it found out ({', '.join(FACTS)})",
-    ),
-    Option(
-        name="require",
-        kind="list",
-        metavar="FEATURE",
-        default=(),
-        complaint=lambda value: wrong_name(f"{value}=", FEATURES, "feature"),
-        help=f"a feature ({', '.join(FEATURES)}) whose lack fails the cases that need it, instead of skipping them",
-    ),
-    Option(
-        name="profile",
-        metavar="{" + ",".join(PROFILES) + "}",
-        default=PROFILES[-1],
-        complaint=lambda value: "" if value in PROFILES else f"is one of {', '.join(PROFILES)}, not {value!r}",
-        help="core: what any mesh with sidecars is asked; extended: also what needs a gateway or another feature; all: "
-        "also mesh-wide cases, where these are allowed (default)",
-    ),
-)
-PLACEMENT_OPTIONS = (
-    Option(
-        name="image",
-        kind="list",
-        metavar="NAME=IMAGE",
-        default=(),
-        complaint=lambda value: wrong_name(value, IMAGES, "image"),
-        help=f"where an image of the run's pods ({', '.join(IMAGES)}) comes from",
-    ),
-    Option(
-        name="pull_secret",
-        kind="list",
-        metavar="NAMESPACE/NAME",
-        default=(),
-        complaint=lambda value: "" if value.count("/") == 1 and value.strip("/") == value else "is NAMESPACE/NAME",
-        help="a secret to pull images with, copied into the run's namespaces",
-    ),
-    Option(
-        name="node_selector",
-        kind="list",
-        metavar="KEY=VALUE",
-        default=(),
-        complaint=lambda value: "" if value.partition("=")[0] and "=" in value else f"is KEY=VALUE, not {value!r}",
-        help="a label of the nodes that the run's pods may go to",
-    ),
-    Option(
-        name="toleration",
-        kind="list",
-        metavar="KEY[=VALUE][:EFFECT]",
-        default=(),
-        complaint=wrong_toleration,
-        help="a taint of nodes that the run's pods tolerate",
-    ),
-)
-OPTIONS = (
-    Option(
-        name="target",
+    target: str = option(
         kind="target",
         metavar="{context,embedded}",
         default=CONTEXT,
-        help="the cluster to ask: a kubeconfig context (default), or a one-node cluster started on this machine",
-    ),
-    Option(name="context", metavar="NAME", only_for=CONTEXT, help="kubeconfig context (default: the current one)"),
-    Option(
-        name="kubeconfig",
-        kind="path",
-        metavar="PATH",
-        only_for=CONTEXT,
-        help="kubeconfig file (default: as kubectl finds it)",
-    ),
-    Option(name="envoy", metavar="VERSION", only_for=EMBEDDED, help="Envoy release of the embedded cluster"),
-    Option(name="istio", metavar="REF", only_for=EMBEDDED, help="Istio module version of the embedded cluster"),
-    Option(name="name", metavar="NAME", only_for=EMBEDDED, help="name of the embedded cluster"),
-    Option(
-        name="keep_cluster",
+        help="Cluster to test: a kubeconfig context (default), or a one-node cluster started on this machine",
+    )
+    context: str | None = option(metavar="NAME", only_for=CONTEXT, help=CONTEXT_HELP)
+    kubeconfig: Path | None = option(kind="path", metavar="PATH", only_for=CONTEXT, help=KUBECONFIG_HELP)
+    envoy: str | None = option(metavar="VERSION", only_for=EMBEDDED, help="Envoy release of the embedded cluster")
+    istio: str | None = option(
+        metavar="REF", only_for=EMBEDDED, help="Version or commit of the Istio Go module for the embedded cluster"
+    )
+    name: str | None = option(metavar="NAME", only_for=EMBEDDED, help="Name of the embedded cluster")
+    keep_cluster: bool = option(
+        kind="flag", default=False, only_for=EMBEDDED, help="Leave the embedded cluster running after the run"
+    )
+    install_packages: bool = option(
         kind="flag",
         default=False,
         only_for=EMBEDDED,
-        help="leave the embedded cluster running",
-    ),
-    Option(
-        name="install_packages",
+        help="Install missing Debian packages for the embedded cluster",
+    )
+    allow_mesh_wide: bool = option(
         kind="flag",
         default=False,
-        only_for=EMBEDDED,
-        help="let the embedded cluster install the Debian packages that it lacks",
-    ),
-    Option(
-        name="allow_mesh_wide",
-        kind="flag",
-        default=False,
-        help="also run the cases that change mesh-wide configuration (the embedded cluster always does)",
-    ),
-    *MESH_OPTIONS,
-    *PLACEMENT_OPTIONS,
-    Option(
-        name="timeout_scale",
-        kind="factor",
-        metavar="FACTOR",
-        default=1.0,
-        help="stretch every waiting time by this factor (default: 1)",
-    ),
-    Option(name="report", kind="path", metavar="PATH", help="write a conformance report (YAML) that can be compared"),
-    Option(name="html", kind="path", metavar="PATH", help="write a page (HTML, one file) with all that was seen"),
-    Option(
-        name="baseline",
+        help="Also run tests that change mesh-wide configuration. Always on for the embedded cluster",
+    )
+    revision: str | None = option(
+        metavar="NAME", help="Istio revision or tag to test. Default: the mesh's default revision"
+    )
+    gateway: str | None = option(
+        metavar="NAMESPACE/SERVICE",
+        complaint=valid_gateway,
+        help="Egress gateway Service to test. Default: auto-detect. 'own': deploy one for this run. 'none': skip tests "
+        "that need one",
+    )
+    fact: tuple[str, ...] = option(
+        kind="list",
+        metavar="NAME=VALUE",
+        default=(),
+        complaint=valid_fact,
+        help=f"Override a detected mesh fact ({', '.join(FACTS)})",
+    )
+    require: tuple[str, ...] = option(
+        kind="list",
+        metavar="FEATURE",
+        default=(),
+        complaint=one_of(FEATURES, "feature"),
+        help=f"Fail instead of skip tests that need this feature ({', '.join(FEATURES)})",
+    )
+    profile: str = option(
+        metavar="{" + ",".join(PROFILES) + "}",
+        default=PROFILES[-1],
+        complaint=one_of(PROFILES, "profile"),
+        help="Tests to run. 'core': tests that need only sidecars. 'extended': also those that need an egress gateway "
+        "or an optional feature. 'all' (default): also those that change mesh-wide configuration, where allowed",
+    )
+    image: tuple[str, ...] = option(
+        kind="list",
+        metavar="NAME=IMAGE",
+        default=(),
+        complaint=key_value(IMAGES, "image"),
+        help=f"Replace an image of the run's pods ({', '.join(IMAGES)})",
+    )
+    pull_secret: tuple[str, ...] = option(
+        kind="list",
+        metavar="NAMESPACE/NAME",
+        default=(),
+        complaint=valid_namespaced_name,
+        help="Image pull secret, copied into the run's namespaces",
+    )
+    node_selector: tuple[str, ...] = option(
+        kind="list", metavar="KEY=VALUE", default=(), complaint=key_value(), help="Node selector of the run's pods"
+    )
+    toleration: tuple[str, ...] = option(
+        kind="list",
+        metavar="KEY[=VALUE][:EFFECT]",
+        default=(),
+        complaint=valid_toleration,
+        help="Toleration of the run's pods",
+    )
+    timeout_scale: float = option(
+        kind="factor", metavar="FACTOR", default=1.0, help="Multiply all timeouts by this factor. Default: 1"
+    )
+    report: Path | None = option(kind="path", metavar="PATH", help="Write a conformance report (YAML)")
+    html: Path | None = option(kind="path", metavar="PATH", help="Write a self-contained HTML report")
+    baseline: Path | None = option(
         kind="path",
         metavar="PATH",
-        help="an earlier conformance report: what deviated there fails no more, what it had must not be missing",
-    ),
-    Option(
-        name="known_deviations",
+        help="Earlier conformance report: tests that failed there are known deviations; tests missing here fail the "
+        "run",
+    )
+    known_deviations: Path | None = option(
         kind="path",
         metavar="PATH",
-        help="YAML file of deviations that fail nothing until a day: deviations: [{case, reason, expires}]",
-    ),
-)
+        help="YAML file of accepted deviations, each with a reason and an expiry date",
+    )
+
+    @property
+    def runs_mesh_wide(self) -> bool:
+        """Whether tests that change mesh-wide configuration run."""
+        return self.allow_mesh_wide or self.target == EMBEDDED
+
+
+OPTIONS = options_of(Settings)
+_OF_PLACEMENT = ("image", "pull_secret", "node_selector", "toleration")
+PLACEMENT_OPTIONS = tuple(option for option in OPTIONS if option.name in _OF_PLACEMENT)
+"""The options that model.placement.Placement is built from."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pytest_istio_egress.model.istio_versions import SEEN, SUPPORTED
+from pytest_istio_egress.model.istio_versions import SUPPORTED, TESTED
 from pytest_istio_egress.model.outcome import Outcome
 from pytest_istio_egress.suite.coverage import Coverage, Document, Row
 from pytest_istio_egress.suite.discovery import ShippedCase
@@ -46,8 +46,8 @@ def _summary(coverage: Coverage) -> Iterator[str]:
 
 
 def _versions(coverage: Coverage) -> Iterator[str]:
-    seen = "; ".join(f"{release} ({where})" for release, where in SEEN.items())
-    unseen = [release for release in SUPPORTED if release not in SEEN]
+    seen = "; ".join(f"{release} ({where})" for release, where in TESTED.items())
+    unseen = [release for release in SUPPORTED if release not in TESTED]
     yield "## Versions of Istio"
     yield ""
     yield f"Istio {SUPPORTED[0]} and later are supported. Seen in a run: {seen}."

@@ -1,1 +1,1 @@
-"""Steady egress traffic for the time of an upgrade: kept going from client pods, and what was lost of it told."""
+"""Steady egress traffic from client pods during an upgrade, and the report of its losses."""

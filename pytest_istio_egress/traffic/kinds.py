@@ -1,4 +1,4 @@
-"""The kinds of traffic that are kept going; how each goes stands in fixtures/traffic/."""
+"""The kinds of steady traffic. fixtures/traffic/ has the clients that send them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind. `lasting`: what is asked for is a connection that stays, not one request after the other."""
+    """One kind of traffic."""
 
     name: str
-    says: str
+    description: str
     lasting: bool = False
+    """Whether it is a long-lived connection instead of one request after another."""
     gateway: bool = False
+    """Whether it leaves through the egress gateway."""
 
 
 KINDS = (
@@ -20,10 +22,10 @@ KINDS = (
     Kind("tls", "TLS passthrough"),
     Kind("origination", "TLS origination by the sidecar"),
     Kind("tcp", "a TCP connection that lasts an hour", lasting=True),
-    Kind("stream", "HTTP answers that last a minute", lasting=True),
+    Kind("stream", "HTTP responses that last a minute", lasting=True),
     Kind("gateway-http", "HTTP through the egress gateway", gateway=True),
     Kind("gateway-tls", "TLS passthrough through the egress gateway", gateway=True),
-    Kind("gateway-stream", "HTTP answers that last a minute, through the egress gateway", lasting=True, gateway=True),
+    Kind("gateway-stream", "HTTP responses that last a minute, through the egress gateway", lasting=True, gateway=True),
 )
 NAMES = tuple(kind.name for kind in KINDS)
 

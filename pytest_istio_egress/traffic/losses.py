@@ -1,6 +1,6 @@
-"""What was lost of each kind, and when: from the record to counts and gaps.
+"""Computes the losses of each kind from the clients' record: counts and gaps.
 
-requests     |ok ok ok|            |ok ok      gap: from the first lost request's begin to the next answer
+requests     |ok ok ok|            |ok ok      gap: from the start of the first lost request to the next response
                       lost lost lost
 a connection |ev ev ev|        |open|ev ev     gap: from the last event to the next one
                       ......lost
@@ -27,69 +27,69 @@ from pytest_istio_egress.traffic.observations import (
 )
 
 STALL = 3.0
-"""Seconds without an event of a lasting connection (five are sent each second) that count as a gap of their own."""
+"""Seconds without an event on a long-lived connection (five are sent per second) that count as a gap."""
 
 _CURL = {
-    5: "proxy not resolved", 6: "host not resolved", 7: "connection refused", 18: "answer cut off",
-    28: "no answer in time", 35: "TLS handshake failed", 52: "closed without an answer", 56: "connection reset",
+    5: "cannot resolve proxy", 6: "cannot resolve host", 7: "connection refused", 18: "incomplete response",
+    28: "timeout", 35: "TLS handshake failed", 52: "empty response", 56: "connection reset",
     60: "certificate not trusted", 92: "HTTP/2 stream ended early",
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Gap:
-    """A time without answers for one client: Unix seconds, seconds, what was lost in it, what curl saw.
-
-    `over` is False while no answer has come since; then it lasts until the end of what was looked at.
-    """
+    """A time without responses for one client."""
 
     client: str
+    """The name of its pod."""
     begin: float
+    """Unix seconds."""
     seconds: float
     lost: int
+    """Lost requests or connections."""
     saw: tuple[str, ...]
+    """The results of curl, such as `3 x HTTP 503`."""
     over: bool = True
+    """Whether a response came since; if not, the gap lasts until the end of the report."""
 
 
 @dataclass(frozen=True)
 class Loss:
-    """What became of one kind. `asked` and `lost` are requests, or connections where they last.
-
-    `ended` connections ended with their own pod: nothing was lost by the mesh.
-    """
+    """The losses of one kind; the counts are of requests, or of connections where they are long-lived."""
 
     kind: Kind
-    asked: int
+    sent: int
     lost: int
     ended: int
+    """Connections that were closed by the restart of their own pod, which are not lost."""
     gaps: tuple[Gap, ...]
 
     @property
     def longest(self) -> float:
-        """Seconds of the longest gap, 0 where there was none."""
+        """Seconds of the longest gap, 0 without gaps."""
         return max((gap.seconds for gap in self.gaps), default=0.0)
 
 
 def losses(record: Record, since: float = -math.inf, until: float = math.inf) -> list[Loss]:
-    """Say for each kind what was lost of what began between two moments (Unix seconds)."""
+    """Return the losses of each kind between two times (Unix seconds)."""
     clients = kinds_of(record)
     end = min(until, record.ends)
-    found = []
+    by_kind = []
     for kind in KINDS:
         if kind.name in clients:
             entries = [(client, _within(client.entries[kind.name], since, end)) for client in clients[kind.name]]
-            found.append(_loss(kind, [(client, kept) for client, kept in entries if kept], end))
-    return found
+            by_kind.append(_loss(kind, [(client, kept) for client, kept in entries if kept], end))
+    return by_kind
 
 
-def missed(record: Record, until: float = math.inf) -> list[Client]:
-    """Return the clients that fell silent without having been told to stop: nobody knows what they saw."""
+def silent_clients(record: Record, until: float = math.inf) -> list[Client]:
+    """Return the clients that stopped reporting although they were not stopped: their losses are unknown."""
     end = min(until, record.ends)
     return [client for client in record.clients if client.ended is None and end - client.heard > SILENT]
 
 
 def _within(entries: Iterable[Entry], since: float, until: float) -> list[Entry]:
-    # Answers are told by the two seconds: such an entry belongs to where it ends.
+    # Responses are reported every two seconds: such an entry counts at its end.
     return [entry for entry in entries if since <= _end(entry) and entry.begin <= until]
 
 
@@ -105,10 +105,10 @@ def _loss(kind: Kind, clients: Sequence[tuple[Client, list[Entry]]], until: floa
         counts.update(type(entry) for entry in entries)
         answered += sum(entry.count for entry in entries if isinstance(entry, Answered))
         gaps += _gaps(client, entries, min(until, client.ended or until), lasting=kind.lasting)
-    # A connection that was begun before is asked for all the same.
-    going = sum(1 for _, entries in clients if not isinstance(entries[0], Opened))
-    asked = counts[Opened] + going if kind.lasting else answered + counts[Lost]
-    return Loss(kind, asked, counts[Lost], counts[Closed], tuple(sorted(gaps, key=lambda gap: gap.begin)))
+    # A connection that was opened earlier counts as well.
+    open_before = sum(1 for _, entries in clients if not isinstance(entries[0], Opened))
+    sent = counts[Opened] + open_before if kind.lasting else answered + counts[Lost]
+    return Loss(kind, sent, counts[Lost], counts[Closed], tuple(sorted(gaps, key=lambda gap: gap.begin)))
 
 
 def _gaps(client: Client, entries: Sequence[Entry], until: float, *, lasting: bool) -> list[Gap]:
@@ -123,7 +123,7 @@ def _gaps(client: Client, entries: Sequence[Entry], until: float, *, lasting: bo
                 gaps.append(_gap(client, losing, entry.begin if lasting else _first_answer(entry, losing)))
                 losing = []
             elif lasting and last is not None and entry.begin - last > STALL:
-                gaps.append(Gap(client.pod, last, entry.begin - last, 0, ("no events, and no error",)))
+                gaps.append(Gap(client.pod, last, entry.begin - last, 0, ("no events and no error",)))
             last = entry.end
     if losing:
         gaps.append(_gap(client, losing, until, over=False))
@@ -131,7 +131,7 @@ def _gaps(client: Client, entries: Sequence[Entry], until: float, *, lasting: bo
 
 
 def _first_answer(entry: Answered, losing: Sequence[Lost]) -> float:
-    """Return when answers came again: a request's entry begins when it was sent, after the last failed one ended."""
+    """Return when responses came again: after the last lost request, for an entry begins when its request was sent."""
     return max(entry.begin, losing[-1].end)
 
 
@@ -143,7 +143,7 @@ def _gap(client: Client, losing: Sequence[Lost], until: float, *, over: bool = T
         begin,
         max(0.0, until - begin),
         len(losing),
-        tuple(f"{count} x {what}" for what, count in saw.most_common()),
+        tuple(f"{count} x {result}" for result, count in saw.most_common()),
         over,
     )
 
@@ -151,5 +151,5 @@ def _gap(client: Client, losing: Sequence[Lost], until: float, *, over: bool = T
 def _saw(lost: Lost) -> str:
     if lost.exit == 0:
         return f"HTTP {lost.status}"
-    told = f" ({_CURL[lost.exit]})" if lost.exit in _CURL else ""
-    return f"curl exit {lost.exit}{told}" + (f" after HTTP {lost.status}" if lost.status else "")
+    meaning = f" ({_CURL[lost.exit]})" if lost.exit in _CURL else ""
+    return f"curl exit {lost.exit}{meaning}" + (f" after HTTP {lost.status}" if lost.status else "")

@@ -1,7 +1,7 @@
-"""Reads the record that the clients send past their sidecars (what they write: fixtures/traffic/client.yaml).
+"""Reads the record of the clients, which bypasses their sidecars (format: fixtures/traffic/client.yaml).
 
-The clients tell time by their machine's uptime. Each batch says what it is "now", and the recorder writes down when the
-batch came; the fastest batch of a pod gives the difference. So all times are the recorder's.
+The clients' times are uptimes of their node. Each batch has the current uptime, and the recorder adds the time of its
+arrival; the fastest batch of a pod gives the difference. So all times here are the recorder's.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 LAG = 6.0
-"""Seconds by which what a batch tells may be older than the batch: counted for two, written for two, sent after two."""
+"""The most seconds by which an entry is older than its batch: two each to count, to write and to send it."""
 SILENT = 20.0
-"""Seconds without a batch (one comes every two) after which a client that did not say goodbye is missed."""
+"""Seconds without a batch (one comes every two) after which a client that did not stop counts as silent."""
 _BATCH = re.compile(r"batch (?P<received>\d+\.\d+) (?P<pod>\S+) (?P<uptime>\d+\.\d+)\s*$")
 
 
 @dataclass(frozen=True)
 class Answered:
-    """Requests that were answered, or events that came: the first, the last (Unix seconds), and how many."""
+    """Requests with a response, or events that arrived: first and last time (Unix seconds), and count."""
 
     begin: float
     end: float
@@ -28,14 +28,14 @@ class Answered:
 
 @dataclass(frozen=True)
 class Opened:
-    """A lasting connection was begun."""
+    """A long-lived connection was opened."""
 
     begin: float
 
 
 @dataclass(frozen=True)
 class Lost:
-    """A request, or a lasting connection, that failed: from when to when, curl's exit code, the HTTP status."""
+    """A failed request or long-lived connection: start and end time, curl's exit code, HTTP status."""
 
     begin: float
     end: float
@@ -45,7 +45,7 @@ class Lost:
 
 @dataclass(frozen=True)
 class Closed:
-    """A lasting connection ended because its own pod was told to."""
+    """A long-lived connection that its own pod closed when it stopped."""
 
     begin: float
 
@@ -55,40 +55,46 @@ Entry = Answered | Opened | Lost | Closed
 
 @dataclass
 class Client:
-    """What one client pod sent. `entries` are by kind, in order of time; `ended` is when it was told to stop."""
+    """The record of one client pod."""
 
     pod: str
     heard: float
-    """When it was last heard of."""
+    """When its last batch arrived."""
     entries: dict[str, list[Entry]] = field(default_factory=dict)
+    """By kind, in the order of time."""
     ended: float | None = None
+    """When it stopped, None while it runs."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """All that is known. `begins` and `ends` are when the recorder got its first and its last batch."""
+    """The record of all clients."""
 
     begins: float
+    """When the first batch arrived."""
     ends: float
+    """When the last batch arrived."""
     clients: tuple[Client, ...]
 
     @property
     def complete(self) -> float:
-        """Up to when nothing is still on its way from a client that is there (Unix seconds)."""
-        there = [client.heard for client in self.clients if client.ended is None and self.ends - client.heard <= SILENT]
-        return min(there, default=self.ends + LAG) - LAG
+        """The time (Unix seconds) up to which the entries of all running clients have arrived."""
+        running = [
+            client.heard for client in self.clients if client.ended is None and self.ends - client.heard <= SILENT
+        ]
+        return min(running, default=self.ends + LAG) - LAG
 
 
 class NoRecordError(Exception):
-    """Nothing has been recorded."""
+    """No client has recorded anything."""
 
 
 def read(lines: Iterable[str]) -> Record:
-    """Read the recorder's log; raises NoRecordError where no client was heard of."""
+    """Read the recorder's log; raises NoRecordError without any batch."""
     received: list[float] = []
     batches: dict[str, list[tuple[float, float]]] = {}
-    said: dict[str, dict[str, None]] = {}
-    """By pod, each line once: a batch whose receipt was lost on the way is sent again."""
+    lines_of: dict[str, dict[str, None]] = {}
+    """By pod, each line once: a batch whose receipt was lost is sent again."""
     pod: str | None = None
     for line in lines:
         if match := _BATCH.match(line):
@@ -96,10 +102,10 @@ def read(lines: Iterable[str]) -> Record:
             received.append(float(match["received"]))
             batches.setdefault(pod, []).append((float(match["received"]), float(match["uptime"])))
         elif pod is not None and line.strip():
-            said.setdefault(pod, {})[line.strip()] = None
+            lines_of.setdefault(pod, {})[line.strip()] = None
     if not received:
         raise NoRecordError
-    clients = [_client(name, sent, said.get(name, {})) for name, sent in batches.items()]
+    clients = [_client(name, sent, lines_of.get(name, {})) for name, sent in batches.items()]
     return Record(min(received), max(received), tuple(sorted(clients, key=lambda client: client.pod)))
 
 
@@ -109,11 +115,11 @@ def _client(pod: str, batches: Iterable[tuple[float, float]], lines: Iterable[st
     client = Client(pod, heard=max(received for received, _ in batches))
     for line in lines:
         try:
-            kind, word, *numbers = line.split()
-            entry = _entry(word, [float(number) for number in numbers], booted)
+            kind, event, *numbers = line.split()
+            entry = _entry(event, [float(number) for number in numbers], booted)
         except (ValueError, IndexError):
             continue  # cut off by the log's rotation
-        if word == "end":
+        if event == "end":
             client.ended = booted + float(numbers[0])
         elif entry:
             client.entries.setdefault(kind, []).append(entry)
@@ -122,8 +128,8 @@ def _client(pod: str, batches: Iterable[tuple[float, float]], lines: Iterable[st
     return client
 
 
-def _entry(word: str, numbers: list[float], booted: float) -> Entry | None:
-    match word:
+def _entry(event: str, numbers: list[float], booted: float) -> Entry | None:
+    match event:
         case "ok":
             return Answered(booted + numbers[0], booted + numbers[1], int(numbers[2]))
         case "open":
@@ -137,8 +143,8 @@ def _entry(word: str, numbers: list[float], booted: float) -> Entry | None:
 
 def kinds_of(record: Record) -> Mapping[str, list[Client]]:
     """Return the clients of each kind."""
-    found: dict[str, list[Client]] = {}
+    clients: dict[str, list[Client]] = {}
     for client in record.clients:
         for kind in client.entries:
-            found.setdefault(kind, []).append(client)
-    return found
+            clients.setdefault(kind, []).append(client)
+    return clients

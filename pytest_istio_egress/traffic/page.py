@@ -1,4 +1,4 @@
-"""What was lost, as a table for people (terminal, Markdown) and as data for programs (YAML)."""
+"""Formats losses as a table (terminal, Markdown) and as data (YAML)."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from pytest_istio_egress.traffic.losses import Loss
 from pytest_istio_egress.traffic.observations import Client
 
 MOST_GAPS = 40
-"""Gaps that the tables list; the YAML has all."""
-_HEAD = ("kind", "asked", "lost", "longest gap", "ended with its pod", "what it is")
+"""The number of gaps in the tables; the YAML has all."""
+_HEAD = ("kind", "sent", "lost", "longest gap", "closed with pod", "description")
 
 
-def text(found: Sequence[Loss], missed: Sequence[Client]) -> str:
-    """Return the terminal's table, and below it every gap."""
-    rows = [_HEAD, *(_row(loss) for loss in found)]
+def text(losses: Sequence[Loss], silent: Sequence[Client]) -> str:
+    """Return a table for the terminal, and the gaps below it."""
+    rows = [_HEAD, *(_row(loss) for loss in losses)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, *(f"  {line}" for line in _gaps(found)), *_missed(missed)]) + "\n"
+    return "\n".join([*lines, *(f"  {line}" for line in _gaps(losses)), *_silent(silent)]) + "\n"
 
 
-def markdown(found: Sequence[Loss], missed: Sequence[Client]) -> str:
-    """Return the same for a page."""
-    rows = [_HEAD, ("---",) * len(_HEAD), *(_row(loss) for loss in found)]
+def markdown(losses: Sequence[Loss], silent: Sequence[Client]) -> str:
+    """Return the same as Markdown."""
+    rows = [_HEAD, ("---",) * len(_HEAD), *(_row(loss) for loss in losses)]
     lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([*lines, "", *(f"- {line}" for line in (*_gaps(found), *_missed(missed)))]).rstrip() + "\n"
+    return "\n".join([*lines, "", *(f"- {line}" for line in (*_gaps(losses), *_silent(silent)))]).rstrip() + "\n"
 
 
-def document(found: Sequence[Loss], missed: Sequence[Client], since: float, until: float) -> str:
-    """Return all of it as YAML: times in RFC 3339, durations in seconds."""
+def document(losses: Sequence[Loss], silent: Sequence[Client], since: float, until: float) -> str:
+    """Return the losses as YAML: times in RFC 3339, durations in seconds."""
     kinds: dict[str, Any] = {
         loss.kind.name: {
-            "asked": loss.asked,
+            "sent": loss.sent,
             "lost": loss.lost,
             "ended_with_pod": loss.ended,
             "longest_gap": round(loss.longest, 2),
@@ -51,15 +51,15 @@ def document(found: Sequence[Loss], missed: Sequence[Client], since: float, unti
                 for gap in loss.gaps
             ],
         }
-        for loss in found
+        for loss in losses
     }
-    whole = {
+    report = {
         "since": moment(since),
         "until": moment(until),
         "kinds": kinds,
-        "missed": {client.pod: moment(client.heard) for client in missed},
+        "silent_clients": {client.pod: moment(client.heard) for client in silent},
     }
-    return yaml.safe_dump(whole, sort_keys=False, width=120)
+    return yaml.safe_dump(report, sort_keys=False, width=120)
 
 
 def moment(seconds: float) -> str:
@@ -70,23 +70,23 @@ def moment(seconds: float) -> str:
 def _row(loss: Loss) -> tuple[str, ...]:
     return (
         loss.kind.name,
-        str(loss.asked),
+        str(loss.sent),
         str(loss.lost),
         f"{loss.longest:.1f} s" if loss.gaps else "-",
         str(loss.ended) if loss.kind.lasting else "-",
-        loss.kind.says,
+        loss.kind.description,
     )
 
 
-def _gaps(found: Sequence[Loss]) -> list[str]:
+def _gaps(losses: Sequence[Loss]) -> list[str]:
     lines = [
-        f"{loss.kind.name}: {moment(gap.begin)} for {gap.seconds:.1f} s{'' if gap.over else ', and not over'}: "
+        f"{loss.kind.name}: {moment(gap.begin)} for {gap.seconds:.1f} s{'' if gap.over else ' so far'}: "
         f"{gap.lost} lost, {'; '.join(gap.saw)} ({gap.client})"
-        for loss in found
+        for loss in losses
         for gap in loss.gaps
     ]
-    return [*lines[:MOST_GAPS], *([f"and {len(lines) - MOST_GAPS} gaps more"] if len(lines) > MOST_GAPS else [])]
+    return [*lines[:MOST_GAPS], *([f"and {len(lines) - MOST_GAPS} more gaps"] if len(lines) > MOST_GAPS else [])]
 
 
-def _missed(missed: Sequence[Client]) -> list[str]:
-    return [f"{client.pod} fell silent at {moment(client.heard)}: what it saw since is not known" for client in missed]
+def _silent(clients: Sequence[Client]) -> list[str]:
+    return [f"{client.pod} stopped reporting at {moment(client.heard)}: later losses are unknown" for client in clients]

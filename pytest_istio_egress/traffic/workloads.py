@@ -1,10 +1,8 @@
-"""The clients and the far end of steady traffic in a cluster: made, found again by another process, removed."""
+"""The clients and the external server of steady traffic: created, found again by another process, deleted."""
 
 from __future__ import annotations
 
 import re
-import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,33 +19,36 @@ from pytest_istio_egress.cluster.facts.table import FactOverrides
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.mesh_names import MeshNames
 from pytest_istio_egress.cluster.names import Names
-from pytest_istio_egress.cluster.pull_secrets import copy_pull_secrets
+from pytest_istio_egress.cluster.poll import poll
 from pytest_istio_egress.cluster.readiness import ready_pod
-from pytest_istio_egress.cluster.run_lease import hold_lease, remains_of, remove
+from pytest_istio_egress.cluster.run_lease import namespaces_of_run, remove, renew_lease
+from pytest_istio_egress.cluster.run_secrets import config_map, copy_pull_secrets
 from pytest_istio_egress.model.placement import Placement
+from pytest_istio_egress.model.probe import OUTSIDE
 from pytest_istio_egress.traffic.kinds import KINDS
 from pytest_istio_egress.traffic.losses import losses
 from pytest_istio_egress.traffic.observations import SILENT, NoRecordError, Record, read
 
-LASTS = 86_400
-"""Seconds after which the clients stop by themselves (LASTS in fixtures/traffic/); the lease holds as long."""
+LIFETIME = 86_400
+"""Seconds after which the clients stop (LASTS in fixtures/traffic/), and the lease expires."""
 SINCE = "istio-egress.dev/traffic-since"
-"""Annotation of the server's namespace: from when on losses count (Unix seconds by the record's clock)."""
+"""Annotation of the server's namespace: the time from which losses count (Unix seconds of the recorder's clock)."""
+POLL_INTERVAL = 0.5
+"""Seconds between two reads of the record."""
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,18}[a-z0-9])?")
 _SERVER, _CLIENT = "egress-outside", "egress-client"
-_ADDRESS = "192.0.2.80"
 
 
 class NotStartedError(ClusterError):
-    """There is no steady traffic of that name."""
+    """There is no steady traffic of this name."""
 
 
 class Traffic:
-    """Steady traffic under one name; two names never meet."""
+    """Steady traffic with one name; traffic with other names is independent of it."""
 
     def __init__(self, api: Api, name: str, manifests: Path, *, timeout: float = 120.0) -> None:
         if not _NAME.fullmatch(name):
-            raise ClusterError(f"{name!r} can't stand in a namespace's name: use up to 20 of a-z, 0-9 and -")
+            raise ClusterError(f"invalid traffic name {name!r}: use up to 20 of a-z, 0-9 and -")
         self.api = api
         self.name = name
         self.manifests = manifests
@@ -61,55 +62,59 @@ class Traffic:
         revision: str | None = None,
         placement: Placement = Placement(),  # noqa: B008  # frozen
     ) -> None:
-        """Make everything, and return once every kind gets through; ClusterError, and nothing left, if one does not.
+        """Create everything, and wait until every kind has responses; on an error delete everything and raise it.
 
-        `revision` is the control plane's whose proxies the clients get; None: the mesh's default. `placement` says
-        what its pods differ in from the plain manifests.
+        `revision` is the control plane that injects the clients, None for the mesh's default.
         """
-        if remains_of(self.api, self.name):
+        if namespaces_of_run(self.api, self.name):
             raise ClusterError(
-                f"traffic {self.name} is there already: `istio-egress traffic report --name {self.name}` tells of it, "
-                f"`istio-egress traffic stop --name {self.name}` ends it"
+                f"traffic {self.name} exists already: `istio-egress traffic report --name {self.name}` reports its "
+                f"losses, `istio-egress traffic stop --name {self.name}` stops it"
             )
-        mesh = Mesh(self.api, given=FactOverrides(revision))
+        mesh = Mesh(self.api, overrides=FactOverrides(revision))
         self.names = replace(self.names, mesh=MeshNames.of(mesh.facts), placement=placement)
-        through_gateway = mesh.gateway is not None
+        through_gateway = mesh.facts.gateway is not None
         if not through_gateway:
-            say("the mesh has no egress gateway that is ready: its kinds of traffic are left out")
+            say("no ready egress gateway found: no traffic through it")
         try:
-            self._make([*load([self.manifests / "client.yaml"])], through_gateway=through_gateway)
-            self._await_answers({kind.name for kind in KINDS if through_gateway or not kind.gateway})
-        except BaseException:  # whatever it is, an interrupt included: nothing half-made stays, and it goes on its way
+            self._create([*load([self.manifests / "client.yaml"])], through_gateway=through_gateway)
+            self._wait_for_responses({kind.name for kind in KINDS if through_gateway or not kind.gateway})
+        except BaseException:  # including an interrupt: nothing incomplete stays
             remove(self.api, self.name, say=say)
             raise
 
     def stop(self, say: Callable[[str], None]) -> list[str]:
-        """Remove everything, and return its namespaces; raises NotStartedError where there is nothing."""
+        """Delete everything, and return its namespaces; raises NotStartedError where there is nothing."""
         self._started()
         return remove(self.api, self.name, say=say)
 
     def since(self) -> float:
-        """Return from when on losses count (Unix seconds); raises NotStartedError where there is nothing."""
+        """Return the time from which losses count (Unix seconds); raises NotStartedError where there is nothing."""
         return float((self._started().metadata.annotations or {}).get(SINCE, 0))
 
     def record(self) -> Record:
-        """Read what the clients sent so far; raises NoRecordError where that is nothing."""
+        """Read the clients' record so far; raises NoRecordError where it is empty."""
         pod = ready_pod(self.api, self.server, "app=traffic-server", timeout=self.timeout)
         try:
-            answer = self.api.core.read_namespaced_pod_log(
+            response = self.api.core.read_namespaced_pod_log(
                 pod.name, self.server, container="nginx", _preload_content=False, _request_timeout=(5.0, 120.0)
             )
         except ApiException as error:
-            raise ClusterError(f"the record (the log of {pod}) can't be read: {reason(error)}") from error
-        return read(answer.data.decode(errors="replace").splitlines())
+            raise ClusterError(f"cannot read the record (the log of {pod}): {reason(error)}") from error
+        return read(response.data.decode(errors="replace").splitlines())
 
     def complete_record(self) -> Record:
-        """Wait until all that the clients saw up to now has come, and read it; not for ever, should one be stuck."""
+        """Wait, for a limited time, until the record is complete up to now, and read it."""
         record = self.record()
-        now, deadline = record.ends, time.monotonic() + 2 * SILENT
-        while record.complete < now and time.monotonic() < deadline:
-            threading.Event().wait(0.5)  # between two looks at the record
-            record = self.record()
+        now = record.ends
+
+        def is_complete() -> bool:
+            nonlocal record
+            if record.complete < now:
+                record = self.record()
+            return record.complete >= now
+
+        poll(is_complete, every=POLL_INTERVAL, timeout=2 * SILENT)
         return record
 
     def _started(self) -> client.V1Namespace:
@@ -117,27 +122,28 @@ class Traffic:
             return self.api.core.read_namespace(self.server)
         except ApiException as error:
             if error.status != 404:
-                raise ClusterError(f"the namespace {self.server} can't be read: {reason(error)}") from error
+                raise ClusterError(f"cannot read namespace {self.server}: {reason(error)}") from error
             raise NotStartedError(
-                f"no traffic {self.name} was started in this cluster: `istio-egress traffic start --name {self.name}`"
+                f"no traffic {self.name} in this cluster (hint: istio-egress traffic start --name {self.name})"
             ) from None
 
-    def _make(self, clients: Sequence[dict[str, Any]], *, through_gateway: bool) -> None:
+    def _create(self, clients: Sequence[dict[str, Any]], *, through_gateway: bool) -> None:
         documents = [*load([self.manifests / "server.yaml"]), *clients]
         if through_gateway:
             documents += load([self.manifests / "gateway.yaml"])
         applier = Applier(self.api, self.names)
         applier.apply([document for document in documents if document["kind"] == "Namespace"], "")
-        self._live()
+        # The lease lasts as long as the traffic may, so that no run deletes it as a leftover.
+        renew_lease(self.api, self.name, self.server, seconds=LIFETIME)
         for namespace in (_SERVER, _CLIENT):
             copy_pull_secrets(applier, namespace)
         self._certificates(applier)
         servers = [document for document in documents if document["metadata"].get("namespace") == _SERVER]
         applier.apply(servers, "")
         service = self.api.core.read_namespaced_service("traffic-server", self.server)
-        applier.names = self.names = replace(self.names, addresses={_ADDRESS: service.spec.cluster_ip})
+        self.names.addresses.update({OUTSIDE: service.spec.cluster_ip})
         ready_pod(self.api, self.server, "app=traffic-server", timeout=self.timeout)
-        # Rules before the clients they rule: a proxy starts with all of them.
+        # Rules before clients, so that their proxies start with all of them.
         others = [document for document in documents if document["metadata"].get("namespace") == _CLIENT]
         workloads = [document for document in others if document["kind"] == "Deployment"]
         applier.apply([document for document in others if document["kind"] != "Deployment"], "")
@@ -147,47 +153,36 @@ class Traffic:
                 self.api, self.names.namespace(_CLIENT), f"app={workload['metadata']['name']}", timeout=self.timeout
             )
 
-    def _live(self) -> None:
-        """Hold a lease for as long as the traffic may last: what ends runs' remains shall leave it alone."""
-        hold_lease(self.api, self.name, self.server, seconds=LASTS)
-
     def _certificates(self, applier: Applier) -> None:
         authority = Authority(f"pytest-istio-egress traffic {self.name}", self.api.now())
         signed = authority.sign("outside", [f"*.{self.name}.test"])
         applier.apply([kubernetes_secret("outside-certificate", signed.secret(authority.certificate))], _SERVER)
-        public = {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": "egress-certificates"},
-            "data": {"ca.crt": authority.certificate.decode()},
-        }
-        applier.apply([public], _CLIENT)
+        public = {"ca.crt": authority.certificate.decode()}
+        applier.apply([config_map("egress-certificates", _CLIENT, public)], _CLIENT)
 
-    def _await_answers(self, kinds: set[str]) -> None:
-        """Wait until each kind was answered, and note the moment: what failed before was the start's own."""
-        deadline = time.monotonic() + self.timeout
+    def _wait_for_responses(self, kinds: set[str]) -> None:
+        """Wait until each kind has responses, and store the time in an annotation: losses count from then on."""
         waiting = kinds
-        while time.monotonic() < deadline:
+
+        def all_respond() -> bool:
+            nonlocal waiting
             try:
                 record = self.record()
             except NoRecordError:
-                record = None
-            if record:
-                answered = {
-                    loss.kind.name for loss in losses(record) if not loss.gaps or all(g.over for g in loss.gaps)
-                }
-                waiting = kinds - answered
-                if not waiting:
-                    self.api.core.patch_namespace(
-                        self.server, {"metadata": {"annotations": {SINCE: f"{record.ends:.3f}"}}}
-                    )
-                    return
-            threading.Event().wait(0.5)  # between two questions to the API, not in place of one
-        raise ClusterError(f"within {self.timeout:g} s no answer came for {', '.join(sorted(waiting))}{self._why()}")
+                return False
+            by_kind = losses(record)
+            waiting = kinds - {loss.kind.name for loss in by_kind if all(gap.over for gap in loss.gaps)}
+            if not waiting:
+                annotations = {SINCE: f"{record.ends:.3f}"}
+                self.api.core.patch_namespace(self.server, {"metadata": {"annotations": annotations}})
+            return not waiting
+
+        if not poll(all_respond, every=POLL_INTERVAL, timeout=self.timeout):
+            raise ClusterError(f"no response within {self.timeout:g} s for {', '.join(sorted(waiting))}{self._why()}")
 
     def _why(self) -> str:
         try:
-            found = [loss for loss in losses(self.record()) if loss.lost]
+            with_losses = [loss for loss in losses(self.record()) if loss.lost]
         except NoRecordError:
-            return ": the clients have sent nothing to the record (do their pods run?)"
-        return "".join(f"; {loss.kind.name}: {', '.join(loss.gaps[-1].saw)}" for loss in found)
+            return ": the clients have not recorded anything (are their pods running?)"
+        return "".join(f"; {loss.kind.name}: {', '.join(loss.gaps[-1].saw)}" for loss in with_losses)

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from repository import Repository  # type: ignore[import-not-found]  # pytest puts this folder on the path
 
+from pytest_istio_egress.model.kube_context import IN_CLUSTER
 from pytest_istio_egress.plugin.controller import CLUSTER_UNUSABLE
-from pytest_istio_egress.run_target import Target, TargetError, new_run
-from pytest_istio_egress.run_target import reachability as answer
+from pytest_istio_egress.run_target import Target, TargetError, new_run, reachability
 from pytest_istio_egress.run_target.reachability import kubernetes_version
 from pytest_istio_egress.settings import kubeconfig as kubeconfig_module
-from pytest_istio_egress.settings.kubeconfig import IN_CLUSTER, NoContextError, chosen_context
+from pytest_istio_egress.settings.kubeconfig import NoContextError, chosen_context
 
 
 def kubeconfig(path: Path, *contexts: str, current: str | None = None, server: str = "http://127.0.0.1:1") -> Path:
@@ -150,10 +150,10 @@ def test_reachable_cluster_returns_its_version(
 
 
 def test_cluster_without_response_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answer, "_answers_within", lambda _: 0.2)
+    monkeypatch.setattr(reachability, "_timeout", lambda _: 0.2)
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         path = kubeconfig(tmp_path / "config", "a", server=f"http://127.0.0.1:{silent.getsockname()[1]}")
-        with pytest.raises(TargetError, match=r"no answer within 0\.2 s"):
+        with pytest.raises(TargetError, match=r"no response within 0\.2 s"):
             kubernetes_version(target_of(path, "a"))
 
 

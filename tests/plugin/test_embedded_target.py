@@ -79,11 +79,11 @@ def test_a_started_cluster_ends_with_the_run(pytester: pytest.Pytester, clusters
 
 def test_a_found_cluster_goes_on(pytester: pytest.Pytester, clusters: Clusters) -> None:
     clusters.running.add(ClusterSpec().name)
-    assert prepared(pytester, []).ends is None
+    assert prepared(pytester, []).stops_with_run is None
 
 
 def test_a_kept_cluster_goes_on(pytester: pytest.Pytester, clusters: Clusters) -> None:
-    assert prepared(pytester, [], "--istio-egress-keep-cluster").ends is None
+    assert prepared(pytester, [], "--istio-egress-keep-cluster").stops_with_run is None
     assert clusters.asked["tied_to_caller"] is False
 
 

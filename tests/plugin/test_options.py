@@ -114,6 +114,7 @@ def test_kubeconfig_of_an_ini_file_is_beside_it(pytester: pytest.Pytester, monke
         (["--istio-egress-require", "egress-gatway"], ["--istio-egress-require", "'egress-gatway'", "egress-gateway"]),
         (["--istio-egress-fact", "outbound=ALLOW_ANY"], ["--istio-egress-fact", "'outbound'", "outbound-mode"]),
         (["--istio-egress-fact", "trust-domain"], ["NAME=VALUE"]),
+        (["--istio-egress-fact", "mesh-sidecar=*/*"], ["--istio-egress-fact: mesh-sidecar", "NAME: hosts HOST"]),
         (["--istio-egress-gateway", "exit"], ["--istio-egress-gateway", "NAMESPACE/SERVICE"]),
         (["--istio-egress-profile", "most"], ["'most'", "core, extended, all"]),
         (["--istio-egress-image", "nginx=x"], ["'nginx'", "nginx-unprivileged"]),

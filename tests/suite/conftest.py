@@ -1,4 +1,4 @@
-"""One embedded cluster for all tests of the suite, and the suite run on it the way a user would run it."""
+"""One embedded cluster for all tests of the suite, and the suite run on it as a user runs it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedCluster, up
 from pytest_istio_egress.embedded import down as end
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "demonstrations" / "faults"))  # snapshot.py
+
 NAME = f"suite-{os.getpid()}"
-"""Of this run of the tests alone: another one beside it must not end its cluster."""
+"""Unique to this test run: a concurrent one must not stop its cluster."""
 
 
 @pytest.fixture(scope="session")
 def embedded() -> Iterator[EmbeddedCluster]:
-    """A real cluster, started for these tests alone and ended with them."""
+    """A real cluster, started for these tests and stopped after them."""
     yield up(ClusterSpec(name=NAME), install_packages=True, tied_to_caller=True)
     end(NAME)
 
@@ -34,28 +36,28 @@ def api(embedded: EmbeddedCluster) -> Api:
 
 
 @pytest.fixture
-def made(api: Api) -> Callable[[], set[str]]:
-    """Tell which namespaces were made since the test began, those that are gone again included."""
+def created_namespaces(api: Api) -> Callable[[], set[str]]:
+    """Return the namespaces created since the test began, including deleted ones."""
     before = api.core.list_namespace().metadata.resource_version
 
     def names() -> set[str]:
-        # A change of our own, so that it is seen where the past ends.
-        now = api.core.patch_namespace("default", {"metadata": {"annotations": {"tests/looked-after": before}}})
-        found: set[str] = set()
+        # Our own change marks the end of the events so far.
+        now = api.core.patch_namespace("default", {"metadata": {"annotations": {"tests/created-namespaces": before}}})
+        created: set[str] = set()
         for event in watch.Watch().stream(api.core.list_namespace, resource_version=before, timeout_seconds=60):
             metadata = event["object"].metadata
             if metadata.resource_version == now.metadata.resource_version:
-                return found
+                return created
             if event["type"] == "ADDED":
-                found.add(metadata.name)
-        raise AssertionError("the API server told nothing of the namespaces")
+                created.add(metadata.name)
+        raise AssertionError("the API server sent no event for the change")
 
     return names
 
 
 @pytest.fixture(scope="session")
 def kubeconfig(embedded: EmbeddedCluster, api: Api, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Who runs the suite: not the administrator, but a service account with the documented rights."""
+    """The kubeconfig of a service account with the documented permissions, for runs of the suite."""
     written: Path = with_documented_rights(api, embedded.kubeconfig, tmp_path_factory.mktemp("rights"))
     return written
 

@@ -1,4 +1,4 @@
-"""A kubeconfig for the service account that has the documented rights and no others."""
+"""A kubeconfig for a service account with only the documented permissions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RIGHTS = Path(__file__).parents[2] / "docs" / "rights.yaml"
 
 
 def with_documented_rights(api: Api, administrator: Path, into: Path) -> Path:
-    """Grant what docs/rights.yaml grants, and write a kubeconfig with a token of its service account."""
+    """Apply docs/rights.yaml, and write a kubeconfig with a token of its service account."""
     utils.create_from_yaml(api.client, str(RIGHTS))
     token = api.core.create_namespaced_service_account_token(
         NAME, NAME, client.AuthenticationV1TokenRequest(spec=client.V1TokenRequestSpec(expiration_seconds=86_400))

@@ -1,4 +1,4 @@
-"""The worked example of docs/example, used as its README says; and what it says where the rules are broken."""
+"""The example of docs/example, used as in its README, and its failures after changes of its rules."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def kubectl(embedded: EmbeddedCluster) -> Callable[..., str]:
 
 @pytest.fixture(scope="module")
 def rules(kubectl: Callable[..., str]) -> Iterator[None]:
-    """What the example's README applies."""
+    """The manifests of the example."""
     kubectl("apply", "-f", str(EXAMPLE / "manifests"))
     for namespace, name in (("payments", "payments"), ("stripe", "api")):
         kubectl("rollout", "status", "-n", namespace, f"deployment/{name}", "--timeout=120s")
@@ -49,7 +49,9 @@ def repository(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ask(embedded: EmbeddedCluster, kubectl: Callable[..., str], repository: Path) -> Callable[[], CommandResult]:
+def run_example(
+    embedded: EmbeddedCluster, kubectl: Callable[..., str], repository: Path
+) -> Callable[[], CommandResult]:
     """Run the command of the README in it."""
     context = kubectl("config", "current-context").strip()
 
@@ -68,7 +70,7 @@ def ask(embedded: EmbeddedCluster, kubectl: Callable[..., str], repository: Path
 
 
 def state(api: Api) -> set[tuple[str, int, int]]:
-    """Return the pods of payments, their restarts and the generation of what made them."""
+    """Return the pods of payments: their ids, restarts and number."""
     pods = api.core.list_namespaced_pod("payments").items
     return {
         (pod.metadata.uid, sum(status.restart_count for status in pod.status.container_statuses), len(pods))
@@ -76,36 +78,36 @@ def state(api: Api) -> set[tuple[str, int, int]]:
     }
 
 
-def probing(api: Api) -> list[str]:
+def ephemeral_containers(api: Api) -> list[str]:
     """Return the ephemeral containers of payments' pods."""
     pods = api.core.list_namespaced_pod("payments").items
     return [container.name for pod in pods for container in pod.spec.ephemeral_containers or []]
 
 
 @pytest.mark.usefixtures("rules")
-def test_it_passes_and_leaves_the_workload_as_it_is(
-    ask: Callable[[], CommandResult], api: Api, made: Callable[[], set[str]]
+def test_example_passes_and_does_not_change_the_workload(
+    run_example: Callable[[], CommandResult], api: Api, created_namespaces: Callable[[], set[str]]
 ) -> None:
     before = state(api)
-    first = ask()
+    first = run_example()
     assert first.returncode == 0, first.stdout
-    assert "conformance" not in first.stdout, "only the repository's own cases run"
-    containers = probing(api)
+    assert "conformance" not in first.stdout, "only the repository's tests run"
+    containers = ephemeral_containers(api)
     assert len(containers) == 1
-    assert ask().returncode == 0
-    assert probing(api) == containers, "the second run uses the container of the first again"
+    assert run_example().returncode == 0
+    assert ephemeral_containers(api) == containers, "the second run reuses the container of the first"
     assert state(api) == before
-    assert not made(), "the suite's own clients and servers have no part in it"
+    assert not created_namespaces(), "the suite's clients and servers are not needed"
 
 
 @pytest.mark.usefixtures("rules")
-def test_a_workload_that_may_reach_anything_is_told(
-    ask: Callable[[], CommandResult], kubectl: Callable[..., str]
+def test_allow_any_fails_with_the_passthrough_cluster(
+    run_example: Callable[[], CommandResult], kubectl: Callable[..., str]
 ) -> None:
     open_up = '{"spec": {"outboundTrafficPolicy": {"mode": "ALLOW_ANY"}}}'
     kubectl("patch", "sidecar.networking.istio.io/default", "-n", "payments", "--type=merge", "-p", open_up)
     try:
-        done = ask()
+        done = run_example()
     finally:
         kubectl("apply", "-f", str(EXAMPLE / "manifests" / "rules.yaml"))
     assert done.returncode == 1, done.stdout
@@ -113,10 +115,12 @@ def test_a_workload_that_may_reach_anything_is_told(
 
 
 @pytest.mark.usefixtures("rules")
-def test_a_way_past_the_gateway_is_told(ask: Callable[[], CommandResult], kubectl: Callable[..., str]) -> None:
+def test_bypassed_gateway_fails_with_the_missing_log_line(
+    run_example: Callable[[], CommandResult], kubectl: Callable[..., str]
+) -> None:
     kubectl("delete", "virtualservice.networking.istio.io/stripe", "-n", "payments")
     try:
-        done = ask()
+        done = run_example()
     finally:
         kubectl("apply", "-f", str(EXAMPLE / "manifests" / "rules.yaml"))
     assert done.returncode == 1, done.stdout
@@ -124,11 +128,9 @@ def test_a_way_past_the_gateway_is_told(ask: Callable[[], CommandResult], kubect
 
 
 @pytest.mark.usefixtures("rules")
-def test_a_workload_that_is_not_there_is_an_error_with_its_name(
-    ask: Callable[[], CommandResult], repository: Path
-) -> None:
+def test_missing_workload_is_an_error_with_its_name(run_example: Callable[[], CommandResult], repository: Path) -> None:
     module = repository / "test_payments.py"
     module.write_text(module.read_text().replace("deployment/payments", "deployment/billing"))
-    done = ask()
+    done = run_example()
     assert done.returncode == 1, done.stdout
-    assert "deployment billing in namespace payments can't be read" in done.stdout
+    assert "cannot read deployment billing in namespace payments" in done.stdout

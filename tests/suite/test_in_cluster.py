@@ -1,4 +1,4 @@
-"""The Job of docs/in_cluster.yaml asks the cluster that it runs in, with the documented rights and no kubeconfig."""
+"""The Job of docs/in_cluster.yaml tests the cluster that it runs in, with the documented permissions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kubernetes import client, watch
 
 from pytest_istio_egress.cluster.api import Api
 
-pytestmark = [pytest.mark.embedded, pytest.mark.usefixtures("kubeconfig")]  # that brings the service account
+pytestmark = [pytest.mark.embedded, pytest.mark.usefixtures("kubeconfig")]  # it creates the service account
 
 PROJECT = Path(__file__).parents[2]
 JOB = PROJECT / "docs" / "in_cluster.yaml"
@@ -25,12 +25,12 @@ FROM_THE_NODE = {
     "/opt/packages": Path(sysconfig.get_path("purelib")),
     "/opt/project": PROJECT,
 }
-"""What one's own image would hold. The embedded cluster has no registry to get it from; its node is this machine."""
+"""The contents of a user's image. The embedded cluster has no registry, but its node is this machine."""
 ENVIRONMENT = {"PYTHONPATH": "/opt/packages:/opt/project", "LD_LIBRARY_PATH": "/opt/python/lib"}
 
 
 def as_if_installed(job: dict[str, Any]) -> None:
-    """Have the Job's pod find Python, the packages and the project, which stay as they are."""
+    """Mount Python, the packages and the project of this machine into the Job's pod."""
     pod = job["spec"]["template"]["spec"]
     [container] = pod["containers"]
     container["image"] = next(
@@ -49,22 +49,22 @@ def as_if_installed(job: dict[str, Any]) -> None:
 
 @pytest.fixture
 def run_job(api: Api) -> Iterator[Callable[..., tuple[client.V1JobStatus, str]]]:
-    """Run the Job with further arguments to pytest, and return how it ended and what it printed."""
+    """Run the Job with further arguments for pytest, and return its status and its output."""
     jobs = client.BatchV1Api(api.client)
     job = yaml.safe_load(JOB.read_text())
     namespace = job["metadata"]["namespace"]
     job["metadata"] = {"generateName": job["metadata"]["name"] + "-"}
-    made: list[str] = []
+    created: list[str] = []
 
     def run(*arguments: str) -> tuple[client.V1JobStatus, str]:
         as_if_installed(job)
         job["spec"]["template"]["spec"]["containers"][0]["command"] += arguments
         name = jobs.create_namespaced_job(namespace, job).metadata.name
-        made.append(name)
-        ended = watch.Watch().stream(
+        created.append(name)
+        events = watch.Watch().stream(
             jobs.list_namespaced_job, namespace, field_selector=f"metadata.name={name}", timeout_seconds=300
         )
-        for event in ended:
+        for event in events:
             status = event["object"].status
             if status.succeeded or status.failed:
                 break
@@ -72,27 +72,27 @@ def run_job(api: Api) -> Iterator[Callable[..., tuple[client.V1JobStatus, str]]]
         return status, api.core.read_namespaced_pod_log(pod.metadata.name, namespace)
 
     yield run
-    for name in made:
+    for name in created:
         before = jobs.list_namespaced_job(namespace).metadata.resource_version
         jobs.delete_namespaced_job(name, namespace, propagation_policy="Foreground")
-        gone = watch.Watch().stream(
+        events = watch.Watch().stream(
             jobs.list_namespaced_job,
             namespace,
             field_selector=f"metadata.name={name}",
             resource_version=before,
             timeout_seconds=60,
         )
-        assert any(event["type"] == "DELETED" for event in gone), "the next test shall find the cluster as this one did"
+        assert any(event["type"] == "DELETED" for event in events), "the next test needs the same state"
 
 
-def test_the_job_asks_the_cluster_that_it_runs_in(run_job: Callable[..., tuple[client.V1JobStatus, str]]) -> None:
-    status, printed = run_job("conformance/registry_only/test_unlisted_hosts.py")
-    assert status.succeeded == 1, printed
-    assert "context in-cluster" in printed
-    assert " 4 passed" in printed
+def test_job_tests_the_cluster_that_it_runs_in(run_job: Callable[..., tuple[client.V1JobStatus, str]]) -> None:
+    status, output = run_job("conformance/registry_only/test_unlisted_hosts.py")
+    assert status.succeeded == 1, output
+    assert "context in-cluster" in output
+    assert " 4 passed" in output
 
 
-def test_the_jobs_end_is_the_suites(run_job: Callable[..., tuple[client.V1JobStatus, str]]) -> None:
-    status, printed = run_job("--istio-egress-gateway", "nobodys/nowhere", "conformance/egress_gateway")
-    assert status.failed == 1, printed
-    assert "nowhere" in printed
+def test_failed_run_fails_the_job(run_job: Callable[..., tuple[client.V1JobStatus, str]]) -> None:
+    status, output = run_job("--istio-egress-gateway", "missing/nowhere", "conformance/egress_gateway")
+    assert status.failed == 1, output
+    assert "nowhere" in output

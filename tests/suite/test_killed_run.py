@@ -1,11 +1,10 @@
-"""A run that was killed: what it left can be found, is removed by the next run, and disturbs nobody."""
+"""The namespaces and the mesh configuration of a killed run are cleaned up by the next run."""
 
 from __future__ import annotations
 
 import re
 import signal
 import subprocess
-import threading
 from pathlib import Path
 
 import pytest
@@ -13,12 +12,13 @@ from suite_run import RunSuite, environment  # type: ignore[import-not-found]  #
 
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.mesh_config_map import MeshConfigMap
-from pytest_istio_egress.cluster.run_lease import remains
+from pytest_istio_egress.cluster.poll import poll
+from pytest_istio_egress.cluster.run_lease import leftover_runs
 
 pytestmark = pytest.mark.embedded
 
 
-def test_the_next_run_removes_what_a_killed_run_left(
+def test_next_run_cleans_up_after_a_killed_run(
     suite_command: list[str], run_suite: RunSuite, api: Api, tmp_path: Path
 ) -> None:
     with subprocess.Popen(
@@ -28,22 +28,18 @@ def test_the_next_run_removes_what_a_killed_run_left(
         output = ""
         for line in running.stdout:
             output += line
-            if ".py ." in line:  # the first case has been asked, and holds
+            if ".py ." in line:  # the first test has passed
                 running.send_signal(signal.SIGKILL)
                 break
     run = re.search(r", run (\w+)", output)
     assert run, output
-    left = {found.run: found for found in remains(api)}
-    assert run[1] in left
-    # As a mesh-wide case does that is killed before it can take its change back.
+    assert run[1] in {leftover.run for leftover in leftover_runs(api)}
+    # As a mesh-wide test that is killed before it restores its change.
     before = MeshConfigMap(api).change({"defaultHttpRetryPolicy": {"attempts": 1}})
-    while any(found.alive for found in remains(api)):
-        threading.Event().wait(0.5)  # the dead run's lease has to run out
+    assert poll(lambda: not any(leftover.alive for leftover in leftover_runs(api)), every=0.5, timeout=120)
     again = run_suite("conformance/timeouts")
     assert again.exit == 0, again.output
     assert run[1] in again.output
     assert MeshConfigMap(api).pending_restore() is None
     assert api.core.read_namespaced_config_map("istio", "istio-system").data["mesh"] == before
-    until_gone = threading.Event()
-    while remains(api):
-        until_gone.wait(0.2)
+    assert poll(lambda: not leftover_runs(api), every=0.2, timeout=300)

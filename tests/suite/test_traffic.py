@@ -1,10 +1,9 @@
-"""Steady traffic on a real mesh: nothing is lost while nothing happens; what is lost is told by kind and time."""
+"""Steady traffic on a real mesh loses nothing without changes; losses are reported by kind and time."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,8 @@ from kubernetes import client
 from suite_run import environment  # type: ignore[import-not-found]  # pytest puts this folder on the path
 
 from pytest_istio_egress.cluster.api import Api
-from pytest_istio_egress.cluster.run_lease import remains
+from pytest_istio_egress.cluster.poll import poll
+from pytest_istio_egress.cluster.run_lease import leftover_runs
 from pytest_istio_egress.embedded import EmbeddedCluster
 from pytest_istio_egress.suite.discovery import fixtures_folder
 from pytest_istio_egress.traffic.kinds import KINDS
@@ -26,48 +26,52 @@ pytestmark = pytest.mark.embedded
 NAME = "tested"
 
 
-def command(embedded: EmbeddedCluster, verb: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    words = ["traffic", verb, "--kubeconfig", embedded.kubeconfig, "--name", NAME, *arguments]
+def command(embedded: EmbeddedCluster, verb: str, *more: str | Path) -> subprocess.CompletedProcess[str]:
+    arguments = ["traffic", verb, "--kubeconfig", embedded.kubeconfig, "--name", NAME, *more]
     return subprocess.run(
-        [sys.executable, "-m", "pytest_istio_egress.cli.main", *map(str, words)],
+        [sys.executable, "-m", "pytest_istio_egress.cli", *map(str, arguments)],
         capture_output=True, text=True, check=False, env=environment(),
     )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def traffic(embedded: EmbeddedCluster, api: Api) -> Iterator[Traffic]:
-    """Traffic that another process started."""
+    """Traffic started by another process."""
     started = command(embedded, "start")
     assert started.returncode == 0, started.stderr
     yield Traffic(api, NAME, fixtures_folder() / "traffic")
     stopped = command(embedded, "stop")
     assert stopped.returncode == 0, stopped.stderr
-    assert not any(left.run == NAME for left in remains(api))
+    assert not any(run.run == NAME for run in leftover_runs(api))
 
 
-def further(traffic: Traffic, seconds: float) -> float:
-    """Wait until all is known of some seconds more; returns the moment up to which it is."""
+def wait_for_record(traffic: Traffic, seconds: float) -> float:
+    """Wait until the record has so many more seconds, and return the time up to which it is complete."""
     until = traffic.record().ends + seconds
-    while (now := traffic.record().complete) < until:
-        threading.Event().wait(0.5)  # between two looks at the record
-    return now
+    complete = until
+
+    def is_complete() -> bool:
+        nonlocal complete
+        complete = traffic.record().complete
+        return complete >= until
+
+    assert poll(is_complete, every=0.5, timeout=seconds + 120)
+    return complete
 
 
-def test_steady_traffic_of_every_kind_loses_nothing(
-    traffic: Traffic, embedded: EmbeddedCluster, tmp_path: Path
-) -> None:
-    further(traffic, 10)
+def test_traffic_of_every_kind_loses_nothing(traffic: Traffic, embedded: EmbeddedCluster, tmp_path: Path) -> None:
+    wait_for_record(traffic, 10)
     done = command(embedded, "report", "--yaml", tmp_path / "report.yaml", "--markdown", tmp_path / "report.md")
     assert done.returncode == 0, done.stdout + done.stderr
     report = yaml.safe_load((tmp_path / "report.yaml").read_text())
     assert set(report["kinds"]) == {kind.name for kind in KINDS}
-    for found in report["kinds"].values():
-        assert found["asked"] > 0
-        assert found["lost"] == 0
-    assert all(kind.says in (tmp_path / "report.md").read_text() for kind in KINDS)
+    for kind in report["kinds"].values():
+        assert kind["sent"] > 0
+        assert kind["lost"] == 0
+    assert all(kind.description in (tmp_path / "report.md").read_text() for kind in KINDS)
 
 
-def test_a_gateway_that_goes_is_a_loss_of_what_leaves_through_it(
+def test_stopped_gateway_is_a_loss_of_its_kinds_only(
     traffic: Traffic, embedded: EmbeddedCluster, api: Api, tmp_path: Path
 ) -> None:
     apps = client.AppsV1Api(api.client)
@@ -78,13 +82,12 @@ def test_a_gateway_that_goes_is_a_loss_of_what_leaves_through_it(
 
     scale(0)
     try:
-        further(traffic, 8)
+        wait_for_record(traffic, 8)
     finally:
         scale(1)
-    reached = threading.Event()
-    while not apps.read_namespaced_deployment("istio-egressgateway", "istio-system").status.ready_replicas:
-        reached.wait(0.2)
-    further(traffic, 6)
+    gateway = ("istio-egressgateway", "istio-system")
+    assert poll(lambda: apps.read_namespaced_deployment(*gateway).status.ready_replicas, every=0.2, timeout=120)
+    wait_for_record(traffic, 6)
     done = command(embedded, "report", "--yaml", tmp_path / "report.yaml", "--allow-lost", "gateway-http=1")
     assert done.returncode == 1, done.stdout + done.stderr
     kinds = yaml.safe_load((tmp_path / "report.yaml").read_text())["kinds"]
@@ -95,7 +98,7 @@ def test_a_gateway_that_goes_is_a_loss_of_what_leaves_through_it(
     assert command(embedded, "report", "--allow-lost", "100000").returncode == 0
 
 
-def test_a_client_that_lost_its_sidecar_gets_no_answers(
+def test_client_without_a_sidecar_gets_no_responses(
     traffic: Traffic, embedded: EmbeddedCluster, api: Api, tmp_path: Path
 ) -> None:
     namespace = traffic.names.namespace("egress-client")
@@ -108,18 +111,18 @@ def test_a_client_that_lost_its_sidecar_gets_no_answers(
     lost = {kind.name: 0 for kind in KINDS}
     deadline = begin + 120
     while not all(lost[kind.name] for kind in KINDS if not kind.gateway):
-        assert further(traffic, 4) < deadline, lost
+        assert wait_for_record(traffic, 4) < deadline, lost
         command(embedded, "report", "--yaml", report, "--since", since)
-        lost = {name: found["lost"] for name, found in yaml.safe_load(report.read_text())["kinds"].items()}
-    assert not any(lost[kind.name] for kind in KINDS if kind.gateway), "the others' pod was not touched"
+        lost = {name: kind["lost"] for name, kind in yaml.safe_load(report.read_text())["kinds"].items()}
+    assert not any(lost[kind.name] for kind in KINDS if kind.gateway), "the pod of these kinds was not changed"
 
 
-def test_a_run_that_cleans_up_leaves_traffic_alone(traffic: Traffic, api: Api) -> None:
-    assert [(left.alive, left.traffic) for left in remains(api) if left.run == traffic.name] == [(True, True)]
+def test_traffic_counts_as_alive_for_the_cleanup_of_runs(traffic: Traffic, api: Api) -> None:
+    assert [(run.alive, run.traffic) for run in leftover_runs(api) if run.run == traffic.name] == [(True, True)]
 
 
-def test_nothing_started_is_told_in_one_line(embedded: EmbeddedCluster) -> None:
-    done = command(embedded, "report", "--name", "nobody")
+def test_missing_traffic_is_an_error_in_one_line(embedded: EmbeddedCluster) -> None:
+    done = command(embedded, "report", "--name", "missing")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert "nobody" in done.stderr
+    assert "missing" in done.stderr

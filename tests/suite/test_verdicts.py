@@ -1,11 +1,10 @@
-"""The suite against a real mesh: it passes where the mesh is right, and fails, for the right reason, where it isn't."""
+"""The suite on a real mesh: it passes on a correct mesh, and fails with the right cause on a broken one."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,12 @@ from typing import Any
 import pytest
 import yaml
 from kubernetes import client
+from snapshot import snapshot
 from suite_run import RunSuite, environment  # type: ignore[import-not-found]  # pytest puts this folder on the path
 
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.apply import RUN_LABEL
-from pytest_istio_egress.cluster.snapshot import snapshot
+from pytest_istio_egress.cluster.poll import poll
 from pytest_istio_egress.embedded import EmbeddedCluster
 from pytest_istio_egress.model.case import ISTIOS_OWN_ENVOY
 from pytest_istio_egress.suite.discovery import shipped_cases, suite_folder
@@ -25,9 +25,9 @@ from pytest_istio_egress.suite.discovery import shipped_cases, suite_folder
 pytestmark = pytest.mark.embedded
 
 
-def test_all_holds_and_nothing_is_left_run_after_run(run_suite: RunSuite, api: Api) -> None:
+def test_all_tests_pass_repeatedly_and_nothing_is_left(run_suite: RunSuite, api: Api) -> None:
     before = snapshot(api)
-    # All of it, mesh-wide cases too, and then a part of it once more, without workers.
+    # All tests, including mesh-wide ones, and then some of them again, without workers.
     for arguments in (
         ("-n", "3", "--istio-egress-allow-mesh-wide"),
         ("conformance/timeouts", "conformance/registry_only"),
@@ -35,12 +35,12 @@ def test_all_holds_and_nothing_is_left_run_after_run(run_suite: RunSuite, api: A
         run = run_suite(*arguments)
         assert run.exit == 0, run.output
         assert run.ids("passed")
-        assert {name.partition("[")[0] for name in run.ids("skipped")} <= beyond_upstreams_envoy()
+        assert {name.partition("[")[0] for name in run.ids("skipped")} <= tests_for_istios_envoy()
         assert snapshot(api) == before
 
 
-def beyond_upstreams_envoy() -> set[str]:
-    """Return the cases that need Istio's own build of Envoy, as JUnit names them: the cluster serves all others."""
+def tests_for_istios_envoy() -> set[str]:
+    """Return JUnit's names of the tests that need Istio's build of Envoy, which the embedded cluster does not have."""
     return {
         shipped.id.replace(".py::", "::").replace("/", ".")
         for shipped in shipped_cases(suite_folder())
@@ -49,7 +49,7 @@ def beyond_upstreams_envoy() -> set[str]:
 
 
 def copy_of_the_suite(into: Path, area: str, change: Callable[[dict[str, Any]], None]) -> Path:
-    """Copy one area's cases with every manifest changed."""
+    """Copy the tests of one area with every manifest changed."""
     copy = into / area
     shutil.copytree(suite_folder() / area, copy)
     for file in copy.glob("*.yaml"):
@@ -65,9 +65,7 @@ def allow_any(document: dict[str, Any]) -> None:
         document["spec"]["outboundTrafficPolicy"] = {"mode": "ALLOW_ANY"}
 
 
-def test_a_sidecar_that_allows_any_is_told_by_the_cases_that_expect_a_block(
-    run_suite: RunSuite, tmp_path: Path
-) -> None:
+def test_sidecar_with_allow_any_fails_the_tests_of_a_block(run_suite: RunSuite, tmp_path: Path) -> None:
     copy = copy_of_the_suite(tmp_path, "registry_only", allow_any)
     run = run_suite(copy / "test_unlisted_hosts.py", "--istio-egress-report", "report.yaml")
     assert run.exit == 1, run.output
@@ -94,7 +92,7 @@ def check_evidence(beside: Path, report: dict[str, Any]) -> None:
         [line] = json.loads(files["probe.json"])["access logs"].values()
         assert line in files["client-sidecar.log"]
         agent = case["probe"].partition("--user-agent ")[2].split()[0]
-        assert agent in files["outside.log"], "the server outside was reached, and says so"
+        assert agent in files["outside.log"], "the external server was reached and logged it"
         config = json.loads(files["client-sidecar-config.json"])
         assert "PassthroughCluster" in {cluster["name"] for cluster in config["clusters"]}
         assert config["listeners"]
@@ -108,8 +106,8 @@ def check_evidence(beside: Path, report: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-def mesh_settings(api: Api) -> Iterator[Callable[[str, str], None]]:
-    """Replaces text in the mesh's own configuration; what it was comes back."""
+def replace_in_mesh_config(api: Api) -> Iterator[Callable[[str, str], None]]:
+    """Replaces text in the mesh configuration, which is restored after the test."""
     original = api.core.read_namespaced_config_map("istio", "istio-system").data["mesh"]
 
     def write(mesh: str) -> None:
@@ -119,8 +117,8 @@ def mesh_settings(api: Api) -> Iterator[Callable[[str, str], None]]:
     write(original)
 
 
-def test_a_mesh_that_comes_to_allow_any_while_the_suite_runs_is_told(
-    suite_command: list[str], mesh_settings: Callable[[str, str], None], tmp_path: Path
+def test_mesh_that_changes_to_allow_any_during_the_run_fails_tests(
+    suite_command: list[str], replace_in_mesh_config: Callable[[str, str], None], tmp_path: Path
 ) -> None:
     command = [*suite_command, "-p", "no:cacheprovider", "conformance/registry_only/test_mesh_mode.py"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=environment()) as running:
@@ -129,23 +127,24 @@ def test_a_mesh_that_comes_to_allow_any_while_the_suite_runs_is_told(
         for line in running.stdout:
             output += line
             if "REGISTRY_ONLY" in line and "istio-egress" in line:
-                mesh_settings("REGISTRY_ONLY", "ALLOW_ANY")
+                replace_in_mesh_config("REGISTRY_ONLY", "ALLOW_ANY")
     assert running.returncode == 1, output
     blocked = [text for text in output.split("documented:")[1:] if "unlisted" in text]
     assert len(blocked) >= 3, output  # CI prints each explanation twice
     assert all("PassthroughCluster" in explanation for explanation in blocked)
 
 
-def test_a_stopped_istiod_is_an_error_and_not_a_verdict(run_suite: RunSuite, api: Api) -> None:
+def test_stopped_istiod_is_an_error_and_not_a_failed_test(run_suite: RunSuite, api: Api) -> None:
     apps = client.AppsV1Api(api.client)
 
     def scale(replicas: int) -> None:
         apps.patch_namespaced_deployment_scale("istiod", "istio-system", {"spec": {"replicas": replicas}})
-        reached = threading.Event()
-        while (
-            ready := apps.read_namespaced_deployment("istiod", "istio-system").status.ready_replicas or 0
-        ) != replicas:
-            reached.wait(0.1 if ready else 0.2)
+        istiod = ("istiod", "istio-system")
+        assert poll(
+            lambda: (apps.read_namespaced_deployment(*istiod).status.ready_replicas or 0) == replicas,
+            every=0.2,
+            timeout=180,
+        )
 
     scale(0)
     try:
@@ -157,9 +156,7 @@ def test_a_stopped_istiod_is_an_error_and_not_a_verdict(run_suite: RunSuite, api
     assert not api.core.list_namespace(label_selector=RUN_LABEL).items
 
 
-def test_an_unreachable_cluster_is_an_error(
-    embedded: EmbeddedCluster, suite_command: list[str], tmp_path: Path
-) -> None:
+def test_unreachable_cluster_is_an_error(embedded: EmbeddedCluster, suite_command: list[str], tmp_path: Path) -> None:
     kubeconfig = yaml.safe_load(embedded.kubeconfig.read_text())
     kubeconfig["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:9"
     elsewhere = tmp_path / "kubeconfig"

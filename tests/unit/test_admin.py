@@ -1,4 +1,4 @@
-"""Asking a proxy's admin interface: what with, and what comes of no answer."""
+"""Requests to a proxy's admin interface: the program that sends them, and missing responses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from pytest_istio_egress.cluster import admin as asked
+from pytest_istio_egress.cluster import admin as admin_module
 from pytest_istio_egress.cluster.admin import admin
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.pods import CommandResult, Pod
@@ -17,21 +17,23 @@ GATEWAY = replace(CLIENT, name="exit-1", container="istio-proxy")
 API = cast(Api, None)
 
 
-@pytest.mark.parametrize(("pod", "asks"), [(CLIENT, "curl"), (GATEWAY, "pilot-agent")])
-def test_only_where_the_proxy_is_alone_its_agent_asks(monkeypatch: pytest.MonkeyPatch, pod: Pod, asks: str) -> None:
-    ran: list[list[str]] = []
+@pytest.mark.parametrize(("pod", "program"), [(CLIENT, "curl"), (GATEWAY, "pilot-agent")])
+def test_request_is_sent_by_pilot_agent_only_in_gateway_pods(
+    monkeypatch: pytest.MonkeyPatch, pod: Pod, program: str
+) -> None:
+    commands: list[list[str]] = []
 
     def run(_api: Api, _pod: Pod, command: list[str]) -> CommandResult:
-        ran.append(command)
-        return CommandResult(stdout="seen", stderr="", exit=0)
+        commands.append(command)
+        return CommandResult(stdout="response", stderr="", exit=0)
 
-    monkeypatch.setattr(asked, "run", run)
-    assert admin(API, pod, "/clusters") == "seen"
-    assert ran[0][0] == asks
-    assert ran[0][-1].endswith("clusters")
+    monkeypatch.setattr(admin_module, "run", run)
+    assert admin(API, pod, "/clusters") == "response"
+    assert commands[0][0] == program
+    assert commands[0][-1].endswith("clusters")
 
 
-def test_no_answer_is_an_error_that_says_whose(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asked, "run", lambda *_: CommandResult(stdout="", stderr="refused", exit=7))
-    with pytest.raises(ClusterError, match=r"proxy of exit-1 .* did not answer /clusters: refused"):
+def test_missing_response_is_an_error_with_the_pod(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admin_module, "run", lambda *_: CommandResult(stdout="", stderr="refused", exit=7))
+    with pytest.raises(ClusterError, match=r"proxy of exit-1 .* did not respond to GET /clusters .*: refused"):
         admin(API, GATEWAY, "/clusters")

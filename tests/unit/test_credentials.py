@@ -1,4 +1,4 @@
-"""The secrets for proxies are what their names say: verified here with the same certificates, without a cluster."""
+"""The secrets for TLS origination match their names, verified without a cluster."""
 
 import base64
 import datetime
@@ -33,31 +33,31 @@ def issued_by(certificate: bytes, authority: bytes) -> bool:
     return True
 
 
-def test_certificates_are_valid_by_the_clusters_clock() -> None:
+def test_certificates_are_valid_at_the_clusters_time() -> None:
     for certificate in (AUTHORITY.certificate, OUTSIDE.certificate, part("wrong-client", "tls.crt")):
-        found = x509.load_pem_x509_certificate(certificate)
-        assert found.not_valid_before_utc < NOW < found.not_valid_after_utc
+        loaded = x509.load_pem_x509_certificate(certificate)
+        assert loaded.not_valid_before_utc < NOW < loaded.not_valid_after_utc
 
 
-def test_every_secret_that_is_waited_for_is_made() -> None:
+def test_every_credential_has_a_secret() -> None:
     assert set(SECRETS) == set(CREDENTIALS)
 
 
-def test_only_the_right_authority_signed_the_outside_certificate() -> None:
+def test_external_certificate_is_issued_by_outside_ca_only() -> None:
     assert issued_by(OUTSIDE.certificate, part("outside-ca", "ca.crt"))
     assert not issued_by(OUTSIDE.certificate, part("wrong-ca", "ca.crt"))
 
 
-def test_only_one_list_revokes_the_outside_certificate() -> None:
+def test_external_certificate_is_revoked_by_one_list_only() -> None:
     assert revoked("outside-ca-revoked", OUTSIDE)
     assert not revoked("outside-ca-unrelated", OUTSIDE)
 
 
-def test_only_the_right_client_was_signed_by_the_runs_authority() -> None:
+def test_client_certificate_is_issued_by_the_runs_authority() -> None:
     assert issued_by(part("client", "tls.crt"), AUTHORITY.certificate)
     assert not issued_by(part("wrong-client", "tls.crt"), AUTHORITY.certificate)
 
 
-def test_a_key_pair_is_a_tls_secret() -> None:
+def test_secret_with_a_key_is_of_type_tls() -> None:
     assert kubernetes_secret("client", SECRETS["client"])["type"] == "kubernetes.io/tls"
     assert kubernetes_secret("outside-ca", SECRETS["outside-ca"])["type"] == "Opaque"

@@ -1,4 +1,4 @@
-"""Each fact is found out from the objects that a cluster holds: real ones, and the same with one thing changed."""
+"""Each fact is detected from the objects of a cluster: recorded ones, and the same with one change."""
 
 from __future__ import annotations
 
@@ -16,16 +16,24 @@ import yaml
 from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.facts.gateways import OF_GATEWAY_API
 from pytest_istio_egress.cluster.facts.objects import Object, selects
-from pytest_istio_egress.cluster.facts.table import DETECTORS, FactOverrides, find_out
-from pytest_istio_egress.cluster.features import DETECT
+from pytest_istio_egress.cluster.facts.table import DETECTORS, FactOverrides, detect_facts
+from pytest_istio_egress.cluster.features import DETECTORS as FEATURE_DETECTORS
 from pytest_istio_egress.cluster.mesh import Mesh
-from pytest_istio_egress.model.mesh_facts import BY_GATEWAY_API, FACTS, FOUND, RUNS_OWN_GATEWAY, Gateway, MeshFacts
+from pytest_istio_egress.model.mesh_facts import (
+    BY_GATEWAY_API,
+    FACTS,
+    FOUND,
+    RUNS_OWN_GATEWAY,
+    Gateway,
+    MeshFacts,
+    MeshSidecar,
+)
 
 STOCK = list(yaml.safe_load_all((Path(__file__).parent / "meshes" / "stock.yaml").read_text()))
 
 
 class Objects:
-    """What a cluster holds; kinds in `forbidden` may not be listed."""
+    """The objects of a cluster; kinds in `forbidden` cannot be listed."""
 
     def __init__(self, objects: Sequence[Object] = STOCK, forbidden: Sequence[str] = ()) -> None:
         self.held = copy.deepcopy(list(objects))
@@ -33,7 +41,7 @@ class Objects:
 
     def objects(self, api_version: str, kind: str, namespace: str | None = None) -> list[Object]:
         if kind in self.forbidden:
-            raise ClusterError(f"{kind} can't be listed: it is forbidden")
+            raise ClusterError(f"cannot list {kind}: it is forbidden")
         return [
             held
             for held in self.held
@@ -42,14 +50,14 @@ class Objects:
         ]
 
     def one(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Object | None:
-        found = self.objects(api_version, kind, namespace)
-        return next((held for held in found if held["metadata"]["name"] == name), None)
+        candidates = self.objects(api_version, kind, namespace)
+        return next((held for held in candidates if held["metadata"]["name"] == name), None)
 
     def held_as(self, kind: str, name: str) -> Object:
         return next(held for held in self.held if (held["kind"], held["metadata"]["name"]) == (kind, name))
 
     def mesh(self, **settings: Any) -> Objects:
-        """Change the mesh's configuration."""
+        """Change the mesh configuration."""
         data = self.held_as("ConfigMap", "istio")["data"]
         data["mesh"] = yaml.safe_dump({**yaml.safe_load(data["mesh"]), **settings})
         return self
@@ -60,14 +68,14 @@ class Objects:
         return self
 
     def revision(self, name: str, tag: str = "") -> Objects:
-        """Add a second control plane beside the first, or give it a tag."""
+        """Add a second control plane, or a tag for it."""
         hooks = copy.deepcopy(self.held_as("MutatingWebhookConfiguration", "istio-sidecar-injector"))
         hooks["metadata"] = {"name": f"istio-{tag or name}", "labels": {"istio.io/rev": name}}
         if tag:
             hooks["metadata"]["labels"]["istio.io/tag"] = tag
-        words = {'"default"': f'"{tag or name}"', '"istiod"': f'"istiod-{name}"'}
+        replacements = {'"default"': f'"{tag or name}"', '"istiod"': f'"istiod-{name}"'}
         hooks["webhooks"] = [
-            json.loads(re.sub("|".join(words), lambda word: words[word[0]], json.dumps(hook)))
+            json.loads(re.sub("|".join(replacements), lambda match: replacements[match[0]], json.dumps(hook)))
             for hook in hooks["webhooks"]
             if hook["name"].startswith("rev.")
         ]
@@ -84,44 +92,44 @@ class Objects:
         return self
 
     def moved(self) -> Objects:
-        """Put all that is in istio-system somewhere else."""
+        """Move everything from istio-system to another namespace."""
         self.held = json.loads(json.dumps(self.held).replace('"istio-system"', '"istio-control"'))
         return self
 
 
 def value(objects: Objects, fact: str) -> str:
-    return find_out(objects, FactOverrides()).value(fact)
+    return detect_facts(objects, FactOverrides()).value(fact)
 
 
-def test_every_fact_has_a_detector_and_a_sentence() -> None:
+def test_every_fact_has_a_detector_and_a_description() -> None:
     assert list(DETECTORS) == list(FACTS)
 
 
-def test_a_mesh_as_it_is_installed_by_default() -> None:
-    found = find_out(Objects(), FactOverrides())
-    assert not [name for name, known in found.facts.items() if known.why]
-    assert {known.origin for known in found.facts.values()} == {FOUND}
-    assert found.istio.startswith("1.")
-    assert found.injection == ("istio-injection", "enabled")
-    assert found.gateway == Gateway(
+def test_default_installation_has_all_facts() -> None:
+    facts = detect_facts(Objects(), FactOverrides())
+    assert not [name for name, fact in facts.facts.items() if fact.why]
+    assert {fact.origin for fact in facts.facts.values()} == {FOUND}
+    assert facts.istio.startswith("1.")
+    assert facts.injection == ("istio-injection", "enabled")
+    assert facts.gateway == Gateway(
         "istio-system", "istio-egressgateway", {"istio": "egressgateway"}, made_by="istioctl"
     )
-    assert MeshFacts.of(json.loads(json.dumps(found.to_mapping()))) == found
+    assert MeshFacts.of(json.loads(json.dumps(facts.to_mapping()))) == facts
 
 
 CHANGED: dict[str, tuple[str, Callable[[Objects], Objects], str]] = {
-    "no mode is Istio's default": ("outbound-mode", lambda mesh: mesh.mesh(outboundTrafficPolicy={}), "ALLOW_ANY"),
-    "a mesh-wide Sidecar overrules the mesh": (
+    "default mode": ("outbound-mode", lambda mesh: mesh.mesh(outboundTrafficPolicy={}), "ALLOW_ANY"),
+    "mode of the mesh-wide Sidecar": (
         "outbound-mode",
         lambda mesh: mesh.add("networking.istio.io/v1", "Sidecar", {"outboundTrafficPolicy": {"mode": "ALLOW_ANY"}}),
         "ALLOW_ANY",
     ),
-    "a Sidecar for some workloads does not": (
+    "Sidecar for some workloads": (
         "mesh-sidecar",
         lambda mesh: mesh.add("networking.istio.io/v1", "Sidecar", {"workloadSelector": {"labels": {"a": "b"}}}),
         "none",
     ),
-    "what it imports is said": (
+    "hosts of the mesh-wide Sidecar": (
         "mesh-sidecar",
         lambda mesh: mesh.add("networking.istio.io/v1", "Sidecar", {"egress": [{"hosts": ["./*", "istio-system/*"]}]}),
         "added: hosts ./* istio-system/*",
@@ -152,136 +160,160 @@ CHANGED: dict[str, tuple[str, Callable[[Objects], Objects], str]] = {
 
 
 @pytest.mark.parametrize(("fact", "change", "expected"), CHANGED.values(), ids=CHANGED)
-def test_a_change_is_found_out(fact: str, change: Callable[[Objects], Objects], expected: str) -> None:
+def test_changed_object_changes_its_fact(fact: str, change: Callable[[Objects], Objects], expected: str) -> None:
     assert value(Objects(), fact) != expected or fact in ("mesh-sidecar", "injection")
     assert value(change(Objects()), fact) == expected
 
 
-def test_a_revision_is_asked_for() -> None:
-    found = find_out(
+def test_chosen_revision_is_detected() -> None:
+    facts = detect_facts(
         Objects().revision("canary"), FactOverrides(revision="canary", places={"revision": "command line"})
     )
-    assert found.injection == ("istio.io/rev", "canary")
-    assert (found.istiod, found.mesh_config) == ("istiod-canary", "istio-canary")
-    assert found.facts["revision"].origin == "command line"
+    assert facts.injection == ("istio.io/rev", "canary")
+    assert (facts.istiod, facts.mesh_config) == ("istiod-canary", "istio-canary")
+    assert facts.facts["revision"].origin == "command line"
 
 
-def test_a_tag_leads_to_its_revision() -> None:
-    found = find_out(Objects().revision("canary").revision("canary", tag="prod"), FactOverrides(revision="prod"))
-    assert found.injection == ("istio.io/rev", "prod")
-    assert found.value("revision") == "canary"
+def test_tag_leads_to_its_revision() -> None:
+    facts = detect_facts(Objects().revision("canary").revision("canary", tag="prod"), FactOverrides(revision="prod"))
+    assert facts.injection == ("istio.io/rev", "prod")
+    assert facts.value("revision") == "canary"
 
 
-def test_the_only_revision_needs_no_word() -> None:
+def test_only_revision_needs_no_setting() -> None:
     objects = Objects().revision("canary").without("MutatingWebhookConfiguration", "istio-sidecar-injector")
-    assert find_out(objects, FactOverrides()).injection == ("istio.io/rev", "canary")
+    assert detect_facts(objects, FactOverrides()).injection == ("istio.io/rev", "canary")
 
 
-def test_several_revisions_without_a_default_are_told() -> None:
+def test_several_revisions_without_a_default_are_an_error() -> None:
     objects = Objects().revision("blue").revision("green")
     objects.without("MutatingWebhookConfiguration", "istio-sidecar-injector")
     with pytest.raises(ClusterError, match=r"blue, green.*--istio-egress-revision"):
-        find_out(objects, FactOverrides())
+        detect_facts(objects, FactOverrides())
     with pytest.raises(ClusterError, match=r"'red'.*blue, green"):
-        find_out(objects, FactOverrides(revision="red"))
+        detect_facts(objects, FactOverrides(revision="red"))
 
 
 def helm_gateway(objects: Objects) -> Objects:
-    """Make the gateway one of the Helm chart, under another name in another namespace."""
+    """Turn the gateway into one of the Helm chart, with another name and namespace."""
     objects.held = json.loads(json.dumps(objects.held).replace("istio-egressgateway", "tenants-egress"))
-    service, pod = (next(one for one in objects.held if one["kind"] == kind) for kind in ("Service", "Pod"))
-    for found in (service, pod):
-        found["metadata"]["namespace"] = "tenants"
-        found["metadata"]["labels"] = {"app": "tenants-egress", "istio": "tenants-egress"}
+    service, pod = (next(each for each in objects.held if each["kind"] == kind) for kind in ("Service", "Pod"))
+    for each in (service, pod):
+        each["metadata"]["namespace"] = "tenants"
+        each["metadata"]["labels"] = {"app": "tenants-egress", "istio": "tenants-egress"}
     service["metadata"]["labels"]["helm.sh/chart"] = "gateway-1.31.0"
     service["spec"]["selector"] = {"app": "tenants-egress", "istio": "tenants-egress"}
     return objects
 
 
-def test_a_gateway_of_the_helm_chart() -> None:
-    gateway = find_out(helm_gateway(Objects()), FactOverrides()).gateway
+def test_gateway_of_the_helm_chart_is_detected() -> None:
+    gateway = detect_facts(helm_gateway(Objects()), FactOverrides()).gateway
     assert gateway
     assert (gateway.namespace, gateway.service, gateway.made_by) == ("tenants", "tenants-egress", "Helm chart")
     assert gateway.selector == "app=tenants-egress,istio=tenants-egress"
 
 
-def test_a_gateway_of_the_gateway_api_cannot_serve_istios_own_resources() -> None:
+def test_gateway_of_the_gateway_api_is_no_egress_gateway_feature() -> None:
     objects = Objects()
-    for found in objects.held:
-        if found["kind"] in ("Service", "Pod"):
-            found["metadata"]["labels"] = {**found["metadata"]["labels"], OF_GATEWAY_API: "egress"}
-    facts = find_out(objects, FactOverrides())
+    for each in objects.held:
+        if each["kind"] in ("Service", "Pod"):
+            each["metadata"]["labels"] = {**each["metadata"]["labels"], OF_GATEWAY_API: "egress"}
+    facts = detect_facts(objects, FactOverrides())
     assert facts.gateway
     assert facts.gateway.made_by == BY_GATEWAY_API
     mesh = cast(Mesh, SimpleNamespace(gateway=facts.gateway, facts=facts))
-    assert "Gateway API" in (DETECT["egress-gateway"](mesh) or "")
+    assert "Gateway API" in (FEATURE_DETECTORS["egress-gateway"](mesh) or "")
 
 
-def test_a_gateway_that_is_not_ready_is_none() -> None:
+def test_gateway_that_is_not_ready_is_not_detected() -> None:
     objects = Objects()
-    next(one for one in objects.held if one["kind"] == "Pod")["status"]["conditions"] = []
-    assert find_out(objects, FactOverrides()).gateway is None
-    with pytest.raises(ClusterError, match="no ready gateway"):
-        find_out(objects, FactOverrides(gateway="istio-system/istio-egressgateway"))
+    next(each for each in objects.held if each["kind"] == "Pod")["status"]["conditions"] = []
+    assert detect_facts(objects, FactOverrides()).gateway is None
+    with pytest.raises(ClusterError, match="no ready Istio gateway pod"):
+        detect_facts(objects, FactOverrides(gateway="istio-system/istio-egressgateway"))
 
 
-def test_the_gateway_is_as_the_user_chooses() -> None:
-    assert find_out(Objects(), FactOverrides(gateway="none")).gateway is None
-    assert find_out(Objects(), FactOverrides(gateway="own")).gateway == RUNS_OWN_GATEWAY
-    with pytest.raises(ClusterError, match="no Service exit in the namespace edge"):
-        find_out(Objects(), FactOverrides(gateway="edge/exit"))
+def test_gateway_setting_overrides_detection() -> None:
+    assert detect_facts(Objects(), FactOverrides(gateway="none")).gateway is None
+    assert detect_facts(Objects(), FactOverrides(gateway="own")).gateway == RUNS_OWN_GATEWAY
+    with pytest.raises(ClusterError, match="no Service exit in namespace edge"):
+        detect_facts(Objects(), FactOverrides(gateway="edge/exit"))
 
 
-def test_a_gateway_without_a_readable_log_says_so() -> None:
-    gateway = find_out(Objects().mesh(accessLogFile=""), FactOverrides()).gateway
+def test_gateway_without_a_readable_log_is_marked() -> None:
+    gateway = detect_facts(Objects().mesh(accessLogFile=""), FactOverrides()).gateway
     assert gateway
     assert not gateway.logs
     silent = Objects().mesh(accessLogFile="").add("telemetry.istio.io/v1", "Telemetry", {"accessLogging": [{}]})
-    gateway = find_out(silent, FactOverrides()).gateway
+    gateway = detect_facts(silent, FactOverrides()).gateway
     assert gateway
     assert gateway.logs
 
 
-def test_a_fact_that_may_not_be_read_says_why_and_others_are_there() -> None:
-    found = find_out(Objects(forbidden=["PeerAuthentication", "Pod"]), FactOverrides())
-    assert "forbidden" in found.facts["mutual-tls"].why
-    assert "forbidden" in found.facts["egress-gateways"].why
-    assert found.gateway is None
-    assert found.value("trust-domain") == "cluster.local"
+def test_unreadable_fact_has_a_reason_and_others_a_value() -> None:
+    facts = detect_facts(Objects(forbidden=["PeerAuthentication", "Pod"]), FactOverrides())
+    assert "forbidden" in facts.facts["mutual-tls"].why
+    assert "forbidden" in facts.facts["egress-gateways"].why
+    assert facts.gateway is None
+    assert facts.value("trust-domain") == "cluster.local"
 
 
-def test_a_fact_that_everything_rests_on_can_be_given_instead() -> None:
+def test_essential_fact_can_be_overridden() -> None:
     objects = Objects(forbidden=["MutatingWebhookConfiguration"])
     with pytest.raises(ClusterError, match="--istio-egress-fact control-plane="):
-        find_out(objects, FactOverrides())
-    facts = {"control-plane": "istio-system", "injection": "istio-injection=enabled"}
-    found = find_out(objects, FactOverrides(facts=facts, places={"fact": "ini"}))
-    assert found.facts["injection"].origin == "ini"
-    assert found.istio == value(Objects(), "istio")
+        detect_facts(objects, FactOverrides())
+    overrides = {"control-plane": "istio-system", "injection": "istio-injection=enabled"}
+    facts = detect_facts(objects, FactOverrides(facts=overrides, places={"fact": "ini"}))
+    assert facts.facts["injection"].origin == "ini"
+    assert facts.istio == value(Objects(), "istio")
+
+
+def test_mesh_sidecar_is_detected_with_hosts_and_mode() -> None:
+    spec = {"egress": [{"hosts": ["*/*"]}], "outboundTrafficPolicy": {"mode": "ALLOW_ANY"}}
+    facts = detect_facts(Objects().add("networking.istio.io/v1", "Sidecar", spec), FactOverrides())
+    assert facts.sidecar == MeshSidecar("added", ("*/*",), "ALLOW_ANY")
+    assert facts.value("mesh-sidecar") == "added: hosts */*, outboundTrafficPolicy ALLOW_ANY"
 
 
 @pytest.mark.parametrize(
-    ("operator", "values", "given", "taken"),
+    ("text", "sidecar"),
+    [("none", None), ("own: hosts */*, outboundTrafficPolicy ALLOW_ANY", MeshSidecar("own", ("*/*",), "ALLOW_ANY"))],
+)
+def test_mesh_sidecar_is_overridden_as_data(text: str, sidecar: MeshSidecar | None) -> None:
+    objects = Objects().add("networking.istio.io/v1", "Sidecar", {"egress": [{"hosts": ["./*"]}]})
+    facts = detect_facts(objects, FactOverrides(facts={"mesh-sidecar": text}))
+    assert facts.sidecar == sidecar
+    assert facts.value("mesh-sidecar") == text
+
+
+def test_mesh_sidecar_that_cannot_be_listed_is_unknown() -> None:
+    facts = detect_facts(Objects(forbidden=["Sidecar"]), FactOverrides(facts={"outbound-mode": "ALLOW_ANY"}))
+    assert facts.sidecar is None
+    assert "forbidden" in facts.facts["mesh-sidecar"].why
+
+
+@pytest.mark.parametrize(
+    ("operator", "values", "labels", "matches"),
     [
         ("In", ["a"], {"k": "a"}, True), ("In", ["a"], {}, False), ("NotIn", ["a"], {}, True),
         ("Exists", None, {"k": ""}, True), ("DoesNotExist", None, {"k": ""}, False),
     ],
 )  # fmt: skip
-def test_a_selector_means_what_it_means_to_the_api(
+def test_selector_matches_as_in_the_api(
     operator: str,
     values: list[str] | None,
-    given: dict[str, str],
-    taken: bool,  # noqa: FBT001  # pytest hands it over by name
+    labels: dict[str, str],
+    matches: bool,  # noqa: FBT001  # pytest hands it over by name
 ) -> None:
-    assert selects({"matchExpressions": [{"key": "k", "operator": operator, "values": values}]}, given) is taken
+    assert selects({"matchExpressions": [{"key": "k", "operator": operator, "values": values}]}, labels) is matches
 
 
 @pytest.mark.parametrize("setting", ["true", "false"])
-def test_istios_own_metrics_take_istios_own_envoy(setting: str) -> None:
+def test_istio_metrics_require_istios_build_of_envoy(setting: str) -> None:
     mesh = Objects()
     container = mesh.held_as("Deployment", "istiod")["spec"]["template"]["spec"]["containers"][0]
     container["env"] = [
         {"name": name, "value": setting} for name in ("PILOT_ENABLE_METADATA_EXCHANGE", "PILOT_ENABLE_ALPN_FILTER")
     ]
-    reason = DETECT["istio-metrics"](cast(Mesh, SimpleNamespace(facts=find_out(mesh, FactOverrides()))))
+    reason = FEATURE_DETECTORS["istio-metrics"](cast(Mesh, SimpleNamespace(facts=detect_facts(mesh, FactOverrides()))))
     assert (reason is None) is (setting == "true")

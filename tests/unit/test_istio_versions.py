@@ -11,8 +11,9 @@ from pytest_istio_egress import documented
 from pytest_istio_egress.cluster.features import missing
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.model.case import case_of
-from pytest_istio_egress.model.istio_versions import SEEN, SUPPORTED, older
-from pytest_istio_egress.model.mesh_facts import MeshFacts
+from pytest_istio_egress.model.istio_versions import SUPPORTED, TESTED, older
+from pytest_istio_egress.model.mesh_facts import Fact, MeshFacts
+from pytest_istio_egress.suite.discovery import fixtures_folder
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,11 @@ def test_older(version: str, than: str, expected: bool) -> None:  # noqa: FBT001
 
 
 def test_what_was_seen_is_supported() -> None:
-    assert set(SEEN) <= set(SUPPORTED)
+    assert set(TESTED) <= set(SUPPORTED)
+
+
+def mesh_of(istio: str) -> Mesh:
+    return cast(Mesh, SimpleNamespace(facts=MeshFacts({"istio": Fact(istio)})))
 
 
 def test_a_case_that_begins_with_a_later_version_says_why_it_is_skipped() -> None:
@@ -34,7 +39,7 @@ def test_a_case_that_begins_with_a_later_version_says_why_it_is_skipped() -> Non
 
     case = case_of(test_it)
     assert case
-    told = missing(case, cast(Mesh, SimpleNamespace(istio="1.29.1", facts=MeshFacts())))
-    assert "1.30" in told["istio"]
-    assert "1.29.1" in told["istio"]
-    assert not missing(case, cast(Mesh, SimpleNamespace(istio="1.30.0", facts=MeshFacts())))
+    reasons = missing(case, mesh_of("1.29.1"), fixtures_folder())
+    assert "1.30" in reasons["istio"]
+    assert "1.29.1" in reasons["istio"]
+    assert not missing(case, mesh_of("1.30.0"), fixtures_folder())

@@ -1,4 +1,4 @@
-"""A request's line is found in a proxy's log: the right one, once, and even where the stream hangs."""
+"""The line of a request is found in a proxy's log, even where the stream hangs."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def line(source: str, cluster: str, user_agent: str = "-") -> bytes:
 
 
 class Kubelet:
-    """A log that hangs until `written` is set: its stream brings nothing, a plain read brings all."""
+    """A log whose stream hangs until `written` is set; a plain read returns all lines."""
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
         self.written = threading.Event()
-        self.refuses = False
+        self.fails = False
 
     def read_namespaced_pod_log(self, *_: Any, follow: bool = False, **__: Any) -> Any:
-        """Answer as the client does where it is told not to read the answer itself."""
-        if self.refuses:
-            raise OSError("the kubelet is away")
+        """Respond as the client does with _preload_content=False."""
+        if self.fails:
+            raise OSError("the kubelet is unavailable")
         if not follow:
             return SimpleNamespace(data=b"\n".join(self.lines))
         return SimpleNamespace(stream=lambda **_: self._stream())
@@ -54,7 +54,7 @@ class Kubelet:
 
 @pytest.fixture
 def kubelet(monkeypatch: pytest.MonkeyPatch) -> Kubelet:
-    """Stand in for the API behind a log."""
+    """The stand-in for the API behind a log."""
     stand_in = Kubelet()
     monkeypatch.setattr(client, "CoreV1Api", lambda _: stand_in)
     return stand_in
@@ -63,42 +63,42 @@ def kubelet(monkeypatch: pytest.MonkeyPatch) -> Kubelet:
 API = cast(Api, SimpleNamespace(new_client=lambda: None))
 
 
-def arrived(log: ProxyLog, count: int) -> None:
-    """Wait until the log has taken so many lines in."""
+def wait_for_lines(log: ProxyLog, count: int) -> None:
+    """Wait until the log has so many lines."""
     with log.arrived:
         assert log.arrived.wait_for(lambda: len(log._lines) >= count, timeout=5)
 
 
-def test_a_port_that_is_used_again_finds_its_new_connection(kubelet: Kubelet) -> None:
+def test_reused_port_finds_its_new_connection(kubelet: Kubelet) -> None:
     log = ProxyLog(API, POD, threading.Condition())
     kubelet.lines = [line("10.1.0.1:4000", "BlackHoleCluster")]
     kubelet.written.set()
-    arrived(log, 1)
+    wait_for_lines(log, 1)
     later = time.monotonic()
     assert log.of_connection("10.1.0.1:4000", ("-",), later) is None
     assert log.of_peer("10.1.0.1:4000", later) is None
     kubelet.lines.append(line("10.1.0.1:4000", "PassthroughCluster"))
     kubelet.written.set()
-    arrived(log, 2)
-    found = log.of_connection("10.1.0.1:4000", ("-",), later)
-    assert found
-    assert found.cluster == "PassthroughCluster"
+    wait_for_lines(log, 2)
+    newest = log.of_connection("10.1.0.1:4000", ("-",), later)
+    assert newest
+    assert newest.cluster == "PassthroughCluster"
     log.close()
 
 
-def test_another_requests_line_on_the_same_connection_is_not_taken(kubelet: Kubelet) -> None:
+def test_line_of_another_request_on_the_connection_is_not_found(kubelet: Kubelet) -> None:
     log = ProxyLog(API, POD, threading.Condition())
     kubelet.lines = [line("10.1.0.1:4000", "one", "egress/1"), line("10.1.0.1:4000", "two", "egress/2")]
     kubelet.written.set()
-    arrived(log, 2)
-    found = log.of_connection("10.1.0.1:4000", ("-", "egress/1"), 0.0)
-    assert found
-    assert found.cluster == "one"
+    wait_for_lines(log, 2)
+    newest = log.of_connection("10.1.0.1:4000", ("-", "egress/1"), 0.0)
+    assert newest
+    assert newest.cluster == "one"
     assert log.of_connection("10.1.0.1:4000", ("egress/3",), 0.0) is None
     log.close()
 
 
-def test_a_log_forgets_its_oldest_lines(kubelet: Kubelet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_drops_its_oldest_lines(kubelet: Kubelet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "KEPT_LINES", 2)
     log = ProxyLog(API, POD, threading.Condition())
     kubelet.lines = [line(f"10.1.0.1:{port}", "one") for port in (1, 2, 3)]
@@ -110,22 +110,22 @@ def test_a_log_forgets_its_oldest_lines(kubelet: Kubelet, monkeypatch: pytest.Mo
     log.close()
 
 
-def test_a_stream_that_hangs_decides_nothing(kubelet: Kubelet) -> None:
+def test_hanging_stream_is_bypassed_by_a_separate_read(kubelet: Kubelet) -> None:
     access_logs = AccessLogs(API, cast(Mesh, None), Names("k3x9q", "gw0"))
     kubelet.lines = [line("10.1.0.1:4000", "outbound|80||api.test")]
-    found = access_logs.sidecar_line(POD, "10.1.0.1:4000", "egress/1", since=0.0, timeout=0.05)
-    assert found
-    assert found.cluster == "outbound|80||api.test"
+    newest = access_logs.sidecar_line(POD, "10.1.0.1:4000", "egress/1", since=0.0, timeout=0.05)
+    assert newest
+    assert newest.cluster == "outbound|80||api.test"
     assert access_logs.sidecar_line(POD, "10.1.0.1:4001", "egress/1", since=0.0, timeout=0.05) is None
     access_logs.forget()
 
 
-def test_trouble_that_is_over_is_not_told_of_a_line_that_never_came(kubelet: Kubelet) -> None:
+def test_trouble_is_cleared_by_the_next_read(kubelet: Kubelet) -> None:
     log = ProxyLog(API, POD, threading.Condition())
-    kubelet.refuses = True
+    kubelet.fails = True
     log.read_back(1.0)
-    assert log.trouble == "the kubelet is away"
-    kubelet.refuses = False
+    assert log.trouble == "the kubelet is unavailable"
+    kubelet.fails = False
     log.read_back(1.0)
     assert log.trouble is None
     log.close()

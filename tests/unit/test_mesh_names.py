@@ -1,4 +1,4 @@
-"""Names of Istio's documents become those of the mesh that is there, and Services' names come back in reports."""
+"""Names of Istio's documentation are rendered as those of the mesh, and unrendered in reports."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from pytest_istio_egress.model.mesh_facts import RUNS_OWN_GATEWAY, Gateway
 FOREIGN = MeshNames(
     control_plane="istio-control",
     istiod="istiod-canary",
-    gateway=Gateway("tenants", "way-out", {"app": "way-out", "tier": "edge"}),
+    gateway=Gateway("tenants", "exit", {"app": "exit", "tier": "edge"}),
     injection=("istio.io/rev", "canary"),
     trust_domain="corp.example",
 )
@@ -19,7 +19,7 @@ NAMES = Names("k3x9q", "gw1", mesh=FOREIGN)
 @pytest.mark.parametrize(
     ("written", "real"),
     [
-        ("outbound|80||istio-egressgateway.istio-system.svc.c", "outbound|80||way-out.tenants.svc.c"),
+        ("outbound|80||istio-egressgateway.istio-system.svc.c", "outbound|80||exit.tenants.svc.c"),
         ("http://istiod.istio-system.svc.cluster.local:1/", "http://istiod-canary.istio-control.svc.cluster.local:1/"),
         ("istio-system", "istio-control"),
         ("cluster.local/ns/egress-client/sa/default", "corp.example/ns/egress-client-k3x9q-gw1/sa/default"),
@@ -27,16 +27,16 @@ NAMES = Names("k3x9q", "gw1", mesh=FOREIGN)
         ("a.svc.cluster.local/path", "a.svc.cluster.local/path"),
     ],
 )  # fmt: skip
-def test_a_name_in_a_text(written: str, real: str) -> None:
+def test_name_in_a_text_is_rendered(written: str, real: str) -> None:
     assert NAMES.render(written) == real
 
 
-def test_a_report_says_what_the_manifests_say() -> None:
+def test_rendered_name_is_unrendered_in_reports() -> None:
     written = "outbound|80||istio-egressgateway.istio-system.svc.cluster.local"
     assert NAMES.unrender(NAMES.render(written)) == written
 
 
-def test_a_manifest() -> None:
+def test_manifest_is_rendered() -> None:
     document = {
         "metadata": {"labels": {"istio-injection": "enabled", "x": "y"}},
         "spec": {
@@ -49,18 +49,18 @@ def test_a_manifest() -> None:
         "metadata": {"labels": {"istio.io/rev": "canary", "x": "y"}},
         "spec": {
             "exportTo": [".", "istio-control", "tenants"],
-            "selector": {"app": "way-out", "tier": "edge"},
+            "selector": {"app": "exit", "tier": "edge"},
             "egress": [{"hosts": ["./*", "istio-control/*", "tenants/*"]}],
         },
     }
 
 
-def test_a_mesh_as_documented_changes_nothing() -> None:
+def test_documented_mesh_keeps_all_names() -> None:
     document = {"exportTo": [".", "istio-system"], "selector": {"istio": "egressgateway"}, "istio-injection": "enabled"}
     assert Names("k3x9q", "gw1").render_manifest(document) == document
 
 
-def test_the_runs_own_gateway_is_the_workers_own() -> None:
+def test_own_gateway_is_rendered_for_the_worker() -> None:
     names = Names("k3x9q", "gw1", mesh=MeshNames(gateway=RUNS_OWN_GATEWAY))
     assert names.render("istio-egressgateway.istio-system.svc") == "exit.egress-gateway-k3x9q-gw1.svc"
     assert names.render_manifest({"selector": {"istio": "egressgateway"}}) == {

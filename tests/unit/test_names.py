@@ -1,10 +1,10 @@
-"""Reserved names in manifests become the run's own, and back."""
+"""Reserved names in manifests are rendered as names of the run, and back."""
 
 import pytest
 
-from pytest_istio_egress.cluster.names import Names, UnknownAddressError
+from pytest_istio_egress.cluster.names import Addresses, Names, UnknownAddressError
 
-NAMES = Names("k3x9q", "gw1", {"192.0.2.80": "10.96.17.4", "192.0.2.8": "10.96.17.5"})
+NAMES = Names("k3x9q", "gw1", Addresses({"192.0.2.80": "10.96.17.4", "192.0.2.8": "10.96.17.5"}))
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ NAMES = Names("k3x9q", "gw1", {"192.0.2.80": "10.96.17.4", "192.0.2.8": "10.96.1
         ("192.0.2.80/32", "10.96.17.4/32"),
     ],
 )  # fmt: skip
-def test_reserved_names_become_the_runs_own(written: str, real: str) -> None:
+def test_reserved_name_is_rendered_and_unrendered(written: str, real: str) -> None:
     assert NAMES.render(written) == real
     assert NAMES.unrender(real) == written
 
@@ -33,11 +33,11 @@ def test_reserved_names_become_the_runs_own(written: str, real: str) -> None:
     "text",
     ["my-egress-client", "egress-clients", "egress-client-other", "latest", "test", "api.testing", "1192.0.2.80"],
 )
-def test_other_names_stay(text: str) -> None:
+def test_other_name_stays(text: str) -> None:
     assert NAMES.render(text) == text
 
 
-def test_all_strings_of_a_manifest_are_replaced_keys_included() -> None:
+def test_manifest_is_rendered_including_keys() -> None:
     document = {"hosts": ["api.test", 80, None, True], "egress-client": {"a": "192.0.2.80"}}
     assert NAMES.render_manifest(document) == {
         "hosts": ["api.k3x9q.test", 80, None, True],
@@ -45,7 +45,7 @@ def test_all_strings_of_a_manifest_are_replaced_keys_included() -> None:
     }
 
 
-def test_an_address_that_stands_for_nothing_is_named() -> None:
+def test_unknown_address_is_an_error_with_the_choices() -> None:
     with pytest.raises(UnknownAddressError, match=r"192\.0\.2\.99.*192\.0\.2\.80"):
         NAMES.render("192.0.2.99")
 

@@ -1,4 +1,4 @@
-"""What the run's pods differ in from the plain manifests when a cluster wants it so."""
+"""How the run's pods differ from the plain manifests."""
 
 import json
 from pathlib import Path
@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 import yaml
 
-from pytest_istio_egress.model.placement import FOR_GATEWAYS, IMAGES, Placement, image_name, toleration
+from pytest_istio_egress.model.placement import GATEWAY_PLACEMENT, IMAGES, Placement, image_name, toleration
 from pytest_istio_egress.suite.discovery import fixtures_folder, suite_folder
 
 
 def workloads(*folders: Path) -> list[dict[str, Any]]:
     files = [file for folder in folders for file in sorted(folder.rglob("*.yaml"))]
     documents = [document for file in files for document in yaml.safe_load_all(file.read_text())]
-    return [one for one in documents if isinstance(one, dict) and one.get("kind") in ("Deployment", "Pod")]
+    return [each for each in documents if isinstance(each, dict) and each.get("kind") in ("Deployment", "Pod")]
 
 
 def images(document: dict[str, Any]) -> list[str]:
@@ -23,11 +23,11 @@ def images(document: dict[str, Any]) -> list[str]:
 
 
 def test_every_image_of_the_suite_can_be_replaced() -> None:
-    used = {image_name(image) for one in workloads(fixtures_folder(), suite_folder()) for image in images(one)}
+    used = {image_name(image) for each in workloads(fixtures_folder(), suite_folder()) for image in images(each)}
     assert used - {"auto"} == set(IMAGES)
 
 
-def test_pods_are_placed() -> None:
+def test_placement_applies_to_pods() -> None:
     placement = Placement(
         images={"curl": "registry.example/tools/curl:1"},
         pull_secrets=("images/pull",),
@@ -35,9 +35,9 @@ def test_pods_are_placed() -> None:
         tolerations=("pool=mesh:NoSchedule", "spot"),
     )
     assert Placement.of(placement.to_mapping()) == placement
-    client = next(one for one in workloads(fixtures_folder()) if one["metadata"]["namespace"] == "egress-client")
+    client = next(each for each in workloads(fixtures_folder()) if each["metadata"]["namespace"] == "egress-client")
     before = images(client)
-    pods = placement.placed(client)["spec"]["template"]["spec"]
+    pods = placement.apply_to(client)["spec"]["template"]["spec"]
     assert images(client) == ["registry.example/tools/curl:1", *before[1:]]
     assert pods["imagePullSecrets"] == [{"name": "pull"}]
     assert pods["nodeSelector"] == {"pool": "mesh"}
@@ -47,26 +47,26 @@ def test_pods_are_placed() -> None:
     ]
 
 
-def test_pods_that_istio_makes_for_a_gateway_are_placed_too() -> None:
+def test_placement_applies_to_pods_of_the_gateway_api() -> None:
     placement = Placement(node_selector={"pool": "mesh"})
-    gateway = placement.placed({"kind": "Gateway", "apiVersion": "gateway.networking.k8s.io/v1", "spec": {}})
-    assert gateway["spec"]["infrastructure"]["parametersRef"]["name"] == FOR_GATEWAYS
-    overlay = json.loads(placement.for_gateways()["deployment"])
+    gateway = placement.apply_to({"kind": "Gateway", "apiVersion": "gateway.networking.k8s.io/v1", "spec": {}})
+    assert gateway["spec"]["infrastructure"]["parametersRef"]["name"] == GATEWAY_PLACEMENT
+    overlay = json.loads(placement.gateway_overlay()["deployment"])
     assert overlay["spec"]["template"]["spec"] == {"nodeSelector": {"pool": "mesh"}}
     istios = {"kind": "Gateway", "apiVersion": "networking.istio.io/v1", "spec": {"selector": {}}}
-    assert placement.placed(dict(istios)) == istios
+    assert placement.apply_to(dict(istios)) == istios
 
 
-def test_what_has_no_pods_stays() -> None:
+def test_manifest_without_pods_stays() -> None:
     service = {"kind": "Service", "spec": {"ports": []}}
-    assert Placement(node_selector={"a": "b"}).placed(dict(service)) == service
+    assert Placement(node_selector={"a": "b"}).apply_to(dict(service)) == service
 
 
 @pytest.mark.parametrize("image", ["curl", "r.example:5000/a/curl", "docker.io/curlimages/curl:8", "a/curl@sha256:0"])
-def test_an_image_goes_by_the_last_part_of_its_name(image: str) -> None:
+def test_image_name_is_its_last_part(image: str) -> None:
     assert image_name(image) == "curl"
 
 
-def test_an_unknown_effect_is_refused() -> None:
+def test_toleration_with_unknown_effect_is_rejected() -> None:
     with pytest.raises(ValueError, match="NoSchedule"):
         toleration("a=b:Never")

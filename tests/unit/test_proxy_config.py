@@ -1,4 +1,4 @@
-"""What is read of a proxy: where a listener's filter chains lead, what it waits for, what it has counted."""
+"""The configuration of a proxy: clusters of filter chains, awaited secrets, access logs, counters."""
 
 import json
 from typing import Any
@@ -43,8 +43,8 @@ DUMP = {
 }
 
 
-def test_a_filter_chain_leads_to_one_cluster_or_to_several_by_weight(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = ProxyConfig(api=None, pod=None)  # type: ignore[arg-type]  # neither is asked: the dump is given
+def test_filter_chain_has_one_cluster_or_several_with_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = ProxyConfig(api=None, pod=None)  # type: ignore[arg-type]  # neither is used: the dump is given
     monkeypatch.setattr(config, "text", {"/config_dump?resource=dynamic_listeners": json.dumps(DUMP)}.__getitem__)
     listener = config.listener("0.0.0.0_443")
     assert listener
@@ -54,8 +54,8 @@ def test_a_filter_chain_leads_to_one_cluster_or_to_several_by_weight(monkeypatch
     assert config.listener("warming") is None
 
 
-def test_what_a_proxy_still_waits_for_is_told_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = ProxyConfig(api=None, pod=None)  # type: ignore[arg-type]  # neither is asked: the dump is given
+def test_awaited_secrets_and_warming_clusters_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = ProxyConfig(api=None, pod=None)  # type: ignore[arg-type]  # neither is used: the dump is given
     dumps = {
         "/config_dump?resource=dynamic_warming_secrets": {"configs": [{"name": "kubernetes://b"}, {"name": "a"}]},
         "/config_dump?resource=dynamic_warming_clusters": {"configs": [{"cluster": {"name": "outbound|80||a.test"}}]},
@@ -68,18 +68,18 @@ def test_what_a_proxy_still_waits_for_is_told_by_name(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("filters", "logs"),
     [
-        ([], True),  # a gateway that nobody gave anything to do could log, too
+        ([], True),  # a gateway without configuration
         ([tcp_proxy(**{"@type": "x.TcpProxy"})], False),
         ([tcp_proxy(**{"@type": "x.TcpProxy"}), tcp_proxy(**{"@type": "x.TcpProxy", "access_log": [{}]})], True),
         ([tcp_proxy(**{"@type": "x.Metadata"})], True),
     ],
 )
-def test_a_proxy_without_access_log_is_told(
+def test_proxy_without_access_log_does_not_log_requests(
     filters: list[dict[str, Any]], *, logs: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listener = {"traffic_direction": "OUTBOUND", "filter_chains": [{"filters": filters}]}
     dump = {"configs": [{"active_state": {"listener": listener}}, {"name": "warming"}]}
-    config = ProxyConfig(api=None, pod=None)  # type: ignore[arg-type]  # neither is asked: the dump is given
+    config = ProxyConfig(api=None, pod=None)  # type: ignore[arg-type]  # neither is used: the dump is given
     monkeypatch.setattr(config, "text", {"/config_dump?resource=dynamic_listeners": json.dumps(dump)}.__getitem__)
     assert config.logs_requests() is logs
 
@@ -97,10 +97,10 @@ istio_build{} 1000
 @pytest.mark.parametrize(
     ("labels", "counted"), [({"response_code": "502"}, 7), ({"reporter": "source"}, 17), ({"response_code": "50"}, 0)]
 )
-def test_a_metric_is_the_sum_of_the_series_with_these_labels(
+def test_metric_is_the_sum_of_the_series_with_the_labels(
     monkeypatch: pytest.MonkeyPatch, labels: dict[str, str], counted: int
 ) -> None:
-    config = ProxyConfig(api=None, pod=None)  # type: ignore[arg-type]  # neither is asked: the metrics are given
+    config = ProxyConfig(api=None, pod=None)  # type: ignore[arg-type]  # neither is used: the metrics are given
     monkeypatch.setattr(config, "text", {"/stats/prometheus": METRICS}.__getitem__)
     assert config.metric("istio_requests_total", labels) == counted
 
@@ -115,7 +115,7 @@ outbound|80|v2|one.test::10.0.0.2:80::rq_total::10000
 """
 
 
-def test_requests_are_counted_over_all_endpoints_and_connections_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = ProxyConfig(api=None, pod=None)  # type: ignore[arg-type]  # neither is asked: the counters are given
+def test_requests_are_counted_over_all_endpoints_without_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = ProxyConfig(api=None, pod=None)  # type: ignore[arg-type]  # neither is used: the counters are given
     monkeypatch.setattr(config, "text", {"/clusters": CLUSTERS}.__getitem__)
     assert config.requests("outbound|80||one.test") == 7

@@ -1,4 +1,4 @@
-"""A pod is waited for by watching it: found when it is ready, and said why where it never is."""
+"""A pod is watched until it is ready; the error has the reason where it is not."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.readiness import NoPodError, NotReadyError, ready_pod
 
 
-def pod(*, ready: bool, waits: str | None = None) -> client.V1Pod:
-    """Return a pod as the API describes it; `waits` is what its container says that it waits for."""
-    waiting = client.V1ContainerStateWaiting(reason=waits, message="back-off") if waits else None
+def pod(*, ready: bool, waiting_for: str | None = None) -> client.V1Pod:
+    """Return a pod as the API describes it; `waiting_for` is the reason of its waiting container."""
+    waiting = client.V1ContainerStateWaiting(reason=waiting_for, message="back-off") if waiting_for else None
     status = client.V1ContainerStatus(
         name="curl",
         image="",
@@ -38,7 +38,7 @@ def pod(*, ready: bool, waits: str | None = None) -> client.V1Pod:
 
 
 class Cluster:
-    """A namespace whose pods and warnings are what the test says; `watched` is told of every watch."""
+    """A namespace with pods and warning events; `watched` is called for every watch."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.pods: list[client.V1Pod] = []
@@ -56,24 +56,24 @@ class Cluster:
         yield from ({"object": each} for each in self.pods)
 
     def warns(self, reason: str, message: str) -> None:
-        """Add a warning of the namespace's."""
+        """Add a warning event."""
         self.warnings.append(cast(client.CoreV1Event, SimpleNamespace(reason=reason, message=message)))
 
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    """Stand in for the API."""
+    """The stand-in for the API."""
     return Cluster(monkeypatch)
 
 
-def test_a_pod_that_gets_ready_while_it_is_watched_is_found(cluster: Cluster) -> None:
+def test_pod_that_becomes_ready_is_returned(cluster: Cluster) -> None:
     cluster.pods = [pod(ready=False)]
     cluster.watched = lambda: setattr(cluster, "pods", [pod(ready=True)])
     assert ready_pod(cluster.api, "here", "app=sleep", timeout=5).name == "sleep-1"
 
 
 @pytest.mark.parametrize("error", [ApiException(status=410, reason="too old"), OSError("connection reset")])
-def test_a_watch_that_breaks_is_begun_anew(cluster: Cluster, error: Exception) -> None:
+def test_broken_watch_is_started_again(cluster: Cluster, error: Exception) -> None:
     broken: list[Exception] = [error]
 
     def watched() -> None:
@@ -86,27 +86,27 @@ def test_a_watch_that_breaks_is_begun_anew(cluster: Cluster, error: Exception) -
     assert not broken
 
 
-def test_what_keeps_a_pod_from_being_ready_is_said(cluster: Cluster) -> None:
-    cluster.pods = [pod(ready=False, waits="ImagePullBackOff")]
-    with pytest.raises(NotReadyError, match="container curl waits: ImagePullBackOff back-off") as told:
+def test_unready_pod_is_an_error_with_its_reason(cluster: Cluster) -> None:
+    cluster.pods = [pod(ready=False, waiting_for="ImagePullBackOff")]
+    with pytest.raises(NotReadyError, match="container curl is waiting: ImagePullBackOff back-off") as raised:
         ready_pod(cluster.api, "here", "app=sleep", timeout=0)
-    assert not isinstance(told.value, NoPodError)
+    assert not isinstance(raised.value, NoPodError)
 
 
-def test_a_pod_that_nobody_makes_is_told_apart(cluster: Cluster) -> None:
+def test_missing_pod_is_a_no_pod_error(cluster: Cluster) -> None:
     with pytest.raises(NoPodError, match="no pod was created"):
         ready_pod(cluster.api, "here", "app=sleep", timeout=0)
 
 
-def test_a_pod_that_the_cluster_refuses_is_not_waited_for(cluster: Cluster) -> None:
+def test_rejected_pod_is_not_waited_for(cluster: Cluster) -> None:
     cluster.warns("FailedCreate", 'pods "sleep-1" is forbidden: exceeded quota: pods=0')
-    cluster.watched = lambda: pytest.fail("it was waited for")
-    with pytest.raises(ClusterError, match="exceeded quota") as told:
+    cluster.watched = lambda: pytest.fail("it waited")
+    with pytest.raises(ClusterError, match="exceeded quota") as raised:
         ready_pod(cluster.api, "here", "app=sleep", timeout=60)
-    assert not isinstance(told.value, NotReadyError)
+    assert not isinstance(raised.value, NotReadyError)
 
 
-def test_a_service_account_that_is_yet_to_come_is_waited_for(cluster: Cluster) -> None:
+def test_missing_service_account_is_waited_for(cluster: Cluster) -> None:
     cluster.warns("FailedCreate", 'pods "sleep-1" is forbidden: service account default not found')
     cluster.watched = lambda: setattr(cluster, "pods", [pod(ready=True)])
     assert ready_pod(cluster.api, "here", "app=sleep", timeout=5)

@@ -1,1 +1,1 @@
-"""How each fact of a mesh is found out: one detector each, in a module by subject; table.py lists them."""
+"""Detectors of the facts of a mesh, in modules by subject; table.py lists them."""

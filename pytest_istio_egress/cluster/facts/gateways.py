@@ -1,4 +1,4 @@
-"""Egress gateways: found by their Services and the proxies behind them, however they were installed."""
+"""Egress gateways: detected by their Services and the proxies behind them, however they were installed."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ OF_GATEWAY_API = "gateway.networking.k8s.io/gateway-name"
 _STATUS_PORT = 15021
 
 
-def egress_gateways(look: ObjectReader, settings: dict[str, Any], root: str) -> list[Gateway]:
-    """Return the gateways whose labels or name say "egress", the one that Istio's documents name first."""
-    found = []
-    for service in look.objects("v1", "Service"):
-        if _says_egress(service) and RUN_LABEL not in labels(service):
-            gateway = as_gateway(look, service, settings, root)
+def egress_gateways(reader: ObjectReader, settings: dict[str, Any], root: str) -> list[Gateway]:
+    """Return the gateways with "egress" in the name or labels, the one of Istio's documentation first."""
+    gateways = []
+    for service in reader.objects("v1", "Service"):
+        if _is_egress(service) and RUN_LABEL not in labels(service):
+            gateway = as_gateway(reader, service, settings, root)
             if gateway:
-                found.append(gateway)
-    return sorted(found, key=_documented_first)
+                gateways.append(gateway)
+    return sorted(gateways, key=_documented_first)
 
 
 def _documented_first(gateway: Gateway) -> tuple[bool, bool, str, str]:
@@ -31,29 +31,28 @@ def _documented_first(gateway: Gateway) -> tuple[bool, bool, str, str]:
     return not stock, gateway.made_by == BY_GATEWAY_API, gateway.namespace, gateway.service
 
 
-def _says_egress(service: Object) -> bool:
+def _is_egress(service: Object) -> bool:
     selector = service["spec"].get("selector") or {}
-    return bool(selector) and any("egress" in word for word in (name(service), *selector.values()))
+    return bool(selector) and any("egress" in text for text in (name(service), *selector.values()))
 
 
-def named_gateway(look: ObjectReader, named: str, settings: dict[str, Any], root: str) -> Gateway:
-    """Return the gateway of NAMESPACE/SERVICE; raises ClusterError where no proxy of Istio's stands behind it."""
-    namespace, _, wanted = named.partition("/")
-    for service in look.objects("v1", "Service", namespace):
-        if name(service) == wanted:
-            gateway = as_gateway(look, service, settings, root)
-            if gateway:
-                return gateway
-            raise ClusterError(f"behind the Service {wanted} in {namespace} is no ready gateway of Istio's")
-    raise ClusterError(f"there is no Service {wanted} in the namespace {namespace} to be the egress gateway")
+def named_gateway(reader: ObjectReader, gateway: str, settings: dict[str, Any], root: str) -> Gateway:
+    """Return the gateway of NAMESPACE/SERVICE; raises ClusterError where the Service has no ready gateway pod."""
+    namespace, _, service_name = gateway.partition("/")
+    for service in reader.objects("v1", "Service", namespace):
+        if name(service) == service_name:
+            if detected := as_gateway(reader, service, settings, root):
+                return detected
+            raise ClusterError(f"Service {gateway} has no ready Istio gateway pod")
+    raise ClusterError(f"--istio-egress-gateway: no Service {service_name} in namespace {namespace}")
 
 
-def as_gateway(look: ObjectReader, service: Object, settings: dict[str, Any], root: str) -> Gateway | None:
-    """Return what a Service leads to as a gateway, None where it isn't one with a ready pod."""
+def as_gateway(reader: ObjectReader, service: Object, settings: dict[str, Any], root: str) -> Gateway | None:
+    """Return the gateway behind a Service, None where the Service has no ready gateway pod."""
     namespace = service["metadata"]["namespace"]
     selector = service["spec"].get("selector") or {}
     pods = [
-        pod for pod in look.objects("v1", "Pod", namespace) if selector.items() <= labels(pod).items() and _ready(pod)
+        pod for pod in reader.objects("v1", "Pod", namespace) if selector.items() <= labels(pod).items() and _ready(pod)
     ]
     routers = [pod for pod in pods if _is_router(pod)]
     if not routers:
@@ -65,38 +64,38 @@ def as_gateway(look: ObjectReader, service: Object, settings: dict[str, Any], ro
         labels=stock or selector,
         ports=tuple(port["port"] for port in service["spec"].get("ports") or [] if port["port"] != _STATUS_PORT),
         made_by=_made_by(service, routers),
-        logs=_logs(look, namespace, settings, root),
+        logs=_logs(reader, namespace, settings, root),
     )
 
 
 def _ready(pod: Object) -> bool:
-    conditions = {one["type"]: one["status"] for one in (pod.get("status") or {}).get("conditions") or []}
+    conditions = {each["type"]: each["status"] for each in (pod.get("status") or {}).get("conditions") or []}
     return conditions.get("Ready") == "True"
 
 
 def _is_router(pod: Object) -> bool:
-    """Whether its proxy is a gateway's: Istio's agent is told to be a router."""
+    """Whether its proxy is a gateway: its agent has the argument `router`."""
     containers = pod["spec"]["containers"]
     return any("router" in (container.get("args") or []) for container in containers)
 
 
 def _made_by(service: Object, pods: Sequence[Object]) -> str:
-    given = labels(service)
-    if OF_GATEWAY_API in given or OF_GATEWAY_API in labels(pods[0]):
+    own = labels(service)
+    if OF_GATEWAY_API in own or OF_GATEWAY_API in labels(pods[0]):
         return BY_GATEWAY_API
-    if given.get("operator.istio.io/component"):
+    if own.get("operator.istio.io/component"):
         return "istioctl"
-    if given.get("helm.sh/chart", "").startswith("gateway-"):
+    if own.get("helm.sh/chart", "").startswith("gateway-"):
         return "Helm chart"
     injected = (pods[0]["metadata"].get("annotations") or {}).get("inject.istio.io/templates")
     return "gateway injection" if injected else ""
 
 
-def _logs(look: ObjectReader, namespace: str, settings: dict[str, Any], root: str) -> bool:
-    """Whether its proxies write an access log that can be read: the namespace's Telemetry counts before the mesh's."""
+def _logs(reader: ObjectReader, namespace: str, settings: dict[str, Any], root: str) -> bool:
+    """Whether its proxies write an access log in Istio's format; a Telemetry of the namespace overrides the mesh."""
     if settings.get("accessLogFormat"):
         return False
-    own = telemetry_logs(look, namespace)
+    own = telemetry_logs(reader, namespace)
     if own is not None:
         return own
-    return not access_log(look, settings, root).startswith((NO_LOG, CUSTOM))
+    return not access_log(reader, settings, root).startswith((NO_LOG, CUSTOM))

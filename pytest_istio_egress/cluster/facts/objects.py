@@ -1,4 +1,4 @@
-"""Looks at a cluster's objects for the detectors: each kind is listed once, as plain mappings."""
+"""Reads a cluster's objects for the detectors: each kind is listed once, as plain mappings."""
 
 from __future__ import annotations
 
@@ -13,80 +13,80 @@ Object = dict[str, Any]
 
 
 class ObjectReader(Protocol):
-    """What a detector may ask: all objects of a kind, in one namespace or in all; none where the kind isn't served."""
+    """Reads objects of a kind, in one namespace or in all; there are none where the kind is not served."""
 
     def objects(self, api_version: str, kind: str, namespace: str | None = None) -> Sequence[Object]:
-        """Return objects as the API writes them; raises ClusterError where they may not be listed."""
+        """Return all objects of a kind in the API's format; raises ClusterError where they cannot be listed."""
         ...
 
     def one(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Object | None:
-        """Return one object, None where it isn't there; raises ClusterError where it may not be read."""
+        """Return one object, None where it does not exist; raises ClusterError where it cannot be read."""
         ...
 
 
 class ApiObjectReader:
-    """Asks the API, and remembers the answers for the time of detection."""
+    """Reads from the API, and caches lists during detection."""
 
     def __init__(self, api: Api) -> None:
         self.api = api
-        self._known: dict[tuple[str, str, str | None], list[Object]] = {}
+        self._lists: dict[tuple[str, str, str | None], list[Object]] = {}
 
     def objects(self, api_version: str, kind: str, namespace: str | None = None) -> Sequence[Object]:
         """Return all objects of a kind."""
-        asked = (api_version, kind, namespace)
-        if asked not in self._known:
-            self._known[asked] = self._list(*asked)
-        return self._known[asked]
+        key = (api_version, kind, namespace)
+        if key not in self._lists:
+            self._lists[key] = self._list(*key)
+        return self._lists[key]
 
     def one(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Object | None:
         """Return one object."""
         try:
-            found: Object = self.api.resource(api_version, kind).get(name=name, namespace=namespace).to_dict()
+            read: Object = self.api.resource(api_version, kind).get(name=name, namespace=namespace).to_dict()
         except ApiException as error:
             if error.status == 404:
                 return None
-            where = f" in {namespace}" if namespace else ""
-            raise ClusterError(f"{kind} {name} can't be read{where}: {reason(error)}") from error
-        return found
+            place = f" in {namespace}" if namespace else ""
+            raise ClusterError(f"cannot read {kind} {name}{place}: {reason(error)}") from error
+        return read
 
     def _list(self, api_version: str, kind: str, namespace: str | None) -> list[Object]:
         if not self.api.serves(api_version, kind):
             return []
         try:
-            found = self.api.resource(api_version, kind).get(namespace=namespace)
+            listed = self.api.resource(api_version, kind).get(namespace=namespace)
         except ApiException as error:
-            where = f" in {namespace}" if namespace else ""
-            raise ClusterError(f"{kind} can't be listed{where}: {reason(error)}") from error
-        items: list[Object] = found.to_dict().get("items") or []
+            place = f" in {namespace}" if namespace else ""
+            raise ClusterError(f"cannot list {kind}{place}: {reason(error)}") from error
+        items: list[Object] = listed.to_dict().get("items") or []
         return items
 
 
-def labels(found: Object) -> dict[str, str]:
+def labels(each: Object) -> dict[str, str]:
     """Return an object's labels."""
-    return found["metadata"].get("labels") or {}
+    return each["metadata"].get("labels") or {}
 
 
-def name(found: Object) -> str:
+def name(each: Object) -> str:
     """Return an object's name."""
-    return str(found["metadata"]["name"])
+    return str(each["metadata"]["name"])
 
 
-def selects(selector: Object | None, given: dict[str, str]) -> bool:
-    """Whether a label selector, in the API's own words, takes these labels; an empty one takes all."""
+def selects(selector: Object | None, labels: dict[str, str]) -> bool:
+    """Whether a label selector, in the API's format, matches these labels; an empty one matches all."""
     selector = selector or {}
-    if any(given.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
+    if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
         return False
-    return all(_holds(expression, given) for expression in selector.get("matchExpressions") or [])
+    return all(_matches(expression, labels) for expression in selector.get("matchExpressions") or [])
 
 
-def _holds(expression: Object, given: dict[str, str]) -> bool:
+def _matches(expression: Object, labels: dict[str, str]) -> bool:
     key, values = expression["key"], expression.get("values") or []
     match expression["operator"]:
         case "In":
-            return given.get(key) in values
+            return labels.get(key) in values
         case "NotIn":
-            return given.get(key) not in values
+            return labels.get(key) not in values
         case "Exists":
-            return key in given
+            return key in labels
         case _:
-            return key not in given
+            return key not in labels

@@ -1,1 +1,1 @@
-"""Everything that is read from the cluster after a failure: nothing here waits, and nothing changes a verdict."""
+"""Reads the state of the cluster after a failure; nothing here waits, and nothing changes a verdict."""

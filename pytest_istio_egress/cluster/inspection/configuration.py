@@ -1,8 +1,7 @@
-"""Reads the Istio resources that may explain a failure, and the Services, pods and Secrets that they name."""
+"""Reads the Istio resources that may explain a failure, and the Services, pods and Secrets that they reference."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,30 +12,27 @@ from pytest_istio_egress.verdict.analysis.configuration import CLUSTER_LOCAL, Co
 from pytest_istio_egress.verdict.analysis.visibility import namespace_of, spec_of
 
 NETWORKING = "networking.istio.io/v1"
-_NEVER_REDIRECTED = re.compile(r"traffic\.sidecar\.istio\.io/(exclude|include)Outbound")
-_HEALTH = "http://127.0.0.1:15021/healthz/ready"
-_SENT = re.compile(r"^(?!xds-grpc|sds-grpc|prometheus_stats|agent)[^:]+::.*::cx_total::(\d+)$", re.MULTILINE)
 
 
 def configuration(api: Api, namespaces: list[str] | None, clients: list[str]) -> Configuration:
-    """Return the Istio resources of some namespaces (None: of all), and what they point to.
+    """Return the Istio resources of some namespaces (None: of all), and the objects that they reference.
 
     `clients` are the namespaces whose proxies may need secrets.
     """
-    found = {
+    resources = {
         kind: _resources(api, kind, namespaces)
         for kind in ("ServiceEntry", "VirtualService", "DestinationRule", "Gateway", "Sidecar")
     }
     return Configuration(
-        entries=found["ServiceEntry"],
-        rules=found["VirtualService"],
-        destination_rules=found["DestinationRule"],
-        gateways=found["Gateway"],
-        sidecars=found["Sidecar"],
-        services=_services(api, found),
+        entries=resources["ServiceEntry"],
+        rules=resources["VirtualService"],
+        destination_rules=resources["DestinationRule"],
+        gateways=resources["Gateway"],
+        sidecars=resources["Sidecar"],
+        services=_services(api, resources),
         gateway_ports={
             (namespace_of(gateway), gateway["metadata"]["name"]): _gateway_ports(api, gateway)
-            for gateway in found["Gateway"]
+            for gateway in resources["Gateway"]
         },
         secrets={namespace: _secrets(api, namespace) for namespace in clients},
     )
@@ -48,16 +44,16 @@ def _resources(api: Api, kind: str, namespaces: list[str] | None) -> list[dict[s
         [resource.get(namespace=each).to_dict() for each in namespaces] if namespaces else [resource.get().to_dict()]
     )
     # A list's items come without their kind.
-    return [{**item, "kind": kind} for found in lists for item in found["items"]]
+    return [{**item, "kind": kind} for each in lists for item in each["items"]]
 
 
-def _services(api: Api, found: Mapping[str, list[dict[str, Any]]]) -> dict[str, frozenset[int]]:
-    """Look up the Services that rules name; one that is not there is left out."""
-    hosts = {str(spec_of(policy).get("host", "")) for policy in found["DestinationRule"]}
-    for rule in found["VirtualService"]:
+def _services(api: Api, resources: Mapping[str, list[dict[str, Any]]]) -> dict[str, frozenset[int]]:
+    """Return the ports of the Services that rules reference; one that does not exist is omitted."""
+    hosts = {str(spec_of(policy).get("host", "")) for policy in resources["DestinationRule"]}
+    for rule in resources["VirtualService"]:
         spec = spec_of(rule)
         for route in (route for protocol in ("http", "tls", "tcp") for route in spec.get(protocol) or []):
-            hosts |= {str(leg["destination"].get("host", "")) for leg in route.get("route") or []}
+            hosts |= {str(destination["destination"].get("host", "")) for destination in route.get("route") or []}
     services = {}
     for host in sorted(host for host in hosts if host.endswith(CLUSTER_LOCAL)):
         name, _, namespace = host.removesuffix(CLUSTER_LOCAL).partition(".")
@@ -72,25 +68,25 @@ def _services(api: Api, found: Mapping[str, list[dict[str, Any]]]) -> dict[str, 
 
 
 def _gateway_ports(api: Api, gateway: Mapping[str, Any]) -> frozenset[int] | None:
-    """Return the ports of the Services before a Gateway's pods; None where it selects none."""
+    """Return the ports of the Services of a Gateway's pods; None where it selects no pods."""
     selector = spec_of(gateway).get("selector") or {}
-    wanted = ",".join(f"{name}={value}" for name, value in selector.items())
-    pods = api.core.list_pod_for_all_namespaces(label_selector=wanted).items
+    label_selector = ",".join(f"{name}={value}" for name, value in selector.items())
+    pods = api.core.list_pod_for_all_namespaces(label_selector=label_selector).items
     if not pods:
         return None
     ports: set[int] = set()
     for namespace in {pod.metadata.namespace for pod in pods}:
         labels = [pod.metadata.labels.items() for pod in pods if pod.metadata.namespace == namespace]
         for service in api.core.list_namespaced_service(namespace).items:
-            chosen = (service.spec.selector or {}).items()
-            if chosen and any(chosen <= each for each in labels):
+            selected = (service.spec.selector or {}).items()
+            if selected and any(selected <= each for each in labels):
                 ports |= {port.port for port in service.spec.ports}
     return frozenset(ports)
 
 
 def _secrets(api: Api, namespace: str) -> frozenset[str] | None:
-    """Return the names of a namespace's secrets, and nothing else of them."""
+    """Return only the names of a namespace's secrets; None without the permission to list them."""
     try:
         return frozenset(secret.metadata.name for secret in api.core.list_namespaced_secret(namespace).items)
     except ApiException:
-        return None  # who may not read secrets is told nothing about them
+        return None

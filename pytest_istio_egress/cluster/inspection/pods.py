@@ -1,4 +1,4 @@
-"""What the API tells of some namespaces at one moment: pods and their states, events, the ends of logs."""
+"""Reads the current state of some namespaces: pods, events, the last lines of logs."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from pytest_istio_egress.cluster.api import Api
+from pytest_istio_egress.model.text import one_line
 
 LAST_LINES = 500
 _SHOWN = ("name", "namespace", "labels", "creationTimestamp", "deletionTimestamp", "ownerReferences")
 
 
 def pod_states(api: Api, namespaces: Iterable[str]) -> list[dict[str, Any]]:
-    """Return every pod: what it is called and made of, Istio's annotations, its whole status."""
+    """Return every pod: its metadata, Istio's annotations, its containers and its complete status."""
     return [_state(pod) for namespace in namespaces for pod in _plain(api, api.core.list_namespaced_pod(namespace))]
 
 
@@ -32,21 +33,21 @@ def _state(pod: dict[str, Any]) -> dict[str, Any]:
 
 
 def events(api: Api, namespaces: Iterable[str]) -> list[str]:
-    """Return the events, one line each, in the order of their time: when, type, reason, whose, how often, what."""
-    found = [event for namespace in namespaces for event in _plain(api, api.core.list_namespaced_event(namespace))]
-    return sorted(map(_event, found))
+    """Return the events in the order of time, one line each: time, type, reason, object, count, message."""
+    items = [event for namespace in namespaces for event in _plain(api, api.core.list_namespaced_event(namespace))]
+    return sorted(map(_event, items))
 
 
 def _event(event: dict[str, Any]) -> str:
-    when = event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp", "-")
-    what = event["involvedObject"]
-    whose = f"{str(what.get('kind', '-')).lower()}/{what.get('name', '-')} -n {what.get('namespace', '-')}"
-    told = " ".join(str(event.get("message") or "").split())
-    return f"{when} {event.get('type', '-')} {event.get('reason', '-')} {whose} {event.get('count') or 1}x {told}"
+    time = event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp", "-")
+    involved = event["involvedObject"]
+    name = f"{str(involved.get('kind', '-')).lower()}/{involved.get('name', '-')} -n {involved.get('namespace', '-')}"
+    message = one_line(event.get("message") or "")
+    return f"{time} {event.get('type', '-')} {event.get('reason', '-')} {name} {event.get('count') or 1}x {message}"
 
 
 def log_end(api: Api, namespace: str, name: str, container: str, since: int) -> str:
-    """Return the last lines of a container's log of the last `since` seconds, as they are."""
+    """Return the last lines of a container's log of the last `since` seconds."""
     return str(
         api.core.read_namespaced_pod_log(
             name, namespace, container=container, since_seconds=max(1, since), tail_lines=LAST_LINES
@@ -56,7 +57,7 @@ def log_end(api: Api, namespace: str, name: str, container: str, since: int) -> 
 
 
 def log_ends(api: Api, namespace: str, since: int, selector: str = "") -> str:
-    """Return the logs of all containers of a namespace's pods, each below a line that says whose it is."""
+    """Return the logs of all containers of a namespace's pods, each below a heading."""
     parts = []
     for pod in _plain(api, api.core.list_namespaced_pod(namespace, label_selector=selector)):
         name = pod["metadata"]["name"]
@@ -67,7 +68,7 @@ def log_ends(api: Api, namespace: str, since: int, selector: str = "") -> str:
     return "\n".join(parts)
 
 
-def _plain(api: Api, found: Any) -> list[dict[str, Any]]:
-    """Return what the API said, in its own words rather than in the generated client's."""
-    items: list[dict[str, Any]] = api.client.sanitize_for_serialization(found)["items"]
+def _plain(api: Api, response: Any) -> list[dict[str, Any]]:
+    """Return the items of a response with the API's field names instead of the generated client's."""
+    items: list[dict[str, Any]] = api.client.sanitize_for_serialization(response)["items"]
     return items

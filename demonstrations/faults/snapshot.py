@@ -1,4 +1,4 @@
-"""What is in a cluster, to be held against what is in it later: a run has to leave it as it was."""
+"""Lists the objects of a cluster, to compare before and after a run, which must leave nothing."""
 
 from __future__ import annotations
 
@@ -14,23 +14,20 @@ from kubernetes.dynamic.resource import ResourceList
 from pytest_istio_egress.cluster.api import Api
 
 _PASSING = frozenset({"Event", "Lease", "ComponentStatus"})
-"""Kinds that come and go by themselves."""
+"""Kinds that change without a run."""
 _SETTINGS = ("ConfigMap", "istio-system", "istio")
-"""What a run changes and puts back: its content counts, too."""
+"""A run changes and restores it, so its content is compared as well."""
 
 
 def snapshot(api: Api) -> frozenset[str]:
-    """Name all objects of the cluster but those that belong to others and come and go with them, as pods do.
-
-    It needs the right to list everything.
-    """
+    """Return the names of all objects without an owner; it needs the permission to list everything."""
     dynamic = DynamicClient(api.client)
-    kinds = [kind for kind in dynamic.resources.search() if _counts(kind)]
+    kinds = [kind for kind in dynamic.resources.search() if _is_listed(kind)]
     return frozenset(name for kind in kinds for name in _names(kind))
 
 
-def _counts(kind: Any) -> bool:
-    # A search finds the kinds' lists (PodList), too, which are no resources.
+def _is_listed(kind: Any) -> bool:
+    # A search also returns the kinds of lists (PodList).
     return (
         not isinstance(kind, ResourceList)
         and "list" in (kind.verbs or ())
@@ -42,12 +39,12 @@ def _counts(kind: Any) -> bool:
 
 def _names(kind: Any) -> Iterator[str]:
     try:
-        found = kind.get(serialize=False)
+        response = kind.get(serialize=False)
     except ApiException as error:
         if error.status in (404, 405):
-            return  # an aggregated API whose server lists nothing
+            return  # an aggregated API that cannot be listed
         raise
-    for item in json.loads(found.data)["items"]:
+    for item in json.loads(response.data)["items"]:
         metadata = item["metadata"]
         if metadata.get("ownerReferences"):
             continue
@@ -56,5 +53,5 @@ def _names(kind: Any) -> Iterator[str]:
 
 
 def _content(item: dict[str, Any]) -> str:
-    told = json.dumps([item.get("data"), item["metadata"].get("annotations")], sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()[:12]
+    text = json.dumps([item.get("data"), item["metadata"].get("annotations")], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""kind/up with stand-ins for docker, kind, kubectl and istioctl: what it loads, and that a failure leaves nothing."""
+"""kind/up with stand-ins for docker, kind, kubectl and istioctl: the images it loads, and its cleanup."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def up(tmp_path: Path, *arguments: str, fails: str = "-") -> tuple[subprocess.Co
     return done, calls.read_text(encoding="utf-8").splitlines()
 
 
-def test_images_of_the_fixtures_are_loaded_before_istio_comes(tmp_path: Path) -> None:
+def test_images_of_fixtures_are_loaded_before_istio_is_installed(tmp_path: Path) -> None:
     done, calls = up(tmp_path, "x", "1.30")
     assert done.returncode == 0, done.stderr
     named = {
@@ -50,14 +50,14 @@ def test_images_of_the_fixtures_are_loaded_before_istio_comes(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("fails", ["docker pull", "kind load", "istioctl install"])
-def test_a_failure_leaves_no_cluster(tmp_path: Path, fails: str) -> None:
+def test_failure_deletes_the_cluster(tmp_path: Path, fails: str) -> None:
     done, calls = up(tmp_path, "x", "1.30", fails=fails)
     assert done.returncode != 0
     assert calls[-1] == "kind delete cluster --name x"
 
 
 @pytest.mark.parametrize("arguments", [[], ["x"], ["x", "1.3"], ["x", "1.31"], ["x", "30"]])
-def test_refused_before_anything_is_made(tmp_path: Path, arguments: list[str]) -> None:
+def test_invalid_arguments_are_rejected_before_anything_is_created(tmp_path: Path, arguments: list[str]) -> None:
     done, calls = up(tmp_path, *arguments)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1

@@ -1,4 +1,4 @@
-"""The run's certificates in the cluster: made by one worker, found by the others, copied to where they are used."""
+"""Certificates, credentials and pull secrets of the run, in every namespace that uses them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from pytest_istio_egress.cluster.certificates import Authority
 from pytest_istio_egress.cluster.credentials import CREDENTIALS, SERVED, credentials, kubernetes_secret
 
 _AUTHORITY = "certificate-authority"
-"""The ConfigMap that only one worker can make: that one makes the certificates."""
+"""The ConfigMap that only one worker can create: that worker creates the certificates."""
 
 
 def distribute_authority(applier: Applier, namespaces: Iterable[str]) -> None:
-    """Put the certificate of the run's authority into namespaces, whose pods mount it; make it where it is not yet."""
+    """Create the run's certificate authority unless it exists, and copy its certificate into namespaces."""
     public = {"ca.crt": _authority(applier)}
     for namespace in namespaces:
         applier.apply([config_map("egress-certificates", namespace, public)], namespace)
 
 
 def copy_credentials(applier: Applier, namespace: str, *, timeout: float) -> None:
-    """Put what proxies may use as credentialName beside them: a proxy gets secrets of its own namespace only."""
+    """Copy the secrets for credentialName into a namespace: a proxy gets only secrets of its namespace."""
     outside = applier.names.namespace("egress-outside")
     for attempt in Retrying(
         stop=stop_after_delay(timeout),
@@ -34,9 +34,20 @@ def copy_credentials(applier: Applier, namespace: str, *, timeout: float) -> Non
         retry=retry_if_exception_type(ClusterError),
         reraise=True,
     ):
-        with attempt:  # another worker may be at making them
-            found = [_secret(applier.api, outside, name) for name in CREDENTIALS]
-    applier.apply([kubernetes_secret(secret.metadata.name, secret.data) for secret in found], namespace)
+        with attempt:  # another worker may be creating them
+            secrets = [_secret(applier.api, outside, name) for name in CREDENTIALS]
+    applier.apply([kubernetes_secret(secret.metadata.name, secret.data) for secret in secrets], namespace)
+
+
+def copy_pull_secrets(applier: Applier, namespace: str) -> None:
+    """Copy the pull secrets of the run's placement into a namespace: pods use only secrets of their namespace."""
+    for secret in applier.names.placement.pull_secrets:
+        origin, _, name = secret.partition("/")
+        try:
+            original = applier.api.core.read_namespaced_secret(name, origin)
+        except ApiException as error:
+            raise ClusterError(f"cannot read pull secret {secret}: {reason(error)}") from error
+        applier.apply([{**kubernetes_secret(name, original.data), "type": original.type}], namespace)
 
 
 def config_map(name: str, namespace: str, data: dict[str, str]) -> dict[str, Any]:
@@ -50,7 +61,7 @@ def config_map(name: str, namespace: str, data: dict[str, str]) -> dict[str, Any
 
 
 def _authority(applier: Applier) -> str:
-    """Make the run's certificates, or read the authority's where another worker was first: one run, one authority."""
+    """Create the run's certificates, or read the authority's where another worker was first; return it as PEM."""
     api, names = applier.api, applier.names
     namespace = names.namespace("egress-outside")
     authority = Authority(f"pytest-istio-egress run {names.run}", api.now())
@@ -63,7 +74,7 @@ def _authority(applier: Applier) -> str:
         api.core.create_namespaced_config_map(namespace, applier.rendered(marker, namespace))
     except ApiException as error:
         if error.status != 409:
-            raise ClusterError(f"the run's certificates can't be stored: {reason(error)}") from error
+            raise ClusterError(f"cannot store the run's certificates: {reason(error)}") from error
         return str(api.core.read_namespaced_config_map(_AUTHORITY, namespace).data["ca.crt"])
     for name, signed in zip(SERVED, (outside, second), strict=True):
         applier.apply([kubernetes_secret(name, signed.secret(authority.certificate))], namespace)
@@ -73,8 +84,8 @@ def _authority(applier: Applier) -> str:
 
 
 def _secret(api: Api, namespace: str, name: str) -> client.V1Secret:
-    """Read one by its name: the right to read any secret of the cluster is not asked for."""
+    """Read a secret by its name, which needs no permission to list secrets."""
     try:
         return api.core.read_namespaced_secret(name, namespace)
     except ApiException as error:
-        raise ClusterError(f"the run's secret {name} in {namespace} can't be read: {reason(error)}") from error
+        raise ClusterError(f"cannot read secret {name} in {namespace}: {reason(error)}") from error

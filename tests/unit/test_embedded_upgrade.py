@@ -1,4 +1,4 @@
-"""What an upgrade of a cluster replaces: what differs between two manifests, settings before those who read them."""
+"""An upgrade of an embedded cluster applies the objects that differ between two manifests, Deployments last."""
 
 from __future__ import annotations
 
@@ -11,30 +11,38 @@ from pytest_istio_egress.embedded.istio_manifest import istio_settings
 from pytest_istio_egress.embedded.upgrade import changed_objects
 
 
-def found(kind: str, name: str, **more: object) -> dict[str, Any]:
+def manifest(kind: str, name: str, **more: object) -> dict[str, Any]:
     return {"kind": kind, "metadata": {"name": name, "namespace": "istio-system"}, **more}
 
 
-def test_only_what_differs_and_deployments_last() -> None:
-    before = [found("Deployment", "istiod", spec=1), found("ConfigMap", "istio", data=1), found("Service", "istiod")]
-    after = [found("Deployment", "istiod", spec=2), found("ConfigMap", "istio", data=2), found("Service", "istiod")]
+def test_changed_objects_has_differences_with_deployments_last() -> None:
+    before = [
+        manifest("Deployment", "istiod", spec=1),
+        manifest("ConfigMap", "istio", data=1),
+        manifest("Service", "istiod"),
+    ]
+    after = [
+        manifest("Deployment", "istiod", spec=2),
+        manifest("ConfigMap", "istio", data=2),
+        manifest("Service", "istiod"),
+    ]
     assert changed_objects(before, before) == []
     assert changed_objects(before, after) == [after[1], after[0]]
 
 
 @pytest.mark.parametrize("more", [0, 1])
-def test_an_object_that_comes_or_goes_is_refused(more: int) -> None:
-    objects = [found("ConfigMap", "istio"), found("ConfigMap", "other")]
+def test_added_or_removed_object_is_an_error(more: int) -> None:
+    objects = [manifest("ConfigMap", "istio"), manifest("ConfigMap", "other")]
     with pytest.raises(EmbeddedError, match="ConfigMap istio-system other"):
         changed_objects(objects[: 1 + more], objects[: 2 - more])
 
 
-def test_settings_that_are_not_asked_for_are_left_to_istio() -> None:
+def test_settings_that_are_not_given_have_istios_defaults() -> None:
     plain, asked = istio_settings("ALLOW_ANY", "1.31"), istio_settings("ALLOW_ANY", "1.31", "1.28", "proxyv2:x")
     assert set(asked) - set(plain) == {"compatibilityVersion=1.28", "values.global.proxy.image=proxyv2:x"}
 
 
 @pytest.mark.parametrize("compatibility", ["", "latest", "1", "1.28.3", "1.28; id"])
-def test_a_compatibility_is_a_release(compatibility: str) -> None:
+def test_invalid_compatibility_is_an_error(compatibility: str) -> None:
     with pytest.raises(EmbeddedError, match="no release"):
         ClusterSpec(compatibility=compatibility)

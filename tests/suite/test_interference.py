@@ -1,4 +1,4 @@
-"""What breaks while the suite runs ends in right results or an error, never in a wrong verdict, and nothing is left."""
+"""Pods that are deleted during a run cause correct results or errors, never wrong verdicts, and nothing is left."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from snapshot import snapshot
 from suite_run import environment  # type: ignore[import-not-found]  # pytest puts this folder on the path
 
 from pytest_istio_egress.cluster.api import Api
-from pytest_istio_egress.cluster.snapshot import snapshot
 
 pytestmark = pytest.mark.embedded
 
 
-def test_pods_that_go_in_mid_run_make_no_wrong_verdict(suite_command: list[str], api: Api, tmp_path: Path) -> None:
+def test_deleted_pods_cause_no_wrong_verdict(suite_command: list[str], api: Api, tmp_path: Path) -> None:
     before = snapshot(api)
     cases = ("conformance/timeouts", "conformance/kubernetes_services/test_endpoints.py")
     with subprocess.Popen(
@@ -23,11 +23,11 @@ def test_pods_that_go_in_mid_run_make_no_wrong_verdict(suite_command: list[str],
         cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=environment(),
     ) as running:  # fmt: skip
         assert running.stdout
-        output, gone = "", False
+        output, deleted = "", False
         for line in running.stdout:
             output += line
-            if " PASSED " in line and not gone:  # the client's pod, and the server whose address some cases name
-                gone = True
+            if " PASSED " in line and not deleted:  # the client's pod, and the server whose address some tests use
+                deleted = True
                 run = re.search(r", run (\w+)", output)
                 assert run, output
                 for namespace, app in (
@@ -36,6 +36,6 @@ def test_pods_that_go_in_mid_run_make_no_wrong_verdict(suite_command: list[str],
                 ):
                     (pod,) = api.core.list_namespaced_pod(namespace, label_selector=f"app={app}").items
                     api.core.delete_namespaced_pod(pod.metadata.name, namespace, grace_period_seconds=0)
-    assert gone, output
+    assert deleted, output
     assert "differs:" not in output, output
     assert snapshot(api) == before

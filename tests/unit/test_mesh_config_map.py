@@ -1,4 +1,4 @@
-"""The mesh's own configuration: changed in its fields, put back to the letter, never changed twice at once."""
+"""The mesh configuration: its fields are changed, its exact text restored, and it is locked for other runs."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ TEXT = "# kept by hand\noutboundTrafficPolicy: {mode: REGISTRY_ONLY}\ntrustDomai
 
 
 class ConfigMaps:
-    """One ConfigMap, which knows how to be read and merge-patched."""
+    """One ConfigMap that can be read and merge-patched."""
 
     def __init__(self) -> None:
         self.annotations: dict[str, str] = {}
@@ -44,13 +44,13 @@ def maps() -> ConfigMaps:
 
 
 @pytest.fixture
-def settings(maps: ConfigMaps) -> MeshConfigMap:
+def config_map(maps: ConfigMaps) -> MeshConfigMap:
     timeouts = Timeouts(other_run=0.1)
     return MeshConfigMap(cast(Api, SimpleNamespace(core=maps, timeouts=timeouts)))
 
 
-def test_a_change_keeps_the_other_fields(settings: MeshConfigMap, maps: ConfigMaps) -> None:
-    settings.change({"outboundTrafficPolicy": {"mode": "ALLOW_ANY"}})
+def test_change_keeps_the_other_fields(config_map: MeshConfigMap, maps: ConfigMaps) -> None:
+    config_map.change({"outboundTrafficPolicy": {"mode": "ALLOW_ANY"}})
     assert yaml.safe_load(maps.mesh) == {
         "outboundTrafficPolicy": {"mode": "ALLOW_ANY"},
         "trustDomain": "cluster.local",
@@ -58,65 +58,67 @@ def test_a_change_keeps_the_other_fields(settings: MeshConfigMap, maps: ConfigMa
     assert maps.annotations == {BEFORE: TEXT}
 
 
-def test_none_takes_a_field_out(settings: MeshConfigMap, maps: ConfigMaps) -> None:
-    settings.change({"outboundTrafficPolicy": None})
+def test_none_removes_a_field(config_map: MeshConfigMap, maps: ConfigMaps) -> None:
+    config_map.change({"outboundTrafficPolicy": None})
     assert yaml.safe_load(maps.mesh) == {"trustDomain": "cluster.local"}
 
 
-def test_it_is_put_back_to_the_letter(settings: MeshConfigMap, maps: ConfigMaps) -> None:
-    settings.restore(settings.change({"outboundTrafficPolicy": None}))
+def test_restore_brings_back_the_exact_text(config_map: MeshConfigMap, maps: ConfigMaps) -> None:
+    config_map.restore(config_map.change({"outboundTrafficPolicy": None}))
     assert maps.mesh == TEXT
     assert maps.annotations == {}
 
 
-def test_it_is_not_changed_twice_at_once(settings: MeshConfigMap, maps: ConfigMaps) -> None:
-    settings.change({"trustDomain": "one.test"})
+def test_second_change_fails_after_the_timeout(config_map: MeshConfigMap, maps: ConfigMaps) -> None:
+    config_map.change({"trustDomain": "one.test"})
     changed = maps.mesh
-    with pytest.raises(ClusterError, match="another run"):
-        settings.change({"trustDomain": "two.test"})
+    with pytest.raises(ClusterError, match="another or a killed run"):
+        config_map.change({"trustDomain": "two.test"})
     assert maps.mesh == changed
 
 
-def test_another_run_is_waited_for(settings: MeshConfigMap, maps: ConfigMaps, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_change_waits_for_another_run(
+    config_map: MeshConfigMap, maps: ConfigMaps, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = cast(Api, SimpleNamespace(core=maps, timeouts=Timeouts()))
-    before = settings.change({"trustDomain": "one.test"})
-    looked = threading.Event()
+    before = config_map.change({"trustDomain": "one.test"})
+    was_read = threading.Event()
     read = maps.read_namespaced_config_map
 
-    def looking(name: str, namespace: str) -> object:
-        looked.set()
+    def reading(name: str, namespace: str) -> object:
+        was_read.set()
         return read(name, namespace)
 
-    monkeypatch.setattr(maps, "read_namespaced_config_map", looking)
+    monkeypatch.setattr(maps, "read_namespaced_config_map", reading)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(MeshConfigMap(other).change, {"trustDomain": "two.test"})
-        assert looked.wait(10)
-        settings.restore_text(before)
-        assert BEFORE in maps.annotations, "proxies may still be behind"
-        settings.unlock()
+        assert was_read.wait(10)
+        config_map.restore_text(before)
+        assert BEFORE in maps.annotations, "proxies may not be in sync"
+        config_map.unlock()
         assert waiting.result(10) == before
     assert yaml.safe_load(maps.mesh)["trustDomain"] == "two.test"
 
 
-def test_a_change_whose_answer_was_lost_is_known_to_have_arrived(settings: MeshConfigMap, maps: ConfigMaps) -> None:
+def test_change_with_a_lost_response_is_accepted(config_map: MeshConfigMap, maps: ConfigMaps) -> None:
     maps.loses_answers = True
-    assert settings.change({"trustDomain": "one.test"}) == TEXT
+    assert config_map.change({"trustDomain": "one.test"}) == TEXT
 
 
-def test_a_change_that_did_not_arrive_is_an_error(
-    settings: MeshConfigMap, maps: ConfigMaps, monkeypatch: pytest.MonkeyPatch
+def test_rejected_change_is_an_error(
+    config_map: MeshConfigMap, maps: ConfigMaps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
+    def reject(*_: object) -> None:
         raise ApiException(403, "no")
 
-    monkeypatch.setattr(maps, "patch_namespaced_config_map", refuse)
-    with pytest.raises(ClusterError, match="can't be changed"):
-        settings.change({"trustDomain": "one.test"})
+    monkeypatch.setattr(maps, "patch_namespaced_config_map", reject)
+    with pytest.raises(ClusterError, match="cannot change"):
+        config_map.change({"trustDomain": "one.test"})
 
 
-def test_what_a_killed_run_changed_can_be_found(settings: MeshConfigMap) -> None:
-    assert settings.pending_restore() is None
-    settings.change({"outboundTrafficPolicy": None})
-    assert settings.pending_restore() == TEXT
-    settings.restore(TEXT)
-    assert settings.pending_restore() is None
+def test_change_of_a_killed_run_is_a_pending_restore(config_map: MeshConfigMap) -> None:
+    assert config_map.pending_restore() is None
+    config_map.change({"outboundTrafficPolicy": None})
+    assert config_map.pending_restore() == TEXT
+    config_map.restore(TEXT)
+    assert config_map.pending_restore() is None

@@ -1,4 +1,4 @@
-"""A refusal that goes by itself is waited out; any other is an answer."""
+"""A temporary rejection of a manifest is retried, any other is not."""
 
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,14 +14,14 @@ from pytest_istio_egress.model.timeouts import Timeouts
 NO_WEBHOOK = ApiException(500, 'failed calling webhook "validation.istio.io": failed to call webhook: refused')
 
 
-def applied(kind: str, *refusals: ApiException, timeouts: Timeouts | None = None) -> int:
-    """Apply a manifest that is refused so; returns how often it was sent."""
-    left, sent = list(refusals), []
+def applied(kind: str, *rejections: ApiException, timeouts: Timeouts | None = None) -> int:
+    """Apply a manifest that is rejected so; return how often it was sent."""
+    remaining, sent = list(rejections), []
 
-    def server_side_apply(**given: Any) -> None:
-        sent.append(given["name"])
-        if left:
-            raise left.pop(0)
+    def server_side_apply(**arguments: Any) -> None:
+        sent.append(arguments["name"])
+        if remaining:
+            raise remaining.pop(0)
 
     api = SimpleNamespace(
         timeouts=timeouts or Timeouts(), resource=lambda *_: SimpleNamespace(server_side_apply=server_side_apply)
@@ -31,20 +31,20 @@ def applied(kind: str, *refusals: ApiException, timeouts: Timeouts | None = None
     return len(sent)
 
 
-def test_a_webhook_that_is_away_is_waited_for() -> None:
+def test_unavailable_webhook_is_waited_for() -> None:
     assert applied("ServiceEntry", NO_WEBHOOK, NO_WEBHOOK) == 3
 
 
-def test_a_role_that_is_not_known_yet_is_waited_for() -> None:
+def test_role_missing_in_the_cache_is_waited_for() -> None:
     assert applied("RoleBinding", ApiException(404, "not found")) == 2
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 422, 500])
-def test_any_other_refusal_is_an_answer(status: int) -> None:
+def test_other_rejection_is_not_retried(status: int) -> None:
     with pytest.raises(RefusedError):
         applied("ServiceEntry", ApiException(status, "no"))
 
 
-def test_the_wait_ends() -> None:
+def test_retry_ends_after_the_timeout() -> None:
     with pytest.raises(RefusedError):
         applied("ServiceEntry", NO_WEBHOOK, timeouts=Timeouts(api=0.0))

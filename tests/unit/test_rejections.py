@@ -1,6 +1,6 @@
-"""What a proxy refused is read from its log, whether Envoy shows the whole resource or not."""
+"""Rejected configuration is read from a proxy's log, whether Envoy prints the whole resource or not."""
 
-from pytest_istio_egress.cluster.rejections import refused
+from pytest_istio_egress.cluster.rejections import logged_rejections
 
 WHOLE = """2026-11-21T14:14:12.05Z\twarning\tenvoy config a.cc:282\tdelta config for type.googleapis.com/envoy.config.cluster.v3.Cluster rejected: goo.gle/debugstr   
 name: "outbound|80||api.test"
@@ -17,13 +17,15 @@ name: "outbound|80||api.test"
 SHORT = "2026\tgRPC config for type.googleapis.com/envoy.config.listener.v3.Listener rejected: a b: no\tthread=1\n"
 
 
-def test_a_resource_that_is_shown_is_named_once() -> None:
-    assert refused(WHOLE) == ["Cluster outbound|80||api.test: Proto constraint validation failed (RingHash: too large)"]
+def test_printed_resource_is_named_once() -> None:
+    assert logged_rejections(WHOLE) == [
+        "Cluster outbound|80||api.test: Proto constraint validation failed (RingHash: too large)"
+    ]
 
 
-def test_a_short_entry_is_told_as_it_is() -> None:
-    assert refused(SHORT) == ["Listener a b: no"]
+def test_short_entry_is_returned_as_it_is() -> None:
+    assert logged_rejections(SHORT) == ["Listener a b: no"]
 
 
-def test_a_log_without_any_tells_nothing() -> None:
-    assert refused("2026\tinfo\tall is well\n") == []
+def test_log_without_rejections_returns_nothing() -> None:
+    assert logged_rejections("2026\tinfo\tall is well\n") == []

@@ -1,0 +1,25 @@
+"""Facts about the CRDs in the cluster: the Gateway API's and Istio's."""
+
+from __future__ import annotations
+
+from pytest_istio_egress.cluster.facts.objects import ObjectReader
+
+NOT_INSTALLED = "not installed"
+_BUNDLE = "gateway.networking.k8s.io/bundle-version"
+_CHANNEL = "gateway.networking.k8s.io/channel"
+
+
+def gateway_api(reader: ObjectReader) -> str:
+    """Return version and channel of the Gateway API, from the annotations of its CRDs."""
+    crd = reader.one("apiextensions.k8s.io/v1", "CustomResourceDefinition", "gateways.gateway.networking.k8s.io")
+    if crd is None:
+        return NOT_INSTALLED
+    annotations = crd["metadata"].get("annotations") or {}
+    return f"{annotations.get(_BUNDLE, 'unknown version')} {annotations.get(_CHANNEL, '')}".strip()
+
+
+def definitions(reader: ObjectReader) -> str:
+    """Return the served versions of the ServiceEntry CRD."""
+    crd = reader.one("apiextensions.k8s.io/v1", "CustomResourceDefinition", "serviceentries.networking.istio.io")
+    versions = crd["spec"]["versions"] if crd else []
+    return ", ".join(version["name"] for version in versions if version.get("served")) or NOT_INSTALLED

@@ -1,0 +1,143 @@
+"""Features of the mesh: the ones that a test needs, and the reasons why one is missing."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from kubernetes.client.exceptions import ApiException
+
+from pytest_istio_egress.cluster import features
+from pytest_istio_egress.cluster.features import (
+    DETECTORS,
+    PROBED,
+    UnknownFeatureError,
+    implied,
+    missing,
+    missing_by_probe,
+)
+from pytest_istio_egress.cluster.mesh import Mesh
+from pytest_istio_egress.cluster.network_policies import NetworkPolicyCheck
+from pytest_istio_egress.cluster.permissions import SECRETS, actions
+from pytest_istio_egress.model.case import FEATURES, Case
+from pytest_istio_egress.model.mesh_facts import RUNS_OWN_GATEWAY, MeshFacts, MeshSidecar
+from pytest_istio_egress.suite.discovery import fixtures_folder
+
+FACTS = MeshFacts()
+FIXTURES = fixtures_folder()
+
+
+def case(*manifests: Path) -> Case:
+    return Case(page="page/", summary="A summary", folder=Path(), manifests=manifests, requires=(), outcomes=())
+
+
+def mesh_with(facts: MeshFacts) -> Mesh:
+    return cast(Mesh, SimpleNamespace(api=SimpleNamespace(client=None), facts=facts))
+
+
+def test_every_feature_has_a_detector_or_a_probe() -> None:
+    assert set(DETECTORS) | PROBED == set(FEATURES)
+    assert not set(DETECTORS) & PROBED
+
+
+def test_unknown_feature_is_an_error_with_the_choices() -> None:
+    with pytest.raises(UnknownFeatureError, match=r"unknown feature 'egress-gatway' .*egress-gateway"):
+        missing(replace(case(), requires=("egress-gatway",)), mesh_with(FACTS), FIXTURES)
+
+
+def test_probed_feature_is_missing_by_probe_only() -> None:
+    needs_policies = replace(case(), requires=("network-policy",))
+    assert not missing(needs_policies, mesh_with(FACTS), FIXTURES)
+    for reason, expected in ((None, {}), ("not enforced", {"network-policy": "not enforced"})):
+        check = cast(NetworkPolicyCheck, SimpleNamespace(not_enforced=reason))
+        assert missing_by_probe(needs_policies, check) == expected
+
+
+def test_test_with_a_role_is_skipped_without_the_permission_to_grant_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "role.yaml").write_text("{apiVersion: rbac.authorization.k8s.io/v1, kind: Role}")
+    (tmp_path / "service.yaml").write_text("{apiVersion: v1, kind: Service}")
+    granting, other = case(tmp_path / "role.yaml"), case(tmp_path / "service.yaml")
+    assert "secrets-for-proxies" in implied(granting, FACTS, FIXTURES)
+    assert "secrets-for-proxies" not in implied(other, FACTS, FIXTURES)
+    monkeypatch.setattr(features, "missing_permissions", lambda _api, roles: actions(roles[0]))
+    (reason,) = missing(granting, mesh_with(FACTS), FIXTURES).values()
+    assert SECRETS.name in reason
+    assert not missing(other, mesh_with(FACTS), FIXTURES)
+
+
+@pytest.mark.parametrize(
+    ("sidecar", "limits"),
+    [
+        (None, False),
+        (MeshSidecar("default"), False),
+        (MeshSidecar("default", ("*/*",)), False),
+        (MeshSidecar("default", ("*/*",), "ALLOW_ANY"), False),
+        (MeshSidecar("default", ("istio-system/*", "*/*"), "REGISTRY_ONLY"), False),
+        (MeshSidecar("default", (), "REGISTRY_ONLY"), False),
+        (MeshSidecar("default", ("./*", "istio-system/*")), True),
+        (MeshSidecar("default", ("./*", "istio-system/*"), "ALLOW_ANY"), True),
+    ],
+    ids=str,
+)
+def test_mesh_sidecar_skips_tests_without_a_sidecar_only_if_it_limits_hosts(
+    tmp_path: Path,
+    sidecar: MeshSidecar | None,
+    limits: bool,  # noqa: FBT001  # pytest hands it over by name
+) -> None:
+    (tmp_path / "sidecar.yaml").write_text("{apiVersion: networking.istio.io/v1, kind: Sidecar}")
+    (tmp_path / "entry.yaml").write_text("{apiVersion: networking.istio.io/v1, kind: ServiceEntry}")
+    # As a worker gets it.
+    mesh = mesh_with(MeshFacts.of(MeshFacts(sidecar=sidecar).to_mapping()))
+    assert bool(missing(case(tmp_path / "entry.yaml"), mesh, FIXTURES)) is limits
+    assert not missing(case(tmp_path / "entry.yaml", tmp_path / "sidecar.yaml"), mesh, FIXTURES)
+    assert not missing(case(), mesh, FIXTURES), "without manifests, it is about pods or a user's workloads"
+
+
+@pytest.mark.parametrize(
+    ("sidecar", "overrides"),
+    [
+        (None, False),
+        (MeshSidecar("default", ("*/*",)), False),
+        (MeshSidecar("default", ("*/*",), "ALLOW_ANY"), True),
+        (MeshSidecar("default", (), "REGISTRY_ONLY"), True),
+    ],
+    ids=str,
+)
+def test_mesh_policy_is_missing_only_if_the_mesh_sidecar_has_a_policy(
+    sidecar: MeshSidecar | None,
+    overrides: bool,  # noqa: FBT001  # pytest hands it over by name
+) -> None:
+    assert bool(DETECTORS["mesh-policy"](mesh_with(MeshFacts(sidecar=sidecar)))) is overrides
+
+
+def test_own_gateway_implies_the_permission_to_grant_secrets() -> None:
+    needs_gateway = replace(case(), requires=("egress-gateway",))
+    assert "secrets-for-proxies" not in implied(needs_gateway, FACTS, FIXTURES)
+    assert "secrets-for-proxies" in implied(needs_gateway, MeshFacts(gateway=RUNS_OWN_GATEWAY), FIXTURES)
+
+
+def validation_webhook_reason(webhooks: Any) -> str | None:
+    def get() -> Any:
+        if isinstance(webhooks, Exception):
+            raise webhooks
+        return SimpleNamespace(to_dict=lambda: {"items": webhooks})
+
+    api = SimpleNamespace(resource=lambda _version, _kind: SimpleNamespace(get=get))
+    return DETECTORS["validation-webhook"](cast(Mesh, SimpleNamespace(api=api)))
+
+
+@pytest.mark.parametrize("name", ["validation.istio.io", "rev.validation.istio.io"])
+def test_validation_webhook_is_detected_by_its_name(name: str) -> None:
+    assert validation_webhook_reason([{"webhooks": None}, {"webhooks": [{"name": "other.io"}, {"name": name}]}]) is None
+
+
+@pytest.mark.parametrize("webhooks", [[], [{"webhooks": [{"name": "other.io"}]}]], ids=["none", "other"])
+def test_missing_validation_webhook_is_the_reason(webhooks: list[Any]) -> None:
+    assert "not installed" in (validation_webhook_reason(webhooks) or "")
+
+
+def test_unreadable_webhooks_are_the_reason() -> None:
+    assert "forbidden" in (validation_webhook_reason(ApiException(status=403, reason="forbidden")) or "")

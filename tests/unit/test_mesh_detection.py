@@ -1,0 +1,65 @@
+"""A pending change of the mesh configuration is restored, or waited for, before the mesh is detected."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from pytest_istio_egress.cluster.api import Api
+from pytest_istio_egress.cluster.mesh import Mesh
+from pytest_istio_egress.model.mesh_facts import Fact, MeshFacts
+from pytest_istio_egress.run_target import mesh_detection
+from pytest_istio_egress.run_target.mesh_detection import after_pending_restore
+
+CHANGED = MeshFacts({"outbound-mode": Fact("ALLOW_ANY")})
+
+
+class StandIn:
+    """A ConfigMap whose configuration a run has changed."""
+
+    changed = True
+    waited = False
+
+    def __init__(self, *_: object) -> None: ...
+
+    def pending_restore(self) -> str | None:
+        return "original text" if StandIn.changed else None
+
+    def wait_unlocked(self) -> None:
+        StandIn.waited, StandIn.changed = True, False
+
+
+def after(monkeypatch: pytest.MonkeyPatch, *, changed: bool, alive: bool) -> tuple[Mesh, Mesh, list[str]]:
+    messages: list[str] = []
+
+    def restore(_: object, __: object, say: Callable[[str], None]) -> None:
+        if not alive:
+            say("restoring")
+            StandIn.changed = False
+
+    monkeypatch.setattr(StandIn, "changed", changed)
+    monkeypatch.setattr(StandIn, "waited", False)
+    monkeypatch.setattr(mesh_detection, "MeshConfigMap", StandIn)
+    monkeypatch.setattr(mesh_detection, "restore_mesh_config", restore)
+    mesh = Mesh(cast(Api, cast(Any, None)), CHANGED)
+    return mesh, after_pending_restore(mesh, messages.append), messages
+
+
+def test_unchanged_mesh_is_not_detected_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, mesh, messages = after(monkeypatch, changed=False, alive=False)
+    assert mesh is before
+    assert not messages
+
+
+def test_change_of_a_killed_run_is_restored_and_facts_detected_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, mesh, messages = after(monkeypatch, changed=True, alive=False)
+    assert mesh is not before
+    assert not StandIn.waited
+    assert messages == ["restoring"]
+
+
+def test_change_of_another_run_is_waited_for_with_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, mesh, messages = after(monkeypatch, changed=True, alive=True)
+    assert mesh is not before
+    assert StandIn.waited
+    assert len(messages) == 1

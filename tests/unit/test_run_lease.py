@@ -1,0 +1,100 @@
+"""A lease is valid by the API server's clock, regardless of the clocks of other machines."""
+
+import datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from kubernetes import client
+
+from pytest_istio_egress.cluster.api import Api, ClusterError
+from pytest_istio_egress.cluster.apply import RUN_LABEL
+from pytest_istio_egress.cluster.run_lease import HELD_FOR, RunLease, leftover_runs, remove
+from pytest_istio_egress.model.timeouts import Timeouts
+
+SERVER = datetime.datetime(2001, 2, 3, 4, 5, 6, tzinfo=datetime.UTC)
+"""Different from the clock of the machine that runs this test."""
+
+
+class Cluster:
+    """One run's namespace and lease, and the API server's clock."""
+
+    def __init__(self) -> None:
+        self.clock = SERVER
+        self.renewed: datetime.datetime | None = None
+        self.core = self
+        self.client = None
+
+    def now(self) -> datetime.datetime:
+        return self.clock
+
+    def list_namespace(self, **_: object) -> object:
+        metadata = SimpleNamespace(name="egress-outside-abcdef", labels={RUN_LABEL: "abcdef"})
+        return SimpleNamespace(items=[SimpleNamespace(metadata=metadata)])
+
+    def read_namespace(self, _: str) -> object:
+        return SimpleNamespace(metadata=SimpleNamespace(creation_timestamp=SERVER - datetime.timedelta(hours=1)))
+
+    def resource(self, *_: str) -> object:
+        return self
+
+    def server_side_apply(self, body: Any, **_: object) -> None:
+        time = body["spec"]["renewTime"]
+        assert "." in time, "the API server requires the fraction of a MicroTime even where it is zero"
+        self.renewed = datetime.datetime.fromisoformat(time)
+
+    def list_namespaced_lease(self, *_: object, **__: object) -> object:
+        spec = SimpleNamespace(renew_time=self.renewed, lease_duration_seconds=HELD_FOR)
+        return SimpleNamespace(items=[SimpleNamespace(spec=spec)] if self.renewed else [])
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    stand_in = Cluster()
+    monkeypatch.setattr(client, "CoordinationV1Api", lambda _: stand_in)
+    return stand_in
+
+
+def alive(cluster: Cluster) -> bool:
+    (run,) = leftover_runs(cast(Api, cluster))
+    return run.alive
+
+
+def test_run_is_alive_as_long_as_its_lease(cluster: Cluster) -> None:
+    assert not alive(cluster)
+    RunLease(cast(Api, cluster), "abcdef", "egress-outside-abcdef")._renew()
+    cluster.clock += datetime.timedelta(seconds=HELD_FOR - 1)
+    assert alive(cluster)
+    cluster.clock += datetime.timedelta(seconds=2)
+    assert not alive(cluster)
+
+
+class Namespaces:
+    """The namespaces of a run, of which one is gone with every list."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = list(names)
+        self.deleted: list[str] = []
+
+    def list_namespace(self, **_: object) -> object:
+        items = [SimpleNamespace(metadata=SimpleNamespace(name=name)) for name in self.names]
+        if self.deleted:
+            del self.names[:1]
+        return SimpleNamespace(items=items)
+
+    def delete_namespace(self, name: str) -> None:
+        self.deleted.append(name)
+
+
+def test_remove_waits_until_all_namespaces_are_gone() -> None:
+    namespaces = Namespaces("a", "b")
+    api = SimpleNamespace(core=namespaces, timeouts=Timeouts())
+    assert remove(cast(Api, api), "abcdef") == ["a", "b"]
+    assert namespaces.deleted == ["a", "b"]
+    assert not namespaces.names
+
+
+def test_remove_after_the_timeout_is_an_error_with_the_namespaces() -> None:
+    api = SimpleNamespace(core=Namespaces("a", "b"), timeouts=Timeouts(remove=0.0))
+    with pytest.raises(ClusterError, match="namespaces a, b were not deleted within 0 s"):
+        remove(cast(Api, api), "abcdef")
