@@ -6,20 +6,13 @@ curl -> sidecar :80 (HTTP, another host's)  -> route allow_any -> PassthroughClu
 
 import pytest
 
-from pytest_istio_egress import Egress, Outcome, Probe, documented, get, tls
+from pytest_istio_egress import Egress, Outcome, Probe, documented, get, reached, tls
 
 PAGE = "tasks/traffic-management/egress/egress-control/#envoy-passthrough-to-external-services"
 
 
 def passed(protocol: str, route: str | None = None) -> Outcome:
-    return Outcome(
-        status=200,
-        reached="outside",
-        source="client",
-        cluster="PassthroughCluster",
-        route=route,
-        server_saw={"protocol": protocol},
-    )
+    return reached(source="client", cluster="PassthroughCluster", route=route, server_saw={"protocol": protocol})
 
 
 # What the outside server makes of bytes that are no HTTP; its own words are the witness that they arrived there.
@@ -36,7 +29,7 @@ BYTES_PASSED = Outcome(cluster="PassthroughCluster", body="X-Outside-Server: out
     [
         pytest.param(
             get("http://listed-beside-passthrough.test/headers"),
-            Outcome(status=200, reached="second", cluster="outbound|80||listed-beside-passthrough.test"),
+            reached("second"),
             id="listed-goes-to-its-endpoint",
         ),
         pytest.param(get("http://passed-through.test/headers"), passed("HTTP/1.1", "allow_any"), id="http1"),
@@ -65,7 +58,7 @@ def test_unknown_hosts(egress: Egress, probe: Probe, expected: Outcome) -> None:
     [
         pytest.param(
             get("http://conflicts-with-passthrough.test:9000/headers"),
-            Outcome(status=200, reached="second", cluster="outbound|9000||conflicts-with-passthrough.test"),
+            reached("second"),
             id="listed-goes-to-its-endpoint",
         ),
         pytest.param(tls("https://passed-conflict.test/headers"), passed("HTTP/2.0"), id="tls"),

@@ -5,14 +5,23 @@ curl (to 192.0.2.80) ------------> 192.0.2.80, unseen and unruled by Envoy"""
 
 import pytest
 
-from pytest_istio_egress import Egress, Outcome, Probe, block_all, documented, get
+from pytest_istio_egress import (
+    Egress,
+    Outcome,
+    Probe,
+    blocked_http,
+    documented,
+    get,
+    reached,
+    reached_directly,
+)
 
 CLIENT = "bypass.egress-client"
 WITHOUT_ENVOY = {"x-envoy-decorator-operation": None, "x-envoy-attempt-count": None, "x-request-id": None}
 
 
 def past() -> Outcome:
-    return Outcome(status=200, reached="outside", sidecar=False, source="client", request_headers=WITHOUT_ENVOY)
+    return reached_directly(source="client", request_headers=WITHOUT_ENVOY)
 
 
 @documented(
@@ -34,17 +43,17 @@ def past() -> Outcome:
         pytest.param(get("http://past-and-unlisted.test/headers", client=CLIENT), past(), id="unlisted-host"),
         pytest.param(
             get("http://past-the-sidecar.test/delay/1", client=CLIENT),
-            Outcome(status=200, reached="outside", sidecar=False, source="client", min_seconds=1.0),
+            reached_directly(source="client", min_seconds=1.0),
             id="timeout-does-not-hold",
         ),
         pytest.param(
             get("http://past-the-sidecar.test/headers", client=CLIENT, to="192.0.2.81"),
-            Outcome(status=200, reached="outside", cluster="outbound|80||past-the-sidecar.test"),
+            reached(),
             id="inside-the-ranges",
         ),
         pytest.param(
             get("http://past-and-unlisted.test/headers", client=CLIENT, to="192.0.2.81"),
-            block_all(),
+            blocked_http(),
             id="inside-the-ranges-unlisted",
         ),
     ],
@@ -64,10 +73,10 @@ def test_ip_ranges(egress: Egress, probe: Probe, expected: Outcome) -> None:
     [
         pytest.param(
             get("http://past-the-sidecar.test/headers"),
-            Outcome(status=200, reached="outside", cluster="outbound|80||past-the-sidecar.test"),
+            reached(),
             id="control-listed",
         ),
-        pytest.param(get("http://past-and-unlisted.test/headers"), block_all(), id="unlisted-host"),
+        pytest.param(get("http://past-and-unlisted.test/headers"), blocked_http(), id="unlisted-host"),
     ],
 )
 def test_other_pods(egress: Egress, probe: Probe, expected: Outcome) -> None:

@@ -6,11 +6,11 @@ curl -> sidecar --mutual TLS: the client's identity--> exit: AuthorizationPolicy
 
 import pytest
 
-from pytest_istio_egress import NEIGHBOUR, Egress, Hop, Outcome, Probe, documented, get
+from pytest_istio_egress import NEIGHBOUR, Egress, Hop, Outcome, Probe, documented, get, outbound, reached
 
 HOST = "http://authorized.test/anything"
 GATEWAY = "exit.egress-gateway"
-TO_THE_GATEWAY = "outbound|443|authorized|exit.egress-gateway.svc.cluster.local"
+TO_THE_GATEWAY = outbound("exit.egress-gateway.svc.cluster.local", 443, subset="authorized")
 
 # Signed with the key whose public half authorization.yaml holds, and good until 2100; nobody has the other half.
 OF_THE_TENANT = (
@@ -30,12 +30,8 @@ OF_A_STRANGER = (
 )
 DAMAGED = OF_THE_TENANT[:-8] + "AAAAAAAA"
 
-ALLOWED = Outcome(
-    status=200,
-    reached="outside",
-    cluster=TO_THE_GATEWAY,
-    gateway=Hop(at=GATEWAY, cluster="outbound|80||authorized.test", status=200),
-    source="gateway",
+ALLOWED = reached(
+    cluster=TO_THE_GATEWAY, gateway=Hop(at=GATEWAY, cluster=outbound("authorized.test"), status=200), source="gateway"
 )
 DENIED = Outcome(
     status=403,

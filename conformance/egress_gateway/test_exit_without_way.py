@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_istio_egress import Egress, Outcome, Probe, documented, get
+from pytest_istio_egress import Egress, Outcome, Probe, documented, get, reached
 
 
 @documented(
@@ -16,7 +16,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get
     [
         pytest.param(
             get("http://no-way-to-exit.test/headers"),
-            Outcome(status=200, reached="outside", cluster="outbound|80||no-way-to-exit.test", source="client"),
+            reached(source="client"),
             id="exit-without-route",
         ),
         pytest.param(

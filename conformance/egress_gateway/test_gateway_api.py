@@ -5,7 +5,19 @@ curl -> sidecar: route of the entry -> gateway-api-istio: route of the Gateway -
 
 import pytest
 
-from pytest_istio_egress import Egress, Hop, Outcome, Probe, block_all, documented, get, tls
+from pytest_istio_egress import (
+    Egress,
+    Hop,
+    Outcome,
+    Probe,
+    blocked_http,
+    blocked_tls,
+    documented,
+    get,
+    outbound,
+    reached,
+    tls,
+)
 
 GATEWAY = "gateway-api.egress-client"
 SERVICE = "gateway-api-istio.egress-client.svc.cluster.local"
@@ -22,16 +34,14 @@ SERVICE = "gateway-api-istio.egress-client.svc.cluster.local"
     [
         pytest.param(
             get("http://gateway-api.test/headers"),
-            Outcome(
-                status=200,
-                reached="outside",
-                cluster=f"outbound|80||{SERVICE}",
-                gateway=Hop(at=GATEWAY, cluster="outbound|80||gateway-api.test", status=200),
+            reached(
+                cluster=outbound(SERVICE),
+                gateway=Hop(at=GATEWAY, cluster=outbound("gateway-api.test"), status=200),
                 source="gateway",
             ),
             id="http",
         ),
-        pytest.param(get("http://not-gateway-api.test/headers"), block_all(), id="another-host"),
+        pytest.param(get("http://not-gateway-api.test/headers"), blocked_http(), id="another-host"),
     ],
 )
 def test_gateway_api(egress: Egress, probe: Probe, expected: Outcome) -> None:
@@ -50,11 +60,9 @@ def test_gateway_api(egress: Egress, probe: Probe, expected: Outcome) -> None:
     [
         pytest.param(
             tls("https://gateway-api.test/headers"),
-            Outcome(
-                status=200,
-                reached="outside",
-                cluster=f"outbound|443||{SERVICE}",
-                gateway=Hop(at=GATEWAY, cluster="outbound|443||gateway-api.test", server_name="gateway-api.test"),
+            reached(
+                cluster=outbound(SERVICE, 443),
+                gateway=Hop(at=GATEWAY, cluster=outbound("gateway-api.test", 443), server_name="gateway-api.test"),
                 source="gateway",
                 server_saw={"server-name": "gateway-api.test"},
             ),
@@ -62,7 +70,7 @@ def test_gateway_api(egress: Egress, probe: Probe, expected: Outcome) -> None:
         ),
         pytest.param(
             tls("https://not-gateway-api.test/headers"),
-            Outcome(exit=35, cluster="BlackHoleCluster", flags="UH"),
+            blocked_tls(),
             id="another-server-name",
         ),
     ],

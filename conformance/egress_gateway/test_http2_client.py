@@ -5,13 +5,11 @@ curl --HTTP/2--> sidecar --HTTP/2--> istio-egressgateway:80 --HTTP/1.1--> outsid
 
 import pytest
 
-from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, get
+from pytest_istio_egress import Egress, Hop, Probe, documented, get, outbound, reached
 
-THROUGH_THE_GATEWAY = Outcome(
-    status=200,
-    reached="outside",
-    cluster="outbound|80||istio-egressgateway.istio-system.svc.cluster.local",
-    gateway=Hop(cluster="outbound|80||http2-client.test", protocol="HTTP/2"),
+THROUGH_THE_GATEWAY = reached(
+    cluster=outbound("istio-egressgateway.istio-system.svc.cluster.local"),
+    gateway=Hop(cluster=outbound("http2-client.test"), protocol="HTTP/2"),
     source="gateway",
     server_saw={"protocol": "HTTP/1.1"},
 )

@@ -5,7 +5,7 @@ curl --TLS--> sidecar --TLS in mutual TLS--> istio-egressgateway:443 (ISTIO_MUTU
 
 import pytest
 
-from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, tls
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, blocked_tls, documented, outbound, reached, tls
 
 
 @documented(
@@ -19,11 +19,9 @@ from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, tls
     [
         pytest.param(
             tls("https://mutual-tcp.test/headers"),
-            Outcome(
-                status=200,
-                reached="outside",
-                cluster="outbound|443|mutual-tcp|istio-egressgateway.istio-system.svc.cluster.local",
-                gateway=Hop(cluster="outbound|443||mutual-tcp.test", server_name="mutual-tcp.test"),
+            reached(
+                cluster=outbound("istio-egressgateway.istio-system.svc.cluster.local", 443, subset="mutual-tcp"),
+                gateway=Hop(cluster=outbound("mutual-tcp.test", 443), server_name="mutual-tcp.test"),
                 source="gateway",
                 server_saw={"server-name": "mutual-tcp.test"},
             ),
@@ -31,7 +29,7 @@ from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, tls
         ),
         pytest.param(
             tls("https://not-mutual-tcp.test/headers"),
-            Outcome(exit=35, cluster="BlackHoleCluster", flags="UH"),
+            blocked_tls(),
             id="an-unknown-server-name",
         ),
     ],
@@ -48,7 +46,7 @@ def test_mutual_tcp(egress: Egress, probe: Probe, expected: Outcome) -> None:
     outcomes=["B9"],
 )
 def test_mutual_tls_on_the_hop(egress: Egress) -> None:
-    name = "outbound|443|mutual-tcp|istio-egressgateway.istio-system.svc.cluster.local"
+    name = outbound("istio-egressgateway.istio-system.svc.cluster.local", 443, subset="mutual-tcp")
     cluster = egress.config().cluster(egress.in_cluster(name))
     egress.check(
         "whether the hop to the gateway asks for the mesh's identity", "spiffe://" in str(cluster), expected=True

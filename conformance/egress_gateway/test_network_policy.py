@@ -4,15 +4,13 @@ injected pod -> sidecar -> istio-egressgateway -> outside    stays open: istio-s
 pod without a sidecar ------------------------x-> outside    closed: nothing answers
 """
 
-from pytest_istio_egress import Egress, Hop, Outcome, documented, get
+from pytest_istio_egress import Egress, Hop, Outcome, documented, get, outbound, reached, reached_directly
 
 STRAIGHT = "straight.egress-client"
-STRAIGHT_OUT = Outcome(status=200, reached="outside", sidecar=False, source="client")
-THROUGH_THE_GATEWAY = Outcome(
-    status=200,
-    reached="outside",
-    cluster="outbound|80||istio-egressgateway.istio-system.svc.cluster.local",
-    gateway=Hop(cluster="outbound|80||network-policy.test", status=200),
+STRAIGHT_OUT = reached_directly(source="client")
+THROUGH_THE_GATEWAY = reached(
+    cluster=outbound("istio-egressgateway.istio-system.svc.cluster.local"),
+    gateway=Hop(cluster=outbound("network-policy.test"), status=200),
     source="gateway",
 )
 # What the policy allows: a pod of the control plane, by a name that DNS resolves.

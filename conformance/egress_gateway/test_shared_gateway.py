@@ -6,9 +6,9 @@ curl -> sidecar -> istio-egressgateway:80 -> outside
 
 import pytest
 
-from pytest_istio_egress import Egress, Hop, Outcome, Probe, block_all, documented, get
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, blocked_http, documented, get, outbound, reached
 
-TO_THE_GATEWAY = "outbound|80||istio-egressgateway.istio-system.svc.cluster.local"
+TO_THE_GATEWAY = outbound("istio-egressgateway.istio-system.svc.cluster.local")
 
 
 @documented(
@@ -22,28 +22,22 @@ TO_THE_GATEWAY = "outbound|80||istio-egressgateway.istio-system.svc.cluster.loca
     [
         pytest.param(
             get("http://via-gateway.test/headers"),
-            Outcome(
-                status=200,
-                reached="outside",
-                cluster=TO_THE_GATEWAY,
-                gateway=Hop(cluster="outbound|80||via-gateway.test", status=200),
-                source="gateway",
+            reached(
+                cluster=TO_THE_GATEWAY, gateway=Hop(cluster=outbound("via-gateway.test"), status=200), source="gateway"
             ),
             id="through-the-gateway",
         ),
         pytest.param(
             get("http://via-gateway.test/delay/1"),
-            Outcome(
-                status=200,
-                reached="outside",
+            reached(
                 cluster=TO_THE_GATEWAY,
-                gateway=Hop(cluster="outbound|80||via-gateway.test", status=200),
+                gateway=Hop(cluster=outbound("via-gateway.test"), status=200),
                 source="gateway",
                 min_seconds=1.0,
             ),
             id="slow-answer-through-the-gateway",
         ),
-        pytest.param(get("http://not-via-gateway.test/headers"), block_all(), id="another-host"),
+        pytest.param(get("http://not-via-gateway.test/headers"), blocked_http(), id="another-host"),
     ],
 )
 def test_shared_gateway(egress: Egress, probe: Probe, expected: Outcome) -> None:

@@ -6,9 +6,9 @@ curl -> sidecar --HTTP/2, mutual TLS--> a subset of istio-egressgateway:80 -> ou
 
 import pytest
 
-from pytest_istio_egress import NEIGHBOUR, Egress, Hop, Outcome, Probe, documented, get, tls
+from pytest_istio_egress import NEIGHBOUR, Egress, Hop, Outcome, Probe, documented, get, outbound, reached, tls
 
-SUBSET = "outbound|80|two-hops|istio-egressgateway.istio-system.svc.cluster.local"
+SUBSET = outbound("istio-egressgateway.istio-system.svc.cluster.local", subset="two-hops")
 
 
 @documented(
@@ -30,11 +30,9 @@ SUBSET = "outbound|80|two-hops|istio-egressgateway.istio-system.svc.cluster.loca
     [
         pytest.param(
             get("http://two-hops.test/headers"),
-            Outcome(
-                status=200,
-                reached="outside",
+            reached(
                 cluster=SUBSET,
-                gateway=Hop(cluster="outbound|80||two-hops.test", status=200, protocol="HTTP/2"),
+                gateway=Hop(cluster=outbound("two-hops.test"), status=200, protocol="HTTP/2"),
                 source="gateway",
                 server_saw={"protocol": "HTTP/1.1"},
             ),
@@ -43,19 +41,13 @@ SUBSET = "outbound|80|two-hops|istio-egressgateway.istio-system.svc.cluster.loca
         # The entry's endpoints are the destination: where the client was going does not count.
         pytest.param(
             get("http://two-hops.test/headers", to="192.0.2.81"),
-            Outcome(
-                status=200,
-                reached="outside",
-                cluster=SUBSET,
-                gateway=Hop(cluster="outbound|80||two-hops.test"),
-                source="gateway",
-            ),
+            reached(cluster=SUBSET, gateway=Hop(cluster=outbound("two-hops.test")), source="gateway"),
             id="to-the-entrys-endpoints",
         ),
         # No rule leads port 443 to the gateway.
         pytest.param(
             tls("https://two-hops.test/headers"),
-            Outcome(status=200, reached="outside", cluster="outbound|443||two-hops.test", source="client"),
+            reached(source="client"),
             id="another-port-goes-straight",
         ),
         pytest.param(

@@ -5,19 +5,13 @@ egress-neighbour: tenant-second.test -> gateway -> outside      tenant-first.tes
 
 import pytest
 
-from pytest_istio_egress import NEIGHBOUR, Egress, Hop, Outcome, Probe, block_all, documented, get
+from pytest_istio_egress import NEIGHBOUR, Egress, Hop, Outcome, Probe, blocked_http, documented, get, outbound, reached
 
-TO_THE_GATEWAY = "outbound|80||istio-egressgateway.istio-system.svc.cluster.local"
+TO_THE_GATEWAY = outbound("istio-egressgateway.istio-system.svc.cluster.local")
 
 
 def through_the_gateway(host: str) -> Outcome:
-    return Outcome(
-        status=200,
-        reached="outside",
-        cluster=TO_THE_GATEWAY,
-        gateway=Hop(cluster=f"outbound|80||{host}", status=200),
-        source="gateway",
-    )
+    return reached(cluster=TO_THE_GATEWAY, gateway=Hop(cluster=outbound(host), status=200), source="gateway")
 
 
 @documented(
@@ -38,10 +32,10 @@ def through_the_gateway(host: str) -> Outcome:
             through_the_gateway("tenant-second.test"),
             id="second-tenant",
         ),
-        pytest.param(get("http://tenant-second.test/headers"), block_all(), id="first-tenant-asks-for-the-others"),
+        pytest.param(get("http://tenant-second.test/headers"), blocked_http(), id="first-tenant-asks-for-the-others"),
         pytest.param(
             get("http://tenant-first.test/headers", client=NEIGHBOUR),
-            block_all(),
+            blocked_http(),
             id="second-tenant-asks-for-the-others",
         ),
     ],

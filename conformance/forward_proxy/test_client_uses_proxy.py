@@ -6,7 +6,18 @@ curl --CONNECT outside:443--> sidecar (TCP) -> forward proxy:3128 -> outside
 
 import pytest
 
-from pytest_istio_egress import Egress, Hop, Outcome, Probe, blackholed, documented, tls
+from pytest_istio_egress import (
+    Egress,
+    Hop,
+    Outcome,
+    Probe,
+    blocked_tcp,
+    blocked_tls,
+    documented,
+    outbound,
+    reached,
+    tls,
+)
 
 OUTSIDE = "outside.egress-outside.svc.cluster.local"
 URL = f"https://{OUTSIDE}/headers"
@@ -27,18 +38,16 @@ def by_proxy(port: int) -> Probe:
     [
         pytest.param(
             by_proxy(3128),
-            Outcome(
-                status=200,
-                reached="outside",
-                cluster="outbound|3128||my-company-proxy.test",
+            reached(
+                cluster=outbound("my-company-proxy.test", 3128),
                 proxy=Hop(method="CONNECT", authority=f"{OUTSIDE}:443", status=200),
                 source="proxy",
                 connected_to="192.0.2.82",
             ),
             id="through-the-proxy",
         ),
-        pytest.param(by_proxy(3129), blackholed(), id="unlisted-port-of-the-proxy"),
-        pytest.param(tls(URL), Outcome(exit=35, cluster="BlackHoleCluster", flags="UH"), id="past-the-proxy"),
+        pytest.param(by_proxy(3129), blocked_tcp(), id="unlisted-port-of-the-proxy"),
+        pytest.param(tls(URL), blocked_tls(), id="past-the-proxy"),
     ],
 )
 def test_client_uses_proxy(egress: Egress, probe: Probe, expected: Outcome) -> None:

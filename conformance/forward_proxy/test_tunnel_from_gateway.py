@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_istio_egress import Egress, Hop, Outcome, Probe, blackholed, documented, tcp, tls
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, blocked_tcp, documented, outbound, reached, tcp, tls
 
 SECOND = "192.0.2.81"
 FIXTURES = ("gateway.yaml", "forward_proxy.yaml")
@@ -26,11 +26,9 @@ Test = Callable[[Egress, Probe, Outcome], None]
 
 def tunnelled(to_exit: str, proxy_port: int, protocol: str, subset: str) -> Outcome:
     target = {"tcp": 9000, "tls": 443}[subset]
-    return Outcome(
-        status=200,
-        reached="outside",
+    return reached(
         cluster=to_exit,
-        gateway=Hop(at="exit.egress-gateway", cluster=f"outbound|{proxy_port}|{subset}|tunnel-at-gateway.test"),
+        gateway=Hop(at="exit.egress-gateway", cluster=outbound("tunnel-at-gateway.test", proxy_port, subset=subset)),
         proxy=Hop(
             method="CONNECT",
             authority=f"outside.egress-outside.svc.cluster.local:{target}",
@@ -63,7 +61,7 @@ def tunnels(says: str, manifests: list[str], plain: str, secured: str, plain_as:
                 id=f"{way}-tls",
             ),
         ]
-    asked.append(pytest.param(tcp("http1-at-gateway.test", 9105, to=SECOND), blackholed(), id="another-port"))
+    asked.append(pytest.param(tcp("http1-at-gateway.test", 9105, to=SECOND), blocked_tcp(), id="another-port"))
 
     def declare(test: Test) -> Test:
         declared = documented(
@@ -102,8 +100,8 @@ def test_istio_mutual(egress: Egress, probe: Probe, expected: Outcome) -> None:
 @tunnels(
     "A tunnel in a DestinationRule sends on the TLS that a gateway passes through by its server name",
     ["gateway_passthrough.yaml"],
-    plain=f"outbound|9443|{{way}}|{EXIT}",
-    secured=f"outbound|9443||{EXIT}",
+    plain=outbound(EXIT, 9443, subset="{way}"),
+    secured=outbound(EXIT, 9443),
     plain_as="tls",
 )
 def test_passthrough(egress: Egress, probe: Probe, expected: Outcome) -> None:

@@ -7,7 +7,7 @@ HTTP/1.1 and HTTP/2 (by the protocol of the proxy's port), in the clear and in T
 
 import pytest
 
-from pytest_istio_egress import Egress, Hop, Outcome, Probe, blackholed, documented, tcp, tls
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, blocked_tcp, documented, outbound, reached, tcp, tls
 
 SECOND = "192.0.2.81"
 WAYS = {
@@ -20,10 +20,8 @@ WAYS = {
 
 
 def tunnelled(proxy_port: int, protocol: str, subset: str, target: int) -> Outcome:
-    return Outcome(
-        status=200,
-        reached="outside",
-        cluster=f"outbound|{proxy_port}|{subset}|tunnel.test",
+    return reached(
+        cluster=outbound("tunnel.test", proxy_port, subset=subset),
         proxy=Hop(
             method="CONNECT",
             authority=f"outside.egress-outside.svc.cluster.local:{target}",
@@ -57,7 +55,7 @@ def ways() -> list[object]:
     ("probe", "expected"),
     [
         *ways(),
-        pytest.param(tcp("http1-tunnelled.test", 9105, to=SECOND), blackholed(), id="port-without-a-tunnel"),
+        pytest.param(tcp("http1-tunnelled.test", 9105, to=SECOND), blocked_tcp(), id="port-without-a-tunnel"),
     ],
 )
 def test_tunnel_from_sidecar(egress: Egress, probe: Probe, expected: Outcome) -> None:

@@ -1,12 +1,23 @@
 """What the task's clean-up leaves: neither the Service's name nor its cluster IP leads anywhere."""
 
-from pytest_istio_egress import PLAIN, Egress, Outcome, documented, get, tls
+from pytest_istio_egress import (
+    PLAIN,
+    Egress,
+    Outcome,
+    blocked_tls,
+    documented,
+    get,
+    outbound,
+    reached,
+    reached_directly,
+    tls,
+)
 
 PAGE = "tasks/traffic-management/egress/egress-kubernetes-services/"
 BESIDE = get("http://beside-the-clean-up.test/headers")
 BESIDE_PLAIN = get("http://beside-the-clean-up.test/headers", client=PLAIN)
-PASSES = Outcome(status=200, reached="outside", cluster="outbound|80||beside-the-clean-up.test")
-PASSES_PLAIN = Outcome(status=200, reached="outside", sidecar=False)
+PASSES = reached(cluster=outbound("beside-the-clean-up.test"))
+PASSES_PLAIN = reached_directly()
 
 
 @documented(
@@ -18,7 +29,7 @@ PASSES_PLAIN = Outcome(status=200, reached="outside", sidecar=False)
 def test_external_name(egress: Egress) -> None:
     url = "http://my-cleaned.egress-client.svc.cluster.local/headers"
     egress.apply("cleaned_external_name.yaml")
-    named = Outcome(status=200, reached="outside", cluster="outbound|80||outside.egress-outside.svc.cluster.local")
+    named = reached(cluster=outbound("outside.egress-outside.svc.cluster.local"))
     egress.expect_all((get(url), named), (get(url, client=PLAIN), PASSES_PLAIN))
     egress.remove("cleaned_external_name.yaml")
     egress.expect_all(
@@ -40,13 +51,13 @@ def test_endpoints(egress: Egress) -> None:
     address = egress.resource("v1", "Service", "my-cleaned-endpoints")["spec"]["clusterIP"]
     probe = tls("https://cleaned-endpoints.test/headers", to=address)
     plain = tls("https://cleaned-endpoints.test/headers", to=address, client=PLAIN, max_time=5)
-    cluster = "outbound|443||my-cleaned-endpoints.egress-client.svc.cluster.local"
-    egress.expect_all((probe, Outcome(status=200, reached="outside", cluster=cluster)), (plain, PASSES_PLAIN))
+    cluster = outbound("my-cleaned-endpoints.egress-client.svc.cluster.local", 443)
+    egress.expect_all((probe, reached(cluster=cluster)), (plain, PASSES_PLAIN))
     egress.remove("cleaned_endpoints.yaml")
     egress.expect_all(
         (BESIDE, PASSES),
         (BESIDE_PLAIN, PASSES_PLAIN),
-        (probe, Outcome(exit=35, cluster="BlackHoleCluster", flags="UH")),
+        (probe, blocked_tls()),
         # Without a sidecar the network has the word: it answers that nothing is there, or it does not answer.
         (plain, Outcome(exit=frozenset({7, 28}), sidecar=False)),
     )

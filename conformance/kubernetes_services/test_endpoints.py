@@ -7,7 +7,7 @@ curl --resolve HOST:443:CLUSTER-IP, its own TLS, certificate checked
 
 import pytest
 
-from pytest_istio_egress import PLAIN, Egress, Outcome, documented, tls
+from pytest_istio_egress import PLAIN, Egress, Outcome, documented, outbound, reached, reached_directly, tls
 
 PAGE = "tasks/traffic-management/egress/egress-kubernetes-services/#use-a-kubernetes-service-with-endpoints"
 URL = "https://wikipedia.test/headers"
@@ -15,10 +15,8 @@ SAYS = "A Service without selector leads from its cluster IP to outside addresse
 
 
 def with_sidecar(service: str, address: str) -> Outcome:
-    return Outcome(
-        status=200,
-        reached="outside",
-        cluster=f"outbound|443||{service}.egress-client.svc.cluster.local",
+    return reached(
+        cluster=outbound(f"{service}.egress-client.svc.cluster.local", 443),
         flags="-",
         source="client",
         connected_to=address,
@@ -27,14 +25,7 @@ def with_sidecar(service: str, address: str) -> Outcome:
 
 
 def without_sidecar(address: str) -> Outcome:
-    return Outcome(
-        status=200,
-        reached="outside",
-        sidecar=False,
-        source="client",
-        connected_to=address,
-        server_saw={"server-name": "wikipedia.test"},
-    )
+    return reached_directly(source="client", connected_to=address, server_saw={"server-name": "wikipedia.test"})
 
 
 def cluster_ip(egress: Egress, service: str) -> str:
@@ -63,7 +54,7 @@ def test_endpoints(egress: Egress, client: str) -> None:
 
 def transports(egress: Egress) -> list[str]:
     """What the Service's cluster can speak to an endpoint, by the label that the endpoint needs for it."""
-    cluster = egress.config().cluster(egress.in_cluster("outbound|443||my-wikipedia.egress-client.svc.cluster.local"))
+    cluster = egress.config().cluster(egress.in_cluster(outbound("my-wikipedia.egress-client.svc.cluster.local", 443)))
     return [match["name"] for match in cluster.raw.get("transport_socket_matches", [])] if cluster else ["no cluster"]
 
 

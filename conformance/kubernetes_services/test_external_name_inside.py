@@ -6,10 +6,10 @@ curl --Host: led.test--> sidecar or gateway --rule: to the alias--> the same clu
 
 import pytest
 
-from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, get, tcp, tls
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, get, outbound, reached, tcp, tls
 
 NAMESPACE = "egress-client.svc.cluster.local"
-INSIDE = f"outbound|80||inside.{NAMESPACE}"
+INSIDE = outbound(f"inside.{NAMESPACE}")
 UPGRADE_NOTES = "https://istio.io/latest/news/releases/1.21.x/announcing-1.21/upgrade-notes/"
 
 
@@ -31,19 +31,14 @@ def inside(cluster: str = INSIDE) -> Outcome:
         pytest.param(get(f"http://alias.{NAMESPACE}/headers"), inside(), id="http-without-ports"),
         pytest.param(get("http://alias.egress-client/headers"), inside(), id="http-by-short-name"),
         pytest.param(get(f"http://alias-with-port.{NAMESPACE}/headers"), inside(), id="http-with-port"),
-        pytest.param(tcp(f"alias.{NAMESPACE}", 9000), inside(f"outbound|9000||inside.{NAMESPACE}"), id="tcp"),
+        pytest.param(tcp(f"alias.{NAMESPACE}", 9000), inside(outbound(f"inside.{NAMESPACE}", 9000)), id="tcp"),
         pytest.param(
             tls(
                 "https://behind-alias.test/headers",
                 to=None,
                 arguments=("--connect-to", f"behind-alias.test:443:alias-tls.{NAMESPACE}:443"),
             ),
-            Outcome(
-                status=200,
-                reached="outside",
-                cluster=f"outbound|443||inside-tls.{NAMESPACE}",
-                server_saw={"server-name": "behind-alias.test"},
-            ),
+            reached(cluster=outbound(f"inside-tls.{NAMESPACE}", 443), server_saw={"server-name": "behind-alias.test"}),
             id="tls",
         ),
         pytest.param(get("http://led-to-alias.test/headers"), inside(), id="by-virtual-service"),
@@ -72,7 +67,7 @@ def test_external_name_inside(egress: Egress, probe: Probe, expected: Outcome) -
             get("http://led-by-gateway-to-alias.test/headers"),
             Outcome(
                 status=200,
-                cluster="outbound|80||istio-egressgateway.istio-system.svc.cluster.local",
+                cluster=outbound("istio-egressgateway.istio-system.svc.cluster.local"),
                 gateway=Hop(cluster=INSIDE, status=200),
                 body="User-Agent",
             ),

@@ -4,14 +4,14 @@ curl -> sidecar: route of the alias -> cluster of the named host -> outside:80, 
                  (rule on the alias: none looks here)  (rule here: TLS or not)
 """
 
-from pytest_istio_egress import Egress, Outcome, documented, get
+from pytest_istio_egress import Egress, Outcome, documented, get, outbound, reached
 
 ALIAS = "my-unencrypted.egress-client.svc.cluster.local"
-CLUSTER = "outbound|80||outside.egress-outside.svc.cluster.local"
+CLUSTER = outbound("outside.egress-outside.svc.cluster.local")
 PAGE = "tasks/traffic-management/egress/egress-kubernetes-services/"
 
-UNENCRYPTED = Outcome(status=200, reached="outside", cluster=CLUSTER, request_headers={"host": ALIAS})
-CONTROL = Outcome(status=200, reached="outside", cluster="outbound|80||beside-my-unencrypted.test")
+UNENCRYPTED = reached(cluster=CLUSTER, request_headers={"host": ALIAS})
+CONTROL = reached(cluster=outbound("beside-my-unencrypted.test"))
 
 
 @documented(

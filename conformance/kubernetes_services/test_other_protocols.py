@@ -6,7 +6,18 @@ with sidecar     curl --> sidecar 0.0.0.0_9000: TCP entry of the host it names -
 
 import pytest
 
-from pytest_istio_egress import PLAIN, Egress, Outcome, Probe, blackholed, documented, tcp
+from pytest_istio_egress import (
+    PLAIN,
+    Egress,
+    Outcome,
+    Probe,
+    blocked_tcp,
+    documented,
+    outbound,
+    reached,
+    reached_directly,
+    tcp,
+)
 
 ALIAS = "my-database.egress-client.svc.cluster.local"
 NAMED = "outside.egress-outside.svc.cluster.local"
@@ -24,15 +35,15 @@ NAMED = "outside.egress-outside.svc.cluster.local"
     [
         pytest.param(
             tcp(ALIAS, 9000, client=PLAIN),
-            Outcome(status=200, reached="outside", sidecar=False, source="client"),
+            reached_directly(source="client"),
             id="without-sidecar",
         ),
         pytest.param(
             tcp(ALIAS, 9000),
-            Outcome(status=200, reached="outside", cluster=f"outbound|9000||{NAMED}", flags="-", source="client"),
+            reached(cluster=outbound(NAMED, 9000), flags="-", source="client"),
             id="with-sidecar",
         ),
-        pytest.param(tcp(ALIAS, 8081), blackholed(), id="another-port"),
+        pytest.param(tcp(ALIAS, 8081), blocked_tcp(), id="another-port"),
     ],
 )
 def test_other_protocols(egress: Egress, probe: Probe, expected: Outcome) -> None:

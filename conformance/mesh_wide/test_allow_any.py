@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_istio_egress import Egress, Outcome, blackholed, block_all, documented, get, tls
+from pytest_istio_egress import Egress, Outcome, blocked_http, blocked_tcp, documented, get, outbound, reached, tls
 
 if TYPE_CHECKING:
     # Only named: the Kubernetes client behind it shall not be loaded just to collect the cases.
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 LISTED = get("http://listed-in-an-open-mesh.test/headers")
 UNLISTED = get("http://unlisted-in-an-open-mesh.test/headers")
 UNLISTED_PORT = get("http://unlisted-in-an-open-mesh.test:47811/headers")
-REACHED = Outcome(status=200, reached="second", cluster="outbound|80||listed-in-an-open-mesh.test")
-PASSED = Outcome(status=200, reached="outside", cluster="PassthroughCluster")
+REACHED = reached("second", cluster=outbound("listed-in-an-open-mesh.test"))
+PASSED = reached(cluster="PassthroughCluster")
 
 
 def is_open(config: ProxyConfig) -> bool:
@@ -39,23 +39,23 @@ def let_out(egress: Egress, http: Outcome, port: Outcome) -> None:
     outcomes=["workshop/allow-any-default", "A1", "A17"],
 )
 def test_allow_any(egress: Egress) -> None:
-    let_out(egress, block_all(), blackholed())
+    let_out(egress, blocked_http(), blocked_tcp())
     with egress.changed_mesh_config({"outboundTrafficPolicy": {"mode": "ALLOW_ANY"}}, is_open):
         let_out(egress, PASSED, PASSED)
         egress.expect(
             tls("https://unlisted-in-an-open-mesh.test:443/headers"),
-            Outcome(status=200, reached="outside", cluster="PassthroughCluster", server_saw={"protocol": "HTTP/2.0"}),
+            reached(cluster="PassthroughCluster", server_saw={"protocol": "HTTP/2.0"}),
         )
         egress.apply("../registry_only/policy_silent.yaml")
         let_out(egress, PASSED, PASSED)
         for manifest in ("policy_empty.yaml", "policy_registry_only.yaml"):
             egress.apply(f"../registry_only/{manifest}")
-            let_out(egress, block_all(), blackholed())
+            let_out(egress, blocked_http(), blocked_tcp())
         egress.apply("../registry_only/policy_allow_any.yaml")
         let_out(egress, PASSED, PASSED)
         egress.remove("../registry_only/policy_allow_any.yaml")
         let_out(egress, PASSED, PASSED)
-    let_out(egress, block_all(), blackholed())
+    let_out(egress, blocked_http(), blocked_tcp())
 
 
 @documented(
@@ -68,7 +68,7 @@ def test_allow_any(egress: Egress) -> None:
     outcomes=["workshop/allow-any-default"],
 )
 def test_default(egress: Egress) -> None:
-    let_out(egress, block_all(), blackholed())
+    let_out(egress, blocked_http(), blocked_tcp())
     with egress.changed_mesh_config({"outboundTrafficPolicy": None}, is_open):
         let_out(egress, PASSED, PASSED)
-    let_out(egress, block_all(), blackholed())
+    let_out(egress, blocked_http(), blocked_tcp())

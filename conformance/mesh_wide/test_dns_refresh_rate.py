@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_istio_egress import Egress, Outcome, documented, get
+from pytest_istio_egress import Egress, documented, get, outbound, reached
 
 if TYPE_CHECKING:
     from pytest_istio_egress.cluster.proxy_config import ProxyConfig
@@ -19,8 +19,8 @@ RATE = "7s"
     outcomes=["deck/dns-refresh-rate"],
 )
 def test_dns_refresh_rate(egress: Egress) -> None:
-    cluster = egress.in_cluster("outbound|80||resolved-at-a-rate.test")
-    without = egress.in_cluster("outbound|80||resolved-by-nobody.test")
+    cluster = egress.in_cluster(outbound("resolved-at-a-rate.test"))
+    without = egress.in_cluster(outbound("resolved-by-nobody.test"))
 
     def rate(config: ProxyConfig, name: str = cluster) -> object:
         found = config.cluster(name)
@@ -37,6 +37,6 @@ def test_dns_refresh_rate(egress: Egress) -> None:
         egress.check("rate of a cluster without DNS", rate(egress.config(), without), None)
         egress.expect(
             get("http://resolved-at-a-rate.test/headers"),
-            Outcome(status=200, reached="outside", cluster="outbound|80||resolved-at-a-rate.test"),
+            reached(cluster=outbound("resolved-at-a-rate.test")),
         )
     egress.check("the rate afterwards", rate(egress.config()), before)

@@ -6,7 +6,18 @@ curl -> sidecar :80   -> block_all (502)      istio_requests_total{destination_s
 
 import pytest
 
-from pytest_istio_egress import Egress, Outcome, Probe, block_all, documented, get, tls
+from pytest_istio_egress import (
+    Egress,
+    Outcome,
+    Probe,
+    blocked_http,
+    blocked_tls,
+    documented,
+    get,
+    outbound,
+    reached,
+    tls,
+)
 
 LISTED = get("http://counted.test/headers")
 
@@ -22,14 +33,14 @@ LISTED = get("http://counted.test/headers")
     [
         pytest.param(
             get("http://uncounted.test/headers"),
-            block_all(),
+            blocked_http(),
             "istio_requests_total",
             {"response_code": "502"},
             id="http-request",
         ),
         pytest.param(
             tls("https://uncounted.test/headers"),
-            Outcome(exit=35, cluster="BlackHoleCluster", flags="UH"),
+            blocked_tls(),
             "istio_tcp_connections_closed_total",
             {},
             id="tls-connection",
@@ -41,6 +52,6 @@ def test_counted_in_metrics(
 ) -> None:
     blocked = {"reporter": "source", "destination_service_name": "BlackHoleCluster", **labels}
     before = egress.config().metric(metric, blocked)
-    passed = Outcome(status=200, reached="outside", cluster="outbound|80||counted.test")
+    passed = reached(cluster=outbound("counted.test"))
     egress.expect_all((LISTED, passed), (probe, expected))
     egress.wait_until(f"{metric} counts what was blocked", lambda proxy: proxy.metric(metric, blocked) > before)

@@ -4,13 +4,13 @@ Sidecar         none     silent     empty policy     REGISTRY_ONLY     ALLOW_ANY
 unlisted host   502      502        502              502               200           502
 """
 
-from pytest_istio_egress import Egress, Outcome, blackholed, block_all, documented, get
+from pytest_istio_egress import Egress, Outcome, blocked_http, blocked_tcp, documented, get, outbound, reached
 
 LISTED = get("http://listed-under-policies.test/headers")
 UNLISTED = get("http://unlisted-under-policies.test/headers")
 UNLISTED_PORT = get("http://unlisted-under-policies.test:47811/headers")
-REACHED = Outcome(status=200, reached="outside", cluster="outbound|80||listed-under-policies.test")
-PASSED = Outcome(status=200, reached="outside", cluster="PassthroughCluster")
+REACHED = reached(cluster=outbound("listed-under-policies.test"))
+PASSED = reached(cluster="PassthroughCluster")
 
 
 def let_out(egress: Egress, http: Outcome, port: Outcome) -> None:
@@ -24,11 +24,11 @@ def let_out(egress: Egress, http: Outcome, port: Outcome) -> None:
     outcomes=["A17"],
 )
 def test_sidecar_over_mesh(egress: Egress) -> None:
-    let_out(egress, block_all(), blackholed())
+    let_out(egress, blocked_http(), blocked_tcp())
     for manifest in ("policy_silent.yaml", "policy_empty.yaml", "policy_registry_only.yaml"):
         egress.apply(manifest)
-        let_out(egress, block_all(), blackholed())
+        let_out(egress, blocked_http(), blocked_tcp())
     egress.apply("policy_allow_any.yaml")
     let_out(egress, PASSED, PASSED)
     egress.remove("policy_allow_any.yaml")
-    let_out(egress, block_all(), blackholed())
+    let_out(egress, blocked_http(), blocked_tcp())

@@ -6,9 +6,9 @@ curl -> 192.0.2.80:9000, 192.0.2.81:9000 -> sidecar, by address -> ORIGINAL_DST 
 
 import pytest
 
-from pytest_istio_egress import Egress, Outcome, Probe, blackholed, documented, tcp
+from pytest_istio_egress import Egress, Outcome, Probe, blocked_tcp, documented, outbound, reached, tcp
 
-CLUSTER = "outbound|9000||ranges.test"
+CLUSTER = outbound("ranges.test", 9000)
 
 
 @documented(
@@ -19,13 +19,9 @@ CLUSTER = "outbound|9000||ranges.test"
 @pytest.mark.parametrize(
     ("probe", "expected"),
     [
-        pytest.param(
-            tcp("192.0.2.80", 9000), Outcome(status=200, reached="outside", cluster=CLUSTER), id="in-the-first"
-        ),
-        pytest.param(
-            tcp("192.0.2.81", 9000), Outcome(status=200, reached="second", cluster=CLUSTER), id="in-the-second"
-        ),
-        pytest.param(tcp("192.0.2.180", 9000), blackholed(), id="in-none"),
+        pytest.param(tcp("192.0.2.80", 9000), reached(cluster=CLUSTER), id="in-the-first"),
+        pytest.param(tcp("192.0.2.81", 9000), reached("second", cluster=CLUSTER), id="in-the-second"),
+        pytest.param(tcp("192.0.2.180", 9000), blocked_tcp(), id="in-none"),
     ],
 )
 def test_cidr_addresses(egress: Egress, probe: Probe, expected: Outcome) -> None:

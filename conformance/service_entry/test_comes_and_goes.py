@@ -1,6 +1,6 @@
 """A host that is listed, ruled and unlisted again: in the end all is as it was."""
 
-from pytest_istio_egress import Egress, Outcome, block_all, documented, get
+from pytest_istio_egress import Egress, blocked_http, documented, get, outbound, reached, timed_out
 
 
 @documented(
@@ -9,11 +9,11 @@ from pytest_istio_egress import Egress, Outcome, block_all, documented, get
     outcomes=["workshop/clean-up", "serviceentry/clean-up"],
 )
 def test_comes_and_goes(egress: Egress) -> None:
-    control = Outcome(status=200, reached="outside", cluster="outbound|80||always.test")
-    listed = Outcome(status=200, reached="outside", cluster="outbound|80||guest.test")
-    cut_off = Outcome(status=504, flags="UT", cluster="outbound|80||guest.test", min_seconds=0.5)
-    egress.expect_all((get("http://always.test/headers"), control), (get("http://guest.test/headers"), block_all()))
+    control = reached(cluster=outbound("always.test"))
+    listed = reached(cluster=outbound("guest.test"))
+    cut_off = timed_out(after=0.5, cluster=outbound("guest.test"))
+    egress.expect_all((get("http://always.test/headers"), control), (get("http://guest.test/headers"), blocked_http()))
     egress.apply("comes_and_goes_entry.yaml")
     egress.expect_all((get("http://guest.test/headers"), listed), (get("http://guest.test/delay/1"), cut_off))
     egress.remove("comes_and_goes_entry.yaml")
-    egress.expect_all((get("http://always.test/headers"), control), (get("http://guest.test/headers"), block_all()))
+    egress.expect_all((get("http://always.test/headers"), control), (get("http://guest.test/headers"), blocked_http()))

@@ -4,9 +4,9 @@ ServiceEntry, exported to both -> istiod -> sidecar in egress-client
                                          -> sidecar in egress-neighbour, until its Sidecar leaves it out
 """
 
-from pytest_istio_egress import CLIENT, NEIGHBOUR, Egress, documented
+from pytest_istio_egress import CLIENT, NEIGHBOUR, Egress, documented, outbound
 
-CLUSTER = "outbound|80||every-proxy.test"
+CLUSTER = outbound("every-proxy.test")
 HOST = "every-proxy.test:80"
 
 

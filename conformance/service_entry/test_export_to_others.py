@@ -5,9 +5,9 @@ egress-neighbour: both.test, no timeout"""
 
 import pytest
 
-from pytest_istio_egress import NEIGHBOUR, Egress, Outcome, Probe, documented, get
+from pytest_istio_egress import NEIGHBOUR, Egress, Outcome, Probe, documented, get, outbound, reached, timed_out
 
-CLUSTER = "outbound|80||both.test"
+CLUSTER = outbound("both.test")
 
 
 @documented(
@@ -19,22 +19,20 @@ CLUSTER = "outbound|80||both.test"
 @pytest.mark.parametrize(
     ("probe", "expected"),
     [
-        pytest.param(
-            get("http://both.test/headers"), Outcome(status=200, reached="outside", cluster=CLUSTER), id="control-own"
-        ),
+        pytest.param(get("http://both.test/headers"), reached(), id="control-own"),
         pytest.param(
             get("http://both.test/delay/1"),
-            Outcome(status=504, flags="UT", cluster=CLUSTER, min_seconds=0.5),
+            timed_out(after=0.5),
             id="own-rule",
         ),
         pytest.param(
             get("http://both.test/headers", client=NEIGHBOUR),
-            Outcome(status=200, reached="outside", cluster=CLUSTER),
+            reached(),
             id="neighbour",
         ),
         pytest.param(
             get("http://both.test/delay/1", client=NEIGHBOUR),
-            Outcome(status=200, reached="outside", cluster=CLUSTER, min_seconds=1.0),
+            reached(min_seconds=1.0),
             id="neighbour-without-the-rule",
         ),
     ],

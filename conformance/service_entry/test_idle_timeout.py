@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pytest_istio_egress import Egress, documented
+from pytest_istio_egress import Egress, documented, outbound
 
 OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
@@ -13,8 +13,8 @@ OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
     outcomes=["deck/idle-timeout"],
 )
 def test_idle_timeout(egress: Egress) -> None:
-    egress.check("the host's idle timeout", idle_timeout(egress, "outbound|80||idle.test"), "2s")
-    egress.check("another host's idle timeout", idle_timeout(egress, "outbound|80||not-idle.test"), None)
+    egress.check("the host's idle timeout", idle_timeout(egress, outbound("idle.test")), "2s")
+    egress.check("another host's idle timeout", idle_timeout(egress, outbound("not-idle.test")), None)
 
 
 def idle_timeout(egress: Egress, name: str) -> str | None:

@@ -5,7 +5,7 @@ curl (to 198.51.100.7, where nobody is) -> sidecar, by the Host header -> the en
 
 import pytest
 
-from pytest_istio_egress import Egress, Outcome, Probe, block_all, documented, get, tls
+from pytest_istio_egress import Egress, Outcome, Probe, blocked_http, documented, get, reached, tls
 
 NOWHERE = "198.51.100.7"
 
@@ -20,15 +20,17 @@ NOWHERE = "198.51.100.7"
     [
         pytest.param(
             tls("https://made-up.test/headers"),
-            Outcome(status=200, reached="outside", cluster="outbound|443||made-up.test"),
+            reached(),
             id="tls-to-the-real-address",
         ),
         pytest.param(
             get("http://made-up.test/headers", to=NOWHERE),
-            Outcome(status=200, reached="outside", cluster="outbound|80||made-up.test"),
+            reached(),
             id="http-to-a-made-up-address",
         ),
-        pytest.param(get("http://not-listed-made-up.test/headers", to=NOWHERE), block_all(), id="another-host-there"),
+        pytest.param(
+            get("http://not-listed-made-up.test/headers", to=NOWHERE), blocked_http(), id="another-host-there"
+        ),
     ],
 )
 def test_made_up_address(egress: Egress, probe: Probe, expected: Outcome) -> None:

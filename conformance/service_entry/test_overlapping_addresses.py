@@ -7,11 +7,11 @@
 
 import pytest
 
-from pytest_istio_egress import Egress, Outcome, Probe, documented, tcp
+from pytest_istio_egress import Egress, Outcome, Probe, documented, outbound, reached, tcp
 
 
-def by(host: str, port: int, reached: str) -> Outcome:
-    return Outcome(status=200, reached=reached, cluster=f"outbound|{port}||{host}")
+def by(host: str, port: int, server: str) -> Outcome:
+    return reached(server, cluster=outbound(host, port))
 
 
 @documented(

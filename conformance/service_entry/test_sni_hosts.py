@@ -5,7 +5,7 @@ curl https://a.wild.test ->                      chain [*.wild.test] -> 192.0.2.
 
 import pytest
 
-from pytest_istio_egress import Egress, Outcome, Probe, documented, tls
+from pytest_istio_egress import Egress, Outcome, Probe, blocked_tls, documented, outbound, reached, tls
 
 AT = "reference/config/networking/virtual-service/#TLSMatchAttributes"
 
@@ -20,22 +20,17 @@ AT = "reference/config/networking/virtual-service/#TLSMatchAttributes"
     [
         pytest.param(
             tls("https://second.test/headers"),
-            Outcome(
-                status=200,
-                reached="second",
-                cluster="outbound|443||second.test",
-                server_saw={"server-name": "second.test"},
-            ),
+            reached("second", server_saw={"server-name": "second.test"}),
             id="exact",
         ),
         pytest.param(
             tls("https://a.wild.test/headers", to="192.0.2.81"),
-            Outcome(status=200, reached="outside", cluster="outbound|443||*.wild.test"),
+            reached(cluster=outbound("*.wild.test", 443)),
             id="wildcard",
         ),
         pytest.param(
             tls("https://wild-not.test/headers"),
-            Outcome(exit=35, cluster="BlackHoleCluster", flags="UH"),
+            blocked_tls(),
             id="another-name",
         ),
     ],
@@ -55,4 +50,4 @@ def test_filter_chain(egress: Egress) -> None:
     chains = {chain.server_names: chain.cluster for chain in listener.chains} if listener else {}
     for host in ("second.test", "*.wild.test"):
         name = egress.in_cluster(host)
-        egress.check(f"cluster of the chain for {host}", chains.get((name,)), f"outbound|443||{name}")
+        egress.check(f"cluster of the chain for {host}", chains.get((name,)), outbound(name, 443))

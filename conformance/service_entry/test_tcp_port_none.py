@@ -4,9 +4,9 @@ curl https://second.test (to 192.0.2.81) -> sidecar 0.0.0.0_443 -> ORIGINAL_DST 
 
 import pytest
 
-from pytest_istio_egress import Egress, Outcome, Probe, blackholed, documented, get, tls
+from pytest_istio_egress import Egress, Outcome, Probe, blocked_tcp, documented, get, outbound, reached, tls
 
-CLUSTER = "outbound|443||any-443.test"
+CLUSTER = outbound("any-443.test", 443)
 
 
 @documented(
@@ -18,15 +18,13 @@ CLUSTER = "outbound|443||any-443.test"
 @pytest.mark.parametrize(
     ("probe", "expected"),
     [
-        pytest.param(
-            tls("https://any-443.test/headers"), Outcome(status=200, reached="outside", cluster=CLUSTER), id="listed"
-        ),
+        pytest.param(tls("https://any-443.test/headers"), reached(), id="listed"),
         pytest.param(
             tls("https://second.test/headers", to="192.0.2.81"),
-            Outcome(status=200, reached="second", cluster=CLUSTER),
+            reached("second", cluster=CLUSTER),
             id="another-host",
         ),
-        pytest.param(get("http://any-443.test:9000/headers"), blackholed(), id="another-port"),
+        pytest.param(get("http://any-443.test:9000/headers"), blocked_tcp(), id="another-port"),
     ],
 )
 def test_tcp_port_none(egress: Egress, probe: Probe, expected: Outcome) -> None:

@@ -4,15 +4,15 @@ curl https://second.test -> sidecar 0.0.0.0_443, chain [second.test] -> 30 of 10
                                                                      -> all to one, then all to the other
 """
 
-from pytest_istio_egress import Egress, Outcome, documented, tls
+from pytest_istio_egress import Egress, Outcome, documented, outbound, reached, tls
 
-ONE = "outbound|443||one.shared-out.test"
-OTHER = "outbound|443||second.test"
+ONE = outbound("one.shared-out.test", 443)
+OTHER = outbound("second.test", 443)
 CONNECTIONS = 4
 
 
 def answered_by(server: str, cluster: str) -> Outcome:
-    return Outcome(status=200, reached=server, cluster=cluster, server_saw={"server-name": "second.test"})
+    return reached(server, cluster=cluster, server_saw={"server-name": "second.test"})
 
 
 def share(egress: Egress) -> dict[str, int]:

@@ -12,7 +12,18 @@ addresses and protocol has 0.0.0.0_PORT, too: plain HTTP gets block_all there.
 import pytest
 from _pytest.mark import ParameterSet
 
-from pytest_istio_egress import Egress, Outcome, Probe, blackholed, block_all, documented, get, tls
+from pytest_istio_egress import (
+    Egress,
+    Outcome,
+    Probe,
+    blocked_http,
+    blocked_tcp,
+    blocked_tls,
+    documented,
+    get,
+    outbound,
+    tls,
+)
 from pytest_istio_egress.model.outcome import BLACKHOLE_EXITS_OF_BYTES
 
 PORTS = {"http": 1, "grpc": 2, "http2": 3, "tcp": 4, "tls": 5, "none": 6}
@@ -22,15 +33,15 @@ WITHOUT_ADDRESS = 18306
 HERE = "protocols.egress-client.svc.cluster.local"
 THERE = "protocols.egress-neighbour.svc.cluster.local"
 HEADLESS_THERE = "headless.egress-neighbour.svc.cluster.local"
-NO_TLS = Outcome(exit=35, cluster="BlackHoleCluster", flags="UH")
-DROPPED_BYTES = blackholed(BLACKHOLE_EXITS_OF_BYTES)
+NO_TLS = blocked_tls()
+DROPPED_BYTES = blocked_tcp(BLACKHOLE_EXITS_OF_BYTES)
 
 
 def plain_http(host: str, ports: dict[str, int], answered: set[str]) -> list[ParameterSet]:
     return [
         pytest.param(
             get(f"http://{host}:{port}/headers"),
-            block_all() if name in answered else blackholed(),
+            blocked_http() if name in answered else blocked_tcp(),
             id=f"{host.split('.')[0]}-{name}-plain-http",
         )
         for name, port in ports.items()
@@ -58,13 +69,15 @@ def other(host: str, ports: dict[str, int]) -> list[ParameterSet]:
     [
         pytest.param(
             get(f"http://{HERE}:{WITH_ADDRESS['http']}/headers"),
-            Outcome(status=200, cluster=f"outbound|{WITH_ADDRESS['http']}||{HERE}", details="via_upstream"),
+            Outcome(status=200, cluster=outbound(HERE, WITH_ADDRESS["http"]), details="via_upstream"),
             id="control-in-scope",
         ),
         *plain_http(THERE, WITH_ADDRESS, {"http", "grpc", "http2"}),
         *plain_http(HEADLESS_THERE, HEADLESS, {"http", "grpc", "http2"}),
         pytest.param(
-            get(f"http://{HEADLESS_THERE}:{WITHOUT_ADDRESS}/"), block_all(), id="entry-without-address-none-plain-http"
+            get(f"http://{HEADLESS_THERE}:{WITHOUT_ADDRESS}/"),
+            blocked_http(),
+            id="entry-without-address-none-plain-http",
         ),
         *other(THERE, WITH_ADDRESS),
         *other(HEADLESS_THERE, HEADLESS),

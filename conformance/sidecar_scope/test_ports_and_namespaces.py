@@ -11,7 +11,18 @@ routes don't know the host.
 
 import pytest
 
-from pytest_istio_egress import CLIENT, NEIGHBOUR, Egress, Outcome, Probe, blackholed, block_all, documented, get
+from pytest_istio_egress import (
+    CLIENT,
+    NEIGHBOUR,
+    Egress,
+    Outcome,
+    Probe,
+    blocked_http,
+    blocked_tcp,
+    documented,
+    get,
+    outbound,
+)
 
 HERE = "helloworld.egress-client.svc.cluster.local"
 THERE = "helloworld.egress-neighbour.svc.cluster.local"
@@ -27,17 +38,17 @@ BUILT_IN = {
 SAYS = "A Sidecar with an egress port lets out that port alone, and on it only the services of the hosts it names"
 
 
-def reached(host: str, port: int) -> Outcome:
+def answered_by_service(host: str, port: int) -> Outcome:
     return Outcome(
         status=200,
-        cluster=f"outbound|{port}||{host}",
+        cluster=outbound(host, port),
         details="via_upstream",
         response_headers={"server": "envoy", "x-envoy-upstream-service-time": "*"},
     )
 
 
 def answered_here() -> Outcome:
-    return block_all(headers={"server": "envoy", "x-envoy-upstream-service-time": None})
+    return blocked_http(response_headers={"server": "envoy", "x-envoy-upstream-service-time": None})
 
 
 @documented(
@@ -69,19 +80,23 @@ def answered_here() -> Outcome:
 @pytest.mark.parametrize(
     ("probe", "expected"),
     [
-        pytest.param(get(f"http://{THERE}:80/headers"), reached(THERE, 80), id="client-to-neighbour-80"),
-        pytest.param(get(f"http://{THERE}:8080/headers"), blackholed(), id="client-to-neighbour-8080"),
+        pytest.param(get(f"http://{THERE}:80/headers"), answered_by_service(THERE, 80), id="client-to-neighbour-80"),
+        pytest.param(get(f"http://{THERE}:8080/headers"), blocked_tcp(), id="client-to-neighbour-8080"),
         pytest.param(get(f"http://{HERE}:80/headers"), answered_here(), id="client-to-client-80"),
-        pytest.param(get(f"http://{HERE}:8080/headers"), blackholed(), id="client-to-client-8080"),
-        pytest.param(get(f"http://{THERE}:80/headers", client=NEIGHBOUR), blackholed(), id="neighbour-to-neighbour-80"),
+        pytest.param(get(f"http://{HERE}:8080/headers"), blocked_tcp(), id="client-to-client-8080"),
+        pytest.param(
+            get(f"http://{THERE}:80/headers", client=NEIGHBOUR), blocked_tcp(), id="neighbour-to-neighbour-80"
+        ),
         pytest.param(
             get(f"http://{THERE}:8080/headers", client=NEIGHBOUR),
-            reached(THERE, 8080),
+            answered_by_service(THERE, 8080),
             id="neighbour-to-neighbour-8080",
         ),
-        pytest.param(get(f"http://{HERE}:80/headers", client=NEIGHBOUR), blackholed(), id="neighbour-to-client-80"),
+        pytest.param(get(f"http://{HERE}:80/headers", client=NEIGHBOUR), blocked_tcp(), id="neighbour-to-client-80"),
         pytest.param(
-            get(f"http://{HERE}:8080/headers", client=NEIGHBOUR), reached(HERE, 8080), id="neighbour-to-client-8080"
+            get(f"http://{HERE}:8080/headers", client=NEIGHBOUR),
+            answered_by_service(HERE, 8080),
+            id="neighbour-to-client-8080",
         ),
     ],
 )
@@ -145,8 +160,8 @@ def test_built_in_clusters(egress: Egress, client: str, name: str, kind: str) ->
 @pytest.mark.parametrize(
     ("client", "known"),
     [
-        pytest.param(CLIENT, [f"outbound|80||{THERE}"], id="client"),
-        pytest.param(NEIGHBOUR, [f"outbound|8080||{HERE}", f"outbound|8080||{THERE}"], id="neighbour"),
+        pytest.param(CLIENT, [outbound(THERE)], id="client"),
+        pytest.param(NEIGHBOUR, [outbound(HERE, 8080), outbound(THERE, 8080)], id="neighbour"),
     ],
 )
 def test_whole_listing(egress: Egress, client: str, known: list[str]) -> None:

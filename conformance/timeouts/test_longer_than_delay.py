@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_istio_egress import Egress, Outcome, Probe, documented, get
+from pytest_istio_egress import Egress, Outcome, Probe, documented, get, reached
 
 
 @documented(
@@ -15,7 +15,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get
     [
         pytest.param(
             get("http://slow-longer.test/delay/1"),
-            Outcome(status=200, reached="outside", flags="-", cluster="outbound|80||slow-longer.test", min_seconds=1.0),
+            reached(flags="-", min_seconds=1.0),
             id="slow-answer",
         ),
     ],

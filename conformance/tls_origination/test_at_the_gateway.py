@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, get
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, get, outbound, reached
 
 PAGE = "tasks/traffic-management/egress/egress-gateway-tls-origination/"
 HOST = "http://gateway-originates.test/anything"
-TO_THE_GATEWAY = "outbound|80||exit.egress-gateway.svc.cluster.local"
+TO_THE_GATEWAY = outbound("exit.egress-gateway.svc.cluster.local")
 GATEWAY = "exit.egress-gateway"
 WITHOUT_SECRET = frozenset({"NC", "UF", "UF,URX", "URX,UF"})
 """For 15 s Envoy keeps a cluster back that waits for its secret (NC); then it takes over without one, and each
@@ -19,11 +19,9 @@ connection fails (UF; URX too where it was tried again)."""
 
 
 def verified(port: int) -> Outcome:
-    return Outcome(
-        status=200,
-        reached="outside",
+    return reached(
         cluster=TO_THE_GATEWAY,
-        gateway=Hop(at=GATEWAY, cluster=f"outbound|{port}||gateway-originates.test", status=200),
+        gateway=Hop(at=GATEWAY, cluster=outbound("gateway-originates.test", port), status=200),
         source="gateway",
         server_saw={"port": "8443", "server-name": "gateway-originates.test"},
     )
@@ -33,7 +31,7 @@ def not_verified(port: int, why: str) -> Outcome:
     older = Outcome(
         status=503,
         cluster=TO_THE_GATEWAY,
-        gateway=Hop(at=GATEWAY, cluster=f"outbound|{port}||gateway-originates.test", status=503, failure=why),
+        gateway=Hop(at=GATEWAY, cluster=outbound("gateway-originates.test", port), status=503, failure=why),
         body=why,
     )
     return replace(older, body="remote connection failure", before_istio={"1.31": older})

@@ -5,12 +5,12 @@ curl -> sidecar: cluster without TLS                                   -> outsid
                  it takes over without the secret                      503
 """
 
-from pytest_istio_egress import Egress, Outcome, documented, get
+from pytest_istio_egress import Egress, Outcome, documented, get, outbound, reached
 
-NAME = "outbound|80||late-rule.test"
+NAME = outbound("late-rule.test")
 PROBE = get("http://late-rule.test/headers")
-IN_THE_CLEAR = Outcome(status=200, reached="outside", cluster=NAME, server_saw={"port": "8080"})
-BESIDE = Outcome(status=200, reached="outside", cluster="outbound|80||beside-late-rule.test")
+IN_THE_CLEAR = reached(cluster=NAME, server_saw={"port": "8080"})
+BESIDE = reached(cluster=outbound("beside-late-rule.test"))
 
 
 @documented(

@@ -5,10 +5,10 @@ curl --HTTP--> sidecar --> exit: credentialName, a Secret of the gateway's names
 
 import pytest
 
-from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, get
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, get, outbound, reached
 
 HOST = "http://gateway-mutual.test/anything"
-TO_THE_GATEWAY = "outbound|80||exit.egress-gateway.svc.cluster.local"
+TO_THE_GATEWAY = outbound("exit.egress-gateway.svc.cluster.local")
 GATEWAY = "exit.egress-gateway"
 WITHOUT_SECRET = frozenset({"NC", "UF", "UF,URX", "URX,UF"})
 """For 15 s Envoy keeps a cluster back that waits for its secret (NC); then it takes over without one, and each
@@ -16,11 +16,10 @@ connection fails (UF; URX too where it was tried again)."""
 
 
 def refused_by_the_host(port: int, why: str) -> Outcome:
-    return Outcome(
+    return reached(
         status=400,
-        reached="outside",
         cluster=TO_THE_GATEWAY,
-        gateway=Hop(at=GATEWAY, cluster=f"outbound|{port}||gateway-mutual.test", status=400, details="via_upstream"),
+        gateway=Hop(at=GATEWAY, cluster=outbound("gateway-mutual.test", port), status=400, details="via_upstream"),
         body=why,
     )
 
@@ -37,11 +36,9 @@ def refused_by_the_host(port: int, why: str) -> Outcome:
     [
         pytest.param(
             get(f"{HOST}/right"),
-            Outcome(
-                status=200,
-                reached="outside",
+            reached(
                 cluster=TO_THE_GATEWAY,
-                gateway=Hop(at=GATEWAY, cluster="outbound|8001||gateway-mutual.test", status=200),
+                gateway=Hop(at=GATEWAY, cluster=outbound("gateway-mutual.test", 8001), status=200),
                 source="gateway",
                 server_saw={"port": "8444", "client-certificate": "CN=client"},
             ),

@@ -5,7 +5,7 @@ curl --HTTP--> sidecar --TLS, checks the certificate--> outside:443
 
 import pytest
 
-from pytest_istio_egress import Egress, Outcome, Probe, documented, get
+from pytest_istio_egress import Egress, Outcome, Probe, documented, get, outbound, reached
 
 
 @documented(
@@ -19,10 +19,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get
     [
         pytest.param(
             get("http://simple.test/headers"),
-            Outcome(
-                status=200,
-                reached="outside",
-                cluster="outbound|80||simple.test",
+            reached(
                 source="client",
                 server_saw={"port": "8443", "server-name": "simple.test"},
             ),
@@ -32,7 +29,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get
             get("http://simple-wrong-authority.test/headers"),
             Outcome(
                 status=503,
-                cluster="outbound|80||simple-wrong-authority.test",
+                cluster=outbound("simple-wrong-authority.test"),
                 failure="CERTIFICATE_VERIFY_FAILED",
             ),
             id="an-authority-that-did-not-sign-it",

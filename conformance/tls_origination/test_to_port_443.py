@@ -5,7 +5,7 @@ curl --HTTP :80--> sidecar, route to :443 --TLS--> outside:443
 
 import pytest
 
-from pytest_istio_egress import Egress, Outcome, Probe, documented, get, tls
+from pytest_istio_egress import Egress, Outcome, Probe, documented, get, outbound, reached, tls
 
 
 @documented(
@@ -18,10 +18,8 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get, tls
     [
         pytest.param(
             get("http://to-port-443.test/headers"),
-            Outcome(
-                status=200,
-                reached="outside",
-                cluster="outbound|443||to-port-443.test",
+            reached(
+                cluster=outbound("to-port-443.test", 443),
                 server_saw={"port": "8443", "server-name": "to-port-443.test"},
             ),
             id="plain-http",
@@ -29,7 +27,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get, tls
         # TLS in TLS: the outside host finds no HTTP in what the sidecar wraps once more.
         pytest.param(
             tls("https://to-port-443.test/headers"),
-            Outcome(exit=35, cluster="outbound|443||to-port-443.test"),
+            Outcome(exit=35, cluster=outbound("to-port-443.test", 443)),
             id="the-clients-own-tls",
         ),
     ],

@@ -5,9 +5,9 @@ curl -> sidecar: the route by its path, with its rules -> outside
 
 import pytest
 
-from pytest_istio_egress import Egress, Outcome, Probe, blackholed, documented, get
+from pytest_istio_egress import Egress, Outcome, Probe, blocked_tcp, documented, get, outbound, reached
 
-CLUSTER = "outbound|80||http-rules.test"
+CLUSTER = outbound("http-rules.test")
 SENT = {"x-set": "by-client", "x-added": "by-client", "x-removed": "by-client"}
 
 
@@ -24,10 +24,7 @@ SENT = {"x-set": "by-client", "x-added": "by-client", "x-removed": "by-client"}
     [
         pytest.param(
             get("http://http-rules.test/anything/plain", headers=SENT),
-            Outcome(
-                status=200,
-                reached="outside",
-                cluster=CLUSTER,
+            reached(
                 route="plain",
                 request_headers={**SENT, "x-envoy-attempt-count": "1"},
                 response_headers={"x-answer": None, "x-outside-port": "*"},
@@ -41,29 +38,19 @@ SENT = {"x-set": "by-client", "x-added": "by-client", "x-removed": "by-client"}
         ),
         pytest.param(
             get("http://http-rules.test/anything/delay"),
-            Outcome(status=200, reached="outside", flags="DI", cluster=CLUSTER, route="delay", min_seconds=1.0),
+            reached(flags="DI", route="delay", min_seconds=1.0),
             id="delay",
         ),
         pytest.param(
             get("http://http-rules.test/status/503"),
-            Outcome(
-                status=503,
-                reached="outside",
-                flags="URX",
-                details="via_upstream",
-                cluster=CLUSTER,
-                route="retried",
-            ),
+            reached(status=503, flags="URX", details="via_upstream", route="retried"),
             id="retries",
         ),
         pytest.param(
             get("http://http-rules.test/anything/retried"),
-            Outcome(
-                status=200,
-                reached="outside",
+            reached(
                 flags="URX",
                 details="via_upstream",
-                cluster=CLUSTER,
                 route="counted",
                 request_headers={"x-envoy-attempt-count": "3"},
             ),
@@ -71,15 +58,12 @@ SENT = {"x-set": "by-client", "x-added": "by-client", "x-removed": "by-client"}
         ),
         pytest.param(
             get("http://http-rules.test/status/500"),
-            Outcome(status=500, reached="outside", flags="-", details="via_upstream", cluster=CLUSTER, route="plain"),
+            reached(status=500, flags="-", details="via_upstream", route="plain"),
             id="no-retries-without-a-rule",
         ),
         pytest.param(
             get("http://http-rules.test/anything/headers", headers=SENT),
-            Outcome(
-                status=200,
-                reached="outside",
-                cluster=CLUSTER,
+            reached(
                 route="headers",
                 request_headers={"x-set": "by-rule", "x-added": "by-client, by-rule", "x-removed": None},
                 response_headers={"x-answer": "by-rule", "x-outside-port": None},
@@ -88,7 +72,7 @@ SENT = {"x-set": "by-client", "x-added": "by-client", "x-removed": "by-client"}
         ),
         pytest.param(
             get("http://http-rules.test/anything/plain", arguments=["--http1.0"]),
-            blackholed(),
+            blocked_tcp(),
             id="http-1.0-dropped",
         ),
     ],
@@ -105,7 +89,7 @@ def test_http_rules(egress: Egress, probe: Probe, expected: Outcome) -> None:
 )
 @pytest.mark.parametrize(("status", "route", "sent"), [(503, "retried", 3), (500, "plain", 1)])
 def test_attempts(egress: Egress, status: int, route: str, sent: int) -> None:
-    answered = Outcome(status=status, reached="outside", details="via_upstream", cluster=CLUSTER, route=route)
+    answered = reached(status=status, details="via_upstream", cluster=CLUSTER, route=route)
     # One that comes before the rules do is sent as often as those had it that were there before: it must not count.
     egress.expect(get(f"http://http-rules.test/status/{status}"), answered)
     name = egress.in_cluster(CLUSTER)
@@ -127,7 +111,7 @@ def test_attempts(egress: Egress, status: int, route: str, sent: int) -> None:
     [
         pytest.param(
             get("http://http-1-0.test/headers"),
-            Outcome(status=200, reached="outside", cluster="outbound|80||http-1-0.test"),
+            reached(),
             id="control-http-1.1",
         ),
         pytest.param(
@@ -137,7 +121,7 @@ def test_attempts(egress: Egress, status: int, route: str, sent: int) -> None:
         ),
         pytest.param(
             get("http://http-1-0.test/anything/abort", arguments=["--http1.0"]),
-            Outcome(status=200, reached="outside", cluster="PassthroughCluster", server_saw={"protocol": "HTTP/1.0"}),
+            reached(cluster="PassthroughCluster", server_saw={"protocol": "HTTP/1.0"}),
             id="http-1.0-is-not",
         ),
     ],

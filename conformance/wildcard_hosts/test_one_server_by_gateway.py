@@ -5,17 +5,15 @@ curl --SNI x.wild.test--> sidecar -> gateway:443 (PASSTHROUGH) -> www.wild.test,
 
 import pytest
 
-from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, tls
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, blocked_tls, documented, outbound, reached, tls
 
-TO_THE_GATEWAY = "outbound|443||istio-egressgateway.istio-system.svc.cluster.local"
+TO_THE_GATEWAY = outbound("istio-egressgateway.istio-system.svc.cluster.local", 443)
 
 
 def served(name: str) -> Outcome:
-    return Outcome(
-        status=200,
-        reached="outside",
+    return reached(
         cluster=TO_THE_GATEWAY,
-        gateway=Hop(cluster="outbound|443||www.wild.test", server_name=name),
+        gateway=Hop(cluster=outbound("www.wild.test", 443), server_name=name),
         source="gateway",
         server_saw={"server-name": name},
     )
@@ -38,7 +36,7 @@ def served(name: str) -> Outcome:
         ),
         pytest.param(
             tls("https://en.not-wild-by-gateway.test/headers"),
-            Outcome(exit=35, cluster="BlackHoleCluster", flags="UH"),
+            blocked_tls(),
             id="other-domain",
         ),
     ],
@@ -55,7 +53,7 @@ def test_one_server_by_gateway(egress: Egress, probe: Probe, expected: Outcome) 
     outcomes=["D5"],
 )
 def test_gateway_counts(egress: Egress) -> None:
-    name = egress.in_cluster("outbound|443||www.wild.test")
+    name = egress.in_cluster(outbound("www.wild.test", 443))
     egress.expect(tls("https://en.wild.test/headers"), served("en.wild.test"))
     before = egress.gateway_config().requests(name)
     egress.expect(tls("https://de.wild.test/headers"), served("de.wild.test"))

@@ -6,15 +6,26 @@ curl --SNI a.wild.test, to address X--> sidecar :443 -> *.wild.test -> X
 
 import pytest
 
-from pytest_istio_egress import Egress, Outcome, Probe, block_all, documented, get, tls
+from pytest_istio_egress import (
+    Egress,
+    Outcome,
+    Probe,
+    blocked_http,
+    blocked_tls,
+    documented,
+    get,
+    outbound,
+    reached,
+    tls,
+)
 
 SECOND = "192.0.2.81"
-TLS_CLUSTER = "outbound|443||*.wild.test"
-HTTP_CLUSTER = "outbound|80||*.wild.test"
+TLS_CLUSTER = outbound("*.wild.test", 443)
+HTTP_CLUSTER = outbound("*.wild.test")
 
 
 def listed(name: str) -> Outcome:
-    return Outcome(status=200, reached="outside", cluster=TLS_CLUSTER, server_saw={"server-name": name})
+    return reached(cluster=TLS_CLUSTER, server_saw={"server-name": name})
 
 
 @documented(
@@ -29,26 +40,26 @@ def listed(name: str) -> Outcome:
         pytest.param(tls("https://b.wild.test/headers"), listed("b.wild.test"), id="another-host"),
         pytest.param(
             get("http://a.wild.test/headers"),
-            Outcome(status=200, reached="outside", cluster=HTTP_CLUSTER),
+            reached(cluster=HTTP_CLUSTER),
             id="http",
         ),
         # The sidecar follows the client's own address, whatever host it was asked for.
         pytest.param(
             get("http://a.wild.test/headers", to=SECOND),
-            Outcome(status=200, reached="second", cluster=HTTP_CLUSTER),
+            reached("second", cluster=HTTP_CLUSTER),
             id="where-the-client-was-going",
         ),
         pytest.param(
             tls("https://a.other.test/headers"),
-            Outcome(exit=35, cluster="BlackHoleCluster", flags="UH"),
+            blocked_tls(),
             id="other-domain",
         ),
         pytest.param(
             tls("https://wild.test/headers"),
-            Outcome(exit=35, cluster="BlackHoleCluster", flags="UH"),
+            blocked_tls(),
             id="the-domain-itself",
         ),
-        pytest.param(get("http://wild.test/headers"), block_all(), id="http-the-domain-itself"),
+        pytest.param(get("http://wild.test/headers"), blocked_http(), id="http-the-domain-itself"),
     ],
 )
 def test_resolution_none(egress: Egress, probe: Probe, expected: Outcome) -> None:
