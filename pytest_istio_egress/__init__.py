@@ -14,7 +14,7 @@ from pytest_istio_egress.model.outcome import (
     reached_directly,
     timed_out,
 )
-from pytest_istio_egress.model.probe import CLIENT, NEIGHBOUR, PLAIN, Probe, get, tcp, tls, workload
+from pytest_istio_egress.model.probe import CLIENT, NEIGHBOUR, PLAIN, Probe, get, tcp, workload
 
 if TYPE_CHECKING:
     from pytest_istio_egress.pipeline.egress import Egress
@@ -37,7 +37,6 @@ __all__ = [
     "reached_directly",
     "tcp",
     "timed_out",
-    "tls",
     "workload",
 ]
 

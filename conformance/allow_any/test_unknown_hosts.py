@@ -6,7 +6,7 @@ curl -> sidecar :80 (HTTP, another host's)  -> route allow_any -> PassthroughClu
 
 import pytest
 
-from pytest_istio_egress import Egress, Outcome, Probe, documented, get, reached, tls
+from pytest_istio_egress import Egress, Outcome, Probe, documented, get, reached
 
 PAGE = "tasks/traffic-management/egress/egress-control/#envoy-passthrough-to-external-services"
 
@@ -38,7 +38,7 @@ BYTES_PASSED = Outcome(cluster="PassthroughCluster", body="X-Outside-Server: out
             passed("HTTP/2.0", "allow_any"),
             id="http2",
         ),
-        pytest.param(tls("https://passed-through.test/headers"), passed("HTTP/2.0"), id="tls"),
+        pytest.param(get("https://passed-through.test/headers"), passed("HTTP/2.0"), id="tls"),
         pytest.param(get("http://passed-through.test:9000/headers"), passed("HTTP/1.1"), id="http-unlisted-port"),
         pytest.param(get("gopher://passed-through.test:9000/_bytes"), BYTES_PASSED, id="tcp"),
     ],
@@ -61,7 +61,7 @@ def test_unknown_hosts(egress: Egress, probe: Probe, expected: Outcome) -> None:
             reached("second"),
             id="listed-goes-to-its-endpoint",
         ),
-        pytest.param(tls("https://passed-conflict.test/headers"), passed("HTTP/2.0"), id="tls"),
+        pytest.param(get("https://passed-conflict.test/headers"), passed("HTTP/2.0"), id="tls"),
         pytest.param(get("http://passed-conflict.test:9000/headers"), passed("HTTP/1.1", "allow_any"), id="http"),
         pytest.param(get("gopher://passed-conflict.test:9000/_bytes"), BYTES_PASSED, id="tcp"),
     ],

@@ -26,7 +26,8 @@ def past() -> Outcome:
 
 @documented(
     source="tasks/traffic-management/egress/egress-control/#direct-access-to-external-services",
-    summary="Traffic to addresses outside includeOutboundIPRanges does not pass the sidecar, so that no rule holds for it",
+    summary="Traffic to addresses outside includeOutboundIPRanges does not pass the sidecar, so that no rule "
+    "holds for it",
     outcomes=[
         "serviceentry/bypass",
         "serviceentry/bypass-any-host",

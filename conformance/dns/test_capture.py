@@ -19,7 +19,8 @@ PAGE = "ops/configuration/traffic-management/dns-proxy/"
 
 @documented(
     source=PAGE,
-    summary="With DNS capture the sidecar answers for an entry's host with its address; other questions get DNS's answer",
+    summary="With DNS capture the sidecar answers for an entry's host with its address; other questions get "
+    "DNS's answer",
     manifests=["capture.yaml"],
     outcomes=["D9"],
     independent_of_manifests={

@@ -16,7 +16,6 @@ from pytest_istio_egress import (
     get,
     outbound,
     reached,
-    tls,
 )
 
 GATEWAY = "gateway-api.egress-client"
@@ -59,7 +58,7 @@ def test_gateway_api(egress: Egress, probe: Probe, expected: Outcome) -> None:
     ("probe", "expected"),
     [
         pytest.param(
-            tls("https://gateway-api.test/headers"),
+            get("https://gateway-api.test/headers"),
             reached(
                 cluster=outbound(SERVICE, 443),
                 gateway=Hop(at=GATEWAY, cluster=outbound("gateway-api.test", 443), server_name="gateway-api.test"),
@@ -69,7 +68,7 @@ def test_gateway_api(egress: Egress, probe: Probe, expected: Outcome) -> None:
             id="tls",
         ),
         pytest.param(
-            tls("https://not-gateway-api.test/headers"),
+            get("https://not-gateway-api.test/headers"),
             blocked_tls(),
             id="another-server-name",
         ),

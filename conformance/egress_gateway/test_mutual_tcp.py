@@ -5,7 +5,7 @@ curl --TLS--> sidecar --TLS in mutual TLS--> istio-egressgateway:443 (ISTIO_MUTU
 
 import pytest
 
-from pytest_istio_egress import Egress, Hop, Outcome, Probe, blocked_tls, documented, outbound, reached, tls
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, blocked_tls, documented, get, outbound, reached
 
 
 @documented(
@@ -18,7 +18,7 @@ from pytest_istio_egress import Egress, Hop, Outcome, Probe, blocked_tls, docume
     ("probe", "expected"),
     [
         pytest.param(
-            tls("https://mutual-tcp.test/headers"),
+            get("https://mutual-tcp.test/headers"),
             reached(
                 cluster=outbound("istio-egressgateway.istio-system.svc.cluster.local", 443, subset="mutual-tcp"),
                 gateway=Hop(cluster=outbound("mutual-tcp.test", 443), server_name="mutual-tcp.test"),
@@ -28,7 +28,7 @@ from pytest_istio_egress import Egress, Hop, Outcome, Probe, blocked_tls, docume
             id="through-the-gateway",
         ),
         pytest.param(
-            tls("https://not-mutual-tcp.test/headers"),
+            get("https://not-mutual-tcp.test/headers"),
             blocked_tls(),
             id="an-unknown-server-name",
         ),

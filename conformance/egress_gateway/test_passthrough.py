@@ -5,7 +5,7 @@ curl --SNI--> sidecar -> istio-egressgateway:443 (PASSTHROUGH) -> outside:443
 
 import pytest
 
-from pytest_istio_egress import Egress, Hop, Outcome, Probe, blocked_tls, documented, outbound, reached, tls
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, blocked_tls, documented, get, outbound, reached
 
 
 @documented(
@@ -18,7 +18,7 @@ from pytest_istio_egress import Egress, Hop, Outcome, Probe, blocked_tls, docume
     ("probe", "expected"),
     [
         pytest.param(
-            tls("https://passthrough.test/headers"),
+            get("https://passthrough.test/headers"),
             reached(
                 cluster=outbound("istio-egressgateway.istio-system.svc.cluster.local", 443),
                 gateway=Hop(cluster=outbound("passthrough.test", 443), server_name="passthrough.test"),
@@ -28,12 +28,12 @@ from pytest_istio_egress import Egress, Hop, Outcome, Probe, blocked_tls, docume
             id="through-the-gateway",
         ),
         pytest.param(
-            tls("https://past-the-gateway.test/headers"),
+            get("https://past-the-gateway.test/headers"),
             reached(source="client"),
             id="a-server-name-without-a-rule",
         ),
         pytest.param(
-            tls("https://not-passthrough.test/headers"),
+            get("https://not-passthrough.test/headers"),
             blocked_tls(),
             id="an-unknown-server-name",
         ),

@@ -13,7 +13,8 @@ TO_THE_GATEWAY = outbound("istio-egressgateway.istio-system.svc.cluster.local")
 
 @documented(
     source="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-http-traffic",
-    summary="A VirtualService can lead a host's traffic out through the egress gateway, which then is what the host sees",
+    summary="A VirtualService can lead a host's traffic out through the egress gateway, which then is what "
+    "the host sees",
     requires=["egress-gateway"],
     outcomes=["workshop/gateway", "workshop/gateway-delay", "workshop/gateway-leaves", "B10"],
 )

@@ -6,14 +6,15 @@ curl -> sidecar --HTTP/2, mutual TLS--> a subset of istio-egressgateway:80 -> ou
 
 import pytest
 
-from pytest_istio_egress import NEIGHBOUR, Egress, Hop, Outcome, Probe, documented, get, outbound, reached, tls
+from pytest_istio_egress import NEIGHBOUR, Egress, Hop, Outcome, Probe, documented, get, outbound, reached
 
 SUBSET = outbound("istio-egressgateway.istio-system.svc.cluster.local", subset="two-hops")
 
 
 @documented(
     source="https://youtu.be/hjTLSaK4PH8",
-    summary="An entry with endpoints, a Gateway, a subset and a rule of two hops let a host see the gateway as the origin",
+    summary="An entry with endpoints, a Gateway, a subset and a rule of two hops let a host see the gateway "
+    "as the origin",
     requires=["egress-gateway"],
     outcomes=[
         "deck/stable-origin",
@@ -46,7 +47,7 @@ SUBSET = outbound("istio-egressgateway.istio-system.svc.cluster.local", subset="
         ),
         # No rule leads port 443 to the gateway.
         pytest.param(
-            tls("https://two-hops.test/headers"),
+            get("https://two-hops.test/headers"),
             reached(source="client"),
             id="another-port-goes-straight",
         ),

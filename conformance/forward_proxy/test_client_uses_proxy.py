@@ -14,9 +14,9 @@ from pytest_istio_egress import (
     blocked_tcp,
     blocked_tls,
     documented,
+    get,
     outbound,
     reached,
-    tls,
 )
 
 OUTSIDE = "outside.egress-outside.svc.cluster.local"
@@ -24,7 +24,7 @@ URL = f"https://{OUTSIDE}/headers"
 
 
 def by_proxy(port: int) -> Probe:
-    return tls(URL, arguments=("--proxy", f"http://192.0.2.82:{port}"))
+    return get(URL, arguments=("--proxy", f"http://192.0.2.82:{port}"))
 
 
 @documented(
@@ -47,7 +47,7 @@ def by_proxy(port: int) -> Probe:
             id="through-the-proxy",
         ),
         pytest.param(by_proxy(3129), blocked_tcp(), id="unlisted-port-of-the-proxy"),
-        pytest.param(tls(URL), blocked_tls(), id="past-the-proxy"),
+        pytest.param(get(URL), blocked_tls(), id="past-the-proxy"),
     ],
 )
 def test_client_uses_proxy(egress: Egress, probe: Probe, expected: Outcome) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_istio_egress import Egress, Hop, Outcome, Probe, blocked_tcp, documented, outbound, reached, tcp, tls
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, blocked_tcp, documented, get, outbound, reached, tcp
 
 SECOND = "192.0.2.81"
 FIXTURES = ("gateway.yaml", "forward_proxy.yaml")
@@ -56,7 +56,7 @@ def tunnels(says: str, manifests: list[str], plain: str, secured: str, plain_as:
                 id=f"{way}-plain",
             ),
             pytest.param(
-                tls(f"https://{host}/headers", to=SECOND),
+                get(f"https://{host}/headers", to=SECOND),
                 tunnelled(to_exit[1], proxy_port, protocol, "tls"),
                 id=f"{way}-tls",
             ),

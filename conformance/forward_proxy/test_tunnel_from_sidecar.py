@@ -7,7 +7,7 @@ HTTP/1.1 and HTTP/2 (by the protocol of the proxy's port), in the clear and in T
 
 import pytest
 
-from pytest_istio_egress import Egress, Hop, Outcome, Probe, blocked_tcp, documented, outbound, reached, tcp, tls
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, blocked_tcp, documented, get, outbound, reached, tcp
 
 SECOND = "192.0.2.81"
 WAYS = {
@@ -40,7 +40,7 @@ def ways() -> list[object]:
         secured = tunnelled(proxy_port, protocol, "tls", 443)
         found += [
             pytest.param(tcp(host, port, to=SECOND), plain, id=f"{way}-plain"),
-            pytest.param(tls(f"https://{host}/headers", to=SECOND), secured, id=f"{way}-tls"),
+            pytest.param(get(f"https://{host}/headers", to=SECOND), secured, id=f"{way}-tls"),
         ]
     return found
 

@@ -10,7 +10,6 @@ from pytest_istio_egress import (
     outbound,
     reached,
     reached_directly,
-    tls,
 )
 
 PAGE = "tasks/traffic-management/egress/egress-kubernetes-services/"
@@ -49,8 +48,8 @@ def test_external_name(egress: Egress) -> None:
 def test_endpoints(egress: Egress) -> None:
     egress.apply("cleaned_endpoints.yaml")
     address = egress.resource("v1", "Service", "my-cleaned-endpoints")["spec"]["clusterIP"]
-    probe = tls("https://cleaned-endpoints.test/headers", to=address)
-    plain = tls("https://cleaned-endpoints.test/headers", to=address, client=PLAIN, max_time=5)
+    probe = get("https://cleaned-endpoints.test/headers", to=address)
+    plain = get("https://cleaned-endpoints.test/headers", to=address, client=PLAIN, max_time=5)
     cluster = outbound("my-cleaned-endpoints.egress-client.svc.cluster.local", 443)
     egress.expect_all((probe, reached(cluster=cluster)), (plain, PASSES_PLAIN))
     egress.remove("cleaned_endpoints.yaml")

@@ -7,7 +7,7 @@ curl --resolve HOST:443:CLUSTER-IP, its own TLS, certificate checked
 
 import pytest
 
-from pytest_istio_egress import PLAIN, Egress, Outcome, documented, outbound, reached, reached_directly, tls
+from pytest_istio_egress import PLAIN, Egress, Outcome, documented, get, outbound, reached, reached_directly
 
 PAGE = "tasks/traffic-management/egress/egress-kubernetes-services/#use-a-kubernetes-service-with-endpoints"
 URL = "https://wikipedia.test/headers"
@@ -47,9 +47,9 @@ def cluster_ip(egress: Egress, service: str) -> str:
 def test_endpoints(egress: Egress, client: str) -> None:
     address = cluster_ip(egress, "my-wikipedia")
     if client == "with-sidecar":
-        egress.expect(tls(URL, to=address), with_sidecar("my-wikipedia", address))
+        egress.expect(get(URL, to=address), with_sidecar("my-wikipedia", address))
     else:
-        egress.expect(tls(URL, to=address, client=PLAIN), without_sidecar(address))
+        egress.expect(get(URL, to=address, client=PLAIN), without_sidecar(address))
 
 
 def transports(egress: Egress) -> list[str]:
@@ -68,11 +68,11 @@ def transports(egress: Egress) -> list[str]:
 )
 def test_endpoints_tls_disable(egress: Egress) -> None:
     address = cluster_ip(egress, "my-wikipedia")
-    egress.expect(tls(URL, to=address), with_sidecar("my-wikipedia", address))
+    egress.expect(get(URL, to=address), with_sidecar("my-wikipedia", address))
     egress.check("ways to speak to the endpoints under DISABLE", transports(egress), [])
     egress.remove("endpoints_tls_disable.yaml")
     egress.check("ways to speak to the endpoints without it", transports(egress), ["tlsMode-istio", "tlsMode-disabled"])
-    egress.expect(tls(URL, to=address), with_sidecar("my-wikipedia", address))
+    egress.expect(get(URL, to=address), with_sidecar("my-wikipedia", address))
 
 
 @documented(
@@ -86,6 +86,6 @@ def test_endpoints_tls_disable(egress: Egress) -> None:
 def test_endpoint_slice(egress: Egress, client: str) -> None:
     address = cluster_ip(egress, "my-slice")
     if client == "with-sidecar":
-        egress.expect(tls(URL, to=address), with_sidecar("my-slice", address))
+        egress.expect(get(URL, to=address), with_sidecar("my-slice", address))
     else:
-        egress.expect(tls(URL, to=address, client=PLAIN), without_sidecar(address))
+        egress.expect(get(URL, to=address, client=PLAIN), without_sidecar(address))

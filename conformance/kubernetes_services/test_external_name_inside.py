@@ -6,7 +6,7 @@ curl --Host: led.test--> sidecar or gateway --rule: to the alias--> the same clu
 
 import pytest
 
-from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, get, outbound, reached, tcp, tls
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, get, outbound, reached, tcp
 
 NAMESPACE = "egress-client.svc.cluster.local"
 INSIDE = outbound(f"inside.{NAMESPACE}")
@@ -33,7 +33,7 @@ def inside(cluster: str = INSIDE) -> Outcome:
         pytest.param(get(f"http://alias-with-port.{NAMESPACE}/headers"), inside(), id="http-with-port"),
         pytest.param(tcp(f"alias.{NAMESPACE}", 9000), inside(outbound(f"inside.{NAMESPACE}", 9000)), id="tcp"),
         pytest.param(
-            tls(
+            get(
                 "https://behind-alias.test/headers",
                 to=None,
                 arguments=("--connect-to", f"behind-alias.test:443:alias-tls.{NAMESPACE}:443"),

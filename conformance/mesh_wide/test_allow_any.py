@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_istio_egress import Egress, Outcome, blocked_http, blocked_tcp, documented, get, outbound, reached, tls
+from pytest_istio_egress import Egress, Outcome, blocked_http, blocked_tcp, documented, get, outbound, reached
 
 if TYPE_CHECKING:
     # Only named: the Kubernetes client behind it shall not be loaded just to collect the cases.
@@ -34,7 +34,8 @@ def let_out(egress: Egress, http: Outcome, port: Outcome) -> None:
 
 @documented(
     source="reference/config/istio.mesh.v1alpha1/#MeshConfig-OutboundTrafficPolicy",
-    summary="With ALLOW_ANY as the mesh's mode unknown hosts are passed through, unless a Sidecar's policy says otherwise",
+    summary="With ALLOW_ANY as the mesh's mode unknown hosts are passed through, unless a Sidecar's policy "
+    "says otherwise",
     requires=["registry-only-mesh"],
     outcomes=["workshop/allow-any-default", "A1", "A17"],
 )
@@ -43,7 +44,7 @@ def test_allow_any(egress: Egress) -> None:
     with egress.changed_mesh_config({"outboundTrafficPolicy": {"mode": "ALLOW_ANY"}}, is_open):
         let_out(egress, PASSED, PASSED)
         egress.expect(
-            tls("https://unlisted-in-an-open-mesh.test:443/headers"),
+            get("https://unlisted-in-an-open-mesh.test:443/headers"),
             reached(cluster="PassthroughCluster", server_saw={"protocol": "HTTP/2.0"}),
         )
         egress.apply("../registry_only/policy_silent.yaml")

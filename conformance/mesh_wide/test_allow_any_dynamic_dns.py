@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_istio_egress import Egress, blocked_http, documented, get, outbound, reached, tls
+from pytest_istio_egress import Egress, blocked_http, documented, get, outbound, reached
 
 if TYPE_CHECKING:
     # Only named: the Kubernetes client behind it shall not be loaded just to collect the cases.
@@ -41,7 +41,7 @@ def test_allow_any_dynamic_dns(egress: Egress) -> None:
         egress.expect(LISTED, REACHED)
         egress.expect(BY_NAME, reached(cluster=CLUSTER))
         egress.expect(
-            tls("https://unlisted-beside-names.test/headers"),
+            get("https://unlisted-beside-names.test/headers"),
             reached(cluster="PassthroughCluster"),
         )
     egress.expect(LISTED, REACHED)

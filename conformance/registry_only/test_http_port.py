@@ -7,18 +7,7 @@ TLS, other bytes     no filter chain -> BlackHoleCluster        BlackHoleCluster
 
 import pytest
 
-from pytest_istio_egress import (
-    Egress,
-    Outcome,
-    Probe,
-    blocked_http,
-    blocked_tcp,
-    blocked_tls,
-    documented,
-    get,
-    reached,
-    tls,
-)
+from pytest_istio_egress import Egress, Outcome, Probe, blocked_http, blocked_tcp, blocked_tls, documented, get, reached
 from pytest_istio_egress.model.outcome import BLACKHOLE_EXITS_OF_BYTES
 
 DROPPED = blocked_tls()
@@ -39,9 +28,9 @@ DROPPED_BYTES = blocked_tcp(BLACKHOLE_EXITS_OF_BYTES)
             id="control-listed",
         ),
         pytest.param(get("http://not-on-9000.test:9000/headers"), blocked_http(), id="http-on-the-entrys-port"),
-        pytest.param(tls("https://not-on-9000.test:9000/headers"), DROPPED, id="tls-on-the-entrys-port"),
+        pytest.param(get("https://not-on-9000.test:9000/headers"), DROPPED, id="tls-on-the-entrys-port"),
         pytest.param(get("gopher://not-on-9000.test:9000/_bytes"), DROPPED_BYTES, id="tcp-on-the-entrys-port"),
-        pytest.param(tls("https://not-on-9000.test:8081/headers"), DROPPED, id="tls-on-an-unlisted-port"),
+        pytest.param(get("https://not-on-9000.test:8081/headers"), DROPPED, id="tls-on-an-unlisted-port"),
         pytest.param(get("gopher://not-on-9000.test:8081/_bytes"), DROPPED_BYTES, id="tcp-on-an-unlisted-port"),
     ],
 )

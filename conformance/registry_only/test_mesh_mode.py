@@ -2,18 +2,7 @@
 
 import pytest
 
-from pytest_istio_egress import (
-    Egress,
-    Outcome,
-    Probe,
-    blocked_http,
-    blocked_tcp,
-    blocked_tls,
-    documented,
-    get,
-    reached,
-    tls,
-)
+from pytest_istio_egress import Egress, Outcome, Probe, blocked_http, blocked_tcp, blocked_tls, documented, get, reached
 
 
 @documented(
@@ -34,7 +23,7 @@ from pytest_istio_egress import (
         # A port that nothing in a mesh will have: here the listeners are those of the whole mesh.
         pytest.param(get("http://unlisted-by-mesh-mode.test:47811/headers"), blocked_tcp(), id="http-port-unlisted"),
         pytest.param(
-            tls("https://unlisted-by-mesh-mode.test:47811/headers"),
+            get("https://unlisted-by-mesh-mode.test:47811/headers"),
             blocked_tls(),
             id="tls-unlisted",
         ),

@@ -19,7 +19,8 @@ def let_out(egress: Egress, http: Outcome, port: Outcome) -> None:
 
 @documented(
     source="reference/config/networking/sidecar/#OutboundTrafficPolicy",
-    summary="A Sidecar's outbound policy wins over the mesh's; a Sidecar without one, or none at all, leaves the mesh's",
+    summary="A Sidecar's outbound policy wins over the mesh's; a Sidecar without one, or none at all, leaves "
+    "the mesh's",
     requires=["registry-only-mesh"],
     outcomes=["A17"],
 )

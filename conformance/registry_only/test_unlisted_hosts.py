@@ -7,18 +7,7 @@ curl -> sidecar :80   -> route of listed.test -> outside
 
 import pytest
 
-from pytest_istio_egress import (
-    Egress,
-    Outcome,
-    Probe,
-    blocked_http,
-    blocked_tcp,
-    blocked_tls,
-    documented,
-    get,
-    reached,
-    tls,
-)
+from pytest_istio_egress import Egress, Outcome, Probe, blocked_http, blocked_tcp, blocked_tls, documented, get, reached
 
 
 @documented(
@@ -37,7 +26,7 @@ from pytest_istio_egress import (
         pytest.param(get("http://unlisted.test/headers"), blocked_http(), id="http-host-unlisted"),
         pytest.param(get("http://unlisted.test:8081/headers"), blocked_tcp(), id="http-port-unlisted"),
         pytest.param(
-            tls("https://unlisted.test/headers"),
+            get("https://unlisted.test/headers"),
             blocked_tls(),
             id="tls-unlisted",
         ),

@@ -12,7 +12,8 @@ HOST = "every-proxy.test:80"
 
 @documented(
     source="reference/config/networking/service-entry/#ServiceEntry-export_to",
-    summary="Every proxy that an entry is exported to gets the same cluster and routes for it, if its Sidecar lets it in",
+    summary="Every proxy that an entry is exported to gets the same cluster and routes for it, if its "
+    "Sidecar lets it in",
     fixtures=["neighbour_client.yaml"],
     # Since Istio 1.1: before, there was neither exportTo nor Sidecar, and every proxy of the mesh got every
     # entry.

@@ -4,7 +4,7 @@ curl -> sidecar: listener 0.0.0.0_443, chain by server name -> TCP proxy -> STRI
 
 import pytest
 
-from pytest_istio_egress import Egress, Outcome, Probe, blocked_tls, documented, get, outbound, reached, tls
+from pytest_istio_egress import Egress, Outcome, Probe, blocked_tls, documented, get, outbound, reached
 
 HOST = "outside.egress-outside.svc.cluster.local"
 CLUSTER = outbound(HOST, 443)
@@ -28,7 +28,7 @@ AT = "tasks/traffic-management/egress/egress-control/#access-an-external-https-s
     ("probe", "expected"),
     [
         pytest.param(
-            tls(f"https://{HOST}/headers", to=None),
+            get(f"https://{HOST}/headers", to=None),
             reached(server_saw={"server-name": HOST}),
             id="listed",
         ),
@@ -38,12 +38,12 @@ AT = "tasks/traffic-management/egress/egress-control/#access-an-external-https-s
             id="its-http-port",
         ),
         pytest.param(
-            tls("https://not-listed.test/headers"),
+            get("https://not-listed.test/headers"),
             blocked_tls(),
             id="another-host",
         ),
         pytest.param(
-            tls("https://192.0.2.80/headers"),
+            get("https://192.0.2.80/headers"),
             blocked_tls(),
             id="bare-address",
         ),

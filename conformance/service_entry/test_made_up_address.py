@@ -5,7 +5,7 @@ curl (to 198.51.100.7, where nobody is) -> sidecar, by the Host header -> the en
 
 import pytest
 
-from pytest_istio_egress import Egress, Outcome, Probe, blocked_http, documented, get, reached, tls
+from pytest_istio_egress import Egress, Outcome, Probe, blocked_http, documented, get, reached
 
 NOWHERE = "198.51.100.7"
 
@@ -19,7 +19,7 @@ NOWHERE = "198.51.100.7"
     ("probe", "expected"),
     [
         pytest.param(
-            tls("https://made-up.test/headers"),
+            get("https://made-up.test/headers"),
             reached(),
             id="tls-to-the-real-address",
         ),

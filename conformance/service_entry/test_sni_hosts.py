@@ -5,7 +5,7 @@ curl https://a.wild.test ->                      chain [*.wild.test] -> 192.0.2.
 
 import pytest
 
-from pytest_istio_egress import Egress, Outcome, Probe, blocked_tls, documented, outbound, reached, tls
+from pytest_istio_egress import Egress, Outcome, Probe, blocked_tls, documented, get, outbound, reached
 
 AT = "reference/config/networking/virtual-service/#TLSMatchAttributes"
 
@@ -19,17 +19,17 @@ AT = "reference/config/networking/virtual-service/#TLSMatchAttributes"
     ("probe", "expected"),
     [
         pytest.param(
-            tls("https://second.test/headers"),
+            get("https://second.test/headers"),
             reached("second", server_saw={"server-name": "second.test"}),
             id="exact",
         ),
         pytest.param(
-            tls("https://a.wild.test/headers", to="192.0.2.81"),
+            get("https://a.wild.test/headers", to="192.0.2.81"),
             reached(cluster=outbound("*.wild.test", 443)),
             id="wildcard",
         ),
         pytest.param(
-            tls("https://wild-not.test/headers"),
+            get("https://wild-not.test/headers"),
             blocked_tls(),
             id="another-name",
         ),

@@ -4,7 +4,7 @@ curl https://elsewhere.test -> sidecar 0.0.0.0_443 -> second, whose certificate 
 
 import pytest
 
-from pytest_istio_egress import Egress, Outcome, Probe, documented, outbound, reached, tls
+from pytest_istio_egress import Egress, Outcome, Probe, documented, get, outbound, reached
 
 CLUSTER = outbound("second.test", 443)
 
@@ -25,17 +25,17 @@ CLUSTER = outbound("second.test", 443)
     ("probe", "expected"),
     [
         pytest.param(
-            tls("https://second.test/headers"),
+            get("https://second.test/headers"),
             reached("second"),
             id="control-listed",
         ),
         pytest.param(
-            tls("https://elsewhere.test/headers"),
+            get("https://elsewhere.test/headers"),
             Outcome(exit=60, cluster=CLUSTER),
             id="another-host-meets-the-wrong-certificate",
         ),
         pytest.param(
-            tls("https://192.0.2.80/headers"),
+            get("https://192.0.2.80/headers"),
             Outcome(exit=60, cluster=CLUSTER),
             id="bare-address-meets-the-wrong-certificate",
         ),

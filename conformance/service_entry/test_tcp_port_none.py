@@ -4,7 +4,7 @@ curl https://second.test (to 192.0.2.81) -> sidecar 0.0.0.0_443 -> ORIGINAL_DST 
 
 import pytest
 
-from pytest_istio_egress import Egress, Outcome, Probe, blocked_tcp, documented, get, outbound, reached, tls
+from pytest_istio_egress import Egress, Outcome, Probe, blocked_tcp, documented, get, outbound, reached
 
 CLUSTER = outbound("any-443.test", 443)
 
@@ -18,9 +18,9 @@ CLUSTER = outbound("any-443.test", 443)
 @pytest.mark.parametrize(
     ("probe", "expected"),
     [
-        pytest.param(tls("https://any-443.test/headers"), reached(), id="listed"),
+        pytest.param(get("https://any-443.test/headers"), reached(), id="listed"),
         pytest.param(
-            tls("https://second.test/headers", to="192.0.2.81"),
+            get("https://second.test/headers", to="192.0.2.81"),
             reached("second", cluster=CLUSTER),
             id="another-host",
         ),

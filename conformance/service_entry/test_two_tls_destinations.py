@@ -4,7 +4,7 @@ curl https://second.test -> sidecar 0.0.0.0_443, chain [second.test] -> 30 of 10
                                                                      -> all to one, then all to the other
 """
 
-from pytest_istio_egress import Egress, Outcome, documented, outbound, reached, tls
+from pytest_istio_egress import Egress, Outcome, documented, get, outbound, reached
 
 ONE = outbound("one.shared-out.test", 443)
 OTHER = outbound("second.test", 443)
@@ -33,7 +33,7 @@ def test_two_tls_destinations(egress: Egress) -> None:
     # Where a single connection goes is left to chance: weights that leave no choice show that they are obeyed.
     egress.apply("all_tls_to_one.yaml")
     for number in range(CONNECTIONS):
-        egress.expect(tls(f"https://second.test/anything/{number}"), answered_by("outside", ONE))
+        egress.expect(get(f"https://second.test/anything/{number}"), answered_by("outside", ONE))
     egress.apply("all_tls_to_the_other.yaml")
     for number in range(CONNECTIONS):
-        egress.expect(tls(f"https://second.test/anything/{number}"), answered_by("second", OTHER))
+        egress.expect(get(f"https://second.test/anything/{number}"), answered_by("second", OTHER))

@@ -12,7 +12,8 @@ CLUSTER = outbound("none.test")
 
 @documented(
     source=AT,
-    summary="An HTTP ServiceEntry without resolution lets requests for its host out, to the address that the client chose",
+    summary="An HTTP ServiceEntry without resolution lets requests for its host out, to the address that the "
+    "client chose",
     outcomes=["serviceentry/http", "serviceentry/resolution-none"],
 )
 @pytest.mark.parametrize(
@@ -48,7 +49,8 @@ def test_cluster(egress: Egress) -> None:
 
 @documented(
     source="ops/diagnostic-tools/proxy-cmd/#deep-dive-into-envoy-configuration",
-    summary="An HTTP host outside gets a virtual host of its own, whose one route leads to its cluster without a timeout",
+    summary="An HTTP host outside gets a virtual host of its own, whose one route leads to its cluster "
+    "without a timeout",
     manifests=["without_resolution.yaml"],
     # Since Istio 1.15: the port in a Host header is ignored, so the domains need not name it.
     outcomes=[

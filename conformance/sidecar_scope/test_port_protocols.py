@@ -22,7 +22,6 @@ from pytest_istio_egress import (
     documented,
     get,
     outbound,
-    tls,
 )
 from pytest_istio_egress.model.outcome import BLACKHOLE_EXITS_OF_BYTES
 
@@ -52,7 +51,7 @@ def other(host: str, ports: dict[str, int]) -> list[ParameterSet]:
     found: list[ParameterSet] = []
     for name, port in ports.items():
         found += [
-            pytest.param(tls(f"https://{host}:{port}/"), NO_TLS, id=f"{host.split('.')[0]}-{name}-tls"),
+            pytest.param(get(f"https://{host}:{port}/"), NO_TLS, id=f"{host.split('.')[0]}-{name}-tls"),
             pytest.param(get(f"gopher://{host}:{port}/_bytes"), DROPPED_BYTES, id=f"{host.split('.')[0]}-{name}-bytes"),
         ]
     return found

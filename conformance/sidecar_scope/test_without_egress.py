@@ -9,7 +9,8 @@ PAGE = "reference/config/networking/sidecar/"
 
 @documented(
     source=PAGE,
-    summary="A Sidecar that lists no egress knows all that is exported to its namespace, and its policy blocks the rest",
+    summary="A Sidecar that lists no egress knows all that is exported to its namespace, and its policy "
+    "blocks the rest",
     outcomes=["sidecar/without-egress"],
 )
 @pytest.mark.parametrize(

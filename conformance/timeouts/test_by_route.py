@@ -9,7 +9,8 @@ CLUSTER = outbound("timed-by-route.test")
 
 @documented(
     source="tasks/traffic-management/egress/egress-control/#manage-traffic-to-external-services",
-    summary="An HTTPRoute with a ServiceEntry as parent limits requests to its host by timeouts.request: 504 at that time",
+    summary="An HTTPRoute with a ServiceEntry as parent limits requests to its host by timeouts.request: 504 "
+    "at that time",
     requires=["gateway-api"],
     outcomes=["A8"],
 )

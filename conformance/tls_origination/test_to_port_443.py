@@ -5,7 +5,7 @@ curl --HTTP :80--> sidecar, route to :443 --TLS--> outside:443
 
 import pytest
 
-from pytest_istio_egress import Egress, Outcome, Probe, documented, get, outbound, reached, tls
+from pytest_istio_egress import Egress, Outcome, Probe, documented, get, outbound, reached
 
 
 @documented(
@@ -26,7 +26,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get, outboun
         ),
         # TLS in TLS: the outside host finds no HTTP in what the sidecar wraps once more.
         pytest.param(
-            tls("https://to-port-443.test/headers"),
+            get("https://to-port-443.test/headers"),
             Outcome(exit=35, cluster=outbound("to-port-443.test", 443)),
             id="the-clients-own-tls",
         ),

@@ -5,18 +5,7 @@ curl --Host: outside..., to the address of second--> sidecar --DNS: outside...--
 
 import pytest
 
-from pytest_istio_egress import (
-    Egress,
-    Outcome,
-    Probe,
-    blocked_http,
-    blocked_tls,
-    documented,
-    get,
-    outbound,
-    reached,
-    tls,
-)
+from pytest_istio_egress import Egress, Outcome, Probe, blocked_http, blocked_tls, documented, get, outbound, reached
 
 DOMAIN = "egress-outside.svc.cluster.local"
 HTTP_CLUSTER = outbound(f"*.{DOMAIN}")
@@ -57,7 +46,7 @@ def pinned(host: str, port: int, address: str) -> tuple[str, str]:
             id="http-by-host-not-by-address",
         ),
         pytest.param(
-            tls(f"https://outside.{DOMAIN}/headers", arguments=pinned(f"outside.{DOMAIN}", 443, SECOND)),
+            get(f"https://outside.{DOMAIN}/headers", arguments=pinned(f"outside.{DOMAIN}", 443, SECOND)),
             reached(cluster=TLS_CLUSTER),
             id="tls-by-host-not-by-address",
         ),
@@ -68,7 +57,7 @@ def pinned(host: str, port: int, address: str) -> tuple[str, str]:
         ),
         pytest.param(get("http://beyond-dynamic-dns.test/headers"), blocked_http(), id="other-domain"),
         pytest.param(
-            tls("https://beyond-dynamic-dns.test/headers"),
+            get("https://beyond-dynamic-dns.test/headers"),
             blocked_tls(),
             id="tls-other-domain",
         ),

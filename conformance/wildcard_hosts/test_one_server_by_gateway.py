@@ -5,7 +5,7 @@ curl --SNI x.wild.test--> sidecar -> gateway:443 (PASSTHROUGH) -> www.wild.test,
 
 import pytest
 
-from pytest_istio_egress import Egress, Hop, Outcome, Probe, blocked_tls, documented, outbound, reached, tls
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, blocked_tls, documented, get, outbound, reached
 
 TO_THE_GATEWAY = outbound("istio-egressgateway.istio-system.svc.cluster.local", 443)
 
@@ -28,14 +28,14 @@ def served(name: str) -> Outcome:
 @pytest.mark.parametrize(
     ("probe", "expected"),
     [
-        pytest.param(tls("https://en.wild.test/headers"), served("en.wild.test"), id="one-host"),
-        pytest.param(tls("https://de.wild.test/headers"), served("de.wild.test"), id="another-host"),
+        pytest.param(get("https://en.wild.test/headers"), served("en.wild.test"), id="one-host"),
+        pytest.param(get("https://de.wild.test/headers"), served("de.wild.test"), id="another-host"),
         # The gateway's route names the server: where the client was going does not count.
         pytest.param(
-            tls("https://fr.wild.test/headers", to="192.0.2.81"), served("fr.wild.test"), id="whatever-the-address"
+            get("https://fr.wild.test/headers", to="192.0.2.81"), served("fr.wild.test"), id="whatever-the-address"
         ),
         pytest.param(
-            tls("https://en.not-wild-by-gateway.test/headers"),
+            get("https://en.not-wild-by-gateway.test/headers"),
             blocked_tls(),
             id="other-domain",
         ),
@@ -54,8 +54,8 @@ def test_one_server_by_gateway(egress: Egress, probe: Probe, expected: Outcome) 
 )
 def test_gateway_counts(egress: Egress) -> None:
     name = egress.in_cluster(outbound("www.wild.test", 443))
-    egress.expect(tls("https://en.wild.test/headers"), served("en.wild.test"))
+    egress.expect(get("https://en.wild.test/headers"), served("en.wild.test"))
     before = egress.gateway_config().requests(name)
-    egress.expect(tls("https://de.wild.test/headers"), served("de.wild.test"))
+    egress.expect(get("https://de.wild.test/headers"), served("de.wild.test"))
     counted = egress.gateway_config().requests(name) > before
     egress.check("whether the cluster of the one server counted the request", counted, expected=True)

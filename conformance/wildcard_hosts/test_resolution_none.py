@@ -6,18 +6,7 @@ curl --SNI a.wild.test, to address X--> sidecar :443 -> *.wild.test -> X
 
 import pytest
 
-from pytest_istio_egress import (
-    Egress,
-    Outcome,
-    Probe,
-    blocked_http,
-    blocked_tls,
-    documented,
-    get,
-    outbound,
-    reached,
-    tls,
-)
+from pytest_istio_egress import Egress, Outcome, Probe, blocked_http, blocked_tls, documented, get, outbound, reached
 
 SECOND = "192.0.2.81"
 TLS_CLUSTER = outbound("*.wild.test", 443)
@@ -36,8 +25,8 @@ def listed(name: str) -> Outcome:
 @pytest.mark.parametrize(
     ("probe", "expected"),
     [
-        pytest.param(tls("https://a.wild.test/headers"), listed("a.wild.test"), id="one-host"),
-        pytest.param(tls("https://b.wild.test/headers"), listed("b.wild.test"), id="another-host"),
+        pytest.param(get("https://a.wild.test/headers"), listed("a.wild.test"), id="one-host"),
+        pytest.param(get("https://b.wild.test/headers"), listed("b.wild.test"), id="another-host"),
         pytest.param(
             get("http://a.wild.test/headers"),
             reached(cluster=HTTP_CLUSTER),
@@ -50,12 +39,12 @@ def listed(name: str) -> Outcome:
             id="where-the-client-was-going",
         ),
         pytest.param(
-            tls("https://a.other.test/headers"),
+            get("https://a.other.test/headers"),
             blocked_tls(),
             id="other-domain",
         ),
         pytest.param(
-            tls("https://wild.test/headers"),
+            get("https://wild.test/headers"),
             blocked_tls(),
             id="the-domain-itself",
         ),

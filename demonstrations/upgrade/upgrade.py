@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pytest_istio_egress.embedded.state import State
 from pytest_istio_egress.model.result_names import RESULTS
-from pytest_istio_egress.report.comparison import KINDS, Change, compare_runs, differences_about
+from pytest_istio_egress.report.comparison import KINDS, Change, compare_runs, environment_changes
 from pytest_istio_egress.report.comparison_text import counts
 from pytest_istio_egress.report.document import Run
 from pytest_istio_egress.report.markdown import cell
@@ -184,7 +184,7 @@ def section(upgrade: Upgrade, reports: Path) -> Iterator[tuple[str, bool]]:
         gate = gate_of(files[number], files[number + 1])
         figures = [str(sum(change.kind == kind for change in changes)) for kind in KINDS]
         rows.append(f"| {pair} | {results_of(before)} | {results_of(after)} | {' | '.join(figures)} | {gate} |")
-        about = cell("; ".join(differences_about(before, after)))
+        about = cell("; ".join(environment_changes(before, after)))
         lists += [f"{pair}{f' ({about})' if about else ''}: {counts(changes)}", "", *examples(changes), ""]
         right = right and gate == upgrade.gate
     head = ["upgrade", "before", "after", *KINDS, "exit code"]

@@ -14,7 +14,6 @@ from pytest_istio_egress import (
     get,
     outbound,
     tcp,
-    tls,
     workload,
 )
 
@@ -45,7 +44,7 @@ SOMEWHERE = "192.0.2.1"  # an unused address: the sidecar routes by name, but cu
             id="another-host",
         ),
         pytest.param(
-            tls("https://api.elsewhere.test/", client=PAYMENTS, to=SOMEWHERE),
+            get("https://api.elsewhere.test/", client=PAYMENTS, to=SOMEWHERE),
             blocked_tls(),
             id="another-host-by-tls",
         ),

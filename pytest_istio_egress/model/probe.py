@@ -114,22 +114,15 @@ def get(
     arguments: Sequence[str] = (),
     max_time: float = 15.0,
 ) -> Probe:
-    """Ask for a URL over plain HTTP (or whatever its scheme says)."""
+    """Send a GET request.
+
+    With https the server's certificate is verified: by the run's own authority from the suite's clients, by the image's
+    authorities from a user's own workload.
+    """
+    verified = urlsplit(url).scheme == "https" and not is_workload(client)
+    authority = ("--cacert", CA_FILE) if verified else ()
     more = [word for name, value in (headers or {}).items() for word in ("--header", f"{name}: {value}")]
-    return Probe(url=url, client=client, to=to, arguments=(*more, *arguments), max_time=max_time)
-
-
-def tls(
-    url: str,
-    *,
-    client: str = CLIENT,
-    to: str | None = OUTSIDE,
-    arguments: Sequence[str] = (),
-    max_time: float = 15.0,
-) -> Probe:
-    """Ask for an https URL; the certificate is checked, always: against the run's own authority in its own clients."""
-    authority = () if is_workload(client) else ("--cacert", CA_FILE)
-    return Probe(url=url, client=client, to=to, arguments=(*authority, *arguments), max_time=max_time)
+    return Probe(url=url, client=client, to=to, arguments=(*authority, *more, *arguments), max_time=max_time)
 
 
 def tcp(

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from repository import Repository  # type: ignore[import-not-found]  # pytest puts this folder on the path
 
-from pytest_istio_egress.pipeline.evidence_files import MISSING, gathered
+from pytest_istio_egress.pipeline.evidence_files import NOT_COLLECTED, collected
 from pytest_istio_egress.report.evidence_folder import ABOUT, parts_of
 
 BOTH = pytest.mark.parametrize("more", [[], ["-n", "2"]], ids=["plain", "xdist"])
@@ -108,9 +108,9 @@ def test_evidence_is_complete_and_without_secrets() -> None:
     files = planted.collected()
     assert set(files) == {
         "probe.json", "client-sidecar.log", "client-sidecar-config.json", "outside.log", "applied.yaml", "pods.yaml",
-        "events.txt", MISSING,
+        "events.txt", NOT_COLLECTED,
     }  # fmt: skip
-    assert files[MISSING] == "mesh.yaml: the API is down\n"
+    assert files[NOT_COLLECTED] == "mesh.yaml: the API is down\n"
     for secret in planted.SECRETS:
         for name, text in files.items():
             assert secret not in text, name
@@ -135,12 +135,12 @@ def test_collection_of_evidence_ends_whatever_its_parts_do() -> None:
     def broken() -> str:
         raise ValueError("two\nlines")
 
-    files = gathered({"a.txt": lambda: "a", "stuck.txt": stuck, "broken.txt": broken, "empty.txt": str}, 0.2)
+    files = collected({"a.txt": lambda: "a", "stuck.txt": stuck, "broken.txt": broken, "empty.txt": str}, 0.2)
     release.set()
     assert files["a.txt"] == "a"
-    assert set(files) == {"a.txt", MISSING}
-    assert "broken.txt: two lines\n" in files[MISSING]
-    assert "stuck.txt: no answer within 0.2 s\n" in files[MISSING]
+    assert set(files) == {"a.txt", NOT_COLLECTED}
+    assert "broken.txt: two lines\n" in files[NOT_COLLECTED]
+    assert "stuck.txt: no answer within 0.2 s\n" in files[NOT_COLLECTED]
 
 
 def older(repository: Repository) -> Path:

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from fake_cluster import CASE, verdict_on
 
-from pytest_istio_egress import Outcome, blackholed, get
+from pytest_istio_egress import Outcome, blocked_tcp, get
 from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.model.difference import Difference
@@ -101,7 +101,7 @@ def test_failed_check_under_interference_is_an_error() -> None:
         subject.check("listener", "another", "documented")
 
 
-BLOCK = (get("http://blocked.test/"), blackholed())
+BLOCK = (get("http://blocked.test/"), blocked_tcp())
 CONTROL = (get("http://control.test/"), Outcome(status=200, reached="outside"))
 
 

@@ -11,7 +11,7 @@ import pytest
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from pytest_istio_egress import get, tcp, tls, workload
+from pytest_istio_egress import get, tcp, workload
 from pytest_istio_egress.cluster import own_workload
 from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.own_workload import probing_pod, selector
@@ -41,8 +41,8 @@ def test_probe_uses_dns_unless_it_has_an_address() -> None:
 
 
 def test_certificates_are_verified_with_the_images_authorities() -> None:
-    assert "--cacert" not in tls("https://api.stripe.com/", client=PAYMENTS).arguments
-    assert "--cacert" in tls("https://api.test/").arguments
+    assert "--cacert" not in get("https://api.stripe.com/", client=PAYMENTS).arguments
+    assert "--cacert" in get("https://api.test/").arguments
 
 
 def test_probe_from_a_users_workload_is_marked() -> None:

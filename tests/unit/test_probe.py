@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from pytest_istio_egress import Probe, get, tls
+from pytest_istio_egress import Probe, get
 from pytest_istio_egress.model.probe import BODY_LIMIT, NoCurlResultError, parse
 from pytest_istio_egress.pipeline.source_ports import SourcePorts
 
@@ -62,7 +62,7 @@ def test_it_comes_from_the_ports_that_it_was_given(server: int) -> None:
 
 @needs_curl
 def test_a_failed_connection_has_a_result_too(server: int) -> None:
-    result = parse(*curl(tls(f"https://127.0.0.1:{server}/", arguments=["--cacert", "/dev/null"])))
+    result = parse(*curl(get(f"https://127.0.0.1:{server}/", arguments=["--cacert", "/dev/null"])))
     assert result.exit != 0
     assert result.status == 0
     assert result.error
@@ -81,13 +81,13 @@ def test_without_curls_json_nothing_is_known(stdout: str) -> None:
 
 def test_only_hosts_outside_are_pinned_to_an_address() -> None:
     assert get("http://api.test/x").resolve() == ("--resolve", "api.test:80:192.0.2.80")
-    assert tls("https://api.test/x", to="192.0.2.81").resolve() == ("--resolve", "api.test:443:192.0.2.81")
+    assert get("https://api.test/x", to="192.0.2.81").resolve() == ("--resolve", "api.test:443:192.0.2.81")
     assert get("http://web.egress-client.svc.cluster.local/").resolve() == ()
     assert get("http://api.test/", to=None).resolve() == ()
 
 
 def test_certificates_are_always_checked() -> None:
-    command = tls("https://api.test/").command("agent", "16384-16391")
+    command = get("https://api.test/").command("agent", "16384-16391")
     assert "--cacert" in command
     assert not {"-k", "--insecure"} & set(command)
 

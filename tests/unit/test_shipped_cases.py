@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from pytest_istio_egress import Outcome, Probe
-from pytest_istio_egress.cluster.features import DETECT
+from pytest_istio_egress.cluster.features import DETECTORS
 from pytest_istio_egress.model.case import ALL, CORE, FEATURES, PROFILES, Case
 from pytest_istio_egress.suite.discovery import OUTCOMES, manifest_files, shipped_cases
 
@@ -55,11 +55,11 @@ def test_a_case_has_a_source_and_says_what_it_is_about(name: str) -> None:
 def test_a_cases_manifests_and_features_exist(name: str) -> None:
     for manifest in case(name).manifests:
         assert manifest.is_file()
-    assert set(case(name).requires) <= set(DETECT)
+    assert set(case(name).requires) <= set(DETECTORS)
 
 
 def test_every_feature_has_a_name_and_a_detector() -> None:
-    assert set(FEATURES) == set(DETECT)
+    assert set(FEATURES) == set(DETECTORS)
 
 
 def test_every_profile_holds_cases_of_its_own() -> None:
