@@ -52,7 +52,7 @@ PAGE = "ops/configuration/traffic-management/dns-proxy/"
         ),
     ],
 )
-def test_capture(egress: Egress, probe: Probe, expected: Outcome) -> None:
+def test_captured_query_resolves_entry_host(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)
 
 
@@ -65,7 +65,7 @@ def test_capture(egress: Egress, probe: Probe, expected: Outcome) -> None:
     outcomes=["D9"],
 )
 @pytest.mark.parametrize(("name", "server"), [("first-database", "outside"), ("second-database", "second")])
-def test_allocated_address(egress: Egress, name: str, server: str) -> None:
+def test_entry_without_address_gets_allocated_address(egress: Egress, name: str, server: str) -> None:
     verdict = egress.expect(
         tcp(f"{name}.test", 9000, client=CAPTURING, to=None),
         reached(server, cluster=outbound(f"{name}.test", 9000)),

@@ -66,10 +66,10 @@ def with_token(token: str) -> Probe:
         pytest.param(get(f"{HOST}/for-all", client=NEIGHBOUR), ALLOWED, id="path-for-all-from-the-neighbour"),
         pytest.param(get(f"{HOST}/for-one", client=NEIGHBOUR), DENIED, id="another-principal"),
         pytest.param(with_token(OF_THE_TENANT), ALLOWED, id="token"),
-        pytest.param(with_token(OF_A_STRANGER), DENIED, id="somebody-elses-token"),
+        pytest.param(with_token(OF_A_STRANGER), DENIED, id="token-of-another-subject"),
         pytest.param(with_token(DAMAGED), NO_TOKEN, id="damaged-token"),
         pytest.param(get(f"{HOST}/by-token"), DENIED, id="no-token"),
     ],
 )
-def test_authorization(egress: Egress, probe: Probe, expected: Outcome) -> None:
+def test_request_at_gateway_allowed_or_403(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)

@@ -43,7 +43,7 @@ SERVICE = "gateway-api-istio.egress-client.svc.cluster.local"
         pytest.param(get("http://not-gateway-api.test/headers"), blocked_http(), id="another-host"),
     ],
 )
-def test_gateway_api(egress: Egress, probe: Probe, expected: Outcome) -> None:
+def test_http_route_at_gateway_reaches_host(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)
 
 
@@ -74,5 +74,5 @@ def test_gateway_api(egress: Egress, probe: Probe, expected: Outcome) -> None:
         ),
     ],
 )
-def test_tls_route(egress: Egress, probe: Probe, expected: Outcome) -> None:
+def test_tls_route_at_gateway_reaches_host(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)

@@ -28,7 +28,7 @@ THROUGH_THE_GATEWAY = reached(
         pytest.param(["--http1.1"], "HTTP/1.1", id="http1"),
     ],
 )
-def test_http2_client(egress: Egress, arguments: list[str], protocol: str) -> None:
+def test_http2_request_arrives_as_http1(egress: Egress, arguments: list[str], protocol: str) -> None:
     probe: Probe = get("http://http2-client.test/headers", arguments=arguments)
     verdict = egress.expect(probe, THROUGH_THE_GATEWAY)
     line = verdict.exchange.sidecar

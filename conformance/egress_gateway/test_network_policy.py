@@ -24,7 +24,7 @@ ISTIOD = get("http://istiod.istio-system.svc.cluster.local:15014/version", clien
     outcomes=["deck/network-policy-gateway", "deck/network-policy-bypass", "deck/network-policy-dns", "B5"],
     # Since Kubernetes 1.21: namespaces carry kubernetes.io/metadata.name, and need no labels of their own.
 )
-def test_network_policy(egress: Egress) -> None:
+def test_direct_request_under_network_policy_times_out(egress: Egress) -> None:
     past_the_gateway = get("http://network-policy.test/headers", client=STRAIGHT, max_time=3)
     through_the_gateway = get("http://network-policy.test/headers")
     by_a_name_from_dns = get(

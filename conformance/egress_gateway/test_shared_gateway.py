@@ -41,5 +41,5 @@ TO_THE_GATEWAY = outbound("istio-egressgateway.istio-system.svc.cluster.local")
         pytest.param(get("http://not-via-gateway.test/headers"), blocked_http(), id="another-host"),
     ],
 )
-def test_shared_gateway(egress: Egress, probe: Probe, expected: Outcome) -> None:
+def test_host_with_route_leaves_by_gateway(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)

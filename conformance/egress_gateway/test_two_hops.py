@@ -63,7 +63,7 @@ SUBSET = outbound("istio-egressgateway.istio-system.svc.cluster.local", subset="
         ),
     ],
 )
-def test_two_hops(egress: Egress, probe: Probe, expected: Outcome) -> None:
+def test_http_over_two_hops_reaches_host(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)
 
 
@@ -75,7 +75,7 @@ def test_two_hops(egress: Egress, probe: Probe, expected: Outcome) -> None:
     fixtures=["neighbour_client.yaml"],
     outcomes=["deck/subset"],
 )
-def test_subset_is_a_cluster(egress: Egress) -> None:
+def test_gateway_subset_becomes_cluster(egress: Egress) -> None:
     found = egress.config().cluster(egress.in_cluster(SUBSET))
     egress.check("whether the client's proxy has the subset's cluster", found is not None, expected=True)
     found = egress.config(NEIGHBOUR).cluster(egress.in_cluster(SUBSET))
@@ -92,7 +92,7 @@ def test_subset_is_a_cluster(egress: Egress) -> None:
         "": "Istio's installation brings the gateway, no rule of the case does",
     },
 )
-def test_gateway_certificate(egress: Egress) -> None:
+def test_gateway_certificate_names_service_account(egress: Egress) -> None:
     gateway = egress.gateway_config()
     pod = egress.resource("v1", "Pod", gateway.pod.name, gateway.pod.namespace)
     account = f"/ns/{gateway.pod.namespace}/sa/{pod['spec']['serviceAccountName']}"

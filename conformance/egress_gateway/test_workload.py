@@ -13,6 +13,6 @@ from pytest_istio_egress import Egress, documented
         "": "Istio's installation brings the gateway, no rule of the case does",
     },
 )
-def test_workload(egress: Egress) -> None:
+def test_gateway_pod_runs_proxy_only(egress: Egress) -> None:
     pod = egress.pod("istio-egressgateway.istio-system")
     egress.check("its containers", [container["name"] for container in pod["spec"]["containers"]], ["istio-proxy"])

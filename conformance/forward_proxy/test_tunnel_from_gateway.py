@@ -84,7 +84,7 @@ A_PORT_PER_WAY = {
     ["gateway_routes.yaml", "gateway_tcp.yaml"],
     **A_PORT_PER_WAY,
 )
-def test_tcp(egress: Egress, probe: Probe, expected: Outcome) -> None:
+def test_tcp_at_gateway_tunneled(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)
 
 
@@ -93,7 +93,7 @@ def test_tcp(egress: Egress, probe: Probe, expected: Outcome) -> None:
     ["gateway_routes.yaml", "gateway_istio_mutual.yaml"],
     **A_PORT_PER_WAY,
 )
-def test_istio_mutual(egress: Egress, probe: Probe, expected: Outcome) -> None:
+def test_istio_mutual_at_gateway_tunneled(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)
 
 
@@ -104,5 +104,5 @@ def test_istio_mutual(egress: Egress, probe: Probe, expected: Outcome) -> None:
     secured=outbound(EXIT, 9443),
     plain_as="tls",
 )
-def test_passthrough(egress: Egress, probe: Probe, expected: Outcome) -> None:
+def test_passthrough_at_gateway_tunneled(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)

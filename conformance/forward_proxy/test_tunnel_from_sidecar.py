@@ -58,5 +58,5 @@ def ways() -> list[object]:
         pytest.param(tcp("http1-tunnelled.test", 9105, to=SECOND), blocked_tcp(), id="port-without-a-tunnel"),
     ],
 )
-def test_tunnel_from_sidecar(egress: Egress, probe: Probe, expected: Outcome) -> None:
+def test_tcp_and_tls_at_sidecar_tunneled(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)

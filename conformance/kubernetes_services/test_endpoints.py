@@ -44,7 +44,7 @@ def cluster_ip(egress: Egress, service: str) -> str:
     ],
 )
 @pytest.mark.parametrize("client", ["with-sidecar", "without-sidecar"])
-def test_endpoints(egress: Egress, client: str) -> None:
+def test_service_with_endpoints_reaches_host(egress: Egress, client: str) -> None:
     address = cluster_ip(egress, "my-wikipedia")
     if client == "with-sidecar":
         egress.expect(get(URL, to=address), with_sidecar("my-wikipedia", address))
@@ -66,7 +66,7 @@ def transports(egress: Egress) -> list[str]:
     # the rule too.
     outcomes=["services/endpoints-tls-disable"],
 )
-def test_endpoints_tls_disable(egress: Egress) -> None:
+def test_client_tls_with_mode_disable_unchanged(egress: Egress) -> None:
     address = cluster_ip(egress, "my-wikipedia")
     egress.expect(get(URL, to=address), with_sidecar("my-wikipedia", address))
     egress.check("ways to speak to the endpoints under DISABLE", transports(egress), [])
@@ -83,7 +83,7 @@ def test_endpoints_tls_disable(egress: Egress) -> None:
     outcomes=["services/endpoint-slice", "D2"],
 )
 @pytest.mark.parametrize("client", ["with-sidecar", "without-sidecar"])
-def test_endpoint_slice(egress: Egress, client: str) -> None:
+def test_service_with_endpoint_slice_reaches_host(egress: Egress, client: str) -> None:
     address = cluster_ip(egress, "my-slice")
     if client == "with-sidecar":
         egress.expect(get(URL, to=address), with_sidecar("my-slice", address))

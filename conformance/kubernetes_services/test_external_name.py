@@ -58,7 +58,7 @@ BEFORE = ("x-istio-attributes", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled")
         ),
     ],
 )
-def test_external_name(egress: Egress, probe: Probe, expected: Outcome) -> None:
+def test_external_name_reaches_host(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)
 
 
@@ -68,7 +68,7 @@ def test_external_name(egress: Egress, probe: Probe, expected: Outcome) -> None:
     manifests=["external_name.yaml"],
     outcomes=["services/external-name-no-cluster-ip"],
 )
-def test_no_cluster_ip(egress: Egress) -> None:
+def test_external_name_has_no_cluster_ip(egress: Egress) -> None:
     spec = egress.resource("v1", "Service", "my-httpbin")["spec"]
     egress.check("cluster IP of the Service", spec.get("clusterIP"), None)
     egress.check("external name of the Service", spec.get("externalName"), egress.in_cluster(NAMED))

@@ -21,7 +21,7 @@ CONTROL = reached(cluster=outbound("beside-my-unencrypted.test"))
     # SIMPLE; what counts is the rule of the host it names.
     outcomes=["services/external-name-tls-disable", "D1"],
 )
-def test_external_name_tls_mode(egress: Egress) -> None:
+def test_tls_mode_on_external_name_ignored(egress: Egress) -> None:
     probe = get(f"http://{ALIAS}/headers")
     egress.expect(probe, UNENCRYPTED)
     egress.apply("external_name_tls_simple.yaml")

@@ -39,7 +39,7 @@ def let_out(egress: Egress, http: Outcome, port: Outcome) -> None:
     requires=["registry-only-mesh"],
     outcomes=["workshop/allow-any-default", "A1", "A17"],
 )
-def test_allow_any(egress: Egress) -> None:
+def test_unlisted_host_with_mesh_allow_any_passed_through(egress: Egress) -> None:
     let_out(egress, blocked_http(), blocked_tcp())
     with egress.changed_mesh_config({"outboundTrafficPolicy": {"mode": "ALLOW_ANY"}}, is_open):
         let_out(egress, PASSED, PASSED)
@@ -47,14 +47,14 @@ def test_allow_any(egress: Egress) -> None:
             get("https://unlisted-in-an-open-mesh.test:443/headers"),
             reached(cluster="PassthroughCluster", server_saw={"protocol": "HTTP/2.0"}),
         )
-        egress.apply("../registry_only/policy_silent.yaml")
+        egress.apply("../outbound_policy/policy_unset.yaml")
         let_out(egress, PASSED, PASSED)
         for manifest in ("policy_empty.yaml", "policy_registry_only.yaml"):
             egress.apply(f"../registry_only/{manifest}")
             let_out(egress, blocked_http(), blocked_tcp())
-        egress.apply("../registry_only/policy_allow_any.yaml")
+        egress.apply("../outbound_policy/policy_allow_any.yaml")
         let_out(egress, PASSED, PASSED)
-        egress.remove("../registry_only/policy_allow_any.yaml")
+        egress.remove("../outbound_policy/policy_allow_any.yaml")
         let_out(egress, PASSED, PASSED)
     let_out(egress, blocked_http(), blocked_tcp())
 
@@ -68,7 +68,7 @@ def test_allow_any(egress: Egress) -> None:
     requires=["registry-only-mesh"],
     outcomes=["workshop/allow-any-default"],
 )
-def test_default(egress: Egress) -> None:
+def test_unlisted_host_without_mesh_policy_passed_through(egress: Egress) -> None:
     let_out(egress, blocked_http(), blocked_tcp())
     with egress.changed_mesh_config({"outboundTrafficPolicy": None}, is_open):
         let_out(egress, PASSED, PASSED)

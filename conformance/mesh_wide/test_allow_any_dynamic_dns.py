@@ -34,7 +34,7 @@ def looks_names_up(config: ProxyConfig) -> bool:
     requires=["registry-only-mesh", "dynamic-dns-mesh"],
     outcomes=["A16"],
 )
-def test_allow_any_dynamic_dns(egress: Egress) -> None:
+def test_unlisted_host_with_dynamic_dns_resolved_by_name(egress: Egress) -> None:
     egress.expect(LISTED, REACHED)
     egress.expect(BY_NAME, blocked_http())
     with egress.changed_mesh_config({"outboundTrafficPolicy": {"mode": "ALLOW_ANY_DYNAMIC_DNS"}}, looks_names_up):

@@ -18,7 +18,7 @@ RATE = "7s"
     # By Istio 1.31: the rate counts only where a lookup failed; else the TTL of DNS' answer does.
     outcomes=["deck/dns-refresh-rate"],
 )
-def test_dns_refresh_rate(egress: Egress) -> None:
+def test_mesh_dns_refresh_rate_reaches_clusters(egress: Egress) -> None:
     cluster = egress.in_cluster(outbound("resolved-at-a-rate.test"))
     without = egress.in_cluster(outbound("resolved-by-nobody.test"))
 

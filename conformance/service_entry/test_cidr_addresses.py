@@ -21,8 +21,8 @@ CLUSTER = outbound("ranges.test", 9000)
     [
         pytest.param(tcp("192.0.2.80", 9000), reached(cluster=CLUSTER), id="in-the-first"),
         pytest.param(tcp("192.0.2.81", 9000), reached("second", cluster=CLUSTER), id="in-the-second"),
-        pytest.param(tcp("192.0.2.180", 9000), blocked_tcp(), id="in-none"),
+        pytest.param(tcp("192.0.2.180", 9000), blocked_tcp(), id="outside-both"),
     ],
 )
-def test_cidr_addresses(egress: Egress, probe: Probe, expected: Outcome) -> None:
+def test_address_in_cidr_reached(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)

@@ -44,5 +44,5 @@ from pytest_istio_egress import NEIGHBOUR, Egress, Outcome, Probe, blocked_http,
         pytest.param(get("http://api.test/headers", client=NEIGHBOUR), blocked_http(), id="not-exported-to-neighbour"),
     ],
 )
-def test_http_host(egress: Egress, probe: Probe, expected: Outcome) -> None:
+def test_http_entry_reached_from_its_namespace_only(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)

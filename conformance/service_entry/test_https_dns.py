@@ -49,7 +49,7 @@ AT = "tasks/traffic-management/egress/egress-control/#access-an-external-https-s
         ),
     ],
 )
-def test_https_dns(egress: Egress, probe: Probe, expected: Outcome) -> None:
+def test_https_entry_opens_its_host_only(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)
 
 
@@ -67,7 +67,7 @@ def test_https_dns(egress: Egress, probe: Probe, expected: Outcome) -> None:
         "serviceentry/resolution-dns",
     ],
 )
-def test_listener_and_cluster(egress: Egress) -> None:
+def test_https_entry_becomes_listener_and_cluster(egress: Egress) -> None:
     host = egress.in_cluster(HOST)
     listener = egress.config().listener("0.0.0.0_443")
     egress.check("listener", listener and listener.name, "0.0.0.0_443")

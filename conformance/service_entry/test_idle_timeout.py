@@ -12,7 +12,7 @@ OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
     summary="An HTTP idle timeout in a DestinationRule arrives in the cluster of its host, and in no other's",
     outcomes=["deck/idle-timeout"],
 )
-def test_idle_timeout(egress: Egress) -> None:
+def test_idle_timeout_set_in_cluster_of_host(egress: Egress) -> None:
     egress.check("the host's idle timeout", idle_timeout(egress, outbound("idle.test")), "2s")
     egress.check("another host's idle timeout", idle_timeout(egress, outbound("not-idle.test")), None)
 

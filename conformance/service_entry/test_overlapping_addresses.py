@@ -29,5 +29,5 @@ def by(host: str, port: int, server: str) -> Outcome:
         pytest.param(tcp("192.0.2.81", 47811), by("second-that-shares.test", 47811, "second"), id="not-shared"),
     ],
 )
-def test_overlapping_addresses(egress: Egress, probe: Probe, expected: Outcome) -> None:
+def test_most_specific_cidr_takes_connection(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)

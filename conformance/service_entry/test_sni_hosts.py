@@ -35,7 +35,7 @@ AT = "reference/config/networking/virtual-service/#TLSMatchAttributes"
         ),
     ],
 )
-def test_sni_hosts(egress: Egress, probe: Probe, expected: Outcome) -> None:
+def test_tls_with_sni_hosts_routed_by_server_name(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)
 
 
@@ -45,7 +45,7 @@ def test_sni_hosts(egress: Egress, probe: Probe, expected: Outcome) -> None:
     manifests=["sni_hosts.yaml"],
     outcomes=["serviceentry/sni-hosts"],
 )
-def test_filter_chain(egress: Egress) -> None:
+def test_sni_hosts_become_filter_chain(egress: Egress) -> None:
     listener = egress.config().listener("0.0.0.0_443")
     chains = {chain.server_names: chain.cluster for chain in listener.chains} if listener else {}
     for host in ("second.test", "*.wild.test"):

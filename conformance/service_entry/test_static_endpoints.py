@@ -21,7 +21,7 @@ CLUSTER = outbound("static.test")
         pytest.param(get("http://not-static.test/headers"), blocked_http(), id="another-host"),
     ],
 )
-def test_static_endpoints(egress: Egress, probe: Probe, expected: Outcome) -> None:
+def test_static_entry_routed_to_endpoints(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)
 
 
@@ -32,6 +32,6 @@ def test_static_endpoints(egress: Egress, probe: Probe, expected: Outcome) -> No
     # It was a cluster of type STATIC; today istiod sends the endpoints apart, as type EDS.
     outcomes=["serviceentry/resolution-static"],
 )
-def test_cluster(egress: Egress) -> None:
+def test_static_entry_becomes_eds_cluster(egress: Egress) -> None:
     cluster = egress.config().cluster(egress.in_cluster(CLUSTER))
     egress.check("cluster's type", cluster and cluster.type, "EDS")

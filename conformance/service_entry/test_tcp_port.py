@@ -41,5 +41,5 @@ CLUSTER = outbound("second.test", 443)
         ),
     ],
 )
-def test_tcp_port(egress: Egress, probe: Probe, expected: Outcome) -> None:
+def test_connection_to_tcp_port_ends_at_entry_host(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)

@@ -23,5 +23,5 @@ from pytest_istio_egress import Egress, Outcome, Probe, blocked_http, documented
         pytest.param(get("http://api.test/headers"), blocked_http(), id="not-listed"),
     ],
 )
-def test_without_entry(egress: Egress, probe: Probe, expected: Outcome) -> None:
+def test_host_without_entry_gets_502(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)

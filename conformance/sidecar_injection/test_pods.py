@@ -18,7 +18,7 @@ from pytest_istio_egress import CLIENT, NEIGHBOUR, PLAIN, Egress, documented
     },
 )
 @pytest.mark.parametrize(("client", "proxies"), [(CLIENT, 1), (NEIGHBOUR, 1), (PLAIN, 0)], ids=str)
-def test_pods(egress: Egress, client: str, proxies: int) -> None:
+def test_injected_pod_has_ready_proxy(egress: Egress, client: str, proxies: int) -> None:
     pod = egress.pod(client)
     specified = [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
     states = [*pod["status"].get("initContainerStatuses", []), *pod["status"]["containerStatuses"]]

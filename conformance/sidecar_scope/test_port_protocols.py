@@ -82,5 +82,5 @@ def other(host: str, ports: dict[str, int]) -> list[ParameterSet]:
         *other(HEADLESS_THERE, HEADLESS),
     ],
 )
-def test_port_protocols(egress: Egress, probe: Probe, expected: Outcome) -> None:
+def test_service_out_of_scope_blocked_by_protocol(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)

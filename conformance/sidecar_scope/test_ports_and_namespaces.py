@@ -100,7 +100,7 @@ def answered_here() -> Outcome:
         ),
     ],
 )
-def test_ports_and_namespaces(egress: Egress, probe: Probe, expected: Outcome) -> None:
+def test_service_out_of_scope_blocked(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)
 
 
@@ -118,7 +118,7 @@ def test_ports_and_namespaces(egress: Egress, probe: Probe, expected: Outcome) -
         pytest.param(NEIGHBOUR, [(HERE, "8080"), (THERE, "8080")], id="neighbour"),
     ],
 )
-def test_known_clusters(egress: Egress, client: str, known: list[tuple[str, str]]) -> None:
+def test_outbound_clusters_limited_to_scope(egress: Egress, client: str, known: list[tuple[str, str]]) -> None:
     egress.check(
         "outbound clusters", egress.config(client).outbound(), [(egress.in_cluster(host), port) for host, port in known]
     )
@@ -143,7 +143,7 @@ def test_known_clusters(egress: Egress, client: str, known: list[tuple[str, str]
     ],
 )
 @pytest.mark.parametrize("client", [CLIENT, NEIGHBOUR])
-def test_built_in_clusters(egress: Egress, client: str, name: str, kind: str) -> None:
+def test_built_in_clusters_present(egress: Egress, client: str, name: str, kind: str) -> None:
     cluster = egress.config(client).cluster(name)
     egress.check(f"type of {name}", cluster and cluster.type, kind)
 
@@ -164,7 +164,7 @@ def test_built_in_clusters(egress: Egress, client: str, name: str, kind: str) ->
         pytest.param(NEIGHBOUR, [outbound(HERE, 8080), outbound(THERE, 8080)], id="neighbour"),
     ],
 )
-def test_whole_listing(egress: Egress, client: str, known: list[str]) -> None:
+def test_cluster_list_complete(egress: Egress, client: str, known: list[str]) -> None:
     config = egress.config(client)
     scope = {egress.in_cluster(name): "EDS" for name in known}
     seen = {cluster.name: cluster.type for cluster in (*config.clusters(), *config.own_clusters())}

@@ -29,7 +29,7 @@ PAGE = "reference/config/networking/sidecar/"
         pytest.param(get("http://kept-without-list.test/headers"), blocked_http(), id="not-exported"),
     ],
 )
-def test_without_egress(egress: Egress, probe: Probe, expected: Outcome) -> None:
+def test_sidecar_without_egress_reaches_exported_hosts(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)
 
 
@@ -39,9 +39,9 @@ def test_without_egress(egress: Egress, probe: Probe, expected: Outcome) -> None
     manifests=["without_egress.yaml"],
     outcomes=["sidecar/without-egress"],
 )
-def test_whole_scope(egress: Egress) -> None:
+def test_sidecar_without_egress_keeps_all_services(egress: Egress) -> None:
     egress.check("whether the proxy knows the API server without a list", knows_the_api(egress), expected=True)
-    egress.apply("without_egress_but_a_list.yaml")
+    egress.apply("without_egress_then_listed.yaml")
     egress.check("whether it does with a list", knows_the_api(egress), expected=False)
 
 

@@ -28,5 +28,5 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get, reached
         ),
     ],
 )
-def test_alpn(egress: Egress, probe: Probe, expected: Outcome) -> None:
+def test_originated_tls_offers_protocol_of_port(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)

@@ -52,7 +52,7 @@ connection fails (UF; URX too where it was tried again)."""
         ),
     ],
 )
-def test_mutual(egress: Egress, probe: Probe, expected: Outcome) -> None:
+def test_mutual_tls_presents_client_certificate(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)
 
 
@@ -62,6 +62,6 @@ def test_mutual(egress: Egress, probe: Probe, expected: Outcome) -> None:
     manifests=["mutual.yaml"],
     outcomes=["C2"],
 )
-def test_awaited_secret(egress: Egress) -> None:
+def test_missing_secret_stays_awaited(egress: Egress) -> None:
     missing = ["kubernetes://no-such-secret", "kubernetes://no-such-secret-cacert"]
     egress.check("secrets that the proxy waits for", egress.config().awaited_secrets(), missing)

@@ -36,5 +36,5 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get, outboun
         ),
     ],
 )
-def test_simple(egress: Egress, probe: Probe, expected: Outcome) -> None:
+def test_simple_tls_verifies_host(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)

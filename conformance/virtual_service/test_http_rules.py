@@ -77,7 +77,7 @@ SENT = {"x-set": "by-client", "x-added": "by-client", "x-removed": "by-client"}
         ),
     ],
 )
-def test_http_rules(egress: Egress, probe: Probe, expected: Outcome) -> None:
+def test_http_rules_apply_to_external_host(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)
 
 
@@ -88,7 +88,7 @@ def test_http_rules(egress: Egress, probe: Probe, expected: Outcome) -> None:
     outcomes=["A26"],
 )
 @pytest.mark.parametrize(("status", "route", "sent"), [(503, "retried", 3), (500, "plain", 1)])
-def test_attempts(egress: Egress, status: int, route: str, sent: int) -> None:
+def test_failed_request_retried_as_configured(egress: Egress, status: int, route: str, sent: int) -> None:
     answered = reached(status=status, details="via_upstream", cluster=CLUSTER, route=route)
     # One that comes before the rules do is sent as often as those had it that were there before: it must not count.
     egress.expect(get(f"http://http-rules.test/status/{status}"), answered)
@@ -117,14 +117,14 @@ def test_attempts(egress: Egress, status: int, route: str, sent: int) -> None:
         pytest.param(
             get("http://http-1-0.test/anything/abort"),
             Outcome(status=418, flags="FI", details="fault_filter_abort"),
-            id="http-1.1-is-ruled",
+            id="http-1.1-aborted",
         ),
         pytest.param(
             get("http://http-1-0.test/anything/abort", arguments=["--http1.0"]),
             reached(cluster="PassthroughCluster", server_saw={"protocol": "HTTP/1.0"}),
-            id="http-1.0-is-not",
+            id="http-1.0-not-aborted",
         ),
     ],
 )
-def test_http_1_0(egress: Egress, probe: Probe, expected: Outcome) -> None:
+def test_http_1_0_with_allow_any_passed_through(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)

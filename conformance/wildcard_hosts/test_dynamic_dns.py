@@ -63,7 +63,7 @@ def pinned(host: str, port: int, address: str) -> tuple[str, str]:
         ),
     ],
 )
-def test_dynamic_dns(egress: Egress, probe: Probe, expected: Outcome) -> None:
+def test_host_with_dynamic_dns_resolved_by_name(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)
 
 
@@ -74,7 +74,7 @@ def test_dynamic_dns(egress: Egress, probe: Probe, expected: Outcome) -> None:
     requires=["dynamic-dns"],
     outcomes=["D6"],
 )
-def test_one_cluster_counts(egress: Egress) -> None:
+def test_dynamic_dns_cluster_counts_requests(egress: Egress) -> None:
     name = egress.in_cluster(HTTP_CLUSTER)
     before = egress.config().requests(name)
     egress.expect(get(f"http://outside.{DOMAIN}/headers"), reached(cluster=HTTP_CLUSTER))

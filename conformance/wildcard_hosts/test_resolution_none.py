@@ -36,7 +36,7 @@ def listed(name: str) -> Outcome:
         pytest.param(
             get("http://a.wild.test/headers", to=SECOND),
             reached("second", cluster=HTTP_CLUSTER),
-            id="where-the-client-was-going",
+            id="address-of-the-client",
         ),
         pytest.param(
             get("https://a.other.test/headers"),
@@ -51,5 +51,5 @@ def listed(name: str) -> Outcome:
         pytest.param(get("http://wild.test/headers"), blocked_http(), id="http-the-domain-itself"),
     ],
 )
-def test_resolution_none(egress: Egress, probe: Probe, expected: Outcome) -> None:
+def test_wildcard_with_resolution_none_opens_hosts_below(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)

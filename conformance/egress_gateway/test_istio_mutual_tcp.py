@@ -1,0 +1,53 @@
+"""The client's TLS passes the gateway inside the mesh's own mutual TLS, which the gateway ends.
+
+curl --TLS--> sidecar --TLS in mutual TLS--> istio-egressgateway:443 (ISTIO_MUTUAL) --TLS--> outside:443
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, blocked_tls, documented, get, outbound, reached
+
+
+@documented(
+    source="reference/config/networking/gateway/#ServerTLSSettings-TLSmode",
+    summary="A server of the gateway with ISTIO_MUTUAL ends the mesh's mutual TLS and leads what is in it on as TCP",
+    requires=["egress-gateway"],
+    outcomes=["B9"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("https://mutual-tcp.test/headers"),
+            reached(
+                cluster=outbound("istio-egressgateway.istio-system.svc.cluster.local", 443, subset="mutual-tcp"),
+                gateway=Hop(cluster=outbound("mutual-tcp.test", 443), server_name="mutual-tcp.test"),
+                source="gateway",
+                server_saw={"server-name": "mutual-tcp.test"},
+            ),
+            id="through-the-gateway",
+        ),
+        pytest.param(
+            get("https://not-mutual-tcp.test/headers"),
+            blocked_tls(),
+            id="an-unknown-server-name",
+        ),
+    ],
+)
+def test_client_tls_inside_mutual_tls_reaches_host(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
+
+
+@documented(
+    source="reference/config/networking/gateway/#ServerTLSSettings-TLSmode",
+    summary="Between sidecar and gateway the client's TLS travels inside the mesh's mutual TLS",
+    manifests=["istio_mutual_tcp.yaml"],
+    requires=["egress-gateway"],
+    outcomes=["B9"],
+)
+def test_hop_to_gateway_uses_mutual_tls(egress: Egress) -> None:
+    name = outbound("istio-egressgateway.istio-system.svc.cluster.local", 443, subset="mutual-tcp")
+    cluster = egress.config().cluster(egress.in_cluster(name))
+    egress.check(
+        "whether the hop to the gateway asks for the mesh's identity", "spiffe://" in str(cluster), expected=True
+    )

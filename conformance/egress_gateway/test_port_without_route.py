@@ -1,0 +1,30 @@
+"""What an exit at the gateway is worth without a route to it, and a route to it by a short name."""
+
+import pytest
+
+from pytest_istio_egress import Egress, Outcome, Probe, documented, get, reached
+
+
+@documented(
+    source="reference/config/networking/virtual-service/#Destination",
+    summary="A Gateway alone redirects nothing; a short destination name means a service of the rule's own namespace",
+    requires=["egress-gateway"],
+    outcomes=["workshop/gateway-alone", "workshop/short-name"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://no-way-to-exit.test/headers"),
+            reached(source="client"),
+            id="port-without-route",
+        ),
+        pytest.param(
+            get("http://short-name.test/headers"),
+            Outcome(status=503, flags="NC", details="cluster_not_found"),
+            id="route-by-short-name",
+        ),
+    ],
+)
+def test_gateway_without_route_not_used(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

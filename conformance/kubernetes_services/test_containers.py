@@ -1,0 +1,30 @@
+"""What injection makes of a pod, and what it leaves alone."""
+
+import pytest
+
+from pytest_istio_egress import CLIENT, PLAIN, Egress, documented
+
+
+@documented(
+    source="tasks/traffic-management/egress/egress-kubernetes-services/#before-you-begin",
+    summary="A namespace without injection has the client's container alone; with injection there is a proxy beside it",
+    manifests=[],
+    # Since Istio 1.27: an injected proxy is an init container that keeps running, so both lists count.
+    outcomes=["services/one-container"],
+    independent_of_manifests={
+        "": "the namespace's label decides on injection, no rule of the case does",
+    },
+)
+@pytest.mark.parametrize(
+    ("client", "containers"),
+    [
+        pytest.param(PLAIN, ["curl"], id="without-sidecar"),
+        pytest.param(CLIENT, ["curl", "httpbin", "istio-proxy"], id="with-sidecar"),
+    ],
+)
+def test_pod_without_injection_has_one_container(egress: Egress, client: str, containers: list[str]) -> None:
+    pod = egress.config(client).pod
+    spec = egress.resource("v1", "Pod", pod.name, pod.namespace)["spec"]
+    running = [container["name"] for container in spec["containers"]]
+    kept = [each["name"] for each in spec.get("initContainers", []) if each.get("restartPolicy") == "Always"]
+    egress.check("containers that run in the client's pod", sorted(running + kept), containers)

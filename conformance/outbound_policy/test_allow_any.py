@@ -1,0 +1,70 @@
+"""ALLOW_ANY, set for a namespace by its Sidecar: what is not listed passes as it was sent, to where it was sent.
+
+curl -> sidecar :80 (HTTP, another host's)  -> route allow_any -> PassthroughCluster -> the address that curl chose
+                :443 :9000 (no listener)    -----------------> -> PassthroughCluster -> the address that curl chose
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Outcome, Probe, documented, get, reached
+
+PAGE = "tasks/traffic-management/egress/egress-control/#envoy-passthrough-to-external-services"
+
+
+def passed(protocol: str, route: str | None = None) -> Outcome:
+    return reached(source="client", cluster="PassthroughCluster", route=route, server_saw={"protocol": protocol})
+
+
+# What the outside server makes of bytes that are no HTTP; its own words are the witness that they arrived there.
+BYTES_PASSED = Outcome(cluster="PassthroughCluster", body="X-Outside-Server: outside")
+
+
+@documented(
+    source=PAGE,
+    summary="With ALLOW_ANY requests to unknown hosts pass through, in the protocol they were sent in, and are logged",
+    outcomes=["deck/allow-any", "deck/allow-any-log", "A1", "A14", "A15"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://listed-beside-passthrough.test/headers"),
+            reached("second"),
+            id="listed-goes-to-its-endpoint",
+        ),
+        pytest.param(get("http://passed-through.test/headers"), passed("HTTP/1.1", "allow_any"), id="http1"),
+        pytest.param(
+            get("http://passed-through.test:8082/headers", arguments=["--http2-prior-knowledge"]),
+            passed("HTTP/2.0", "allow_any"),
+            id="http2",
+        ),
+        pytest.param(get("https://passed-through.test/headers"), passed("HTTP/2.0"), id="tls"),
+        pytest.param(get("http://passed-through.test:9000/headers"), passed("HTTP/1.1"), id="http-unlisted-port"),
+        pytest.param(get("gopher://passed-through.test:9000/_bytes"), BYTES_PASSED, id="tcp"),
+    ],
+)
+def test_unlisted_host_with_allow_any_passed_through(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
+
+
+@documented(
+    source=PAGE,
+    summary="With ALLOW_ANY, TLS and TCP to unknown hosts pass through also on ports that an HTTP entry has",
+    manifests=["allow_any_port_conflict.yaml"],
+    outcomes=["deck/allow-any", "A15"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://conflicts-with-passthrough.test:9000/headers"),
+            reached("second"),
+            id="listed-goes-to-its-endpoint",
+        ),
+        pytest.param(get("https://passed-conflict.test/headers"), passed("HTTP/2.0"), id="tls"),
+        pytest.param(get("http://passed-conflict.test:9000/headers"), passed("HTTP/1.1", "allow_any"), id="http"),
+        pytest.param(get("gopher://passed-conflict.test:9000/_bytes"), BYTES_PASSED, id="tcp"),
+    ],
+)
+def test_unlisted_host_on_listed_port_passed_through(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

@@ -1,0 +1,58 @@
+"""The ports that iptables leads to are no way out: even with ALLOW_ANY they end in BlackHoleCluster.
+
+curl -> 127.0.0.1:15001 (virtualOutbound), 127.0.0.1:15006 (virtualInbound), 192.0.2.80:15001 -> BlackHoleCluster
+"""
+
+import pytest
+
+from pytest_istio_egress import CLIENT, Egress, Outcome, Probe, documented, get, reached
+from pytest_istio_egress.model.outcome import BLACKHOLE_EXITS
+
+PAGE = "ops/deployment/application-requirements/#ports-used-by-istio"
+# The chains of these ports have no access log, so the proxy's configuration is the witness (below). A closed port
+# would refuse the connection (curl 7): somebody took it, and dropped it.
+DROPPED = Outcome(exit=BLACKHOLE_EXITS, sidecar=False)
+
+
+@documented(
+    source=PAGE,
+    summary="What connects straight to the sidecar's own ports 15001 or 15006 is dropped, whatever else may get out",
+    outcomes=["A22"],
+    independent_of_manifests={
+        "own-15001": "the proxy drops it whatever is configured: these ports are no rule's",
+        "own-15006": "the proxy drops it whatever is configured: these ports are no rule's",
+        "15001-of-another-address": "the proxy drops it whatever is configured: these ports are no rule's",
+    },
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://192.0.2.80:9000/headers"),
+            reached(cluster="PassthroughCluster"),
+            id="control-another-port",
+        ),
+        pytest.param(get("http://127.0.0.1:15001/"), DROPPED, id="own-15001"),
+        pytest.param(get("http://127.0.0.1:15006/"), DROPPED, id="own-15006"),
+        pytest.param(get("http://192.0.2.80:15001/"), DROPPED, id="15001-of-another-address"),
+    ],
+)
+def test_connection_to_proxy_port_dropped(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
+
+
+@documented(
+    source=PAGE,
+    summary="The sidecar leads what comes for its own ports 15001 and 15006 to BlackHoleCluster",
+    manifests=["proxy_ports.yaml"],
+    outcomes=["A22"],
+    independent_of_manifests={
+        "": "every proxy has these chains, whatever is configured",
+    },
+)
+@pytest.mark.parametrize(("name", "port"), [("virtualOutbound", 15001), ("virtualInbound", 15006)])
+def test_proxy_port_filter_chain_leads_to_black_hole(egress: Egress, name: str, port: int) -> None:
+    listener = egress.config(CLIENT).listener(name)
+    chains = listener.chains if listener else ()
+    led = [chain.cluster for chain in chains if chain.destination_port == port]
+    egress.check(f"where {name} leads port {port}", led, ["BlackHoleCluster"])

@@ -1,0 +1,35 @@
+"""Whose outbound policy rules: the Sidecar's where it has one, else the mesh's, which is REGISTRY_ONLY here.
+
+Sidecar         none     silent     empty policy     REGISTRY_ONLY     ALLOW_ANY     deleted again
+unlisted host   502      502        502              502               200           502
+"""
+
+from pytest_istio_egress import Egress, Outcome, blocked_http, blocked_tcp, documented, get, outbound, reached
+
+LISTED = get("http://listed-under-policies.test/headers")
+UNLISTED = get("http://unlisted-under-policies.test/headers")
+UNLISTED_PORT = get("http://unlisted-under-policies.test:47811/headers")
+REACHED = reached(cluster=outbound("listed-under-policies.test"))
+PASSED = reached(cluster="PassthroughCluster")
+
+
+def let_out(egress: Egress, http: Outcome, port: Outcome) -> None:
+    egress.expect_all((LISTED, REACHED), (UNLISTED, http), (UNLISTED_PORT, port))
+
+
+@documented(
+    source="reference/config/networking/sidecar/#OutboundTrafficPolicy",
+    summary="A Sidecar's outbound policy wins over the mesh's; a Sidecar without one, or none at all, leaves "
+    "the mesh's",
+    requires=["registry-only-mesh"],
+    outcomes=["A17"],
+)
+def test_sidecar_policy_overrides_mesh_policy(egress: Egress) -> None:
+    let_out(egress, blocked_http(), blocked_tcp())
+    for manifest in ("policy_unset.yaml", "policy_empty.yaml", "policy_registry_only.yaml"):
+        egress.apply(manifest)
+        let_out(egress, blocked_http(), blocked_tcp())
+    egress.apply("policy_allow_any.yaml")
+    let_out(egress, PASSED, PASSED)
+    egress.remove("policy_allow_any.yaml")
+    let_out(egress, blocked_http(), blocked_tcp())

@@ -1,0 +1,45 @@
+"""The same client without a sidecar: no Envoy in the way, and no policy either."""
+
+import pytest
+
+from pytest_istio_egress import (
+    PLAIN,
+    Egress,
+    Outcome,
+    Probe,
+    blocked_http,
+    documented,
+    get,
+    reached,
+    reached_directly,
+)
+
+ENVOY_HEADERS = {"x-envoy-decorator-operation": None, "x-envoy-attempt-count": None, "x-request-id": None}
+
+
+@documented(
+    source="tasks/traffic-management/egress/egress-control/#understanding-what-happened",
+    summary="Traffic that does not pass a sidecar is not ruled by Istio, and nothing is added to it",
+    outcomes=["services/without-sidecar", "workshop/without-sidecar"],
+    independent_of_manifests={
+        "without-sidecar": "that no rule concerns it is what the case says",
+    },
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(get("http://unlisted-for-all.test/headers"), blocked_http(), id="with-sidecar"),
+        pytest.param(
+            get("http://listed-for-some.test/headers"),
+            reached(),
+            id="control-with-sidecar",
+        ),
+        pytest.param(
+            get("http://unlisted-for-all.test/headers", client=PLAIN),
+            reached_directly(source="client", request_headers=ENVOY_HEADERS),
+            id="without-sidecar",
+        ),
+    ],
+)
+def test_request_without_sidecar_not_blocked(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

@@ -1,0 +1,19 @@
+"""A host that is listed, ruled and unlisted again: in the end all is as it was."""
+
+from pytest_istio_egress import Egress, blocked_http, documented, get, outbound, reached, timed_out
+
+
+@documented(
+    source="tasks/traffic-management/egress/egress-control/#cleanup-the-controlled-access-to-external-services",
+    summary="Once its entry and rules are deleted, a host is answered with 502 as before",
+    outcomes=["workshop/clean-up", "serviceentry/clean-up"],
+)
+def test_host_of_deleted_entry_gets_502(egress: Egress) -> None:
+    control = reached(cluster=outbound("always.test"))
+    listed = reached(cluster=outbound("guest.test"))
+    cut_off = timed_out(after=0.5, cluster=outbound("guest.test"))
+    egress.expect_all((get("http://always.test/headers"), control), (get("http://guest.test/headers"), blocked_http()))
+    egress.apply("lifecycle_entry.yaml")
+    egress.expect_all((get("http://guest.test/headers"), listed), (get("http://guest.test/delay/1"), cut_off))
+    egress.remove("lifecycle_entry.yaml")
+    egress.expect_all((get("http://always.test/headers"), control), (get("http://guest.test/headers"), blocked_http()))

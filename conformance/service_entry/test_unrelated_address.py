@@ -1,0 +1,37 @@
+"""Where a listed host is, the proxy knows by itself: HTTP gets there by its Host, whatever address the client chose.
+
+curl (to 198.51.100.7, where nobody is) -> sidecar, by the Host header -> the entry's endpoint
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Outcome, Probe, blocked_http, documented, get, reached
+
+NOWHERE = "198.51.100.7"
+
+
+@documented(
+    source="reference/config/networking/service-entry/",
+    summary="A listed host is reached over TLS at its real address, and over HTTP from any address by its Host header",
+    outcomes=["A18"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("https://made-up.test/headers"),
+            reached(),
+            id="tls-to-the-real-address",
+        ),
+        pytest.param(
+            get("http://made-up.test/headers", to=NOWHERE),
+            reached(),
+            id="http-to-an-unrelated-address",
+        ),
+        pytest.param(
+            get("http://not-listed-made-up.test/headers", to=NOWHERE), blocked_http(), id="another-host-there"
+        ),
+    ],
+)
+def test_http_to_unrelated_address_routed_by_host(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

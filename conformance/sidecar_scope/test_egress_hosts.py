@@ -1,0 +1,53 @@
+"""What a Sidecar's hosts let in: entries that are exported to it and that it names.
+
+              exported here   named by the Sidecar   REGISTRY_ONLY          ALLOW_ANY
+own           yes             yes                    200                    200
+shown         yes             yes                    200                    200
+kept          no              yes                    502                    200, as unknown traffic
+left-out      yes             no                     502                    200, as unknown traffic
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Outcome, Probe, blocked_http, documented, get, reached
+
+PAGE = "reference/config/networking/sidecar/"
+
+
+UNKNOWN = reached(cluster="PassthroughCluster", route="allow_any")
+
+
+@documented(
+    source=f"{PAGE}#IstioEgressListener",
+    summary="With REGISTRY_ONLY a sidecar reaches the entries that are exported to it and named by its Sidecar's hosts",
+    outcomes=["sidecar/service-entries", "sidecar/export-to", "sidecar/registry-only"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(get("http://own-of-scope.test/headers"), reached(), id="own"),
+        pytest.param(get("http://shown.test/headers"), reached(), id="named-and-exported"),
+        pytest.param(get("http://kept.test/headers"), blocked_http(), id="named-but-not-exported"),
+        pytest.param(get("http://left-out.test/headers"), blocked_http(), id="exported-but-not-named"),
+    ],
+)
+def test_host_left_out_with_registry_only_blocked(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
+
+
+@documented(
+    source=f"{PAGE}#OutboundTrafficPolicy",
+    summary="With ALLOW_ANY what a Sidecar's hosts leave out is reached all the same, as unknown traffic",
+    manifests=["egress_hosts.yaml", "egress_hosts_allow_any.yaml"],
+    outcomes=["sidecar/allow-any", "sidecar/registry-only"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(get("http://own-of-scope.test/headers"), reached(), id="own"),
+        pytest.param(get("http://kept.test/headers"), UNKNOWN, id="named-but-not-exported"),
+        pytest.param(get("http://left-out.test/headers"), UNKNOWN, id="exported-but-not-named"),
+    ],
+)
+def test_host_left_out_with_allow_any_passed_through(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

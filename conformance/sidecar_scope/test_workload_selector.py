@@ -1,0 +1,54 @@
+"""Whom a Sidecar rules: the pods that its workloadSelector names, or, without one, all of its namespace."""
+
+import pytest
+
+from pytest_istio_egress import CLIENT, Egress, Outcome, Probe, blocked_http, documented, get, reached
+
+OTHER = "other-client.egress-client"
+PAGE = "reference/config/networking/sidecar/"
+
+
+def asked(host: str, client: str) -> Probe:
+    return get(f"http://{host}/headers", client=client)
+
+
+CONTROLS = [
+    pytest.param(asked("own-by-label.test", CLIENT), reached(), id="control-sleep"),
+    pytest.param(asked("own-by-label.test", OTHER), reached(), id="control-other"),
+]
+
+
+@documented(
+    source=PAGE,
+    summary="A Sidecar with a workloadSelector rules the pods with these labels, and no others of its namespace",
+    manifests=["workload_selector.yaml", "other_client.yaml"],
+    outcomes=["sidecar/workload-selector"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        *CONTROLS,
+        pytest.param(asked("beyond-label.test", CLIENT), blocked_http(), id="selected"),
+        pytest.param(asked("beyond-label.test", OTHER), reached(), id="not-selected"),
+    ],
+)
+def test_sidecar_with_selector_limits_selected_pods(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
+
+
+@documented(
+    source=PAGE,
+    summary="A Sidecar without a workloadSelector rules every pod of its namespace",
+    manifests=["no_workload_selector.yaml", "other_client.yaml"],
+    outcomes=["sidecar/no-selector"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        *CONTROLS,
+        pytest.param(asked("beyond-label.test", CLIENT), blocked_http(), id="one-pod"),
+        pytest.param(asked("beyond-label.test", OTHER), blocked_http(), id="another-pod"),
+    ],
+)
+def test_sidecar_without_selector_limits_every_pod(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

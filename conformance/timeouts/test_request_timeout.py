@@ -1,0 +1,34 @@
+"""An answer that takes five seconds, without and with a timeout of three."""
+
+import pytest
+
+from pytest_istio_egress import Egress, Outcome, Probe, documented, get, reached, timed_out
+
+
+@documented(
+    source="tasks/traffic-management/egress/egress-control/#manage-traffic-to-external-services",
+    summary="Without a timeout a slow answer is waited for; with one of 3 s, 504 is answered after 3 s",
+    outcomes=["serviceentry/200-after-delay", "serviceentry/504", "A6", "A7"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://patient.test/delay/5"),
+            reached(min_seconds=5.0),
+            id="without-timeout",
+        ),
+        pytest.param(
+            get("http://hurried.test/headers"),
+            reached(),
+            id="control-fast-answer",
+        ),
+        pytest.param(
+            get("http://hurried.test/delay/5"),
+            timed_out(after=3.0, details="response_timeout"),
+            id="with-timeout",
+        ),
+    ],
+)
+def test_slow_answer_ends_with_504_at_timeout(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

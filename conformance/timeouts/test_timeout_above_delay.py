@@ -1,0 +1,24 @@
+"""A timeout above the delay changes nothing."""
+
+import pytest
+
+from pytest_istio_egress import Egress, Outcome, Probe, documented, get, reached
+
+
+@documented(
+    source="tasks/traffic-management/egress/egress-control/#manage-traffic-to-external-services",
+    summary="A timeout longer than the answer takes lets it through",
+    outcomes=["workshop/timeout-above-delay"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://slow-longer.test/delay/1"),
+            reached(flags="-", min_seconds=1.0),
+            id="slow-answer",
+        ),
+    ],
+)
+def test_slow_answer_within_timeout_gets_200(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

@@ -1,0 +1,32 @@
+"""A VirtualService's timeout cuts a slow answer from outside off.
+
+curl -> sidecar (0.5 s) -> outside, which answers after 1 s: the sidecar answers 504 by itself
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Outcome, Probe, documented, get, reached, timed_out
+
+
+@documented(
+    source="tasks/traffic-management/egress/egress-control/#manage-traffic-to-external-services",
+    summary="A VirtualService's timeout on an external host answers 504 once it is over",
+    outcomes=["workshop/504", "workshop/504-at-timeout", "A7"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://slow-shorter.test/headers"),
+            reached(),
+            id="control-fast-answer",
+        ),
+        pytest.param(
+            get("http://slow-shorter.test/delay/1"),
+            timed_out(after=0.5, details="response_timeout"),
+            id="slow-answer",
+        ),
+    ],
+)
+def test_slow_answer_ends_with_504(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

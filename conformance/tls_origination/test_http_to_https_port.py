@@ -1,0 +1,36 @@
+"""A route leads plain HTTP from port 80 to port 443, where the rule makes TLS of it.
+
+curl --HTTP :80--> sidecar, route to :443 --TLS--> outside:443
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Outcome, Probe, documented, get, outbound, reached
+
+
+@documented(
+    source="tasks/traffic-management/egress/egress-tls-origination/",
+    summary="A VirtualService that leads port 80 to port 443, where the rule makes TLS, gives 200",
+    outcomes=["C7"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://to-port-443.test/headers"),
+            reached(
+                cluster=outbound("to-port-443.test", 443),
+                server_saw={"port": "8443", "server-name": "to-port-443.test"},
+            ),
+            id="plain-http",
+        ),
+        # TLS in TLS: the outside host finds no HTTP in what the sidecar wraps once more.
+        pytest.param(
+            get("https://to-port-443.test/headers"),
+            Outcome(exit=35, cluster=outbound("to-port-443.test", 443)),
+            id="the-clients-own-tls",
+        ),
+    ],
+)
+def test_http_routed_to_https_port_gets_tls(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

@@ -1,0 +1,61 @@
+"""The egress gateway shows the outside host a client certificate of its own.
+
+curl --HTTP--> sidecar --> exit: credentialName, a Secret of the gateway's namespace --mutual TLS--> outside:444
+"""
+
+import pytest
+
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, get, outbound, reached
+
+HOST = "http://gateway-mutual.test/anything"
+TO_THE_GATEWAY = outbound("exit.egress-gateway.svc.cluster.local")
+GATEWAY = "exit.egress-gateway"
+WITHOUT_SECRET = frozenset({"NC", "UF", "UF,URX", "URX,UF"})
+"""For 15 s Envoy keeps a cluster back that waits for its secret (NC); then it takes over without one, and each
+connection fails (UF; URX too where it was tried again)."""
+
+
+def refused_by_the_host(port: int, why: str) -> Outcome:
+    return reached(
+        status=400,
+        cluster=TO_THE_GATEWAY,
+        gateway=Hop(at=GATEWAY, cluster=outbound("gateway-mutual.test", port), status=400, details="via_upstream"),
+        body=why,
+    )
+
+
+@documented(
+    source="tasks/traffic-management/egress/egress-gateway-tls-origination/#perform-mutual-tls-origination-with-an-egress-gateway",
+    summary="The gateway originates mutual TLS, and the outside host sees the gateway's client certificate",
+    fixtures=["gateway.yaml"],
+    # By Istio 1.31: what the host itself answers to a bad certificate or none arrives as it is (400).
+    outcomes=["C4"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get(f"{HOST}/right"),
+            reached(
+                cluster=TO_THE_GATEWAY,
+                gateway=Hop(at=GATEWAY, cluster=outbound("gateway-mutual.test", 8001), status=200),
+                source="gateway",
+                server_saw={"port": "8444", "client-certificate": "CN=client"},
+            ),
+            id="right-certificate",
+        ),
+        pytest.param(
+            get(f"{HOST}/wrong"), refused_by_the_host(8002, "The SSL certificate error"), id="of-another-authority"
+        ),
+        pytest.param(
+            get(f"{HOST}/none"), refused_by_the_host(8004, "No required SSL certificate was sent"), id="no-certificate"
+        ),
+        pytest.param(
+            get(f"{HOST}/missing"),
+            Outcome(status=503, cluster=TO_THE_GATEWAY, gateway=Hop(at=GATEWAY, flags=WITHOUT_SECRET, status=503)),
+            id="missing-secret",
+        ),
+    ],
+)
+def test_mutual_tls_at_gateway_presents_client_certificate(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

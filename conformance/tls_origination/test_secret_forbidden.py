@@ -1,0 +1,39 @@
+"""istiod hands a Secret to those proxies only whose service account may list the namespace's Secrets.
+
+sleep          (account default)         -> sidecar --mutual TLS--> outside:444
+without-rights (account without-rights)  -> sidecar, which never gets the Secret
+"""
+
+from pytest_istio_egress import Egress, Outcome, documented, get, outbound, reached
+
+WITHOUT_RIGHTS = "without-rights.egress-client"
+WITHOUT_SECRET = frozenset({"NC", "UF", "UF,URX", "URX,UF"})
+"""For 15 s Envoy keeps a cluster back that waits for its secret (NC); then it takes over without one, and each
+connection fails (UF; URX too where it was tried again)."""
+
+
+@documented(
+    source="tasks/traffic-management/egress/egress-tls-origination/#mutual-tls-origination-for-egress-traffic",
+    summary="A sidecar whose service account may not read the Secret can't originate TLS with it: 503",
+    outcomes=["C2"],
+)
+def test_forbidden_secret_ends_with_503(egress: Egress) -> None:
+    # The entry comes with its rule: Envoy would keep a cluster without TLS until the one with it has its secret.
+    # Both come after the clients: a proxy that starts with such a cluster waits 15 s before it is ready.
+    egress.apply("secret_forbidden_rules.yaml")
+    egress.expect(
+        get("http://with-rights.test/headers"),
+        reached(cluster=outbound("with-rights.test"), server_saw={"client-certificate": "CN=client"}),
+    )
+    egress.expect(
+        get("http://without-a-secret.test:8081/headers", client=WITHOUT_RIGHTS),
+        reached(cluster=outbound("without-a-secret.test", 8081)),
+    )
+    egress.expect(
+        get("http://without-rights.test/headers", client=WITHOUT_RIGHTS),
+        Outcome(status=503, route="default", flags=WITHOUT_SECRET),
+    )
+    egress.check("secrets that the proxy with rights waits for", egress.config().awaited_secrets(), [])
+    # The authority beside them is no secret, and by 1.31 handed out: it is about certificate and key.
+    awaited = [name for name in egress.config(WITHOUT_RIGHTS).awaited_secrets() if not name.endswith("-cacert")]
+    egress.check("secrets that the proxy without rights waits for", awaited, ["kubernetes://client"])

@@ -1,0 +1,35 @@
+"""A rule for TLS comes after the traffic, and its Secret never: plain HTTP goes on until Envoy gives up waiting.
+
+curl -> sidecar: cluster without TLS                                   -> outside:80
+                 the new one warms up, waits 15 s for its secret  ...  -> outside:80, in the clear as before
+                 it takes over without the secret                      503
+"""
+
+from pytest_istio_egress import Egress, Outcome, documented, get, outbound, reached
+
+NAME = outbound("late-rule.test")
+PROBE = get("http://late-rule.test/headers")
+IN_THE_CLEAR = reached(cluster=NAME, server_saw={"port": "8080"})
+BESIDE = reached(cluster=outbound("beside-late-rule.test"))
+
+
+@documented(
+    source="https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/cluster_manager#cluster-warming",
+    summary="Until a rule's Secret has come, or for 15 s, the cluster that was there serves on without TLS; then 503",
+    outcomes=["C-late-rule"],
+)
+def test_missing_secret_ends_with_503(egress: Egress) -> None:
+    egress.expect(PROBE, IN_THE_CLEAR)
+    egress.apply("secret_missing_rule.yaml")
+    secret = ["kubernetes://no-such-secret-cacert"]
+    egress.check("secrets that the proxy waits for", egress.config().awaited_secrets(), secret)
+    if egress.in_cluster(NAME) in egress.config().warming_clusters():  # a very slow cluster may be past it
+        egress.expect(PROBE, IN_THE_CLEAR)
+    egress.wait_until(
+        "the new cluster took over", lambda config: egress.in_cluster(NAME) not in config.warming_clusters()
+    )
+    egress.expect(get("http://beside-late-rule.test/headers"), BESIDE)
+    egress.expect(PROBE, Outcome(status=503, cluster=NAME, flags=frozenset({"UF", "UF,URX", "URX,UF"})))
+    egress.check("secrets that it still waits for", egress.config().awaited_secrets(), secret)
+    egress.remove("secret_missing_rule.yaml")
+    egress.expect(PROBE, IN_THE_CLEAR)

@@ -1,0 +1,79 @@
+"""The egress gateway makes TLS of plain HTTP, and checks the outside host's certificate with a Secret.
+
+curl --HTTP--> sidecar --> exit: credentialName, a Secret of the gateway's namespace --TLS--> outside:443
+"""
+
+from dataclasses import replace
+
+import pytest
+
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, get, outbound, reached
+
+PAGE = "tasks/traffic-management/egress/egress-gateway-tls-origination/"
+HOST = "http://gateway-originates.test/anything"
+TO_THE_GATEWAY = outbound("exit.egress-gateway.svc.cluster.local")
+GATEWAY = "exit.egress-gateway"
+WITHOUT_SECRET = frozenset({"NC", "UF", "UF,URX", "URX,UF"})
+"""For 15 s Envoy keeps a cluster back that waits for its secret (NC); then it takes over without one, and each
+connection fails (UF; URX too where it was tried again)."""
+
+
+def verified(port: int) -> Outcome:
+    return reached(
+        cluster=TO_THE_GATEWAY,
+        gateway=Hop(at=GATEWAY, cluster=outbound("gateway-originates.test", port), status=200),
+        source="gateway",
+        server_saw={"port": "8443", "server-name": "gateway-originates.test"},
+    )
+
+
+def not_verified(port: int, why: str) -> Outcome:
+    older = Outcome(
+        status=503,
+        cluster=TO_THE_GATEWAY,
+        gateway=Hop(at=GATEWAY, cluster=outbound("gateway-originates.test", port), status=503, failure=why),
+        body=why,
+    )
+    return replace(older, body="remote connection failure", before_istio={"1.31": older})
+
+
+@documented(
+    source=PAGE,
+    summary="The gateway originates SIMPLE TLS: 200 with the right authority, 503 with a wrong or a missing one",
+    fixtures=["gateway.yaml"],
+    outcomes=["C3"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(get(f"{HOST}/right"), verified(8001), id="right-authority"),
+        pytest.param(get(f"{HOST}/wrong"), not_verified(8002, "CERTIFICATE_VERIFY_FAILED"), id="another-authority"),
+        pytest.param(
+            get(f"{HOST}/missing"),
+            Outcome(status=503, cluster=TO_THE_GATEWAY, gateway=Hop(at=GATEWAY, flags=WITHOUT_SECRET, status=503)),
+            id="missing-secret",
+        ),
+    ],
+)
+def test_simple_tls_at_gateway_verifies_host(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
+
+
+@documented(
+    source="reference/config/networking/destination-rule/#ClientTLSSettings",
+    summary="A certificate that the CRL in the Secret revokes is not accepted; a CRL that revokes another does no harm",
+    manifests=["simple_at_gateway.yaml"],
+    fixtures=["gateway.yaml"],
+    # Since Istio 1.31: the body says "remote connection failure", and no longer what the check of the
+    # certificate found.
+    outcomes=["C5"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(get(f"{HOST}/unrelated"), verified(8005), id="unrelated"),
+        pytest.param(get(f"{HOST}/revoked"), not_verified(8004, "CERTIFICATE_VERIFY_FAILED"), id="revoked"),
+    ],
+)
+def test_revoked_certificate_at_gateway_gets_503(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

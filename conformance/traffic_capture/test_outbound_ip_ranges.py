@@ -1,0 +1,84 @@
+"""includeOutboundIPRanges: what lies outside of the ranges goes past the sidecar.
+
+curl (to 192.0.2.81) -> sidecar -> 192.0.2.81
+curl (to 192.0.2.80) ------------> 192.0.2.80, unseen and unruled by Envoy"""
+
+import pytest
+
+from pytest_istio_egress import (
+    Egress,
+    Outcome,
+    Probe,
+    blocked_http,
+    documented,
+    get,
+    reached,
+    reached_directly,
+)
+
+CLIENT = "bypass.egress-client"
+WITHOUT_ENVOY = {"x-envoy-decorator-operation": None, "x-envoy-attempt-count": None, "x-request-id": None}
+
+
+def past() -> Outcome:
+    return reached_directly(source="client", request_headers=WITHOUT_ENVOY)
+
+
+@documented(
+    source="tasks/traffic-management/egress/egress-control/#direct-access-to-external-services",
+    summary="Traffic to addresses outside includeOutboundIPRanges does not pass the sidecar, so that no rule "
+    "holds for it",
+    outcomes=[
+        "serviceentry/bypass",
+        "serviceentry/bypass-any-host",
+        "serviceentry/bypass-headers",
+        "serviceentry/bypass-inside",
+        "serviceentry/bypass-no-rules",
+        "A9",
+    ],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(get("http://past-the-sidecar.test/headers", client=CLIENT), past(), id="listed-host"),
+        pytest.param(get("http://past-and-unlisted.test/headers", client=CLIENT), past(), id="unlisted-host"),
+        pytest.param(
+            get("http://past-the-sidecar.test/delay/1", client=CLIENT),
+            reached_directly(source="client", min_seconds=1.0),
+            id="timeout-not-applied",
+        ),
+        pytest.param(
+            get("http://past-the-sidecar.test/headers", client=CLIENT, to="192.0.2.81"),
+            reached(),
+            id="inside-the-ranges",
+        ),
+        pytest.param(
+            get("http://past-and-unlisted.test/headers", client=CLIENT, to="192.0.2.81"),
+            blocked_http(),
+            id="inside-the-ranges-unlisted",
+        ),
+    ],
+)
+def test_address_outside_ranges_bypasses_sidecar(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
+
+
+@documented(
+    source="tasks/traffic-management/egress/egress-control/#direct-access-to-external-services",
+    summary="Pods made before, or without, the setting keep all their traffic in the sidecar",
+    manifests=["outbound_ip_ranges.yaml"],
+    outcomes=["serviceentry/bypass-new-pods"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://past-the-sidecar.test/headers"),
+            reached(),
+            id="control-listed",
+        ),
+        pytest.param(get("http://past-and-unlisted.test/headers"), blocked_http(), id="unlisted-host"),
+    ],
+)
+def test_pod_without_annotation_passes_sidecar(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

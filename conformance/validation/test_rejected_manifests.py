@@ -1,0 +1,75 @@
+"""Configuration that Istio's validation refuses, each beside one that differs in nothing but the fault.
+
+kubectl -> API server (schema) -> istiod's webhook -> the answer; checked by dry run, so nothing of it is kept
+
+Schema or webhook, and in which words, changes from version to version: the answer has to name the place of the fault.
+"""
+
+import re
+
+import pytest
+
+from pytest_istio_egress import Egress, documented
+
+
+@documented(
+    source="reference/config/networking/",
+    summary="The API refuses configuration that can't mean anything, and says what is wrong with it",
+    # By Istio 1.31: part of it is refused by the schema already, before istiod is asked.
+    manifests=[],
+    requires=["validation-webhook"],
+    outcomes=[
+        "refused/two-destinations-without-weight",
+        "refused/entry-without-hosts",
+        "refused/wildcard-with-dns",
+        "refused/none-with-endpoints",
+        "refused/cidr-with-dns",
+        "refused/same-port-twice",
+        "refused/unknown-endpoint-port",
+        "refused/selector-and-endpoints",
+        "refused/export-to-all-and-some",
+        "refused/sidecar-without-hosts",
+        "refused/sni-outside-hosts",
+        "refused/tls-match-without-sni",
+        "refused/gateway-tls-without-settings",
+        "refused/gateway-without-hosts",
+        "refused/same-subset-twice",
+        "refused/unknown-tunnel-protocol",
+        "refused/sidecar-dynamic-dns",
+    ],
+)
+@pytest.mark.parametrize(
+    ("manifest", "good", "names"),
+    [
+        pytest.param(
+            "two_destinations_without_weight.yaml",
+            "virtual_service_weights.yaml",
+            "weight",
+            id="two-destinations-without-weight",
+        ),
+        pytest.param("service_entry_without_hosts.yaml", "service_entry.yaml", "hosts", id="entry-without-hosts"),
+        pytest.param("wildcard_with_dns.yaml", "service_entry_dns.yaml", "hosts|FQDN|wildcard", id="wildcard-with-dns"),
+        pytest.param("none_with_endpoints.yaml", "service_entry.yaml", "endpoints", id="none-with-endpoints"),
+        pytest.param("cidr_with_dns.yaml", "service_entry_dns.yaml", "addresses|CIDR", id="cidr-with-dns"),
+        pytest.param("same_port_number_twice.yaml", "service_entry.yaml", "port", id="same-port-number-twice"),
+        pytest.param("same_port_name_twice.yaml", "service_entry.yaml", "port", id="same-port-name-twice"),
+        pytest.param("unknown_endpoint_port.yaml", "service_entry.yaml", "port", id="unknown-endpoint-port"),
+        pytest.param(
+            "selector_and_endpoints.yaml", "service_entry.yaml", "workloadSelector", id="selector-and-endpoints"
+        ),
+        pytest.param("export_to_all_and_some.yaml", "service_entry.yaml", "exportTo", id="export-to-all-and-some"),
+        pytest.param("sidecar_without_hosts.yaml", "sidecar.yaml", "host", id="sidecar-without-hosts"),
+        pytest.param("sidecar_dynamic_dns.yaml", "sidecar.yaml", "outboundTrafficPolicy", id="sidecar-dynamic-dns"),
+        pytest.param("sni_outside_hosts.yaml", "virtual_service_tls.yaml", "SNI", id="sni-outside-hosts"),
+        pytest.param("tls_match_without_sni.yaml", "virtual_service_tls.yaml", "SNI", id="tls-match-without-sni"),
+        pytest.param("gateway_tls_without_settings.yaml", "gateway.yaml", "TLS", id="gateway-tls-without-settings"),
+        pytest.param("gateway_without_hosts.yaml", "gateway.yaml", "host", id="gateway-without-hosts"),
+        pytest.param("same_subset_twice.yaml", "destination_rule.yaml", "subset", id="same-subset-twice"),
+        pytest.param("unknown_tunnel_protocol.yaml", "destination_rule.yaml", "tunnel", id="unknown-tunnel-protocol"),
+    ],
+)
+def test_invalid_manifest_rejected(egress: Egress, manifest: str, good: str, names: str) -> None:
+    egress.expect_accepted(good)
+    said = egress.expect_rejected(manifest)
+    named = re.search(names, said, re.IGNORECASE)
+    egress.check(f"what the API's answer to {manifest} names", names if named else f"none of it: {said}", names)
