@@ -35,11 +35,11 @@ from pytest_istio_egress.suite.discovery import suite_folder
 from pytest_istio_egress.verdict.verdict import Expectation
 
 MODULES = (
-    "registry_only/test_unlisted_hosts.py",
+    "outbound_policy/test_registry_only.py",
     "service_entry/test_http_host.py",
     "service_entry/test_https_dns.py",
     "service_entry/test_tcp_port.py",
-    "timeouts/test_shorter_than_delay.py",
+    "timeouts/test_timeout_below_delay.py",
 )
 LOOKS = 60
 """How often kubectl looks, once a second, before this benchmark gives up."""

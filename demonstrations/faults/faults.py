@@ -36,7 +36,7 @@ from pytest_istio_egress.model.result_names import ERROR, FAILED, PASSED, SKIPPE
 
 CLUSTER = "faults"
 TESTS = (
-    "conformance/timeouts", "conformance/registry_only/test_unlisted_hosts.py",
+    "conformance/timeouts", "conformance/outbound_policy/test_registry_only.py",
     "conformance/egress_gateway/test_two_hops.py",
     "conformance/kubernetes_services/test_endpoints.py", "conformance/service_entry/test_http_host.py",
 )  # fmt: skip

@@ -31,16 +31,16 @@ HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "foreign_clusters.md"
 FIGURES = HERE / "figures.yaml"
 TESTS = (
-    "conformance/registry_only",
+    "conformance/outbound_policy",
     "conformance/sidecar_injection",
     "conformance/service_entry/test_http_host.py",
     "conformance/service_entry/test_https_dns.py",
-    "conformance/service_entry/test_export_to_others.py",
+    "conformance/service_entry/test_export_to.py",
     "conformance/sidecar_scope/test_ports_and_namespaces.py",
     "conformance/dns",
     "conformance/egress_gateway/test_shared_gateway.py",
     "conformance/egress_gateway/test_two_hops.py",
-    "conformance/egress_gateway/test_passthrough.py",
+    "conformance/egress_gateway/test_tls_passthrough.py",
     "conformance/egress_gateway/test_workload.py",
     "conformance/egress_gateway/test_authorization.py",
     "conformance/tls_origination/test_simple.py",

@@ -22,7 +22,7 @@ from screenshot import CHROMIUM
 
 WITHOUT_MANIFESTS = Path(__file__).parents[1] / "noticed"
 """The folder of the plugin `without_rules`."""
-BROKEN = ("conformance/egress_gateway/test_two_hops.py", "conformance/registry_only/test_unlisted_hosts.py")
+BROKEN = ("conformance/egress_gateway/test_two_hops.py", "conformance/outbound_policy/test_registry_only.py")
 
 
 def make(folder: Path, arguments: Sequence[str]) -> None:

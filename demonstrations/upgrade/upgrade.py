@@ -93,7 +93,7 @@ UPGRADES = (
         "Broken deliberately: the upgrade changes `outboundTrafficPolicy` to ALLOW_ANY.",
         (Step("REGISTRY_ONLY"), Step("ALLOW_ANY", ("--mesh-mode", "ALLOW_ANY"))),
         gate=1,
-        paths=("conformance/registry_only", "conformance/sidecar_scope"),
+        paths=("conformance/outbound_policy", "conformance/sidecar_scope"),
     ),
 )
 

@@ -86,7 +86,7 @@ def run_job(api: Api) -> Iterator[Callable[..., tuple[client.V1JobStatus, str]]]
 
 
 def test_job_tests_the_cluster_that_it_runs_in(run_job: Callable[..., tuple[client.V1JobStatus, str]]) -> None:
-    status, output = run_job("conformance/registry_only/test_unlisted_hosts.py")
+    status, output = run_job("conformance/outbound_policy/test_registry_only.py")
     assert status.succeeded == 1, output
     assert "context in-cluster" in output
     assert " 4 passed" in output

@@ -30,7 +30,7 @@ def test_all_tests_pass_repeatedly_and_nothing_is_left(run_suite: RunSuite, api:
     # All tests, including mesh-wide ones, and then some of them again, without workers.
     for arguments in (
         ("-n", "3", "--istio-egress-allow-mesh-wide"),
-        ("conformance/timeouts", "conformance/registry_only"),
+        ("conformance/timeouts", "conformance/outbound_policy"),
     ):
         run = run_suite(*arguments)
         assert run.exit == 0, run.output
@@ -66,8 +66,8 @@ def allow_any(document: dict[str, Any]) -> None:
 
 
 def test_sidecar_with_allow_any_fails_the_tests_of_a_block(run_suite: RunSuite, tmp_path: Path) -> None:
-    copy = copy_of_the_suite(tmp_path, "registry_only", allow_any)
-    run = run_suite(copy / "test_unlisted_hosts.py", "--istio-egress-report", "report.yaml")
+    copy = copy_of_the_suite(tmp_path, "outbound_policy", allow_any)
+    run = run_suite(copy / "test_registry_only.py", "--istio-egress-report", "report.yaml")
     assert run.exit == 1, run.output
     assert {name.partition("[")[2] for name in run.ids("failure")} == {
         "http-host-unlisted]", "http-port-unlisted]", "tls-unlisted]",
@@ -120,7 +120,7 @@ def replace_in_mesh_config(api: Api) -> Iterator[Callable[[str, str], None]]:
 def test_mesh_that_changes_to_allow_any_during_the_run_fails_tests(
     suite_command: list[str], replace_in_mesh_config: Callable[[str, str], None], tmp_path: Path
 ) -> None:
-    command = [*suite_command, "-p", "no:cacheprovider", "conformance/registry_only/test_mesh_mode.py"]
+    command = [*suite_command, "-p", "no:cacheprovider", "conformance/outbound_policy/test_mesh_registry_only.py"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=environment()) as running:
         assert running.stdout
         output = ""

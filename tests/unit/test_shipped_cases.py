@@ -12,7 +12,7 @@ from pytest_istio_egress.suite.discovery import OUTCOMES, manifest_files, shippe
 
 CONFORMANCE = Path(__file__).parents[2] / "conformance"
 MANIFESTS = manifest_files(CONFORMANCE)
-NEVER_KEPT = CONFORMANCE / "refused"
+NEVER_KEPT = CONFORMANCE / "validation"
 """What lies here is checked by dry run only."""
 EXPORTED = {"ServiceEntry", "VirtualService", "DestinationRule"}
 SHIPPED = {shipped.id: shipped for shipped in shipped_cases(CONFORMANCE)}

@@ -59,6 +59,6 @@ def test_per_worker_fixtures_are_those_in_its_namespaces() -> None:
 def test_needs_of_the_shipped_modules() -> None:
     needs = needs_by_module()
     assert "gateway.yaml" in needs["conformance/egress_gateway/test_authorization.py"]
-    assert WHOLE_MESH in needs["conformance/registry_only/test_mesh_mode.py"]
+    assert WHOLE_MESH in needs["conformance/outbound_policy/test_mesh_registry_only.py"]
     assert WHOLE_MESH in needs["conformance/service_entry/test_http_host.py"]  # its Sidecar lists all hosts
     assert WHOLE_MESH not in needs["conformance/virtual_service/test_http_rules.py"]
