@@ -22,7 +22,7 @@ PAGE = "ops/configuration/traffic-management/dns-proxy/"
     summary="With DNS capture the sidecar answers for an entry's host with its address; other questions get "
     "DNS's answer",
     manifests=["capture.yaml"],
-    outcomes=["D9"],
+    outcomes=["dns/captured-entry-address"],
     independent_of_manifests={
         "unlisted-host": "no entry lists the host, so it is DNS's answer with and without capture",
         "without-capture": "it has no capture that could be taken away: the contrast to the one that has",
@@ -62,7 +62,7 @@ def test_captured_query_resolves_entry_host(egress: Egress, probe: Probe, expect
     manifests=["capture.yaml"],
     min_istio="1.25",
     # Since Istio 1.25: istiod allocates the addresses and writes them into the entry's status.
-    outcomes=["D9"],
+    outcomes=["dns/captured-entry-address"],
 )
 @pytest.mark.parametrize(("name", "server"), [("first-database", "outside"), ("second-database", "second")])
 def test_entry_without_address_gets_allocated_address(egress: Egress, name: str, server: str) -> None:

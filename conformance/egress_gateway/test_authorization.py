@@ -55,7 +55,7 @@ def with_token(token: str) -> Probe:
     source="reference/config/security/authorization-policy/",
     summary="An AuthorizationPolicy at the gateway lets out by path, principal and token, and answers others with 403",
     fixtures=["gateway.yaml", "neighbour_client.yaml"],
-    outcomes=["B8"],
+    outcomes=["egress-gateway/authorization-policy-200-or-403"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -26,7 +26,7 @@ SERVICE = "gateway-api-istio.egress-client.svc.cluster.local"
     source="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-http-traffic",
     summary="HTTPRoutes, one with the ServiceEntry as parent and one at the gateway, lead HTTP out through it",
     requires=["gateway-api"],
-    outcomes=["B2"],
+    outcomes=["egress-gateway/http-route-200"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -52,7 +52,7 @@ def test_http_route_at_gateway_reaches_host(egress: Egress, probe: Probe, expect
     summary="TLSRoutes, one with the ServiceEntry as parent and one at the gateway, pass TLS by its server name",
     manifests=["gateway_api.yaml"],
     requires=["gateway-api"],
-    outcomes=["B4"],
+    outcomes=["egress-gateway/tls-passthrough-by-server-name"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

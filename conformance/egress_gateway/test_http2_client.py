@@ -19,7 +19,7 @@ THROUGH_THE_GATEWAY = reached(
     source="ops/configuration/traffic-management/protocol-selection/",
     summary="The last hop speaks what the entry's port says, HTTP/1.1, whether the client speaks HTTP/2 or HTTP/1.1",
     requires=["egress-gateway"],
-    outcomes=["B7"],
+    outcomes=["egress-gateway/http2-arrives-as-http1"],
 )
 @pytest.mark.parametrize(
     ("arguments", "protocol"),

@@ -12,7 +12,7 @@ from pytest_istio_egress import Egress, Hop, Outcome, Probe, blocked_tls, docume
     source="reference/config/networking/gateway/#ServerTLSSettings-TLSmode",
     summary="A server of the gateway with ISTIO_MUTUAL ends the mesh's mutual TLS and leads what is in it on as TCP",
     requires=["egress-gateway"],
-    outcomes=["B9"],
+    outcomes=["egress-gateway/tls-inside-istio-mutual"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -43,7 +43,7 @@ def test_client_tls_inside_mutual_tls_reaches_host(egress: Egress, probe: Probe,
     summary="Between sidecar and gateway the client's TLS travels inside the mesh's mutual TLS",
     manifests=["istio_mutual_tcp.yaml"],
     requires=["egress-gateway"],
-    outcomes=["B9"],
+    outcomes=["egress-gateway/tls-inside-istio-mutual"],
 )
 def test_hop_to_gateway_uses_mutual_tls(egress: Egress) -> None:
     name = outbound("istio-egressgateway.istio-system.svc.cluster.local", 443, subset="mutual-tcp")

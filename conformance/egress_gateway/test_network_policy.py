@@ -21,7 +21,12 @@ ISTIOD = get("http://istiod.istio-system.svc.cluster.local:15014/version", clien
     source="tasks/traffic-management/egress/egress-gateway/#apply-kubernetes-network-policies",
     summary="Under a NetworkPolicy for istio-system and DNS only, the gateway is the one way out that is left",
     requires=["egress-gateway", "network-policy"],
-    outcomes=["deck/network-policy-gateway", "deck/network-policy-bypass", "deck/network-policy-dns", "B5"],
+    outcomes=[
+        "network-policy/gateway-200",
+        "network-policy/direct-times-out",
+        "network-policy/dns-works",
+        "network-policy/without-sidecar-times-out",
+    ],
     # Since Kubernetes 1.21: namespaces carry kubernetes.io/metadata.name, and need no labels of their own.
 )
 def test_direct_request_under_network_policy_times_out(egress: Egress) -> None:

@@ -9,7 +9,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get, reached
     source="reference/config/networking/virtual-service/#Destination",
     summary="A Gateway alone redirects nothing; a short destination name means a service of the rule's own namespace",
     requires=["egress-gateway"],
-    outcomes=["workshop/gateway-alone", "workshop/short-name"],
+    outcomes=["egress-gateway/without-route-unused", "egress-gateway/short-name-own-namespace"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -12,7 +12,7 @@ from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, get, ou
     source="reference/config/networking/virtual-service/#Headers",
     summary="A header that the route at the gateway adds to the request reaches the outside host",
     requires=["egress-gateway"],
-    outcomes=["B6"],
+    outcomes=["egress-gateway/added-header-arrives"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -16,7 +16,12 @@ TO_THE_GATEWAY = outbound("istio-egressgateway.istio-system.svc.cluster.local")
     summary="A VirtualService can lead a host's traffic out through the egress gateway, which then is what "
     "the host sees",
     requires=["egress-gateway"],
-    outcomes=["workshop/gateway", "workshop/gateway-delay", "workshop/gateway-leaves", "B10"],
+    outcomes=[
+        "egress-gateway/routed-200",
+        "egress-gateway/slow-host-200",
+        "egress-gateway/traffic-leaves-at-gateway",
+        "egress-gateway/source-address-of-gateway",
+    ],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -19,7 +19,7 @@ def through_the_gateway(host: str) -> Outcome:
     summary="Tenants who export their entries to themselves and the gateway alone share it without seeing each other's",
     requires=["egress-gateway"],
     fixtures=["neighbour_client.yaml"],
-    outcomes=["workshop/tenants", "workshop/mesh-keyword"],
+    outcomes=["egress-gateway/tenants-isolated", "virtual-service/gateway-mesh-applies-to-sidecars"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

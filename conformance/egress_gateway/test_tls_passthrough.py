@@ -12,7 +12,7 @@ from pytest_istio_egress import Egress, Hop, Outcome, Probe, blocked_tls, docume
     source="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-https-traffic",
     summary="TLS is led through the gateway by its server name and ends at the outside host",
     requires=["egress-gateway"],
-    outcomes=["B4"],
+    outcomes=["egress-gateway/tls-passthrough-by-server-name"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -17,13 +17,13 @@ SUBSET = outbound("istio-egressgateway.istio-system.svc.cluster.local", subset="
     "as the origin",
     requires=["egress-gateway"],
     outcomes=[
-        "deck/stable-origin",
-        "deck/static-entry",
-        "deck/gateway-listens",
-        "deck/subset",
-        "deck/first-hop",
-        "deck/second-hop",
-        "B1",
+        "egress-gateway/source-address",
+        "service-entry/resolution-static-endpoints",
+        "egress-gateway/other-host-404",
+        "egress-gateway/subset-cluster",
+        "egress-gateway/sidecar-to-gateway",
+        "egress-gateway/gateway-to-host",
+        "egress-gateway/http-over-two-hops",
     ],
 )
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_http_over_two_hops_reaches_host(egress: Egress, probe: Probe, expected:
     manifests=["two_hops.yaml"],
     requires=["egress-gateway"],
     fixtures=["neighbour_client.yaml"],
-    outcomes=["deck/subset"],
+    outcomes=["egress-gateway/subset-cluster"],
 )
 def test_gateway_subset_becomes_cluster(egress: Egress) -> None:
     found = egress.config().cluster(egress.in_cluster(SUBSET))
@@ -87,7 +87,7 @@ def test_gateway_subset_becomes_cluster(egress: Egress) -> None:
     summary="The certificate that the egress gateway shows inside the mesh names its service account",
     manifests=[],
     requires=["egress-gateway"],
-    outcomes=["B3"],
+    outcomes=["egress-gateway/certificate-names-service-account"],
     independent_of_manifests={
         "": "Istio's installation brings the gateway, no rule of the case does",
     },

@@ -8,7 +8,7 @@ from pytest_istio_egress import Egress, documented
     summary="An egress gateway is a pod with Istio's proxy alone, behind a Service",
     manifests=[],
     requires=["egress-gateway"],
-    outcomes=["workshop/gateway-workload"],
+    outcomes=["egress-gateway/workload-proxy-only"],
     independent_of_manifests={
         "": "Istio's installation brings the gateway, no rule of the case does",
     },

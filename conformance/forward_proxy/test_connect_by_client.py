@@ -31,7 +31,7 @@ def by_proxy(port: int) -> Probe:
     source="tasks/traffic-management/egress/http-proxy/",
     summary="A TCP ServiceEntry for the address of an HTTPS proxy lets clients reach hosts outside through that proxy",
     fixtures=["forward_proxy.yaml"],
-    outcomes=["D7"],
+    outcomes=["forward-proxy/client-connect-200"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -65,7 +65,11 @@ def tunnels(says: str, manifests: list[str], plain: str, secured: str, plain_as:
 
     def declare(test: Test) -> Test:
         declared = documented(
-            source=PAGE, summary=says, manifests=["gateway_proxy.yaml", *manifests], fixtures=FIXTURES, outcomes=["D8"]
+            source=PAGE,
+            summary=says,
+            manifests=["gateway_proxy.yaml", *manifests],
+            fixtures=FIXTURES,
+            outcomes=["forward-proxy/tunnel-connect"],
         )(test)
         return pytest.mark.parametrize(("probe", "expected"), asked)(declared)
 

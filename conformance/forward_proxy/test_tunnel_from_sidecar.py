@@ -49,7 +49,7 @@ def ways() -> list[object]:
     source="reference/config/networking/destination-rule/#TrafficPolicy-TunnelSettings",
     summary="A tunnel in a DestinationRule sends a sidecar's TCP and TLS traffic by CONNECT through a forward proxy",
     fixtures=["forward_proxy.yaml"],
-    outcomes=["D8"],
+    outcomes=["forward-proxy/tunnel-connect"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -10,7 +10,7 @@ from pytest_istio_egress import CLIENT, PLAIN, Egress, documented
     summary="A namespace without injection has the client's container alone; with injection there is a proxy beside it",
     manifests=[],
     # Since Istio 1.27: an injected proxy is an init container that keeps running, so both lists count.
-    outcomes=["services/one-container"],
+    outcomes=["injection/no-proxy-without-label"],
     independent_of_manifests={
         "": "the namespace's label decides on injection, no rule of the case does",
     },

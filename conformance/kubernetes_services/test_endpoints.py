@@ -36,11 +36,11 @@ def cluster_ip(egress: Egress, service: str) -> str:
     source=PAGE,
     summary=SAYS,
     outcomes=[
-        "services/endpoints-cluster-ip",
-        "services/endpoints-without-sidecar",
-        "services/endpoints-with-sidecar",
-        "services/endpoints-connected-to",
-        "D2",
+        "service-endpoints/cluster-ip",
+        "service-endpoints/without-sidecar-tls",
+        "service-endpoints/with-sidecar-tls",
+        "service-endpoints/connected-to-cluster-ip",
+        "service-endpoints/tls-at-cluster-ip",
     ],
 )
 @pytest.mark.parametrize("client", ["with-sidecar", "without-sidecar"])
@@ -64,7 +64,7 @@ def transports(egress: Egress) -> list[str]:
     manifests=["endpoints.yaml", "endpoints_tls_disable.yaml"],
     # Since Istio 1.5: mutual TLS is automatic, and only towards endpoints with a proxy, so TLS passes without
     # the rule too.
-    outcomes=["services/endpoints-tls-disable"],
+    outcomes=["service-endpoints/tls-disable-client-tls-unchanged"],
 )
 def test_client_tls_with_mode_disable_unchanged(egress: Egress) -> None:
     address = cluster_ip(egress, "my-wikipedia")
@@ -80,7 +80,7 @@ def test_client_tls_with_mode_disable_unchanged(egress: Egress) -> None:
     summary=SAYS,
     manifests=["endpoint_slice.yaml"],
     # Since Kubernetes 1.33: Endpoints are deprecated in favour of EndpointSlices.
-    outcomes=["services/endpoint-slice", "D2"],
+    outcomes=["service-endpoints/endpoint-slice-same", "service-endpoints/tls-at-cluster-ip"],
 )
 @pytest.mark.parametrize("client", ["with-sidecar", "without-sidecar"])
 def test_service_with_endpoint_slice_reaches_host(egress: Egress, client: str) -> None:

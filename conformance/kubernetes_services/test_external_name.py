@@ -22,15 +22,15 @@ BEFORE = ("x-istio-attributes", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled")
     # Since Istio 1.21: the Service is an alias, so cluster and decorator name the host it leads to; 1.8:
     # X-Istio-Attributes is gone with Mixer; 1.22: X-B3-* come only with a tracing provider.
     outcomes=[
-        "services/external-name-without-sidecar",
-        "services/external-name-host-without-sidecar",
-        "services/external-name-with-sidecar",
-        "services/external-name-host-with-sidecar",
-        "services/sidecar-header-decorator",
-        "services/sidecar-header-b3",
-        "services/sidecar-header-attributes",
-        "services/without-sidecar",
-        "D1",
+        "external-name/without-sidecar-200",
+        "external-name/without-sidecar-host-header",
+        "external-name/with-sidecar-200",
+        "external-name/with-sidecar-host-header",
+        "external-name/sidecar-decorator-header",
+        "external-name/sidecar-b3-headers",
+        "external-name/sidecar-attributes-header",
+        "injection/no-envoy-headers-without-sidecar",
+        "external-name/200-and-envoy-headers",
     ],
 )
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_external_name_reaches_host(egress: Egress, probe: Probe, expected: Outc
     source=f"{PAGE}#kubernetes-externalname-service-to-access-an-external-service",
     summary="A Service of type ExternalName has no cluster IP, only the name of the host outside",
     manifests=["external_name.yaml"],
-    outcomes=["services/external-name-no-cluster-ip"],
+    outcomes=["external-name/no-cluster-ip"],
 )
 def test_external_name_has_no_cluster_ip(egress: Egress) -> None:
     spec = egress.resource("v1", "Service", "my-httpbin")["spec"]

@@ -23,7 +23,7 @@ def inside(cluster: str = INSIDE) -> Outcome:
     # Since Istio 1.21: before, it was a Service of its own, which needed ports; a VirtualService still needs
     # the Service that it leads to to list the port, else 503 (seen with 1.31), though the notes say that
     # ports have no impact.
-    outcomes=["D3"],
+    outcomes=["external-name/mesh-service-alias"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -58,7 +58,7 @@ def test_external_name_of_mesh_service_is_alias(egress: Egress, probe: Probe, ex
     summary="A rule at a gateway can lead to an ExternalName Service, and so to the Service that it names",
     manifests=["external_name_of_mesh_service.yaml", "external_name_at_gateway.yaml"],
     requires=["egress-gateway"],
-    outcomes=["D3"],
+    outcomes=["external-name/mesh-service-alias"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

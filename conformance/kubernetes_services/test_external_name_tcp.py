@@ -28,7 +28,7 @@ NAMED = "outside.egress-outside.svc.cluster.local"
     summary="Kubernetes Services for egress work with protocols other than HTTP as well",
     # Since Istio 1.21: an ExternalName Service is an alias, so it is the named host's entry that has the port
     # and protocol.
-    outcomes=["services/other-protocols"],
+    outcomes=["external-name/other-protocols"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

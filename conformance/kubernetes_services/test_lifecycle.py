@@ -23,7 +23,7 @@ PASSES_PLAIN = reached_directly()
     source=f"{PAGE}#cleanup-of-kubernetes-externalname-service",
     summary="Once the ExternalName Service and its rule are deleted, its name can't be resolved any more",
     manifests=["lifecycle.yaml"],
-    outcomes=["services/external-name-clean-up"],
+    outcomes=["external-name/deleted-not-resolved"],
 )
 def test_deleted_external_name_does_not_resolve(egress: Egress) -> None:
     url = "http://my-cleaned.egress-client.svc.cluster.local/headers"
@@ -43,7 +43,7 @@ def test_deleted_external_name_does_not_resolve(egress: Egress) -> None:
     source=f"{PAGE}#cleanup-of-kubernetes-service-with-endpoints",
     summary="Once rule, Endpoints and Service are deleted, nothing answers at the cluster IP any more",
     manifests=["lifecycle.yaml"],
-    outcomes=["services/endpoints-clean-up"],
+    outcomes=["service-endpoints/deleted-no-answer"],
 )
 def test_deleted_service_does_not_answer(egress: Egress) -> None:
     egress.apply("lifecycle_endpoints.yaml")

@@ -37,7 +37,11 @@ def let_out(egress: Egress, http: Outcome, port: Outcome) -> None:
     summary="With ALLOW_ANY as the mesh's mode unknown hosts are passed through, unless a Sidecar's policy "
     "says otherwise",
     requires=["registry-only-mesh"],
-    outcomes=["workshop/allow-any-default", "A1", "A17"],
+    outcomes=[
+        "outbound-policy/default-allow-any",
+        "outbound-policy/allow-any-tls-200",
+        "outbound-policy/sidecar-overrides-mesh",
+    ],
 )
 def test_unlisted_host_with_mesh_allow_any_passed_through(egress: Egress) -> None:
     let_out(egress, blocked_http(), blocked_tcp())
@@ -66,7 +70,7 @@ def test_unlisted_host_with_mesh_allow_any_passed_through(egress: Egress) -> Non
     # REGISTRY_ONLY.
     manifests=["allow_any.yaml"],
     requires=["registry-only-mesh"],
-    outcomes=["workshop/allow-any-default"],
+    outcomes=["outbound-policy/default-allow-any"],
 )
 def test_unlisted_host_without_mesh_policy_passed_through(egress: Egress) -> None:
     let_out(egress, blocked_http(), blocked_tcp())

@@ -32,7 +32,7 @@ def looks_names_up(config: ProxyConfig) -> bool:
     source="reference/config/istio.mesh.v1alpha1/#MeshConfig-OutboundTrafficPolicy",
     summary="With ALLOW_ANY_DYNAMIC_DNS unknown HTTP hosts are found by their name, TLS passes to where it was sent",
     requires=["registry-only-mesh", "dynamic-dns-mesh"],
-    outcomes=["A16"],
+    outcomes=["outbound-policy/allow-any-dynamic-dns-clusters"],
 )
 def test_unlisted_host_with_dynamic_dns_resolved_by_name(egress: Egress) -> None:
     egress.expect(LISTED, REACHED)

@@ -16,7 +16,7 @@ RATE = "7s"
     source="reference/config/istio.mesh.v1alpha1/#MeshConfig",
     summary="The mesh's dnsRefreshRate arrives in the clusters that resolve names, and in no others",
     # By Istio 1.31: the rate counts only where a lookup failed; else the TTL of DNS' answer does.
-    outcomes=["deck/dns-refresh-rate"],
+    outcomes=["dns/refresh-rate"],
 )
 def test_mesh_dns_refresh_rate_reaches_clusters(egress: Egress) -> None:
     cluster = egress.in_cluster(outbound("resolved-at-a-rate.test"))

@@ -22,7 +22,13 @@ BYTES_PASSED = Outcome(cluster="PassthroughCluster", body="X-Outside-Server: out
 @documented(
     source=PAGE,
     summary="With ALLOW_ANY requests to unknown hosts pass through, in the protocol they were sent in, and are logged",
-    outcomes=["deck/allow-any", "deck/allow-any-log", "A1", "A14", "A15"],
+    outcomes=[
+        "outbound-policy/allow-any-passed-through",
+        "outbound-policy/allow-any-logged",
+        "outbound-policy/allow-any-tls-200",
+        "outbound-policy/allow-any-http-200",
+        "outbound-policy/allow-any-tls-and-tcp-passed-through",
+    ],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -51,7 +57,7 @@ def test_unlisted_host_with_allow_any_passed_through(egress: Egress, probe: Prob
     source=PAGE,
     summary="With ALLOW_ANY, TLS and TCP to unknown hosts pass through also on ports that an HTTP entry has",
     manifests=["allow_any_port_conflict.yaml"],
-    outcomes=["deck/allow-any", "A15"],
+    outcomes=["outbound-policy/allow-any-passed-through", "outbound-policy/allow-any-tls-and-tcp-passed-through"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -15,7 +15,7 @@ LISTED = get("http://counted.test/headers")
     source="reference/config/metrics/",
     summary="Istio's metrics count a blocked request and a blocked connection for the destination BlackHoleCluster",
     requires=["istio-metrics"],
-    outcomes=["A10-metric", "A11-metric"],
+    outcomes=["metrics/blocked-http-black-hole", "metrics/blocked-tls-black-hole"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected", "metric", "labels"),

@@ -17,7 +17,7 @@ DROPPED_BYTES = blocked_tcp(BLACKHOLE_EXITS_OF_BYTES)
 @documented(
     source="ops/configuration/traffic-management/traffic-routing/",
     summary="With REGISTRY_ONLY, TLS and TCP end in BlackHoleCluster, also on a port that an HTTP entry has",
-    outcomes=["A12", "A13"],
+    outcomes=["outbound-policy/unlisted-tls-on-http-port-black-hole", "outbound-policy/unlisted-tcp-black-hole"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

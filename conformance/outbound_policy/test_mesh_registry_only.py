@@ -9,7 +9,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, blocked_http, blocked_tc
     source="tasks/traffic-management/egress/egress-control/#envoy-passthrough-to-external-services",
     summary="meshConfig.outboundTrafficPolicy REGISTRY_ONLY holds for every namespace that has no Sidecar of its own",
     requires=["registry-only-mesh"],
-    outcomes=["workshop/blocked", "A2"],
+    outcomes=["outbound-policy/unlisted-host-502", "outbound-policy/unlisted-tls-handshake-fails"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -17,7 +17,7 @@ DROPPED = Outcome(exit=BLACKHOLE_EXITS, sidecar=False)
 @documented(
     source=PAGE,
     summary="What connects straight to the sidecar's own ports 15001 or 15006 is dropped, whatever else may get out",
-    outcomes=["A22"],
+    outcomes=["outbound-policy/proxy-ports-black-hole"],
     independent_of_manifests={
         "own-15001": "the proxy drops it whatever is configured: these ports are no rule's",
         "own-15006": "the proxy drops it whatever is configured: these ports are no rule's",
@@ -45,7 +45,7 @@ def test_connection_to_proxy_port_dropped(egress: Egress, probe: Probe, expected
     source=PAGE,
     summary="The sidecar leads what comes for its own ports 15001 and 15006 to BlackHoleCluster",
     manifests=["proxy_ports.yaml"],
-    outcomes=["A22"],
+    outcomes=["outbound-policy/proxy-ports-black-hole"],
     independent_of_manifests={
         "": "every proxy has these chains, whatever is configured",
     },

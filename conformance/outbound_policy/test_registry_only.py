@@ -13,7 +13,13 @@ from pytest_istio_egress import Egress, Outcome, Probe, blocked_http, blocked_tc
 @documented(
     source="tasks/traffic-management/egress/egress-control/#change-to-the-blocking-by-default-policy",
     summary="With REGISTRY_ONLY a sidecar lets traffic out only to hosts that the registry lists",
-    outcomes=["workshop/blocked", "workshop/black-hole", "serviceentry/blocked-by-default", "A2", "A11"],
+    outcomes=[
+        "outbound-policy/unlisted-host-502",
+        "outbound-policy/unlisted-host-blocked",
+        "outbound-policy/blocked-unless-listed",
+        "outbound-policy/unlisted-tls-handshake-fails",
+        "outbound-policy/unlisted-tls-black-hole",
+    ],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -22,7 +22,7 @@ def let_out(egress: Egress, http: Outcome, port: Outcome) -> None:
     summary="A Sidecar's outbound policy wins over the mesh's; a Sidecar without one, or none at all, leaves "
     "the mesh's",
     requires=["registry-only-mesh"],
-    outcomes=["A17"],
+    outcomes=["outbound-policy/sidecar-overrides-mesh"],
 )
 def test_sidecar_policy_overrides_mesh_policy(egress: Egress) -> None:
     let_out(egress, blocked_http(), blocked_tcp())

@@ -20,7 +20,7 @@ ENVOY_HEADERS = {"x-envoy-decorator-operation": None, "x-envoy-attempt-count": N
 @documented(
     source="tasks/traffic-management/egress/egress-control/#understanding-what-happened",
     summary="Traffic that does not pass a sidecar is not ruled by Istio, and nothing is added to it",
-    outcomes=["services/without-sidecar", "workshop/without-sidecar"],
+    outcomes=["injection/no-envoy-headers-without-sidecar", "outbound-policy/without-sidecar-not-applied"],
     independent_of_manifests={
         "without-sidecar": "that no rule concerns it is what the case says",
     },

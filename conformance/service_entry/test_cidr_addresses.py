@@ -14,7 +14,7 @@ CLUSTER = outbound("ranges.test", 9000)
 @documented(
     source="reference/config/networking/service-entry/",
     summary="A TCP entry with resolution NONE lets out what lies in its CIDR addresses, in the second one too",
-    outcomes=["A19"],
+    outcomes=["service-entry/cidr-second-range-reached"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

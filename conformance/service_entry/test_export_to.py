@@ -14,7 +14,11 @@ CLUSTER = outbound("both.test")
     source="reference/config/networking/service-entry/#ServiceEntry",
     summary="exportTo opens an entry for the namespaces it names; a VirtualService exported to '.' rules its own alone",
     fixtures=["neighbour_client.yaml"],
-    outcomes=["workshop/export-to-others", "workshop/export-to-rule", "workshop/mesh-keyword"],
+    outcomes=[
+        "service-entry/export-to-other-namespaces",
+        "virtual-service/export-to-own-namespace",
+        "virtual-service/gateway-mesh-applies-to-sidecars",
+    ],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -17,7 +17,7 @@ HOST = "every-proxy.test:80"
     fixtures=["neighbour_client.yaml"],
     # Since Istio 1.1: before, there was neither exportTo nor Sidecar, and every proxy of the mesh got every
     # entry.
-    outcomes=["serviceentry/every-pod"],
+    outcomes=["service-entry/same-in-every-proxy"],
 )
 def test_exported_entry_configured_in_every_proxy(egress: Egress) -> None:
     cluster, routes = known(egress, CLIENT)

@@ -16,12 +16,12 @@ AT = "tasks/traffic-management/egress/egress-control/#access-an-external-https-s
     summary="An HTTPS ServiceEntry lets TLS to its host out untouched; anything else by TLS is blocked",
     # TLS to another host on that port ended at the listed one; today the chain matches the server name.
     outcomes=[
-        "workshop/https-port",
-        "workshop/resolution-dns",
-        "serviceentry/opaque-tcp",
-        "serviceentry/wrong-host",
-        "A2",
-        "A5",
+        "service-entry/https-port-reached",
+        "service-entry/resolution-dns-by-proxy",
+        "service-entry/https-opaque-tcp",
+        "service-entry/https-other-host-certificate",
+        "outbound-policy/unlisted-tls-handshake-fails",
+        "service-entry/https-200-and-access-log",
     ],
 )
 @pytest.mark.parametrize(
@@ -59,12 +59,12 @@ def test_https_entry_opens_its_host_only(egress: Egress, probe: Probe, expected:
     manifests=["https_dns.yaml"],
     # The chain named no server; today it matches the host as server name, without any VirtualService.
     outcomes=[
-        "serviceentry/listener",
-        "serviceentry/listener-tcp-proxy",
-        "serviceentry/no-server-names",
-        "serviceentry/strict-dns",
-        "serviceentry/dns-lookup-family",
-        "serviceentry/resolution-dns",
+        "service-entry/https-listener",
+        "service-entry/https-listener-tcp-proxy",
+        "service-entry/https-chain-server-names",
+        "service-entry/https-dns-cluster",
+        "service-entry/https-dns-ipv4-only",
+        "service-entry/resolution-dns-strict-dns",
     ],
 )
 def test_https_entry_becomes_listener_and_cluster(egress: Egress) -> None:

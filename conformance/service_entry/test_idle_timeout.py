@@ -10,7 +10,7 @@ OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 @documented(
     source="reference/config/networking/destination-rule/#ConnectionPoolSettings-HTTPSettings",
     summary="An HTTP idle timeout in a DestinationRule arrives in the cluster of its host, and in no other's",
-    outcomes=["deck/idle-timeout"],
+    outcomes=["destination-rule/idle-timeout"],
 )
 def test_idle_timeout_set_in_cluster_of_host(egress: Egress) -> None:
     egress.check("the host's idle timeout", idle_timeout(egress, outbound("idle.test")), "2s")

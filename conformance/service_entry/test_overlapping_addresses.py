@@ -17,7 +17,7 @@ def by(host: str, port: int, server: str) -> Outcome:
 @documented(
     source="reference/config/networking/service-entry/",
     summary="Of overlapping CIDRs the most specific has an address, of identical ones the entry that came first",
-    outcomes=["A23"],
+    outcomes=["service-entry/overlapping-cidrs-most-specific"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

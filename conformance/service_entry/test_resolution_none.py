@@ -14,7 +14,7 @@ CLUSTER = outbound("none.test")
     source=AT,
     summary="An HTTP ServiceEntry without resolution lets requests for its host out, to the address that the "
     "client chose",
-    outcomes=["serviceentry/http", "serviceentry/resolution-none"],
+    outcomes=["service-entry/http-without-resolution-reached", "service-entry/resolution-default-none"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -38,7 +38,11 @@ def test_request_with_resolution_none_keeps_address(egress: Egress, probe: Probe
     manifests=["resolution_none.yaml"],
     # The policy was called ORIGINAL_DST_LB until Envoy dropped that name; the connect timeout was 1 s, now 10
     # s.
-    outcomes=["serviceentry/original-dst", "serviceentry/original-dst-policy", "serviceentry/connect-timeout"],
+    outcomes=[
+        "service-entry/resolution-none-original-dst",
+        "service-entry/resolution-none-load-balancing",
+        "service-entry/connect-timeout",
+    ],
 )
 def test_resolution_none_becomes_original_dst(egress: Egress) -> None:
     cluster = egress.config().cluster(egress.in_cluster(CLUSTER))
@@ -54,11 +58,11 @@ def test_resolution_none_becomes_original_dst(egress: Egress) -> None:
     manifests=["resolution_none.yaml"],
     # Since Istio 1.15: the port in a Host header is ignored, so the domains need not name it.
     outcomes=[
-        "serviceentry/virtual-host",
-        "serviceentry/domains",
-        "serviceentry/route",
-        "serviceentry/route-timeout",
-        "serviceentry/decorator",
+        "service-entry/http-virtual-host",
+        "service-entry/http-virtual-host-domains",
+        "service-entry/http-route-cluster",
+        "service-entry/http-route-no-timeout",
+        "service-entry/http-route-decorator",
     ],
 )
 def test_http_entry_becomes_virtual_host(egress: Egress) -> None:

@@ -13,7 +13,7 @@ AT = "reference/config/networking/virtual-service/#TLSMatchAttributes"
 @documented(
     source=AT,
     summary="sniHosts choose the destination of TLS by the server name, whatever address the client connects to",
-    outcomes=["serviceentry/https", "serviceentry/sni-wildcard"],
+    outcomes=["service-entry/https-dns-reached", "virtual-service/sni-hosts-wildcard"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -43,7 +43,7 @@ def test_tls_with_sni_hosts_routed_by_server_name(egress: Egress, probe: Probe, 
     source=AT,
     summary="sniHosts become the server names of a filter chain that leads to the destination's cluster",
     manifests=["sni_hosts.yaml"],
-    outcomes=["serviceentry/sni-hosts"],
+    outcomes=["virtual-service/sni-hosts-filter-chain"],
 )
 def test_sni_hosts_become_filter_chain(egress: Egress) -> None:
     listener = egress.config().listener("0.0.0.0_443")

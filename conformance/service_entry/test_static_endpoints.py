@@ -12,7 +12,7 @@ CLUSTER = outbound("static.test")
 @documented(
     source="reference/config/networking/service-entry/#ServiceEntry-Resolution",
     summary="With resolution STATIC requests go to the entry's endpoints, wherever the client meant them to go",
-    outcomes=["serviceentry/resolution-static"],
+    outcomes=["service-entry/resolution-static-cluster"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -30,7 +30,7 @@ def test_static_entry_routed_to_endpoints(egress: Egress, probe: Probe, expected
     summary="Resolution STATIC becomes a cluster whose endpoints istiod sends (EDS)",
     manifests=["static_endpoints.yaml"],
     # It was a cluster of type STATIC; today istiod sends the endpoints apart, as type EDS.
-    outcomes=["serviceentry/resolution-static"],
+    outcomes=["service-entry/resolution-static-cluster"],
 )
 def test_static_entry_becomes_eds_cluster(egress: Egress) -> None:
     cluster = egress.config().cluster(egress.in_cluster(CLUSTER))

@@ -14,11 +14,11 @@ CLUSTER = outbound("second.test", 443)
     summary="On a TCP port without addresses every connection ends at the entry's host, whatever host it was meant for",
     # Documents before 1.5 show this for protocol HTTPS, which today is told apart by server name.
     outcomes=[
-        "serviceentry/wrong-host",
-        "serviceentry/wrong-address",
-        "serviceentry/resolution-dns-endpoints",
-        "C8",
-        "A21",
+        "service-entry/https-other-host-certificate",
+        "service-entry/https-bare-address-certificate",
+        "service-entry/resolution-dns-endpoints",
+        "service-entry/strict-dns-wrong-host-certificate",
+        "service-entry/tcp-without-addresses-takes-port",
     ],
 )
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ CLUSTER = outbound("any-443.test", 443)
     source="reference/config/networking/service-entry/#ServiceEntry-Resolution",
     summary="With resolution NONE a TCP entry without addresses lets out connections to any address on its port",
     # Documents before 1.5 show this for protocol HTTPS, which today is told apart by server name.
-    outcomes=["serviceentry/none-other-hosts"],
+    outcomes=["service-entry/resolution-none-other-hosts"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -13,7 +13,7 @@ NOWHERE = "198.51.100.7"
 @documented(
     source="reference/config/networking/service-entry/",
     summary="A listed host is reached over TLS at its real address, and over HTTP from any address by its Host header",
-    outcomes=["A18"],
+    outcomes=["service-entry/any-address-routed-by-host"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -10,7 +10,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get, reached
     summary="A VirtualService alone does not let a host out: its route leads to a cluster that is not there",
     # The host is then known to the route, so the answer is 503 with flag NC and no longer the 502 of
     # block_all.
-    outcomes=["workshop/rule-needs-entry"],
+    outcomes=["virtual-service/without-entry-blocked"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

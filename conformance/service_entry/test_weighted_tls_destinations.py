@@ -25,7 +25,7 @@ def share(egress: Egress) -> dict[str, int]:
     source="reference/config/networking/virtual-service/#TLSRoute",
     summary="A TLS route may have several destinations, whose weights say how many of the connections each gets",
     # By Istio 1.31: several are accepted; documents of 1.0 allow a single one, of weight 100.
-    outcomes=["serviceentry/one-destination"],
+    outcomes=["virtual-service/tls-route-destinations"],
 )
 def test_tls_with_weights_shared_between_destinations(egress: Egress) -> None:
     both = {egress.in_cluster(ONE): 30, egress.in_cluster(OTHER): 70}

@@ -10,7 +10,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, blocked_http, documented
     summary="Without a ServiceEntry, a host outside the mesh is answered with 502 by the sidecar itself",
     # Since Istio 1.2: the 502 comes from the route block_all; the HTTP port itself has to be known, else
     # there is no status.
-    outcomes=["workshop/blocked"],
+    outcomes=["outbound-policy/unlisted-host-502"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -12,7 +12,7 @@ from pytest_istio_egress import CLIENT, NEIGHBOUR, PLAIN, Egress, documented
     fixtures=["neighbour_client.yaml"],
     # Since Istio 1.27: the proxy is an init container that goes on running; before, it was an ordinary
     # container.
-    outcomes=["workshop/injected-pod", "serviceentry/injected-pod", "services/one-container"],
+    outcomes=["injection/pod-ready-2-of-2", "injection/client-pod-ready-2-of-2", "injection/no-proxy-without-label"],
     independent_of_manifests={
         "": "the namespace's label decides on injection, no rule of the case does",
     },

@@ -23,7 +23,7 @@ CLIENT = "uncaptured.egress-client"
 @documented(
     source="reference/config/networking/sidecar/#CaptureMode",
     summary="An egress listener with captureMode NONE is bound to its address and port, and serves without iptables",
-    outcomes=["deck/capture-none"],
+    outcomes=["sidecar/capture-mode-none"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

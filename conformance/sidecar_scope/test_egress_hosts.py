@@ -20,7 +20,7 @@ UNKNOWN = reached(cluster="PassthroughCluster", route="allow_any")
 @documented(
     source=f"{PAGE}#IstioEgressListener",
     summary="With REGISTRY_ONLY a sidecar reaches the entries that are exported to it and named by its Sidecar's hosts",
-    outcomes=["sidecar/service-entries", "sidecar/export-to", "sidecar/registry-only"],
+    outcomes=["sidecar/service-entry-in-scope-reached", "sidecar/not-exported-blocked", "sidecar/registry-only-limits"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -39,7 +39,7 @@ def test_host_left_out_with_registry_only_blocked(egress: Egress, probe: Probe, 
     source=f"{PAGE}#OutboundTrafficPolicy",
     summary="With ALLOW_ANY what a Sidecar's hosts leave out is reached all the same, as unknown traffic",
     manifests=["egress_hosts.yaml", "egress_hosts_allow_any.yaml"],
-    outcomes=["sidecar/allow-any", "sidecar/registry-only"],
+    outcomes=["sidecar/allow-any-does-not-limit", "sidecar/registry-only-limits"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

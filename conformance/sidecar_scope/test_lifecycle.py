@@ -25,7 +25,7 @@ def everything_is_known(egress: Egress) -> None:
     source="reference/config/networking/sidecar/",
     summary="Without a Sidecar a sidecar knows every Service on every port; once Sidecars are deleted it does so again",
     fixtures=["neighbour_client.yaml"],
-    outcomes=["sidecar/all-known", "sidecar/clean-up"],
+    outcomes=["sidecar/without-sidecar-all-services", "sidecar/deleted-no-limits"],
 )
 def test_deleted_sidecar_no_longer_limits_scope(egress: Egress) -> None:
     everything_is_known(egress)

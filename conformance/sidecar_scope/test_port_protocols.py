@@ -61,7 +61,7 @@ def other(host: str, ports: dict[str, int]) -> list[ParameterSet]:
     source="ops/configuration/traffic-management/traffic-routing/#unmatched-traffic",
     summary="Plain HTTP to a Service out of scope gets 502 where its port is HTTP's in scope; all else is dropped",
     fixtures=["neighbour_client.yaml"],
-    outcomes=["A20"],
+    outcomes=["sidecar/out-of-scope-blocked-by-protocol"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -57,20 +57,20 @@ def answered_here() -> Outcome:
     fixtures=["neighbour_client.yaml"],
     # Documented is exit 56 for a dropped connection; 52 is the same, seen when FIN wins the race against RST.
     outcomes=[
-        "sidecar/matrix",
-        "sidecar/default-to-foo-80",
-        "sidecar/default-to-foo-8080",
-        "sidecar/default-to-default-80",
-        "sidecar/default-to-default-8080",
-        "sidecar/foo-to-foo-80",
-        "sidecar/foo-to-foo-8080",
-        "sidecar/foo-to-default-80",
-        "sidecar/foo-to-default-8080",
-        "sidecar/answer-200",
-        "sidecar/answer-502",
-        "sidecar/log-http",
-        "sidecar/log-tcp",
-        "A10",
+        "sidecar/namespace-and-port-matrix",
+        "sidecar/default-to-foo-80-200",
+        "sidecar/default-to-foo-8080-dropped",
+        "sidecar/default-to-default-80-502",
+        "sidecar/default-to-default-8080-dropped",
+        "sidecar/foo-to-foo-80-dropped",
+        "sidecar/foo-to-foo-8080-200",
+        "sidecar/foo-to-default-80-dropped",
+        "sidecar/foo-to-default-8080-200",
+        "sidecar/response-headers-of-200",
+        "sidecar/response-headers-of-502",
+        "sidecar/access-log-of-502",
+        "sidecar/access-log-of-drop",
+        "sidecar/out-of-scope-http-502",
     ],
     independent_of_manifests=dict.fromkeys(
         ("client-to-neighbour-80", "neighbour-to-neighbour-8080", "neighbour-to-client-8080"),
@@ -109,7 +109,7 @@ def test_service_out_of_scope_blocked(egress: Egress, probe: Probe, expected: Ou
     summary="A sidecar knows the outbound clusters that its Sidecar lets in, and no others",
     manifests=["ports_and_namespaces.yaml"],
     fixtures=["neighbour_client.yaml"],
-    outcomes=["sidecar/clusters", "sidecar/clusters-default", "sidecar/clusters-foo"],
+    outcomes=["sidecar/clusters-in-scope", "sidecar/clusters-of-default", "sidecar/clusters-of-foo"],
 )
 @pytest.mark.parametrize(
     ("client", "known"),
@@ -129,7 +129,7 @@ def test_outbound_clusters_limited_to_scope(egress: Egress, client: str, known: 
     summary="Every sidecar has BlackHoleCluster, which is static and has no endpoint, and PassthroughCluster",
     manifests=["ports_and_namespaces.yaml"],
     fixtures=["neighbour_client.yaml"],
-    outcomes=["sidecar/clusters-black-hole", "sidecar/clusters-passthrough"],
+    outcomes=["sidecar/cluster-black-hole", "sidecar/cluster-passthrough"],
     independent_of_manifests={
         "": "every proxy has these clusters, whatever is configured",
     },
@@ -155,7 +155,7 @@ def test_built_in_clusters_present(egress: Egress, client: str, name: str, kind:
     fixtures=["neighbour_client.yaml"],
     # Since Istio 1.22: zipkin is there only where a tracing provider is configured; 1.23:
     # InboundPassthroughCluster is one.
-    outcomes=["sidecar/clusters", "sidecar/clusters-inbound", "sidecar/clusters-agent"],
+    outcomes=["sidecar/clusters-in-scope", "sidecar/cluster-inbound", "sidecar/clusters-of-agent"],
 )
 @pytest.mark.parametrize(
     ("client", "known"),

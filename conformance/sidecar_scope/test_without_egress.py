@@ -11,7 +11,7 @@ PAGE = "reference/config/networking/sidecar/"
     source=PAGE,
     summary="A Sidecar that lists no egress knows all that is exported to its namespace, and its policy "
     "blocks the rest",
-    outcomes=["sidecar/without-egress"],
+    outcomes=["sidecar/without-egress-all-exported"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -37,7 +37,7 @@ def test_sidecar_without_egress_reaches_exported_hosts(egress: Egress, probe: Pr
     source=PAGE,
     summary="A Sidecar that lists no egress leaves the Services of other namespaces in the sidecar's configuration",
     manifests=["without_egress.yaml"],
-    outcomes=["sidecar/without-egress"],
+    outcomes=["sidecar/without-egress-all-exported"],
 )
 def test_sidecar_without_egress_keeps_all_services(egress: Egress) -> None:
     egress.check("whether the proxy knows the API server without a list", knows_the_api(egress), expected=True)

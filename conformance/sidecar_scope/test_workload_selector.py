@@ -22,7 +22,7 @@ CONTROLS = [
     source=PAGE,
     summary="A Sidecar with a workloadSelector rules the pods with these labels, and no others of its namespace",
     manifests=["workload_selector.yaml", "other_client.yaml"],
-    outcomes=["sidecar/workload-selector"],
+    outcomes=["sidecar/workload-selector-selected-pods"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -40,7 +40,7 @@ def test_sidecar_with_selector_limits_selected_pods(egress: Egress, probe: Probe
     source=PAGE,
     summary="A Sidecar without a workloadSelector rules every pod of its namespace",
     manifests=["no_workload_selector.yaml", "other_client.yaml"],
-    outcomes=["sidecar/no-selector"],
+    outcomes=["sidecar/no-workload-selector-every-pod"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

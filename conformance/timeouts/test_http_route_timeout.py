@@ -12,7 +12,7 @@ CLUSTER = outbound("timed-by-route.test")
     summary="An HTTPRoute with a ServiceEntry as parent limits requests to its host by timeouts.request: 504 "
     "at that time",
     requires=["gateway-api"],
-    outcomes=["A8"],
+    outcomes=["http-route/timeout-504"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -8,7 +8,12 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get, reached
 @documented(
     source="tasks/traffic-management/egress/egress-control/#manage-traffic-to-external-services",
     summary="Without a timeout a slow answer is waited for; with one of 3 s, 504 is answered after 3 s",
-    outcomes=["serviceentry/200-after-delay", "serviceentry/504", "A6", "A7"],
+    outcomes=[
+        "virtual-service/no-timeout-slow-host-200",
+        "virtual-service/timeout-3s-504",
+        "virtual-service/no-timeout-200-after-5s",
+        "virtual-service/timeout-504-after-3s",
+    ],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

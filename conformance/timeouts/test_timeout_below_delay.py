@@ -11,7 +11,11 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get, reached
 @documented(
     source="tasks/traffic-management/egress/egress-control/#manage-traffic-to-external-services",
     summary="A VirtualService's timeout on an external host answers 504 once it is over",
-    outcomes=["workshop/504", "workshop/504-at-timeout", "A7"],
+    outcomes=[
+        "virtual-service/timeout-504",
+        "virtual-service/timeout-504-in-time",
+        "virtual-service/timeout-504-after-3s",
+    ],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -11,7 +11,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get, reached
 @documented(
     source="reference/config/networking/destination-rule/#ClientTLSSettings",
     summary="Originated TLS offers http/1.1 for an entry's HTTP port and h2 for an HTTP2 port",
-    outcomes=["C6"],
+    outcomes=["tls-origination/alpn-by-port-protocol"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

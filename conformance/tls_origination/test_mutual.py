@@ -17,7 +17,7 @@ connection fails (UF; URX too where it was tried again)."""
 @documented(
     source="tasks/traffic-management/egress/egress-tls-origination/#mutual-tls-origination-for-egress-traffic",
     summary="A sidecar originates mutual TLS with a Secret of its namespace that it may read",
-    outcomes=["C2"],
+    outcomes=["tls-origination/mutual-secret-200-or-503"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -60,7 +60,7 @@ def test_mutual_tls_presents_client_certificate(egress: Egress, probe: Probe, ex
     source="https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/cluster_manager#cluster-warming",
     summary="A proxy goes on waiting for a Secret that is not there, and has those that are",
     manifests=["mutual.yaml"],
-    outcomes=["C2"],
+    outcomes=["tls-origination/mutual-secret-200-or-503"],
 )
 def test_missing_secret_stays_awaited(egress: Egress) -> None:
     missing = ["kubernetes://no-such-secret", "kubernetes://no-such-secret-cacert"]

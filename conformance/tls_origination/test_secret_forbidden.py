@@ -15,7 +15,7 @@ connection fails (UF; URX too where it was tried again)."""
 @documented(
     source="tasks/traffic-management/egress/egress-tls-origination/#mutual-tls-origination-for-egress-traffic",
     summary="A sidecar whose service account may not read the Secret can't originate TLS with it: 503",
-    outcomes=["C2"],
+    outcomes=["tls-origination/mutual-secret-200-or-503"],
 )
 def test_forbidden_secret_ends_with_503(egress: Egress) -> None:
     # The entry comes with its rule: Envoy would keep a cluster without TLS until the one with it has its secret.

@@ -16,7 +16,7 @@ BESIDE = reached(cluster=outbound("beside-late-rule.test"))
 @documented(
     source="https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/cluster_manager#cluster-warming",
     summary="Until a rule's Secret has come, or for 15 s, the cluster that was there serves on without TLS; then 503",
-    outcomes=["C-late-rule"],
+    outcomes=["tls-origination/missing-secret-503"],
 )
 def test_missing_secret_ends_with_503(egress: Egress) -> None:
     egress.expect(PROBE, IN_THE_CLEAR)

@@ -12,7 +12,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get, outboun
     source="tasks/traffic-management/egress/egress-tls-origination/#tls-origination-for-egress-traffic",
     summary="With targetPort 443 and a rule SIMPLE the sidecar makes TLS of plain HTTP, and checks who answers",
     # Since Istio 1.21: the host's certificate is checked, so an authority that signed it has to be named.
-    outcomes=["C1"],
+    outcomes=["tls-origination/simple-200"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -41,7 +41,7 @@ def not_verified(port: int, why: str) -> Outcome:
     source=PAGE,
     summary="The gateway originates SIMPLE TLS: 200 with the right authority, 503 with a wrong or a missing one",
     fixtures=["gateway.yaml"],
-    outcomes=["C3"],
+    outcomes=["tls-origination/gateway-simple-200-or-503"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -66,7 +66,7 @@ def test_simple_tls_at_gateway_verifies_host(egress: Egress, probe: Probe, expec
     fixtures=["gateway.yaml"],
     # Since Istio 1.31: the body says "remote connection failure", and no longer what the check of the
     # certificate found.
-    outcomes=["C5"],
+    outcomes=["tls-origination/revoked-certificate-503"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

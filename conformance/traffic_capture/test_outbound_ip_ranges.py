@@ -29,12 +29,12 @@ def past() -> Outcome:
     summary="Traffic to addresses outside includeOutboundIPRanges does not pass the sidecar, so that no rule "
     "holds for it",
     outcomes=[
-        "serviceentry/bypass",
-        "serviceentry/bypass-any-host",
-        "serviceentry/bypass-headers",
-        "serviceentry/bypass-inside",
-        "serviceentry/bypass-no-rules",
-        "A9",
+        "traffic-capture/outside-ranges-bypasses-sidecar",
+        "traffic-capture/outside-ranges-any-host",
+        "traffic-capture/outside-ranges-no-envoy-headers",
+        "traffic-capture/inside-ranges-passes-sidecar",
+        "traffic-capture/outside-ranges-no-rules",
+        "traffic-capture/outside-ranges-200-no-envoy-headers",
     ],
 )
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_address_outside_ranges_bypasses_sidecar(egress: Egress, probe: Probe, e
     source="tasks/traffic-management/egress/egress-control/#direct-access-to-external-services",
     summary="Pods made before, or without, the setting keep all their traffic in the sidecar",
     manifests=["outbound_ip_ranges.yaml"],
-    outcomes=["serviceentry/bypass-new-pods"],
+    outcomes=["traffic-capture/new-pods-only"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -23,7 +23,7 @@ CLIENT = "ports.egress-client"
 @documented(
     source="reference/config/annotations/#SidecarTrafficIncludeOutboundPorts",
     summary="Traffic to a port of includeOutboundPorts passes the sidecar, whatever the IP ranges say of its address",
-    outcomes=["deck/include-outbound-ports"],
+    outcomes=["traffic-capture/listed-port-passes-sidecar"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -17,7 +17,7 @@ SENT = {"x-set": "by-client", "x-added": "by-client", "x-removed": "by-client"}
     # By Istio 1.31: HTTP/1.0 was answered with 426 once; today it does not match the listener's HTTP chain
     # (unless istiod has PILOT_HTTP10), so that REGISTRY_ONLY drops it and ALLOW_ANY passes it through, past
     # every rule.
-    outcomes=["A26"],
+    outcomes=["virtual-service/faults-retries-headers"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -85,7 +85,7 @@ def test_http_rules_apply_to_external_host(egress: Egress, probe: Probe, expecte
     source="reference/config/networking/virtual-service/#HTTPRetry",
     summary="With attempts 2 a request that fails is sent three times, and once where no rule has it retried",
     manifests=["http_rules.yaml"],
-    outcomes=["A26"],
+    outcomes=["virtual-service/faults-retries-headers"],
 )
 @pytest.mark.parametrize(("status", "route", "sent"), [(503, "retried", 3), (500, "plain", 1)])
 def test_failed_request_retried_as_configured(egress: Egress, status: int, route: str, sent: int) -> None:
@@ -104,7 +104,7 @@ def test_failed_request_retried_as_configured(egress: Egress, status: int, route
     summary="HTTP/1.0 is none of the HTTP that rules are for: with ALLOW_ANY it passes through as TCP",
     # By Istio 1.31: HTTP/1.0 was answered with 426 once; with PILOT_HTTP10 istiod makes rules hold for it.
     manifests=["http_1_0.yaml"],
-    outcomes=["A26"],
+    outcomes=["virtual-service/faults-retries-headers"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -24,7 +24,7 @@ def pinned(host: str, port: int, address: str) -> tuple[str, str]:
     summary="A wildcard entry of resolution DYNAMIC_DNS reaches each host below it at the address that DNS has for it",
     requires=["dynamic-dns"],
     # Since Istio 1.30: sidecars have DYNAMIC_DNS.
-    outcomes=["D6"],
+    outcomes=["wildcard/dynamic-dns-any-host-below"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -72,7 +72,7 @@ def test_host_with_dynamic_dns_resolved_by_name(egress: Egress, probe: Probe, ex
     summary="One cluster serves the whole wildcard, and counts what goes through it",
     manifests=["dynamic_dns.yaml"],
     requires=["dynamic-dns"],
-    outcomes=["D6"],
+    outcomes=["wildcard/dynamic-dns-any-host-below"],
 )
 def test_dynamic_dns_cluster_counts_requests(egress: Egress) -> None:
     name = egress.in_cluster(HTTP_CLUSTER)

@@ -23,7 +23,7 @@ def served(name: str) -> Outcome:
     source="tasks/traffic-management/egress/wildcard-egress-hosts/#configure-egress-gateway-traffic-to-a-wildcard-host",
     summary="Hosts below a wildcard that one server serves are led over the gateway to that server",
     requires=["egress-gateway"],
-    outcomes=["D5"],
+    outcomes=["wildcard/one-server-at-gateway"],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),
@@ -48,7 +48,7 @@ def test_wildcard_at_gateway_routed_to_one_server(egress: Egress, probe: Probe, 
     summary="The gateway's cluster of the one server counts the requests for every host below the wildcard",
     manifests=["one_server_by_gateway.yaml"],
     requires=["egress-gateway"],
-    outcomes=["D5"],
+    outcomes=["wildcard/one-server-at-gateway"],
 )
 def test_gateway_cluster_counts_requests(egress: Egress) -> None:
     name = egress.in_cluster(outbound("www.wild.test", 443))
