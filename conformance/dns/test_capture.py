@@ -19,13 +19,13 @@ PAGE = "ops/configuration/traffic-management/dns-proxy/"
 
 @documented(
     source=PAGE,
-    summary="With DNS capture the sidecar answers for an entry's host with its address; other questions get "
-    "DNS's answer",
+    summary="With DNS capture the sidecar resolves the host of a ServiceEntry to the entry's address; other names are "
+    "resolved by DNS",
     manifests=["capture.yaml"],
     outcomes=["dns/captured-entry-address"],
     independent_of_manifests={
-        "unlisted-host": "no entry lists the host, so it is DNS's answer with and without capture",
-        "without-capture": "it has no capture that could be taken away: the contrast to the one that has",
+        "unlisted-host": "no entry lists the host, so DNS answers with and without capture",
+        "without-capture": "this client has no capture that could be removed; it shows the difference",
     },
 )
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_captured_query_resolves_entry_host(egress: Egress, probe: Probe, expect
 
 @documented(
     source=f"{PAGE}#address-auto-allocation",
-    summary="Entries without an address get one each (240.240.x.y), so that two TCP entries can share a port",
+    summary="Each ServiceEntry without an address is allocated one (240.240.x.y), so two TCP entries can share a port",
     manifests=["capture.yaml"],
     min_istio="1.25",
     # Since Istio 1.25: istiod allocates the addresses and writes them into the entry's status.
@@ -71,9 +71,7 @@ def test_entry_without_address_gets_allocated_address(egress: Egress, name: str,
         reached(server, cluster=outbound(f"{name}.test", 9000)),
     )
     used = verdict.exchange.curl.remote_address
-    egress.check(f"whether {used} is of {ALLOCATED}", ipaddress.ip_address(used) in ALLOCATED, expected=True)
+    egress.check(f"membership of {used} in {ALLOCATED}", ipaddress.ip_address(used) in ALLOCATED, expected=True)
     entry = egress.resource("networking.istio.io/v1", "ServiceEntry", name)
     allocated = [each["value"] for each in entry.get("status", {}).get("addresses", [])]
-    egress.check(
-        "the address of the entry's status that curl connected to", [a for a in allocated if a == used], [used]
-    )
+    egress.check("address in the entry's status that curl connected to", [a for a in allocated if a == used], [used])

@@ -53,7 +53,7 @@ def with_token(token: str) -> Probe:
 
 @documented(
     source="reference/config/security/authorization-policy/",
-    summary="An AuthorizationPolicy at the gateway lets out by path, principal and token, and answers others with 403",
+    summary="At the gateway an AuthorizationPolicy allows requests by path, principal and token; others get 403",
     fixtures=["gateway.yaml", "neighbour_client.yaml"],
     outcomes=["egress-gateway/authorization-policy-200-or-403"],
 )

@@ -24,7 +24,7 @@ SERVICE = "gateway-api-istio.egress-client.svc.cluster.local"
 
 @documented(
     source="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-http-traffic",
-    summary="HTTPRoutes, one with the ServiceEntry as parent and one at the gateway, lead HTTP out through it",
+    summary="Two HTTPRoutes, with the ServiceEntry and the Gateway as parents, route HTTP through the gateway",
     requires=["gateway-api"],
     outcomes=["egress-gateway/http-route-200"],
 )
@@ -49,7 +49,7 @@ def test_http_route_at_gateway_reaches_host(egress: Egress, probe: Probe, expect
 
 @documented(
     source="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-https-traffic",
-    summary="TLSRoutes, one with the ServiceEntry as parent and one at the gateway, pass TLS by its server name",
+    summary="Two TLSRoutes, with the ServiceEntry and the Gateway as parents, route TLS through it by server name",
     manifests=["gateway_api.yaml"],
     requires=["gateway-api"],
     outcomes=["egress-gateway/tls-passthrough-by-server-name"],

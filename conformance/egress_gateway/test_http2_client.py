@@ -17,7 +17,7 @@ THROUGH_THE_GATEWAY = reached(
 
 @documented(
     source="ops/configuration/traffic-management/protocol-selection/",
-    summary="The last hop speaks what the entry's port says, HTTP/1.1, whether the client speaks HTTP/2 or HTTP/1.1",
+    summary="The gateway uses the protocol of the ServiceEntry's port, HTTP/1.1, for clients with HTTP/1.1 and HTTP/2",
     requires=["egress-gateway"],
     outcomes=["egress-gateway/http2-arrives-as-http1"],
 )
@@ -32,4 +32,4 @@ def test_http2_request_arrives_as_http1(egress: Egress, arguments: list[str], pr
     probe: Probe = get("http://http2-client.test/headers", arguments=arguments)
     verdict = egress.expect(probe, THROUGH_THE_GATEWAY)
     line = verdict.exchange.sidecar
-    egress.check("what the client spoke to its sidecar", line.protocol if line else None, protocol)
+    egress.check("protocol between client and sidecar", line.protocol if line else None, protocol)

@@ -10,7 +10,7 @@ from pytest_istio_egress import Egress, Hop, Outcome, Probe, blocked_tls, docume
 
 @documented(
     source="reference/config/networking/gateway/#ServerTLSSettings-TLSmode",
-    summary="A server of the gateway with ISTIO_MUTUAL ends the mesh's mutual TLS and leads what is in it on as TCP",
+    summary="A Gateway server with mode ISTIO_MUTUAL terminates mutual TLS and forwards the payload as TCP",
     requires=["egress-gateway"],
     outcomes=["egress-gateway/tls-inside-istio-mutual"],
 )
@@ -40,7 +40,7 @@ def test_client_tls_inside_mutual_tls_reaches_host(egress: Egress, probe: Probe,
 
 @documented(
     source="reference/config/networking/gateway/#ServerTLSSettings-TLSmode",
-    summary="Between sidecar and gateway the client's TLS travels inside the mesh's mutual TLS",
+    summary="Between sidecar and gateway the client's TLS is carried inside Istio's mutual TLS",
     manifests=["istio_mutual_tcp.yaml"],
     requires=["egress-gateway"],
     outcomes=["egress-gateway/tls-inside-istio-mutual"],
@@ -49,5 +49,5 @@ def test_hop_to_gateway_uses_mutual_tls(egress: Egress) -> None:
     name = outbound("istio-egressgateway.istio-system.svc.cluster.local", 443, subset="mutual-tcp")
     cluster = egress.config().cluster(egress.in_cluster(name))
     egress.check(
-        "whether the hop to the gateway asks for the mesh's identity", "spiffe://" in str(cluster), expected=True
+        "presence of a SPIFFE identity in the cluster of the gateway", "spiffe://" in str(cluster), expected=True
     )

@@ -19,7 +19,7 @@ ISTIOD = get("http://istiod.istio-system.svc.cluster.local:15014/version", clien
 
 @documented(
     source="tasks/traffic-management/egress/egress-gateway/#apply-kubernetes-network-policies",
-    summary="Under a NetworkPolicy for istio-system and DNS only, the gateway is the one way out that is left",
+    summary="With a NetworkPolicy that allows only istio-system and DNS, traffic leaves only through the gateway",
     requires=["egress-gateway", "network-policy"],
     outcomes=[
         "network-policy/gateway-200",

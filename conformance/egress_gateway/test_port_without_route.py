@@ -7,7 +7,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get, reached
 
 @documented(
     source="reference/config/networking/virtual-service/#Destination",
-    summary="A Gateway alone redirects nothing; a short destination name means a service of the rule's own namespace",
+    summary="A Gateway without a route redirects no traffic; a short destination name means the rule's own namespace",
     requires=["egress-gateway"],
     outcomes=["egress-gateway/without-route-unused", "egress-gateway/short-name-own-namespace"],
 )

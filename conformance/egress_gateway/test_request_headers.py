@@ -10,7 +10,7 @@ from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, get, ou
 
 @documented(
     source="reference/config/networking/virtual-service/#Headers",
-    summary="A header that the route at the gateway adds to the request reaches the outside host",
+    summary="A request header added by the route at the gateway reaches the external host",
     requires=["egress-gateway"],
     outcomes=["egress-gateway/added-header-arrives"],
 )

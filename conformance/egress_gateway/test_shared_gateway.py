@@ -13,7 +13,7 @@ TO_THE_GATEWAY = outbound("istio-egressgateway.istio-system.svc.cluster.local")
 
 @documented(
     source="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-http-traffic",
-    summary="A VirtualService can lead a host's traffic out through the egress gateway, which then is what "
+    summary="A VirtualService routes a host's traffic through the egress gateway, whose address is the source that "
     "the host sees",
     requires=["egress-gateway"],
     outcomes=[

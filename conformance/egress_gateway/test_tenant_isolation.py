@@ -16,7 +16,7 @@ def through_the_gateway(host: str) -> Outcome:
 
 @documented(
     source="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-http-traffic",
-    summary="Tenants who export their entries to themselves and the gateway alone share it without seeing each other's",
+    summary="Tenants that export their entries to themselves and the gateway only cannot reach each other's hosts",
     requires=["egress-gateway"],
     fixtures=["neighbour_client.yaml"],
     outcomes=["egress-gateway/tenants-isolated", "virtual-service/gateway-mesh-applies-to-sidecars"],

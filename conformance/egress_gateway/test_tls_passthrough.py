@@ -10,7 +10,7 @@ from pytest_istio_egress import Egress, Hop, Outcome, Probe, blocked_tls, docume
 
 @documented(
     source="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-https-traffic",
-    summary="TLS is led through the gateway by its server name and ends at the outside host",
+    summary="TLS is routed through the gateway by server name and terminated by the external host",
     requires=["egress-gateway"],
     outcomes=["egress-gateway/tls-passthrough-by-server-name"],
 )

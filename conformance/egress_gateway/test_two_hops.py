@@ -13,8 +13,8 @@ SUBSET = outbound("istio-egressgateway.istio-system.svc.cluster.local", subset="
 
 @documented(
     source="https://youtu.be/hjTLSaK4PH8",
-    summary="An entry with endpoints, a Gateway, a subset and a rule of two hops let a host see the gateway "
-    "as the origin",
+    summary="With a ServiceEntry, a Gateway, a subset and a VirtualService for both hops, the external host sees the "
+    "gateway as the source",
     requires=["egress-gateway"],
     outcomes=[
         "egress-gateway/source-address",
@@ -69,32 +69,32 @@ def test_http_over_two_hops_reaches_host(egress: Egress, probe: Probe, expected:
 
 @documented(
     source="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-http-traffic",
-    summary="A subset of the gateway's Service is a cluster of its own in the sidecars that the rule is exported to",
+    summary="A subset of the gateway's Service becomes a cluster where the DestinationRule is exported to",
     manifests=["two_hops.yaml"],
     requires=["egress-gateway"],
     fixtures=["neighbour_client.yaml"],
     outcomes=["egress-gateway/subset-cluster"],
 )
 def test_gateway_subset_becomes_cluster(egress: Egress) -> None:
-    found = egress.config().cluster(egress.in_cluster(SUBSET))
-    egress.check("whether the client's proxy has the subset's cluster", found is not None, expected=True)
-    found = egress.config(NEIGHBOUR).cluster(egress.in_cluster(SUBSET))
-    egress.check("whether the neighbour's proxy has it, too", found is not None, expected=False)
+    cluster = egress.config().cluster(egress.in_cluster(SUBSET))
+    egress.check("presence of the subset's cluster in the client's proxy", cluster is not None, expected=True)
+    cluster = egress.config(NEIGHBOUR).cluster(egress.in_cluster(SUBSET))
+    egress.check("presence of the subset's cluster in the neighbour's proxy", cluster is not None, expected=False)
 
 
 @documented(
     source="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-http-traffic",
-    summary="The certificate that the egress gateway shows inside the mesh names its service account",
+    summary="The certificate that the egress gateway presents inside the mesh names its service account",
     manifests=[],
     requires=["egress-gateway"],
     outcomes=["egress-gateway/certificate-names-service-account"],
     independent_of_manifests={
-        "": "Istio's installation brings the gateway, no rule of the case does",
+        "": "the gateway belongs to Istio's installation, not to the case's manifests",
     },
 )
 def test_gateway_certificate_names_service_account(egress: Egress) -> None:
     gateway = egress.gateway_config()
     pod = egress.resource("v1", "Pod", gateway.pod.name, gateway.pod.namespace)
     account = f"/ns/{gateway.pod.namespace}/sa/{pod['spec']['serviceAccountName']}"
-    shown = gateway.text("/certs")
-    egress.check(f"whether the gateway's certificate names {account}", f'{account}"' in shown, expected=True)
+    certificates = gateway.text("/certs")
+    egress.check(f"presence of {account} in the gateway's certificate", f'{account}"' in certificates, expected=True)

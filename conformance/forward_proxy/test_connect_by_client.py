@@ -29,7 +29,7 @@ def by_proxy(port: int) -> Probe:
 
 @documented(
     source="tasks/traffic-management/egress/http-proxy/",
-    summary="A TCP ServiceEntry for the address of an HTTPS proxy lets clients reach hosts outside through that proxy",
+    summary="With a TCP ServiceEntry for an HTTPS proxy, clients reach external hosts through that proxy",
     fixtures=["forward_proxy.yaml"],
     outcomes=["forward-proxy/client-connect-200"],
 )

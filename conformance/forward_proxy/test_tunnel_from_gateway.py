@@ -24,7 +24,7 @@ WAYS = {
 Test = Callable[[Egress, Probe, Outcome], None]
 
 
-def tunnelled(to_exit: str, proxy_port: int, protocol: str, subset: str) -> Outcome:
+def tunneled(to_exit: str, proxy_port: int, protocol: str, subset: str) -> Outcome:
     target = {"tcp": 9000, "tls": 443}[subset]
     return reached(
         cluster=to_exit,
@@ -39,39 +39,39 @@ def tunnelled(to_exit: str, proxy_port: int, protocol: str, subset: str) -> Outc
     )
 
 
-def tunnels(says: str, manifests: list[str], plain: str, secured: str, plain_as: str) -> Callable[[Test], Test]:
+def tunnels(summary: str, manifests: list[str], plain: str, secured: str, plain_as: str) -> Callable[[Test], Test]:
     """Declare one way into the gateway, with all that the client sends.
 
     `plain` and `secured` are the sidecar's clusters for the client's plain bytes and for its TLS; `plain_as` is the
     gateway's subset for the first, which may reach it as TLS.
     """
-    asked = []
+    parameters = []
     for way, (plain_port, secured_port, proxy_port, protocol) in WAYS.items():
         host = f"{way}-at-gateway.test"
         to_exit = plain.format(port=plain_port, way=way), secured.format(port=secured_port, way=way)
-        asked += [
+        parameters += [
             pytest.param(
                 tcp(host, plain_port, to=SECOND),
-                tunnelled(to_exit[0], proxy_port, protocol, plain_as),
+                tunneled(to_exit[0], proxy_port, protocol, plain_as),
                 id=f"{way}-plain",
             ),
             pytest.param(
                 get(f"https://{host}/headers", to=SECOND),
-                tunnelled(to_exit[1], proxy_port, protocol, "tls"),
+                tunneled(to_exit[1], proxy_port, protocol, "tls"),
                 id=f"{way}-tls",
             ),
         ]
-    asked.append(pytest.param(tcp("http1-at-gateway.test", 9105, to=SECOND), blocked_tcp(), id="another-port"))
+    parameters.append(pytest.param(tcp("http1-at-gateway.test", 9105, to=SECOND), blocked_tcp(), id="another-port"))
 
     def declare(test: Test) -> Test:
         declared = documented(
             source=PAGE,
-            summary=says,
+            summary=summary,
             manifests=["gateway_proxy.yaml", *manifests],
             fixtures=FIXTURES,
             outcomes=["forward-proxy/tunnel-connect"],
         )(test)
-        return pytest.mark.parametrize(("probe", "expected"), asked)(declared)
+        return pytest.mark.parametrize(("probe", "expected"), parameters)(declared)
 
     return declare
 
@@ -84,7 +84,7 @@ A_PORT_PER_WAY = {
 
 
 @tunnels(
-    "A tunnel in a DestinationRule sends what a TCP server of a gateway takes by CONNECT through a forward proxy",
+    "A tunnel in a DestinationRule sends a gateway's TCP traffic through a forward proxy with CONNECT",
     ["gateway_routes.yaml", "gateway_tcp.yaml"],
     **A_PORT_PER_WAY,
 )
@@ -93,7 +93,7 @@ def test_tcp_at_gateway_tunneled(egress: Egress, probe: Probe, expected: Outcome
 
 
 @tunnels(
-    "A tunnel in a DestinationRule sends on what reaches a gateway inside mutual TLS",
+    "A tunnel in a DestinationRule sends traffic that reaches a gateway inside mutual TLS through a forward proxy",
     ["gateway_routes.yaml", "gateway_istio_mutual.yaml"],
     **A_PORT_PER_WAY,
 )
@@ -102,7 +102,7 @@ def test_istio_mutual_at_gateway_tunneled(egress: Egress, probe: Probe, expected
 
 
 @tunnels(
-    "A tunnel in a DestinationRule sends on the TLS that a gateway passes through by its server name",
+    "A tunnel in a DestinationRule sends TLS that a gateway routes by server name through a forward proxy",
     ["gateway_passthrough.yaml"],
     plain=outbound(EXIT, 9443, subset="{way}"),
     secured=outbound(EXIT, 9443),

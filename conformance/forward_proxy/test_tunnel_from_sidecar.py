@@ -19,7 +19,7 @@ WAYS = {
 """How the sidecar speaks to the proxy: the port that leads there, the proxy's port, the protocol in the proxy's log."""
 
 
-def tunnelled(proxy_port: int, protocol: str, subset: str, target: int) -> Outcome:
+def tunneled(proxy_port: int, protocol: str, subset: str, target: int) -> Outcome:
     return reached(
         cluster=outbound("tunnel.test", proxy_port, subset=subset),
         proxy=Hop(
@@ -36,8 +36,8 @@ def ways() -> list[object]:
     found: list[object] = []
     for way, (port, proxy_port, protocol) in WAYS.items():
         host = f"{way}-tunnelled.test"
-        plain = tunnelled(proxy_port, protocol, "tcp", 9000)
-        secured = tunnelled(proxy_port, protocol, "tls", 443)
+        plain = tunneled(proxy_port, protocol, "tcp", 9000)
+        secured = tunneled(proxy_port, protocol, "tls", 443)
         found += [
             pytest.param(tcp(host, port, to=SECOND), plain, id=f"{way}-plain"),
             pytest.param(get(f"https://{host}/headers", to=SECOND), secured, id=f"{way}-tls"),
@@ -47,7 +47,7 @@ def ways() -> list[object]:
 
 @documented(
     source="reference/config/networking/destination-rule/#TrafficPolicy-TunnelSettings",
-    summary="A tunnel in a DestinationRule sends a sidecar's TCP and TLS traffic by CONNECT through a forward proxy",
+    summary="A tunnel in a DestinationRule sends a sidecar's TCP and TLS traffic through a forward proxy with CONNECT",
     fixtures=["forward_proxy.yaml"],
     outcomes=["forward-proxy/tunnel-connect"],
 )

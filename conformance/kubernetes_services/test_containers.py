@@ -7,12 +7,12 @@ from pytest_istio_egress import CLIENT, PLAIN, Egress, documented
 
 @documented(
     source="tasks/traffic-management/egress/egress-kubernetes-services/#before-you-begin",
-    summary="A namespace without injection has the client's container alone; with injection there is a proxy beside it",
+    summary="Without injection the client's pod runs one container; with injection it runs a proxy as well",
     manifests=[],
     # Since Istio 1.27: an injected proxy is an init container that keeps running, so both lists count.
     outcomes=["injection/no-proxy-without-label"],
     independent_of_manifests={
-        "": "the namespace's label decides on injection, no rule of the case does",
+        "": "injection depends on the namespace's label, not on the case's manifests",
     },
 )
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pytest_istio_egress import PLAIN, Egress, Outcome, documented, get, outboun
 
 PAGE = "tasks/traffic-management/egress/egress-kubernetes-services/#use-a-kubernetes-service-with-endpoints"
 URL = "https://wikipedia.test/headers"
-SAYS = "A Service without selector leads from its cluster IP to outside addresses, the client's TLS untouched"
+SUMMARY = "A Service without selector forwards its cluster IP to external addresses, with the client's TLS unchanged"
 
 
 def with_sidecar(service: str, address: str) -> Outcome:
@@ -34,7 +34,7 @@ def cluster_ip(egress: Egress, service: str) -> str:
 
 @documented(
     source=PAGE,
-    summary=SAYS,
+    summary=SUMMARY,
     outcomes=[
         "service-endpoints/cluster-ip",
         "service-endpoints/without-sidecar-tls",
@@ -60,7 +60,7 @@ def transports(egress: Egress) -> list[str]:
 
 @documented(
     source=PAGE,
-    summary="A rule with tls mode DISABLE leaves the client's own TLS as it is, without mutual TLS around it",
+    summary="With TLS mode DISABLE in a DestinationRule the client's own TLS is unchanged, not wrapped in mutual TLS",
     manifests=["endpoints.yaml", "endpoints_tls_disable.yaml"],
     # Since Istio 1.5: mutual TLS is automatic, and only towards endpoints with a proxy, so TLS passes without
     # the rule too.
@@ -69,15 +69,17 @@ def transports(egress: Egress) -> list[str]:
 def test_client_tls_with_mode_disable_unchanged(egress: Egress) -> None:
     address = cluster_ip(egress, "my-wikipedia")
     egress.expect(get(URL, to=address), with_sidecar("my-wikipedia", address))
-    egress.check("ways to speak to the endpoints under DISABLE", transports(egress), [])
+    egress.check("transports of the cluster with mode DISABLE", transports(egress), [])
     egress.remove("endpoints_tls_disable.yaml")
-    egress.check("ways to speak to the endpoints without it", transports(egress), ["tlsMode-istio", "tlsMode-disabled"])
+    egress.check(
+        "transports of the cluster without the rule", transports(egress), ["tlsMode-istio", "tlsMode-disabled"]
+    )
     egress.expect(get(URL, to=address), with_sidecar("my-wikipedia", address))
 
 
 @documented(
     source="https://kubernetes.io/docs/concepts/services-networking/service/#services-without-selectors",
-    summary=SAYS,
+    summary=SUMMARY,
     manifests=["endpoint_slice.yaml"],
     # Since Kubernetes 1.33: Endpoints are deprecated in favour of EndpointSlices.
     outcomes=["service-endpoints/endpoint-slice-same", "service-endpoints/tls-at-cluster-ip"],

@@ -18,7 +18,7 @@ BEFORE = ("x-istio-attributes", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled")
 
 @documented(
     source=f"{PAGE}#kubernetes-externalname-service-to-access-an-external-service",
-    summary="An ExternalName Service leads to its host without and with a sidecar, which adds its own headers",
+    summary="An ExternalName Service reaches its host without and with a sidecar; the sidecar adds Envoy's headers",
     # Since Istio 1.21: the Service is an alias, so cluster and decorator name the host it leads to; 1.8:
     # X-Istio-Attributes is gone with Mixer; 1.22: X-B3-* come only with a tracing provider.
     outcomes=[
@@ -64,7 +64,7 @@ def test_external_name_reaches_host(egress: Egress, probe: Probe, expected: Outc
 
 @documented(
     source=f"{PAGE}#kubernetes-externalname-service-to-access-an-external-service",
-    summary="A Service of type ExternalName has no cluster IP, only the name of the host outside",
+    summary="A Service of type ExternalName has no cluster IP, only the name of the external host",
     manifests=["external_name.yaml"],
     outcomes=["external-name/no-cluster-ip"],
 )

@@ -19,7 +19,7 @@ def inside(cluster: str = INSIDE) -> Outcome:
 
 @documented(
     source=f"{UPGRADE_NOTES}#externalname-support-changes",
-    summary="An ExternalName Service for a Service of the mesh is an alias for HTTP, TCP and TLS, whatever its ports",
+    summary="An ExternalName Service for a Service of the mesh is an alias for HTTP, TCP and TLS, with any ports",
     # Since Istio 1.21: before, it was a Service of its own, which needed ports; a VirtualService still needs
     # the Service that it leads to to list the port, else 503 (seen with 1.31), though the notes say that
     # ports have no impact.
@@ -55,7 +55,7 @@ def test_external_name_of_mesh_service_is_alias(egress: Egress, probe: Probe, ex
 
 @documented(
     source=f"{UPGRADE_NOTES}#externalname-support-changes",
-    summary="A rule at a gateway can lead to an ExternalName Service, and so to the Service that it names",
+    summary="A VirtualService at a gateway can route to an ExternalName Service, and so to the Service that it names",
     manifests=["external_name_of_mesh_service.yaml", "external_name_at_gateway.yaml"],
     requires=["egress-gateway"],
     outcomes=["external-name/mesh-service-alias"],

@@ -25,7 +25,7 @@ NAMED = "outside.egress-outside.svc.cluster.local"
 
 @documented(
     source="tasks/traffic-management/egress/egress-kubernetes-services/",
-    summary="Kubernetes Services for egress work with protocols other than HTTP as well",
+    summary="An ExternalName Service for an external host works with TCP as well",
     # Since Istio 1.21: an ExternalName Service is an alias, so it is the named host's entry that has the port
     # and protocol.
     outcomes=["external-name/other-protocols"],

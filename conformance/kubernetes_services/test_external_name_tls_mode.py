@@ -16,7 +16,7 @@ CONTROL = reached(cluster=outbound("beside-my-unencrypted.test"))
 
 @documented(
     source=f"{PAGE}#kubernetes-externalname-service-to-access-an-external-service",
-    summary="Plain HTTP to an ExternalName Service leaves the sidecar unencrypted, as its host needs it",
+    summary="Plain HTTP to an ExternalName Service leaves unencrypted, whatever TLS mode a rule for it sets",
     # Since Istio 1.21: the Service is an alias, so a DestinationRule on its name is inert, DISABLE as well as
     # SIMPLE; what counts is the rule of the host it names.
     outcomes=["external-name/tls-disable-plain-http", "external-name/200-and-envoy-headers"],

@@ -21,7 +21,7 @@ PASSES_PLAIN = reached_directly()
 
 @documented(
     source=f"{PAGE}#cleanup-of-kubernetes-externalname-service",
-    summary="Once the ExternalName Service and its rule are deleted, its name can't be resolved any more",
+    summary="Once the ExternalName Service and its rule are deleted, its name no longer resolves",
     manifests=["lifecycle.yaml"],
     outcomes=["external-name/deleted-not-resolved"],
 )
@@ -41,7 +41,7 @@ def test_deleted_external_name_does_not_resolve(egress: Egress) -> None:
 
 @documented(
     source=f"{PAGE}#cleanup-of-kubernetes-service-with-endpoints",
-    summary="Once rule, Endpoints and Service are deleted, nothing answers at the cluster IP any more",
+    summary="Once rule, Endpoints and Service are deleted, the cluster IP no longer answers",
     manifests=["lifecycle.yaml"],
     outcomes=["service-endpoints/deleted-no-answer"],
 )

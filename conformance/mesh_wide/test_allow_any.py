@@ -21,12 +21,12 @@ REACHED = reached("second", cluster=outbound("listed-in-an-open-mesh.test"))
 PASSED = reached(cluster="PassthroughCluster")
 
 
-def is_open(config: ProxyConfig) -> bool:
+def passes_through(config: ProxyConfig) -> bool:
     listener = config.listener("virtualOutbound")
     return listener is not None and any(chain.cluster == "PassthroughCluster" for chain in listener.chains)
 
 
-def let_out(egress: Egress, http: Outcome, port: Outcome) -> None:
+def expect_requests(egress: Egress, http: Outcome, port: Outcome) -> None:
     egress.expect(LISTED, REACHED)
     egress.expect(UNLISTED, http)
     egress.expect(UNLISTED_PORT, port)
@@ -34,8 +34,8 @@ def let_out(egress: Egress, http: Outcome, port: Outcome) -> None:
 
 @documented(
     source="reference/config/istio.mesh.v1alpha1/#MeshConfig-OutboundTrafficPolicy",
-    summary="With ALLOW_ANY as the mesh's mode unknown hosts are passed through, unless a Sidecar's policy "
-    "says otherwise",
+    summary="With ALLOW_ANY as the mesh's mode, requests to unlisted hosts pass through unless a Sidecar's policy "
+    "blocks them",
     requires=["registry-only-mesh"],
     outcomes=[
         "outbound-policy/default-allow-any",
@@ -44,28 +44,28 @@ def let_out(egress: Egress, http: Outcome, port: Outcome) -> None:
     ],
 )
 def test_unlisted_host_with_mesh_allow_any_passed_through(egress: Egress) -> None:
-    let_out(egress, blocked_http(), blocked_tcp())
-    with egress.changed_mesh_config({"outboundTrafficPolicy": {"mode": "ALLOW_ANY"}}, is_open):
-        let_out(egress, PASSED, PASSED)
+    expect_requests(egress, blocked_http(), blocked_tcp())
+    with egress.changed_mesh_config({"outboundTrafficPolicy": {"mode": "ALLOW_ANY"}}, passes_through):
+        expect_requests(egress, PASSED, PASSED)
         egress.expect(
             get("https://unlisted-in-an-open-mesh.test:443/headers"),
             reached(cluster="PassthroughCluster", server_saw={"protocol": "HTTP/2.0"}),
         )
         egress.apply("../outbound_policy/policy_unset.yaml")
-        let_out(egress, PASSED, PASSED)
+        expect_requests(egress, PASSED, PASSED)
         for manifest in ("policy_empty.yaml", "policy_registry_only.yaml"):
-            egress.apply(f"../registry_only/{manifest}")
-            let_out(egress, blocked_http(), blocked_tcp())
+            egress.apply(f"../outbound_policy/{manifest}")
+            expect_requests(egress, blocked_http(), blocked_tcp())
         egress.apply("../outbound_policy/policy_allow_any.yaml")
-        let_out(egress, PASSED, PASSED)
+        expect_requests(egress, PASSED, PASSED)
         egress.remove("../outbound_policy/policy_allow_any.yaml")
-        let_out(egress, PASSED, PASSED)
-    let_out(egress, blocked_http(), blocked_tcp())
+        expect_requests(egress, PASSED, PASSED)
+    expect_requests(egress, blocked_http(), blocked_tcp())
 
 
 @documented(
     source="reference/config/istio.mesh.v1alpha1/#MeshConfig-OutboundTrafficPolicy",
-    summary="A mesh whose configuration has no outboundTrafficPolicy passes unknown hosts through",
+    summary="In a mesh without outboundTrafficPolicy, requests to unlisted hosts pass through",
     # Since Istio 1.1: before, they were blocked; by 1.31: a policy that is there and names no mode is
     # REGISTRY_ONLY.
     manifests=["allow_any.yaml"],
@@ -73,7 +73,7 @@ def test_unlisted_host_with_mesh_allow_any_passed_through(egress: Egress) -> Non
     outcomes=["outbound-policy/default-allow-any"],
 )
 def test_unlisted_host_without_mesh_policy_passed_through(egress: Egress) -> None:
-    let_out(egress, blocked_http(), blocked_tcp())
-    with egress.changed_mesh_config({"outboundTrafficPolicy": None}, is_open):
-        let_out(egress, PASSED, PASSED)
-    let_out(egress, blocked_http(), blocked_tcp())
+    expect_requests(egress, blocked_http(), blocked_tcp())
+    with egress.changed_mesh_config({"outboundTrafficPolicy": None}, passes_through):
+        expect_requests(egress, PASSED, PASSED)
+    expect_requests(egress, blocked_http(), blocked_tcp())

@@ -24,20 +24,20 @@ BY_NAME = get(
 )
 
 
-def looks_names_up(config: ProxyConfig) -> bool:
+def has_dns_cluster(config: ProxyConfig) -> bool:
     return config.cluster(CLUSTER) is not None
 
 
 @documented(
     source="reference/config/istio.mesh.v1alpha1/#MeshConfig-OutboundTrafficPolicy",
-    summary="With ALLOW_ANY_DYNAMIC_DNS unknown HTTP hosts are found by their name, TLS passes to where it was sent",
+    summary="With ALLOW_ANY_DYNAMIC_DNS unlisted HTTP hosts are resolved by name; TLS goes to the client's address",
     requires=["registry-only-mesh", "dynamic-dns-mesh"],
     outcomes=["outbound-policy/allow-any-dynamic-dns-clusters"],
 )
 def test_unlisted_host_with_dynamic_dns_resolved_by_name(egress: Egress) -> None:
     egress.expect(LISTED, REACHED)
     egress.expect(BY_NAME, blocked_http())
-    with egress.changed_mesh_config({"outboundTrafficPolicy": {"mode": "ALLOW_ANY_DYNAMIC_DNS"}}, looks_names_up):
+    with egress.changed_mesh_config({"outboundTrafficPolicy": {"mode": "ALLOW_ANY_DYNAMIC_DNS"}}, has_dns_cluster):
         egress.expect(LISTED, REACHED)
         egress.expect(BY_NAME, reached(cluster=CLUSTER))
         egress.expect(

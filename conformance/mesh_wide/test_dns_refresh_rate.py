@@ -14,7 +14,7 @@ RATE = "7s"
 
 @documented(
     source="reference/config/istio.mesh.v1alpha1/#MeshConfig",
-    summary="The mesh's dnsRefreshRate arrives in the clusters that resolve names, and in no others",
+    summary="The mesh's dnsRefreshRate is set in clusters that resolve names, and in no others",
     # By Istio 1.31: the rate counts only where a lookup failed; else the TTL of DNS' answer does.
     outcomes=["dns/refresh-rate"],
 )
@@ -23,20 +23,24 @@ def test_mesh_dns_refresh_rate_reaches_clusters(egress: Egress) -> None:
     without = egress.in_cluster(outbound("resolved-by-nobody.test"))
 
     def rate(config: ProxyConfig, name: str = cluster) -> object:
-        found = config.cluster(name)
-        return found and found.raw.get("dns_refresh_rate")
+        resolving = config.cluster(name)
+        return resolving and resolving.raw.get("dns_refresh_rate")
 
     before = rate(egress.config())
-    egress.check("the rate before", "one, but another" if before not in (None, RATE) else before, "one, but another")
+    egress.check(
+        "dnsRefreshRate before the change", "another rate" if before not in (None, RATE) else before, "another rate"
+    )
     with egress.changed_mesh_config({"dnsRefreshRate": RATE}, lambda config: rate(config) == RATE):
-        egress.check("the rate", rate(egress.config()), RATE)
-        found = egress.config().cluster(cluster)
+        egress.check("dnsRefreshRate after the change", rate(egress.config()), RATE)
+        resolving = egress.config().cluster(cluster)
         egress.check(
-            "what else counts", "the TTL" if found and found.raw.get("respect_dns_ttl") else "nothing", "the TTL"
+            "refresh interval of a resolved name",
+            "TTL" if resolving and resolving.raw.get("respect_dns_ttl") else "rate",
+            "TTL",
         )
         egress.check("rate of a cluster without DNS", rate(egress.config(), without), None)
         egress.expect(
             get("http://resolved-at-a-rate.test/headers"),
             reached(cluster=outbound("resolved-at-a-rate.test")),
         )
-    egress.check("the rate afterwards", rate(egress.config()), before)
+    egress.check("dnsRefreshRate once the change is undone", rate(egress.config()), before)

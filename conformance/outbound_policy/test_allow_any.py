@@ -21,7 +21,7 @@ BYTES_PASSED = Outcome(cluster="PassthroughCluster", body="X-Outside-Server: out
 
 @documented(
     source=PAGE,
-    summary="With ALLOW_ANY requests to unknown hosts pass through, in the protocol they were sent in, and are logged",
+    summary="With ALLOW_ANY requests to unlisted hosts pass through with their protocol unchanged, and are logged",
     outcomes=[
         "outbound-policy/allow-any-passed-through",
         "outbound-policy/allow-any-logged",
@@ -55,7 +55,7 @@ def test_unlisted_host_with_allow_any_passed_through(egress: Egress, probe: Prob
 
 @documented(
     source=PAGE,
-    summary="With ALLOW_ANY, TLS and TCP to unknown hosts pass through also on ports that an HTTP entry has",
+    summary="With ALLOW_ANY, TLS and TCP to unlisted hosts pass through, even on the port of an HTTP ServiceEntry",
     manifests=["allow_any_port_conflict.yaml"],
     outcomes=["outbound-policy/allow-any-passed-through", "outbound-policy/allow-any-tls-and-tcp-passed-through"],
 )

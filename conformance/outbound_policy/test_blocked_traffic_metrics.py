@@ -13,7 +13,7 @@ LISTED = get("http://counted.test/headers")
 
 @documented(
     source="reference/config/metrics/",
-    summary="Istio's metrics count a blocked request and a blocked connection for the destination BlackHoleCluster",
+    summary="Istio's metrics count blocked requests and connections with BlackHoleCluster as their destination",
     requires=["istio-metrics"],
     outcomes=["metrics/blocked-http-black-hole", "metrics/blocked-tls-black-hole"],
 )

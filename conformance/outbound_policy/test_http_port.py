@@ -16,7 +16,7 @@ DROPPED_BYTES = blocked_tcp(BLACKHOLE_EXITS_OF_BYTES)
 
 @documented(
     source="ops/configuration/traffic-management/traffic-routing/",
-    summary="With REGISTRY_ONLY, TLS and TCP end in BlackHoleCluster, also on a port that an HTTP entry has",
+    summary="With REGISTRY_ONLY, unlisted TLS and TCP end in BlackHoleCluster, even on the port of an HTTP entry",
     outcomes=["outbound-policy/unlisted-tls-on-http-port-black-hole", "outbound-policy/unlisted-tcp-black-hole"],
 )
 @pytest.mark.parametrize(

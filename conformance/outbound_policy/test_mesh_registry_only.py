@@ -7,7 +7,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, blocked_http, blocked_tc
 
 @documented(
     source="tasks/traffic-management/egress/egress-control/#envoy-passthrough-to-external-services",
-    summary="meshConfig.outboundTrafficPolicy REGISTRY_ONLY holds for every namespace that has no Sidecar of its own",
+    summary="meshConfig.outboundTrafficPolicy REGISTRY_ONLY applies to every namespace without a Sidecar resource",
     requires=["registry-only-mesh"],
     outcomes=["outbound-policy/unlisted-host-502", "outbound-policy/unlisted-tls-handshake-fails"],
 )

@@ -16,12 +16,12 @@ DROPPED = Outcome(exit=BLACKHOLE_EXITS, sidecar=False)
 
 @documented(
     source=PAGE,
-    summary="What connects straight to the sidecar's own ports 15001 or 15006 is dropped, whatever else may get out",
+    summary="A connection to the sidecar's own port 15001 or 15006 is dropped even with ALLOW_ANY",
     outcomes=["outbound-policy/proxy-ports-black-hole"],
     independent_of_manifests={
-        "own-15001": "the proxy drops it whatever is configured: these ports are no rule's",
-        "own-15006": "the proxy drops it whatever is configured: these ports are no rule's",
-        "15001-of-another-address": "the proxy drops it whatever is configured: these ports are no rule's",
+        "own-15001": "the proxy drops these connections with any configuration",
+        "own-15006": "the proxy drops these connections with any configuration",
+        "15001-of-another-address": "the proxy drops these connections with any configuration",
     },
 )
 @pytest.mark.parametrize(
@@ -43,16 +43,16 @@ def test_connection_to_proxy_port_dropped(egress: Egress, probe: Probe, expected
 
 @documented(
     source=PAGE,
-    summary="The sidecar leads what comes for its own ports 15001 and 15006 to BlackHoleCluster",
+    summary="The sidecar's filter chains send connections to its own ports 15001 and 15006 to BlackHoleCluster",
     manifests=["proxy_ports.yaml"],
     outcomes=["outbound-policy/proxy-ports-black-hole"],
     independent_of_manifests={
-        "": "every proxy has these chains, whatever is configured",
+        "": "every proxy has these filter chains, with any configuration",
     },
 )
 @pytest.mark.parametrize(("name", "port"), [("virtualOutbound", 15001), ("virtualInbound", 15006)])
 def test_proxy_port_filter_chain_leads_to_black_hole(egress: Egress, name: str, port: int) -> None:
     listener = egress.config(CLIENT).listener(name)
     chains = listener.chains if listener else ()
-    led = [chain.cluster for chain in chains if chain.destination_port == port]
-    egress.check(f"where {name} leads port {port}", led, ["BlackHoleCluster"])
+    clusters = [chain.cluster for chain in chains if chain.destination_port == port]
+    egress.check(f"clusters of the filter chain of {name} for port {port}", clusters, ["BlackHoleCluster"])

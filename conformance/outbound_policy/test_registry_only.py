@@ -12,7 +12,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, blocked_http, blocked_tc
 
 @documented(
     source="tasks/traffic-management/egress/egress-control/#change-to-the-blocking-by-default-policy",
-    summary="With REGISTRY_ONLY a sidecar lets traffic out only to hosts that the registry lists",
+    summary="With REGISTRY_ONLY a sidecar forwards traffic only to hosts in the service registry",
     outcomes=[
         "outbound-policy/unlisted-host-502",
         "outbound-policy/unlisted-host-blocked",

@@ -13,23 +13,22 @@ REACHED = reached(cluster=outbound("listed-under-policies.test"))
 PASSED = reached(cluster="PassthroughCluster")
 
 
-def let_out(egress: Egress, http: Outcome, port: Outcome) -> None:
+def expect_requests(egress: Egress, http: Outcome, port: Outcome) -> None:
     egress.expect_all((LISTED, REACHED), (UNLISTED, http), (UNLISTED_PORT, port))
 
 
 @documented(
     source="reference/config/networking/sidecar/#OutboundTrafficPolicy",
-    summary="A Sidecar's outbound policy wins over the mesh's; a Sidecar without one, or none at all, leaves "
-    "the mesh's",
+    summary="A Sidecar's outbound policy overrides the mesh's; without one in a Sidecar, the mesh's policy applies",
     requires=["registry-only-mesh"],
     outcomes=["outbound-policy/sidecar-overrides-mesh"],
 )
 def test_sidecar_policy_overrides_mesh_policy(egress: Egress) -> None:
-    let_out(egress, blocked_http(), blocked_tcp())
+    expect_requests(egress, blocked_http(), blocked_tcp())
     for manifest in ("policy_unset.yaml", "policy_empty.yaml", "policy_registry_only.yaml"):
         egress.apply(manifest)
-        let_out(egress, blocked_http(), blocked_tcp())
+        expect_requests(egress, blocked_http(), blocked_tcp())
     egress.apply("policy_allow_any.yaml")
-    let_out(egress, PASSED, PASSED)
+    expect_requests(egress, PASSED, PASSED)
     egress.remove("policy_allow_any.yaml")
-    let_out(egress, blocked_http(), blocked_tcp())
+    expect_requests(egress, blocked_http(), blocked_tcp())

@@ -19,10 +19,10 @@ ENVOY_HEADERS = {"x-envoy-decorator-operation": None, "x-envoy-attempt-count": N
 
 @documented(
     source="tasks/traffic-management/egress/egress-control/#understanding-what-happened",
-    summary="Traffic that does not pass a sidecar is not ruled by Istio, and nothing is added to it",
+    summary="Istio's configuration does not apply to traffic without a sidecar, and no header is added to it",
     outcomes=["injection/no-envoy-headers-without-sidecar", "outbound-policy/without-sidecar-not-applied"],
     independent_of_manifests={
-        "without-sidecar": "that no rule concerns it is what the case says",
+        "without-sidecar": "without a sidecar no configuration applies, which is the expected outcome",
     },
 )
 @pytest.mark.parametrize(

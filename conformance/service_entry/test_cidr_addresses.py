@@ -13,7 +13,7 @@ CLUSTER = outbound("ranges.test", 9000)
 
 @documented(
     source="reference/config/networking/service-entry/",
-    summary="A TCP entry with resolution NONE lets out what lies in its CIDR addresses, in the second one too",
+    summary="A TCP ServiceEntry with resolution NONE allows connections to any address in its CIDR ranges",
     outcomes=["service-entry/cidr-second-range-reached"],
 )
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ CLUSTER = outbound("both.test")
 
 @documented(
     source="reference/config/networking/service-entry/#ServiceEntry",
-    summary="exportTo opens an entry for the namespaces it names; a VirtualService exported to '.' rules its own alone",
+    summary="exportTo limits a ServiceEntry to the namespaces it names, and a VirtualService with '.' to its own",
     fixtures=["neighbour_client.yaml"],
     outcomes=[
         "service-entry/export-to-other-namespaces",

@@ -7,7 +7,7 @@ from pytest_istio_egress import NEIGHBOUR, Egress, Outcome, Probe, blocked_http,
 
 @documented(
     source="tasks/traffic-management/egress/egress-control/#access-an-external-http-service",
-    summary="A ServiceEntry lets the sidecars of the namespaces it is exported to reach its host, and no others",
+    summary="The host of a ServiceEntry is reached only from the namespaces that it is exported to",
     fixtures=["neighbour_client.yaml"],
     outcomes=[
         "service-entry/listed-host-200",

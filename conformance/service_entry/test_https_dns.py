@@ -13,7 +13,7 @@ AT = "tasks/traffic-management/egress/egress-control/#access-an-external-https-s
 
 @documented(
     source=AT,
-    summary="An HTTPS ServiceEntry lets TLS to its host out untouched; anything else by TLS is blocked",
+    summary="An HTTPS ServiceEntry forwards TLS to its host unchanged; TLS to other hosts is blocked",
     # TLS to another host on that port ended at the listed one; today the chain matches the server name.
     outcomes=[
         "service-entry/https-port-reached",
@@ -55,7 +55,7 @@ def test_https_entry_opens_its_host_only(egress: Egress, probe: Probe, expected:
 
 @documented(
     source=AT,
-    summary="It becomes a listener with a TCP proxy, and a cluster that resolves the host by DNS, IPv4 only",
+    summary="An HTTPS ServiceEntry becomes a listener with a TCP proxy and a STRICT_DNS cluster for IPv4 addresses",
     manifests=["https_dns.yaml"],
     # The chain named no server; today it matches the host as server name, without any VirtualService.
     outcomes=[
@@ -73,9 +73,9 @@ def test_https_entry_becomes_listener_and_cluster(egress: Egress) -> None:
     egress.check("listener", listener and listener.name, "0.0.0.0_443")
     assert listener
     chains = [chain for chain in listener.chains if chain.cluster == egress.in_cluster(CLUSTER)]
-    egress.check("chains that lead to the host", len(chains), 1)
+    egress.check("number of chains with the host's cluster", len(chains), 1)
     # Not the only one: an ExternalName Service for the host, whosever it is (another case's, too), adds its own names.
-    egress.check("whether that chain matches the host's name", host in chains[0].server_names, expected=True)
+    egress.check("presence of the host in the chain's server names", host in chains[0].server_names, expected=True)
     egress.check("route table of that chain", chains[0].route_config, None)
     cluster = egress.config().cluster(egress.in_cluster(CLUSTER))
     egress.check("cluster's type", cluster and cluster.type, "STRICT_DNS")

@@ -9,12 +9,12 @@ OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 @documented(
     source="reference/config/networking/destination-rule/#ConnectionPoolSettings-HTTPSettings",
-    summary="An HTTP idle timeout in a DestinationRule arrives in the cluster of its host, and in no other's",
+    summary="An HTTP idle timeout in a DestinationRule is set in the cluster of its host only",
     outcomes=["destination-rule/idle-timeout"],
 )
 def test_idle_timeout_set_in_cluster_of_host(egress: Egress) -> None:
-    egress.check("the host's idle timeout", idle_timeout(egress, outbound("idle.test")), "2s")
-    egress.check("another host's idle timeout", idle_timeout(egress, outbound("not-idle.test")), None)
+    egress.check("idle timeout of the host", idle_timeout(egress, outbound("idle.test")), "2s")
+    egress.check("idle timeout of another host", idle_timeout(egress, outbound("not-idle.test")), None)
 
 
 def idle_timeout(egress: Egress, name: str) -> str | None:

@@ -5,7 +5,7 @@ from pytest_istio_egress import Egress, blocked_http, documented, get, outbound,
 
 @documented(
     source="tasks/traffic-management/egress/egress-control/#cleanup-the-controlled-access-to-external-services",
-    summary="Once its entry and rules are deleted, a host is answered with 502 as before",
+    summary="Once its ServiceEntry and rules are deleted, a request for the host gets 502 again",
     outcomes=["service-entry/deleted-502", "service-entry/deleted-initial-state"],
 )
 def test_host_of_deleted_entry_gets_502(egress: Egress) -> None:

@@ -16,7 +16,7 @@ def by(host: str, port: int, server: str) -> Outcome:
 
 @documented(
     source="reference/config/networking/service-entry/",
-    summary="Of overlapping CIDRs the most specific has an address, of identical ones the entry that came first",
+    summary="With overlapping CIDRs the most specific one takes the connection; with identical ones, the first entry",
     outcomes=["service-entry/overlapping-cidrs-most-specific"],
 )
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ CLUSTER = outbound("none.test")
 
 @documented(
     source=AT,
-    summary="An HTTP ServiceEntry without resolution lets requests for its host out, to the address that the "
-    "client chose",
+    summary="With an HTTP ServiceEntry without resolution, requests for its host go to the address that the client "
+    "connects to",
     outcomes=["service-entry/http-without-resolution-reached", "service-entry/resolution-default-none"],
 )
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_request_with_resolution_none_keeps_address(egress: Egress, probe: Probe
 
 @documented(
     source=AT,
-    summary="Resolution NONE becomes a cluster of type ORIGINAL_DST whose load balancing the cluster itself provides",
+    summary="A ServiceEntry with resolution NONE becomes a cluster ORIGINAL_DST with load balancing CLUSTER_PROVIDED",
     manifests=["resolution_none.yaml"],
     # The policy was called ORIGINAL_DST_LB until Envoy dropped that name; the connect timeout was 1 s, now 10
     # s.
@@ -53,8 +53,7 @@ def test_resolution_none_becomes_original_dst(egress: Egress) -> None:
 
 @documented(
     source="ops/diagnostic-tools/proxy-cmd/#deep-dive-into-envoy-configuration",
-    summary="An HTTP host outside gets a virtual host of its own, whose one route leads to its cluster "
-    "without a timeout",
+    summary="An HTTP ServiceEntry becomes a virtual host with one route to the host's cluster, without a timeout",
     manifests=["resolution_none.yaml"],
     # Since Istio 1.15: the port in a Host header is ignored, so the domains need not name it.
     outcomes=[

@@ -12,7 +12,7 @@ AT = "reference/config/networking/virtual-service/#TLSMatchAttributes"
 
 @documented(
     source=AT,
-    summary="sniHosts choose the destination of TLS by the server name, whatever address the client connects to",
+    summary="sniHosts route TLS by server name, whatever address the client connects to",
     outcomes=["service-entry/https-dns-reached", "virtual-service/sni-hosts-wildcard"],
 )
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_tls_with_sni_hosts_routed_by_server_name(egress: Egress, probe: Probe, 
 
 @documented(
     source=AT,
-    summary="sniHosts become the server names of a filter chain that leads to the destination's cluster",
+    summary="sniHosts become the server names of a filter chain with the destination's cluster",
     manifests=["sni_hosts.yaml"],
     outcomes=["virtual-service/sni-hosts-filter-chain"],
 )

@@ -11,7 +11,7 @@ CLUSTER = outbound("static.test")
 
 @documented(
     source="reference/config/networking/service-entry/#ServiceEntry-Resolution",
-    summary="With resolution STATIC requests go to the entry's endpoints, wherever the client meant them to go",
+    summary="With resolution STATIC requests go to the entry's endpoints, whatever address the client connects to",
     outcomes=["service-entry/resolution-static-cluster"],
 )
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_static_entry_routed_to_endpoints(egress: Egress, probe: Probe, expected
 
 @documented(
     source="reference/config/networking/service-entry/#ServiceEntry-Resolution",
-    summary="Resolution STATIC becomes a cluster whose endpoints istiod sends (EDS)",
+    summary="A ServiceEntry with resolution STATIC becomes a cluster of type EDS",
     manifests=["static_endpoints.yaml"],
     # It was a cluster of type STATIC; today istiod sends the endpoints apart, as type EDS.
     outcomes=["service-entry/resolution-static-cluster"],

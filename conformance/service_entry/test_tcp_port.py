@@ -11,7 +11,7 @@ CLUSTER = outbound("second.test", 443)
 
 @documented(
     source="ops/configuration/traffic-management/protocol-selection/",
-    summary="On a TCP port without addresses every connection ends at the entry's host, whatever host it was meant for",
+    summary="A TCP ServiceEntry without addresses sends every connection on its port to its host",
     # Documents before 1.5 show this for protocol HTTPS, which today is told apart by server name.
     outcomes=[
         "service-entry/https-other-host-certificate",

@@ -12,7 +12,7 @@ NOWHERE = "198.51.100.7"
 
 @documented(
     source="reference/config/networking/service-entry/",
-    summary="A listed host is reached over TLS at its real address, and over HTTP from any address by its Host header",
+    summary="A listed host is reached with TLS at its own address, and with HTTP at any address by its Host header",
     outcomes=["service-entry/any-address-routed-by-host"],
 )
 @pytest.mark.parametrize(

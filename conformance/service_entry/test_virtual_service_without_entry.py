@@ -7,7 +7,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get, reached
 
 @documented(
     source="tasks/traffic-management/egress/egress-control/#manage-traffic-to-external-services",
-    summary="A VirtualService alone does not let a host out: its route leads to a cluster that is not there",
+    summary="A VirtualService without a ServiceEntry does not open a host: its route refers to a missing cluster",
     # The host is then known to the route, so the answer is 503 with flag NC and no longer the 502 of
     # block_all.
     outcomes=["virtual-service/without-entry-blocked"],

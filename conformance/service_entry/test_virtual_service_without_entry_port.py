@@ -11,7 +11,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, blocked_http, documented
 
 @documented(
     source="reference/config/networking/virtual-service/",
-    summary="A VirtualService for a host that no ServiceEntry lists is a route on port 80, and on no other",
+    summary="A VirtualService for a host without a ServiceEntry becomes a route on port 80 only",
     outcomes=["virtual-service/without-entry-port-80-only"],
 )
 @pytest.mark.parametrize(

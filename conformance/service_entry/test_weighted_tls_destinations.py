@@ -23,7 +23,7 @@ def share(egress: Egress) -> dict[str, int]:
 
 @documented(
     source="reference/config/networking/virtual-service/#TLSRoute",
-    summary="A TLS route may have several destinations, whose weights say how many of the connections each gets",
+    summary="A TLS route with several destinations splits connections between them by weight",
     # By Istio 1.31: several are accepted; documents of 1.0 allow a single one, of weight 100.
     outcomes=["virtual-service/tls-route-destinations"],
 )

@@ -7,7 +7,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, blocked_http, documented
 
 @documented(
     source="tasks/traffic-management/egress/egress-control/#controlled-access-to-external-services",
-    summary="Without a ServiceEntry, a host outside the mesh is answered with 502 by the sidecar itself",
+    summary="Without a ServiceEntry, the sidecar itself answers a request for an external host with 502",
     # Since Istio 1.2: the 502 comes from the route block_all; the HTTP port itself has to be known, else
     # there is no status.
     outcomes=["outbound-policy/unlisted-host-502"],

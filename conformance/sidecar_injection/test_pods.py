@@ -7,14 +7,14 @@ from pytest_istio_egress import CLIENT, NEIGHBOUR, PLAIN, Egress, documented
 
 @documented(
     source="setup/additional-setup/sidecar-injection/",
-    summary="In a namespace with injection each pod has Istio's proxy and is ready with it; elsewhere it has none",
+    summary="In a namespace with injection each pod has a ready istio-proxy; in other namespaces it has none",
     manifests=[],
     fixtures=["neighbour_client.yaml"],
     # Since Istio 1.27: the proxy is an init container that goes on running; before, it was an ordinary
     # container.
     outcomes=["injection/pod-ready-2-of-2", "injection/client-pod-ready-2-of-2", "injection/no-proxy-without-label"],
     independent_of_manifests={
-        "": "the namespace's label decides on injection, no rule of the case does",
+        "": "injection depends on the namespace's label, not on the case's manifests",
     },
 )
 @pytest.mark.parametrize(("client", "proxies"), [(CLIENT, 1), (NEIGHBOUR, 1), (PLAIN, 0)], ids=str)

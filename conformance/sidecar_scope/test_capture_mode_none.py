@@ -22,7 +22,7 @@ CLIENT = "uncaptured.egress-client"
 
 @documented(
     source="reference/config/networking/sidecar/#CaptureMode",
-    summary="An egress listener with captureMode NONE is bound to its address and port, and serves without iptables",
+    summary="An egress listener with captureMode NONE binds to its address and port, and works without iptables",
     outcomes=["sidecar/capture-mode-none"],
 )
 @pytest.mark.parametrize(

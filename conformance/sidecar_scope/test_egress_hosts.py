@@ -19,7 +19,7 @@ UNKNOWN = reached(cluster="PassthroughCluster", route="allow_any")
 
 @documented(
     source=f"{PAGE}#IstioEgressListener",
-    summary="With REGISTRY_ONLY a sidecar reaches the entries that are exported to it and named by its Sidecar's hosts",
+    summary="With REGISTRY_ONLY only hosts that are exported to the namespace and listed in its Sidecar are reached",
     outcomes=["sidecar/service-entry-in-scope-reached", "sidecar/not-exported-blocked", "sidecar/registry-only-limits"],
 )
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_host_left_out_with_registry_only_blocked(egress: Egress, probe: Probe, 
 
 @documented(
     source=f"{PAGE}#OutboundTrafficPolicy",
-    summary="With ALLOW_ANY what a Sidecar's hosts leave out is reached all the same, as unknown traffic",
+    summary="With ALLOW_ANY a host that the Sidecar does not list is still reached, through PassthroughCluster",
     manifests=["egress_hosts.yaml", "egress_hosts_allow_any.yaml"],
     outcomes=["sidecar/allow-any-does-not-limit", "sidecar/registry-only-limits"],
 )

@@ -59,7 +59,7 @@ def other(host: str, ports: dict[str, int]) -> list[ParameterSet]:
 
 @documented(
     source="ops/configuration/traffic-management/traffic-routing/#unmatched-traffic",
-    summary="Plain HTTP to a Service out of scope gets 502 where its port is HTTP's in scope; all else is dropped",
+    summary="Plain HTTP to a Service out of scope gets 502 on a port that is HTTP in scope; the rest is dropped",
     fixtures=["neighbour_client.yaml"],
     outcomes=["sidecar/out-of-scope-blocked-by-protocol"],
 )

@@ -35,7 +35,7 @@ BUILT_IN = {
     "inbound|8080||": "ORIGINAL_DST",
 }
 
-SAYS = "A Sidecar with an egress port lets out that port alone, and on it only the services of the hosts it names"
+SUMMARY = "A Sidecar with an egress port limits its namespace to that port and to the hosts listed for it"
 
 
 def answered_by_service(host: str, port: int) -> Outcome:
@@ -53,7 +53,7 @@ def answered_here() -> Outcome:
 
 @documented(
     source="reference/config/networking/sidecar/",
-    summary=SAYS,
+    summary=SUMMARY,
     fixtures=["neighbour_client.yaml"],
     # Documented is exit 56 for a dropped connection; 52 is the same, seen when FIN wins the race against RST.
     outcomes=[
@@ -74,7 +74,7 @@ def answered_here() -> Outcome:
     ],
     independent_of_manifests=dict.fromkeys(
         ("client-to-neighbour-80", "neighbour-to-neighbour-8080", "neighbour-to-client-8080"),
-        "a control: reached as without a Sidecar, so that it is the Sidecar that closes the ways beside it",
+        "a control: reached without a Sidecar too, which shows that the Sidecar blocks the others",
     ),
 )
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_service_out_of_scope_blocked(egress: Egress, probe: Probe, expected: Ou
 
 @documented(
     source="reference/config/networking/sidecar/",
-    summary="A sidecar knows the outbound clusters that its Sidecar lets in, and no others",
+    summary="A proxy has outbound clusters for the Services in its Sidecar's scope only",
     manifests=["ports_and_namespaces.yaml"],
     fixtures=["neighbour_client.yaml"],
     outcomes=["sidecar/clusters-in-scope", "sidecar/clusters-of-default", "sidecar/clusters-of-foo"],
@@ -126,12 +126,12 @@ def test_outbound_clusters_limited_to_scope(egress: Egress, client: str, known: 
 
 @documented(
     source="ops/diagnostic-tools/proxy-cmd/",
-    summary="Every sidecar has BlackHoleCluster, which is static and has no endpoint, and PassthroughCluster",
+    summary="Every proxy has BlackHoleCluster (STATIC, no endpoints) and PassthroughCluster (ORIGINAL_DST)",
     manifests=["ports_and_namespaces.yaml"],
     fixtures=["neighbour_client.yaml"],
     outcomes=["sidecar/cluster-black-hole", "sidecar/cluster-passthrough"],
     independent_of_manifests={
-        "": "every proxy has these clusters, whatever is configured",
+        "": "every proxy has these clusters, with any configuration",
     },
 )
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_built_in_clusters_present(egress: Egress, client: str, name: str, kind:
 
 @documented(
     source="ops/diagnostic-tools/proxy-cmd/",
-    summary="A sidecar's clusters are those of its scope, its application's port, the built-in ones and its agent's",
+    summary="A proxy's clusters are those of its scope, its inbound ports, the built-in ones and those of its agent",
     manifests=["ports_and_namespaces.yaml"],
     fixtures=["neighbour_client.yaml"],
     # Since Istio 1.22: zipkin is there only where a tracing provider is configured; 1.23:

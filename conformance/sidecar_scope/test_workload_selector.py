@@ -8,19 +8,19 @@ OTHER = "other-client.egress-client"
 PAGE = "reference/config/networking/sidecar/"
 
 
-def asked(host: str, client: str) -> Probe:
+def probe_of(host: str, client: str) -> Probe:
     return get(f"http://{host}/headers", client=client)
 
 
 CONTROLS = [
-    pytest.param(asked("own-by-label.test", CLIENT), reached(), id="control-sleep"),
-    pytest.param(asked("own-by-label.test", OTHER), reached(), id="control-other"),
+    pytest.param(probe_of("own-by-label.test", CLIENT), reached(), id="control-sleep"),
+    pytest.param(probe_of("own-by-label.test", OTHER), reached(), id="control-other"),
 ]
 
 
 @documented(
     source=PAGE,
-    summary="A Sidecar with a workloadSelector rules the pods with these labels, and no others of its namespace",
+    summary="A Sidecar with a workloadSelector applies only to the pods with these labels",
     manifests=["workload_selector.yaml", "other_client.yaml"],
     outcomes=["sidecar/workload-selector-selected-pods"],
 )
@@ -28,8 +28,8 @@ CONTROLS = [
     ("probe", "expected"),
     [
         *CONTROLS,
-        pytest.param(asked("beyond-label.test", CLIENT), blocked_http(), id="selected"),
-        pytest.param(asked("beyond-label.test", OTHER), reached(), id="not-selected"),
+        pytest.param(probe_of("beyond-label.test", CLIENT), blocked_http(), id="selected"),
+        pytest.param(probe_of("beyond-label.test", OTHER), reached(), id="not-selected"),
     ],
 )
 def test_sidecar_with_selector_limits_selected_pods(egress: Egress, probe: Probe, expected: Outcome) -> None:
@@ -38,7 +38,7 @@ def test_sidecar_with_selector_limits_selected_pods(egress: Egress, probe: Probe
 
 @documented(
     source=PAGE,
-    summary="A Sidecar without a workloadSelector rules every pod of its namespace",
+    summary="A Sidecar without a workloadSelector applies to every pod of its namespace",
     manifests=["no_workload_selector.yaml", "other_client.yaml"],
     outcomes=["sidecar/no-workload-selector-every-pod"],
 )
@@ -46,8 +46,8 @@ def test_sidecar_with_selector_limits_selected_pods(egress: Egress, probe: Probe
     ("probe", "expected"),
     [
         *CONTROLS,
-        pytest.param(asked("beyond-label.test", CLIENT), blocked_http(), id="one-pod"),
-        pytest.param(asked("beyond-label.test", OTHER), blocked_http(), id="another-pod"),
+        pytest.param(probe_of("beyond-label.test", CLIENT), blocked_http(), id="one-pod"),
+        pytest.param(probe_of("beyond-label.test", OTHER), blocked_http(), id="another-pod"),
     ],
 )
 def test_sidecar_without_selector_limits_every_pod(egress: Egress, probe: Probe, expected: Outcome) -> None:

@@ -9,8 +9,7 @@ CLUSTER = outbound("timed-by-route.test")
 
 @documented(
     source="tasks/traffic-management/egress/egress-control/#manage-traffic-to-external-services",
-    summary="An HTTPRoute with a ServiceEntry as parent limits requests to its host by timeouts.request: 504 "
-    "at that time",
+    summary="timeouts.request in an HTTPRoute with a ServiceEntry as parent ends a slow answer with 504 at that time",
     requires=["gateway-api"],
     outcomes=["http-route/timeout-504"],
 )

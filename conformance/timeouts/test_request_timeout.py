@@ -7,7 +7,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get, reached
 
 @documented(
     source="tasks/traffic-management/egress/egress-control/#manage-traffic-to-external-services",
-    summary="Without a timeout a slow answer is waited for; with one of 3 s, 504 is answered after 3 s",
+    summary="Without a timeout a slow answer arrives with 200; with a timeout of 3 s the answer is 504 after 3 s",
     outcomes=[
         "virtual-service/no-timeout-slow-host-200",
         "virtual-service/timeout-3s-504",

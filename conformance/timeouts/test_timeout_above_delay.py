@@ -7,7 +7,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get, reached
 
 @documented(
     source="tasks/traffic-management/egress/egress-control/#manage-traffic-to-external-services",
-    summary="A timeout longer than the answer takes lets it through",
+    summary="A slow answer arrives with 200 when the VirtualService's timeout is longer than the delay",
     outcomes=["virtual-service/timeout-above-delay-200"],
 )
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get, reached
 
 @documented(
     source="tasks/traffic-management/egress/egress-control/#manage-traffic-to-external-services",
-    summary="A VirtualService's timeout on an external host answers 504 once it is over",
+    summary="A slow answer ends with 504 when the VirtualService's timeout expires",
     outcomes=[
         "virtual-service/timeout-504",
         "virtual-service/timeout-504-in-time",

@@ -10,7 +10,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get, outboun
 
 @documented(
     source="tasks/traffic-management/egress/egress-tls-origination/",
-    summary="A VirtualService that leads port 80 to port 443, where the rule makes TLS, gives 200",
+    summary="HTTP routed from port 80 to port 443, where a DestinationRule originates TLS, gets 200",
     outcomes=["tls-origination/http-to-https-port-200"],
 )
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ connection fails (UF; URX too where it was tried again)."""
 
 @documented(
     source="tasks/traffic-management/egress/egress-tls-origination/#mutual-tls-origination-for-egress-traffic",
-    summary="A sidecar originates mutual TLS with a Secret of its namespace that it may read",
+    summary="A sidecar originates mutual TLS with a Secret of its namespace that its service account may read",
     outcomes=["tls-origination/mutual-secret-200-or-503"],
 )
 @pytest.mark.parametrize(
@@ -58,10 +58,10 @@ def test_mutual_tls_presents_client_certificate(egress: Egress, probe: Probe, ex
 
 @documented(
     source="https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/cluster_manager#cluster-warming",
-    summary="A proxy goes on waiting for a Secret that is not there, and has those that are",
+    summary="A proxy waits only for the Secret that is missing; it has received the others",
     manifests=["mutual.yaml"],
     outcomes=["tls-origination/mutual-secret-200-or-503"],
 )
 def test_missing_secret_stays_awaited(egress: Egress) -> None:
     missing = ["kubernetes://no-such-secret", "kubernetes://no-such-secret-cacert"]
-    egress.check("secrets that the proxy waits for", egress.config().awaited_secrets(), missing)
+    egress.check("Secrets that the proxy waits for", egress.config().awaited_secrets(), missing)

@@ -26,7 +26,7 @@ def refused_by_the_host(port: int, why: str) -> Outcome:
 
 @documented(
     source="tasks/traffic-management/egress/egress-gateway-tls-origination/#perform-mutual-tls-origination-with-an-egress-gateway",
-    summary="The gateway originates mutual TLS, and the outside host sees the gateway's client certificate",
+    summary="The gateway originates mutual TLS and presents its client certificate to the external host",
     fixtures=["gateway.yaml"],
     # By Istio 1.31: what the host itself answers to a bad certificate or none arrives as it is (400).
     outcomes=["tls-origination/gateway-mutual-200-or-503"],

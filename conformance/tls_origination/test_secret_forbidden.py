@@ -14,7 +14,7 @@ connection fails (UF; URX too where it was tried again)."""
 
 @documented(
     source="tasks/traffic-management/egress/egress-tls-origination/#mutual-tls-origination-for-egress-traffic",
-    summary="A sidecar whose service account may not read the Secret can't originate TLS with it: 503",
+    summary="A sidecar whose service account may not read the Secret cannot originate TLS with it: 503",
     outcomes=["tls-origination/mutual-secret-200-or-503"],
 )
 def test_forbidden_secret_ends_with_503(egress: Egress) -> None:
@@ -33,7 +33,7 @@ def test_forbidden_secret_ends_with_503(egress: Egress) -> None:
         get("http://without-rights.test/headers", client=WITHOUT_RIGHTS),
         Outcome(status=503, route="default", flags=WITHOUT_SECRET),
     )
-    egress.check("secrets that the proxy with rights waits for", egress.config().awaited_secrets(), [])
+    egress.check("Secrets that the proxy with rights waits for", egress.config().awaited_secrets(), [])
     # The authority beside them is no secret, and by 1.31 handed out: it is about certificate and key.
     awaited = [name for name in egress.config(WITHOUT_RIGHTS).awaited_secrets() if not name.endswith("-cacert")]
-    egress.check("secrets that the proxy without rights waits for", awaited, ["kubernetes://client"])
+    egress.check("Secrets that the proxy without rights waits for", awaited, ["kubernetes://client"])

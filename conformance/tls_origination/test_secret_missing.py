@@ -15,14 +15,14 @@ BESIDE = reached(cluster=outbound("beside-late-rule.test"))
 
 @documented(
     source="https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/cluster_manager#cluster-warming",
-    summary="Until a rule's Secret has come, or for 15 s, the cluster that was there serves on without TLS; then 503",
+    summary="If a rule's Secret is missing, the cluster without TLS stays in use for 15 s; then the answer is 503",
     outcomes=["tls-origination/missing-secret-503"],
 )
 def test_missing_secret_ends_with_503(egress: Egress) -> None:
     egress.expect(PROBE, IN_THE_CLEAR)
     egress.apply("secret_missing_rule.yaml")
     secret = ["kubernetes://no-such-secret-cacert"]
-    egress.check("secrets that the proxy waits for", egress.config().awaited_secrets(), secret)
+    egress.check("Secrets that the proxy waits for", egress.config().awaited_secrets(), secret)
     if egress.in_cluster(NAME) in egress.config().warming_clusters():  # a very slow cluster may be past it
         egress.expect(PROBE, IN_THE_CLEAR)
     egress.wait_until(
@@ -30,6 +30,8 @@ def test_missing_secret_ends_with_503(egress: Egress) -> None:
     )
     egress.expect(get("http://beside-late-rule.test/headers"), BESIDE)
     egress.expect(PROBE, Outcome(status=503, cluster=NAME, flags=frozenset({"UF", "UF,URX", "URX,UF"})))
-    egress.check("secrets that it still waits for", egress.config().awaited_secrets(), secret)
+    egress.check(
+        "Secrets that the proxy waits for after the cluster took over", egress.config().awaited_secrets(), secret
+    )
     egress.remove("secret_missing_rule.yaml")
     egress.expect(PROBE, IN_THE_CLEAR)

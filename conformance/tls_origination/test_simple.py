@@ -10,7 +10,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get, outboun
 
 @documented(
     source="tasks/traffic-management/egress/egress-tls-origination/#tls-origination-for-egress-traffic",
-    summary="With targetPort 443 and a rule SIMPLE the sidecar makes TLS of plain HTTP, and checks who answers",
+    summary="With targetPort 443 and TLS mode SIMPLE the sidecar originates TLS for plain HTTP and verifies the host",
     # Since Istio 1.21: the host's certificate is checked, so an authority that signed it has to be named.
     outcomes=["tls-origination/simple-200"],
 )

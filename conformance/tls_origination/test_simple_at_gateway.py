@@ -39,7 +39,7 @@ def not_verified(port: int, why: str) -> Outcome:
 
 @documented(
     source=PAGE,
-    summary="The gateway originates SIMPLE TLS: 200 with the right authority, 503 with a wrong or a missing one",
+    summary="The gateway originates SIMPLE TLS: 200 with the right CA certificate, 503 with a wrong or missing one",
     fixtures=["gateway.yaml"],
     outcomes=["tls-origination/gateway-simple-200-or-503"],
 )
@@ -61,7 +61,7 @@ def test_simple_tls_at_gateway_verifies_host(egress: Egress, probe: Probe, expec
 
 @documented(
     source="reference/config/networking/destination-rule/#ClientTLSSettings",
-    summary="A certificate that the CRL in the Secret revokes is not accepted; a CRL that revokes another does no harm",
+    summary="A certificate revoked by the Secret's CRL is rejected with 503; another certificate's CRL has no effect",
     manifests=["simple_at_gateway.yaml"],
     fixtures=["gateway.yaml"],
     # Since Istio 1.31: the body says "remote connection failure", and no longer what the check of the

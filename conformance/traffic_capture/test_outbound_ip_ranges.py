@@ -26,8 +26,8 @@ def past() -> Outcome:
 
 @documented(
     source="tasks/traffic-management/egress/egress-control/#direct-access-to-external-services",
-    summary="Traffic to addresses outside includeOutboundIPRanges does not pass the sidecar, so that no rule "
-    "holds for it",
+    summary="Traffic to addresses outside includeOutboundIPRanges bypasses the sidecar, so no Istio configuration "
+    "applies to it",
     outcomes=[
         "traffic-capture/outside-ranges-bypasses-sidecar",
         "traffic-capture/outside-ranges-any-host",
@@ -65,7 +65,7 @@ def test_address_outside_ranges_bypasses_sidecar(egress: Egress, probe: Probe, e
 
 @documented(
     source="tasks/traffic-management/egress/egress-control/#direct-access-to-external-services",
-    summary="Pods made before, or without, the setting keep all their traffic in the sidecar",
+    summary="A pod without the annotation sends all its traffic through the sidecar",
     manifests=["outbound_ip_ranges.yaml"],
     outcomes=["traffic-capture/new-pods-only"],
 )

@@ -22,7 +22,7 @@ CLIENT = "ports.egress-client"
 
 @documented(
     source="reference/config/annotations/#SidecarTrafficIncludeOutboundPorts",
-    summary="Traffic to a port of includeOutboundPorts passes the sidecar, whatever the IP ranges say of its address",
+    summary="Traffic to a port in includeOutboundPorts passes the sidecar, even to an address outside the IP ranges",
     outcomes=["traffic-capture/listed-port-passes-sidecar"],
 )
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pytest_istio_egress import Egress, documented
 
 @documented(
     source="reference/config/networking/",
-    summary="The API refuses configuration that can't mean anything, and says what is wrong with it",
+    summary="Invalid configuration is rejected, and the answer names the cause",
     # By Istio 1.31: part of it is refused by the schema already, before istiod is asked.
     manifests=[],
     requires=["validation-webhook"],
@@ -70,6 +70,6 @@ from pytest_istio_egress import Egress, documented
 )
 def test_invalid_manifest_rejected(egress: Egress, manifest: str, good: str, names: str) -> None:
     egress.expect_accepted(good)
-    said = egress.expect_rejected(manifest)
-    named = re.search(names, said, re.IGNORECASE)
-    egress.check(f"what the API's answer to {manifest} names", names if named else f"none of it: {said}", names)
+    answer = egress.expect_rejected(manifest)
+    named = re.search(names, answer, re.IGNORECASE)
+    egress.check(f"cause in the API's answer to {manifest}", names if named else answer, names)

@@ -13,7 +13,7 @@ SENT = {"x-set": "by-client", "x-added": "by-client", "x-removed": "by-client"}
 
 @documented(
     source="reference/config/networking/virtual-service/",
-    summary="Injected faults, retries and header rules do on an outside host what they say",
+    summary="Fault injection, retries and header rules of a VirtualService apply to requests to an external host",
     # By Istio 1.31: HTTP/1.0 was answered with 426 once; today it does not match the listener's HTTP chain
     # (unless istiod has PILOT_HTTP10), so that REGISTRY_ONLY drops it and ALLOW_ANY passes it through, past
     # every rule.
@@ -83,7 +83,7 @@ def test_http_rules_apply_to_external_host(egress: Egress, probe: Probe, expecte
 
 @documented(
     source="reference/config/networking/virtual-service/#HTTPRetry",
-    summary="With attempts 2 a request that fails is sent three times, and once where no rule has it retried",
+    summary="With attempts 2 a failed request is sent three times; without a retry rule for its status, once",
     manifests=["http_rules.yaml"],
     outcomes=["virtual-service/faults-retries-headers"],
 )
@@ -101,7 +101,7 @@ def test_failed_request_retried_as_configured(egress: Egress, status: int, route
 
 @documented(
     source="reference/config/networking/virtual-service/",
-    summary="HTTP/1.0 is none of the HTTP that rules are for: with ALLOW_ANY it passes through as TCP",
+    summary="VirtualService rules do not apply to HTTP/1.0: with ALLOW_ANY it passes through as TCP",
     # By Istio 1.31: HTTP/1.0 was answered with 426 once; with PILOT_HTTP10 istiod makes rules hold for it.
     manifests=["http_1_0.yaml"],
     outcomes=["virtual-service/faults-retries-headers"],

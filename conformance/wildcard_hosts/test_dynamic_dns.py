@@ -21,7 +21,7 @@ def pinned(host: str, port: int, address: str) -> tuple[str, str]:
 
 @documented(
     source=PAGE,
-    summary="A wildcard entry of resolution DYNAMIC_DNS reaches each host below it at the address that DNS has for it",
+    summary="A wildcard ServiceEntry with resolution DYNAMIC_DNS reaches each matching host at its address in DNS",
     requires=["dynamic-dns"],
     # Since Istio 1.30: sidecars have DYNAMIC_DNS.
     outcomes=["wildcard/dynamic-dns-any-host-below"],
@@ -69,7 +69,7 @@ def test_host_with_dynamic_dns_resolved_by_name(egress: Egress, probe: Probe, ex
 
 @documented(
     source=PAGE,
-    summary="One cluster serves the whole wildcard, and counts what goes through it",
+    summary="One cluster serves all hosts of the wildcard and counts their requests",
     manifests=["dynamic_dns.yaml"],
     requires=["dynamic-dns"],
     outcomes=["wildcard/dynamic-dns-any-host-below"],
@@ -79,5 +79,5 @@ def test_dynamic_dns_cluster_counts_requests(egress: Egress) -> None:
     before = egress.config().requests(name)
     egress.expect(get(f"http://outside.{DOMAIN}/headers"), reached(cluster=HTTP_CLUSTER))
     cluster = egress.config().cluster(name)
-    egress.check("type of its cluster", cluster and cluster.type, "envoy.clusters.dynamic_forward_proxy")
-    egress.check("whether its cluster counted the request", egress.config().requests(name) > before, expected=True)
+    egress.check("type of the wildcard's cluster", cluster and cluster.type, "envoy.clusters.dynamic_forward_proxy")
+    egress.check("increase of the cluster's request counter", egress.config().requests(name) > before, expected=True)

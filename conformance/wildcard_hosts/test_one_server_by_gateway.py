@@ -21,7 +21,7 @@ def served(name: str) -> Outcome:
 
 @documented(
     source="tasks/traffic-management/egress/wildcard-egress-hosts/#configure-egress-gateway-traffic-to-a-wildcard-host",
-    summary="Hosts below a wildcard that one server serves are led over the gateway to that server",
+    summary="Hosts of a wildcard that one server serves are routed through the gateway to that server",
     requires=["egress-gateway"],
     outcomes=["wildcard/one-server-at-gateway"],
 )
@@ -45,7 +45,7 @@ def test_wildcard_at_gateway_routed_to_one_server(egress: Egress, probe: Probe, 
 
 @documented(
     source="tasks/traffic-management/egress/wildcard-egress-hosts/#configure-egress-gateway-traffic-to-a-wildcard-host",
-    summary="The gateway's cluster of the one server counts the requests for every host below the wildcard",
+    summary="The gateway's cluster of that server counts the requests for all hosts of the wildcard",
     manifests=["one_server_by_gateway.yaml"],
     requires=["egress-gateway"],
     outcomes=["wildcard/one-server-at-gateway"],
@@ -56,4 +56,4 @@ def test_gateway_cluster_counts_requests(egress: Egress) -> None:
     before = egress.gateway_config().requests(name)
     egress.expect(get("https://de.wild.test/headers"), served("de.wild.test"))
     counted = egress.gateway_config().requests(name) > before
-    egress.check("whether the cluster of the one server counted the request", counted, expected=True)
+    egress.check("increase of the request counter of the server's cluster", counted, expected=True)

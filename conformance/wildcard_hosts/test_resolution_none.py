@@ -19,7 +19,7 @@ def listed(name: str) -> Outcome:
 
 @documented(
     source="tasks/traffic-management/egress/wildcard-egress-hosts/#configure-direct-traffic-to-a-wildcard-host",
-    summary="With REGISTRY_ONLY an entry *.DOMAIN of resolution NONE opens the hosts below DOMAIN, and no others",
+    summary="With REGISTRY_ONLY a ServiceEntry for *.DOMAIN with resolution NONE allows hosts below DOMAIN only",
     outcomes=["wildcard/resolution-none-hosts-below"],
 )
 @pytest.mark.parametrize(
