@@ -1,4 +1,4 @@
-"""Which documented outcome is asserted by which shipped case: both are read, neither is run."""
+"""Compares conformance/outcomes.yaml with the tests that assert its entries; reads both, runs neither."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ NAMES_A_VERSION = re.compile(r"(since|by) (Kubernetes )?\d+\.\d+: ")
 
 
 class CoverageError(Exception):
-    """The list of outcomes or a case can't be read; the message says which and what is wrong with it."""
+    """The list of outcomes or a test module cannot be read; the message names it and the cause."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
-    """One outcome that a document states. The fields are those that the head of outcomes.yaml explains."""
+class DocumentedOutcome:
+    """One outcome that a document states. The head of outcomes.yaml explains the fields."""
 
     id: str
-    says: str
-    at: str | None = None
+    statement: str
+    source: str | None = None
     needs: str | None = None
     today: str | None = None
     open: str | None = None
@@ -34,35 +34,36 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """A document and its outcomes, in its own order; `left_out` is what it says that is not about egress."""
+    """A document and its outcomes, in its own order."""
 
     id: str
     title: str
     kind: str
     url: str | None = None
     left_out: tuple[str, ...] = ()
-    outcomes: tuple[Row, ...]
+    """Statements of the document that are not about egress."""
+    outcomes: tuple[DocumentedOutcome, ...]
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """The documented outcomes beside the shipped cases."""
+    """The documented outcomes and the shipped tests."""
 
     documents: tuple[Document, ...]
-    cases: tuple[ShippedCase, ...]
+    tests: tuple[ShippedCase, ...]
 
     @property
-    def rows(self) -> Iterator[Row]:
+    def outcomes(self) -> Iterator[DocumentedOutcome]:
         """Every outcome of every document."""
-        return (row for document in self.documents for row in document.outcomes)
+        return (outcome for document in self.documents for outcome in document.outcomes)
 
-    def asserting(self, row: Row) -> list[ShippedCase]:
-        """Return the cases that assert an outcome."""
-        return [shipped for shipped in self.cases if shipped.case and row.id in shipped.case.outcomes]
+    def tests_of(self, outcome: DocumentedOutcome) -> list[ShippedCase]:
+        """Return the tests that assert an outcome."""
+        return [test for test in self.tests if test.case and outcome.id in test.case.outcomes]
 
 
 def read(suite: Path) -> Coverage:
-    """Return the outcomes and the cases of a suite folder; raise CoverageError where either can't be read."""
+    """Return outcomes and tests of a suite folder; raise CoverageError if either cannot be read."""
     try:
         return Coverage(documents_of((suite / OUTCOMES).read_text(encoding="utf-8")), tuple(shipped_cases(suite)))
     except (CaseImportError, OSError) as error:
@@ -70,82 +71,81 @@ def read(suite: Path) -> Coverage:
 
 
 def documents_of(text: str) -> tuple[Document, ...]:
-    """Return the documents that the text of an outcomes.yaml lists."""
+    """Return the documents in the text of an outcomes.yaml."""
     try:
-        listed = yaml.safe_load(text)["documents"]
+        entries = yaml.safe_load(text)["documents"]
     except (yaml.YAMLError, KeyError, TypeError) as error:
-        raise CoverageError(f"{OUTCOMES} can't be read: {error}") from error
-    documents = tuple(_document(entry) for entry in listed)
-    repeated = [
-        name for name, count in Counter(row.id for each in documents for row in each.outcomes).items() if count > 1
-    ]
+        raise CoverageError(f"cannot read {OUTCOMES}: {error}") from error
+    documents = tuple(_document(entry) for entry in entries)
+    ids = Counter(outcome.id for document in documents for outcome in document.outcomes)
+    repeated = [name for name, count in ids.items() if count > 1]
     if repeated:
-        raise CoverageError(f"{OUTCOMES} lists twice: {', '.join(repeated)}")
+        raise CoverageError(f"{OUTCOMES}: duplicate ids: {', '.join(repeated)}")
     return documents
 
 
 def _document(entry: Mapping[str, Any]) -> Document:
     _check_fields(entry, Document)
-    rows = tuple(_row(outcome) for outcome in entry["outcomes"])
-    return Document(**{**entry, "outcomes": rows, "left_out": tuple(entry.get("left_out", ()))})
+    outcomes = tuple(_outcome(outcome) for outcome in entry["outcomes"])
+    return Document(**{**entry, "outcomes": outcomes, "left_out": tuple(entry.get("left_out", ()))})
 
 
-def _row(entry: Mapping[str, Any]) -> Row:
-    _check_fields(entry, Row)
-    row = Row(**entry)
-    if row.today is not None and not NAMES_A_VERSION.match(row.today):
-        raise CoverageError(f"{OUTCOMES}: {row.id}: today has to begin with 'since VERSION: ' or 'by VERSION: '")
-    return row
+def _outcome(entry: Mapping[str, Any]) -> DocumentedOutcome:
+    _check_fields(entry, DocumentedOutcome)
+    outcome = DocumentedOutcome(**entry)
+    if outcome.today is not None and not NAMES_A_VERSION.match(outcome.today):
+        raise CoverageError(f"{OUTCOMES}: {outcome.id}: 'today' must begin with 'since VERSION: ' or 'by VERSION: '")
+    return outcome
 
 
-def _check_fields(entry: Mapping[str, Any], kind: type[Document] | type[Row]) -> None:
-    name = entry.get("id", "an entry without id")
-    known = {field.name for field in fields(kind)}
-    needed = {"id", "title", "kind", "outcomes"} if kind is Document else {"id", "says"}
-    for wrong, words in ((set(entry) - known, "knows no"), (needed - set(entry), "lacks")):
-        if wrong:
-            raise CoverageError(f"{OUTCOMES}: {name} {words} {', '.join(sorted(wrong))}")
+def _check_fields(entry: Mapping[str, Any], kind: type[Document] | type[DocumentedOutcome]) -> None:
+    name = entry.get("id", "entry without id")
+    allowed = {field.name for field in fields(kind)}
+    required = {"id", "title", "kind", "outcomes"} if kind is Document else {"id", "statement"}
+    for keys, problem in ((set(entry) - allowed, "unknown"), (required - set(entry), "missing")):
+        if keys:
+            raise CoverageError(f"{OUTCOMES}: {name}: {problem} keys: {', '.join(sorted(keys))}")
     for field, value in entry.items():
         if field not in {"left_out", "outcomes"} and not (isinstance(value, str) and value.strip()):
-            raise CoverageError(f"{OUTCOMES}: {name}: {field} has to be text; quote it where it holds ': '")
+            raise CoverageError(f"{OUTCOMES}: {name}: '{field}' must be text; quote it if it contains ': '")
 
 
 def problems(coverage: Coverage) -> list[str]:
-    """Return what is amiss between outcomes and cases, one line each with what to do; none if all is well."""
-    return [*_of_cases(coverage), *_of_rows(coverage)]
+    """Return the disagreements between outcomes and tests, one line each with the remedy."""
+    return [*_problems_of_tests(coverage), *_problems_of_outcomes(coverage)]
 
 
-def _of_cases(coverage: Coverage) -> Iterator[str]:
-    known = {row.id for row in coverage.rows}
-    for shipped in coverage.cases:
-        if shipped.case is None:
-            yield f"{shipped.id} is not declared: put @documented(at=..., says=..., rows=[...]) on it"
+def _problems_of_tests(coverage: Coverage) -> Iterator[str]:
+    listed = {outcome.id for outcome in coverage.outcomes}
+    for test in coverage.tests:
+        if test.case is None:
+            yield f"{test.id}: not declared; add @documented(source=..., summary=..., outcomes=[...])"
             continue
-        if not shipped.case.page.strip():
-            yield f"{shipped.id} has no source: name the page in at="
-        if not shipped.case.outcomes:
-            yield f"{shipped.id} asserts no outcome: name rows of {OUTCOMES} in rows="
-        for row in shipped.case.outcomes:
-            if row not in known:
-                yield f"{shipped.id} names {row}, which {OUTCOMES} doesn't list: correct it or add the row"
+        if not test.case.page.strip():
+            yield f"{test.id}: no source; name the documentation page in source="
+        if not test.case.outcomes:
+            yield f"{test.id}: asserts no documented outcome; name entries of {OUTCOMES} in outcomes="
+        for outcome in test.case.outcomes:
+            if outcome not in listed:
+                yield f"{test.id}: unknown outcome '{outcome}'; correct the id or add it to {OUTCOMES}"
 
 
-def _of_rows(coverage: Coverage) -> Iterator[str]:
-    for row in coverage.rows:
-        asserting = coverage.asserting(row)
-        if not asserting and row.open is None:
-            yield f"{row.id} is asserted by no case: write one, or say in {OUTCOMES} why it is open"
-        if asserting and row.open is not None:
-            yield f"{row.id} is called open but {asserting[0].id} asserts it: run istio-egress coverage"
+def _problems_of_outcomes(coverage: Coverage) -> Iterator[str]:
+    for outcome in coverage.outcomes:
+        tests = coverage.tests_of(outcome)
+        if not tests and outcome.open is None:
+            yield f"{outcome.id}: asserted by no test; write one, or give the reason as 'open' in {OUTCOMES}"
+        if tests and outcome.open is not None:
+            yield f"{outcome.id}: marked as open, but asserted by {tests[0].id}; run istio-egress coverage"
 
 
-def close_rows(text: str, closed: set[str]) -> str:
-    """Return the text of an outcomes.yaml without the `open` lines of the rows that cases assert by now."""
-    kept, row = [], None
+def close_outcomes(text: str, closed: set[str]) -> str:
+    """Return the text of an outcomes.yaml without the `open` lines of the outcomes with these ids."""
+    lines, outcome = [], None
     for line in text.splitlines(keepends=True):
         field, _, value = line.strip().partition(": ")
         if field == "- id":
-            row = value
-        if not (field == "open" and row in closed):
-            kept.append(line)
-    return "".join(kept)
+            outcome = value
+        if not (field == "open" and outcome in closed):
+            lines.append(line)
+    return "".join(lines)
