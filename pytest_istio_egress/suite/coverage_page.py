@@ -44,7 +44,7 @@ def _summary(coverage: Coverage) -> Iterator[str]:
     yield ""
     tests = {test.id: test for outcome in coverage.outcomes for test in coverage.tests_of(outcome)}
     parameters = sum(_parameter_count(test) for test in tests.values())
-    yield f"They are asserted by {len(tests)} tests with {parameters} parameters."
+    yield f"They are asserted by {_plural(len(tests), 'test')} with {_plural(parameters, 'parameter')}."
     yield ""
 
 
@@ -92,7 +92,7 @@ def _counts(name: str, outcomes: tuple[DocumentedOutcome, ...], coverage: Covera
 
 def _section(document: Document, coverage: Coverage) -> Iterator[str]:
     kind = _plain(document.kind)
-    yield f"## {_heading(document)}"
+    yield f"## {_plain(document.title)}"
     yield ""
     yield f"Source: [{kind}]({document.url})." if document.url else f"Source: {kind}."
     yield ""
@@ -123,13 +123,13 @@ def _details(outcome: DocumentedOutcome, tests: list[ShippedCase]) -> Iterator[s
         yield f"  - **Open**: {_plain(outcome.open or 'no reason given')}"
 
 
-def _heading(document: Document) -> str:
-    return f"{document.id}: {_plain(document.title)}"
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _anchor(document: Document) -> str:
     """Return GitHub's anchor for the heading: lower case, no punctuation, hyphens for spaces."""
-    return re.sub(r"[^\w\- ]", "", f"{document.id}: {document.title}".lower()).replace(" ", "-")
+    return re.sub(r"[^\w\- ]", "", document.title.lower()).replace(" ", "-")
 
 
 def _plain(text: str) -> str:

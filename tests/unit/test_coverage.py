@@ -115,6 +115,15 @@ def test_page_lists_each_outcome_with_notes_and_tests(suite: Path) -> None:
         assert word in page
 
 
+def test_page_counts_tests_and_parameters(suite: Path) -> None:
+    test = suite / "doors" / "test_door.py"
+    change(test, "from pytest_istio_egress", "import pytest\nfrom pytest_istio_egress")
+    change(
+        test, "def test_door(egress)", '@pytest.mark.parametrize("side", ["in", "out"])\ndef test_door(egress, side)'
+    )
+    assert "asserted by 1 test with 2 parameters" in page_of(read(suite))
+
+
 def test_links_of_page_lead_to_files() -> None:
     coverage = read(CHECKOUT / "conformance")
     for test in coverage.tests:
