@@ -44,7 +44,7 @@ PAGE = "ops/configuration/traffic-management/dns-proxy/"
         pytest.param(
             get("http://with-address.test/headers", to=None), Outcome(exit=6, sidecar=False), id="without-capture"
         ),
-        # Also the control of the client without capture: it gets out, and to the wrong server.
+        # Also the control of the client without capture: it reaches a server, the wrong one.
         pytest.param(
             tcp("second-database.test", 9000, to=SECOND),
             reached(cluster=outbound("first-database.test", 9000)),

@@ -12,7 +12,7 @@ HOST = "http://authorized.test/anything"
 GATEWAY = "exit.egress-gateway"
 TO_THE_GATEWAY = outbound("exit.egress-gateway.svc.cluster.local", 443, subset="authorized")
 
-# Signed with the key whose public half authorization.yaml holds, and good until 2100; nobody has the other half.
+# Signed with the private key of the JWKS in authorization.yaml, and valid until 2100; the key has been discarded.
 OF_THE_TENANT = (
     "eyJhbGciOiJSUzI1NiIsImtpZCI6ImVncmVzcyIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJpc3N1ZXJAZWdyZXNzLmV4YW1wbGUiLCJ"
     "zdWIiOiJ0ZW5hbnQiLCJleHAiOjQxMDI0NDQ4MDB9.OQw1P4yVItQ3HFYK09EwW5_fWJ6V5KAxkFWdknh8ZirLvHFwIflUIdfF0L"

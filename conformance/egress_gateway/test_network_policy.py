@@ -13,7 +13,7 @@ THROUGH_THE_GATEWAY = reached(
     gateway=Hop(cluster=outbound("network-policy.test"), status=200),
     source="gateway",
 )
-# What the policy allows: a pod of the control plane, by a name that DNS resolves.
+# Allowed by the policy: a pod of the control plane, by a name that DNS resolves.
 ISTIOD = get("http://istiod.istio-system.svc.cluster.local:15014/version", client=STRAIGHT, to=None)
 
 
@@ -41,7 +41,7 @@ def test_direct_request_under_network_policy_times_out(egress: Egress) -> None:
 
     egress.apply("network_policy_enforced.yaml")
     egress.expect_all(
-        # The way to istio-system stays open, DNS with it; a pod for which nothing was open would prove nothing.
+        # The control: istio-system and DNS stay reachable, so the policy is what blocks the rest.
         (ISTIOD, Outcome(status=200, sidecar=False)),
         (past_the_gateway, Outcome(exit=28, sidecar=False)),
         (through_the_gateway, THROUGH_THE_GATEWAY),

@@ -39,13 +39,13 @@ SUBSET = outbound("istio-egressgateway.istio-system.svc.cluster.local", subset="
             ),
             id="over-both-hops",
         ),
-        # The entry's endpoints are the destination: where the client was going does not count.
+        # The entry's endpoints are the destination, whatever address the client connects to.
         pytest.param(
             get("http://two-hops.test/headers", to="192.0.2.81"),
             reached(cluster=SUBSET, gateway=Hop(cluster=outbound("two-hops.test")), source="gateway"),
             id="to-the-entrys-endpoints",
         ),
-        # No rule leads port 443 to the gateway.
+        # No rule routes port 443 to the gateway.
         pytest.param(
             get("https://two-hops.test/headers"),
             reached(source="client"),

@@ -57,6 +57,6 @@ def test_deleted_service_does_not_answer(egress: Egress) -> None:
         (BESIDE, PASSES),
         (BESIDE_PLAIN, PASSES_PLAIN),
         (probe, blocked_tls()),
-        # Without a sidecar the network has the word: it answers that nothing is there, or it does not answer.
+        # Without a sidecar the result depends on the network: connection refused, or no answer.
         (plain, Outcome(exit=frozenset({7, 28}), sidecar=False)),
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pytest_istio_egress import Egress, Outcome, blocked_http, blocked_tcp, documented, get, outbound, reached
 
 if TYPE_CHECKING:
-    # Only named: the Kubernetes client behind it shall not be loaded just to collect the cases.
+    # For annotations only: collecting the tests must not import the Kubernetes client.
     from pytest_istio_egress.cluster.proxy_config import ProxyConfig
 
 LISTED = get("http://listed-in-an-open-mesh.test/headers")

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from pytest_istio_egress import Egress, blocked_http, documented, get, outbound, reached
 
 if TYPE_CHECKING:
-    # Only named: the Kubernetes client behind it shall not be loaded just to collect the cases.
+    # For annotations only: collecting the tests must not import the Kubernetes client.
     from pytest_istio_egress.cluster.proxy_config import ProxyConfig
 
 CLUSTER = "AllowAnyDynamicDNSCluster"
 LISTED = get("http://listed-beside-names.test/headers")
 REACHED = reached("second", cluster=outbound("listed-beside-names.test"))
-# A host that DNS knows and the mesh does not; the address that curl connects to leads nowhere.
+# A host that DNS resolves but no entry lists; nothing listens at the address that curl connects to.
 BY_NAME = get(
     "http://outside.egress-outside.svc.cluster.local/headers",
     arguments=["--connect-to", "::198.51.100.7:80"],

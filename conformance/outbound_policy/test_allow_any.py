@@ -15,7 +15,7 @@ def passed(protocol: str, route: str | None = None) -> Outcome:
     return reached(source="client", cluster="PassthroughCluster", route=route, server_saw={"protocol": protocol})
 
 
-# What the outside server makes of bytes that are no HTTP; its own words are the witness that they arrived there.
+# The external server's answer to bytes that are not HTTP; it shows that they arrived there.
 BYTES_PASSED = Outcome(cluster="PassthroughCluster", body="X-Outside-Server: outside")
 
 

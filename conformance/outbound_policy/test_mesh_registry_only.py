@@ -20,7 +20,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, blocked_http, blocked_tc
             id="control-listed",
         ),
         pytest.param(get("http://unlisted-by-mesh-mode.test/headers"), blocked_http(), id="http-host-unlisted"),
-        # A port that nothing in a mesh will have: here the listeners are those of the whole mesh.
+        # A port that no Service of the mesh is likely to have: the scope is the whole mesh here.
         pytest.param(get("http://unlisted-by-mesh-mode.test:47811/headers"), blocked_tcp(), id="http-port-unlisted"),
         pytest.param(
             get("https://unlisted-by-mesh-mode.test:47811/headers"),

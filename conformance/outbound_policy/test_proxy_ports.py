@@ -9,8 +9,8 @@ from pytest_istio_egress import CLIENT, Egress, Outcome, Probe, documented, get,
 from pytest_istio_egress.model.outcome import BLACKHOLE_EXITS
 
 PAGE = "ops/deployment/application-requirements/#ports-used-by-istio"
-# The chains of these ports have no access log, so the proxy's configuration is the witness (below). A closed port
-# would refuse the connection (curl 7): somebody took it, and dropped it.
+# The chains of these ports have no access log, so the proxy's configuration is checked (below). A closed port would
+# refuse the connection (curl 7): here it was accepted and dropped.
 DROPPED = Outcome(exit=BLACKHOLE_EXITS, sidecar=False)
 
 

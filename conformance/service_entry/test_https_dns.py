@@ -14,7 +14,7 @@ AT = "tasks/traffic-management/egress/egress-control/#access-an-external-https-s
 @documented(
     source=AT,
     summary="An HTTPS ServiceEntry forwards TLS to its host unchanged; TLS to other hosts is blocked",
-    # TLS to another host on that port ended at the listed one; today the chain matches the server name.
+    # Before, TLS to another host on that port ended at the listed one; today the chain matches the server name.
     outcomes=[
         "service-entry/https-port-reached",
         "service-entry/resolution-dns-by-proxy",
@@ -57,7 +57,7 @@ def test_https_entry_opens_its_host_only(egress: Egress, probe: Probe, expected:
     source=AT,
     summary="An HTTPS ServiceEntry becomes a listener with a TCP proxy and a STRICT_DNS cluster for IPv4 addresses",
     manifests=["https_dns.yaml"],
-    # The chain named no server; today it matches the host as server name, without any VirtualService.
+    # Before, the chain had no server names; today it matches the host, without a VirtualService.
     outcomes=[
         "service-entry/https-listener",
         "service-entry/https-listener-tcp-proxy",
@@ -74,7 +74,7 @@ def test_https_entry_becomes_listener_and_cluster(egress: Egress) -> None:
     assert listener
     chains = [chain for chain in listener.chains if chain.cluster == egress.in_cluster(CLUSTER)]
     egress.check("number of chains with the host's cluster", len(chains), 1)
-    # Not the only one: an ExternalName Service for the host, whosever it is (another case's, too), adds its own names.
+    # Not the only name: ExternalName Services for the host, also those of other cases, add theirs.
     egress.check("presence of the host in the chain's server names", host in chains[0].server_names, expected=True)
     egress.check("route table of that chain", chains[0].route_config, None)
     cluster = egress.config().cluster(egress.in_cluster(CLUSTER))

@@ -29,7 +29,7 @@ def test_static_entry_routed_to_endpoints(egress: Egress, probe: Probe, expected
     source="reference/config/networking/service-entry/#ServiceEntry-Resolution",
     summary="A ServiceEntry with resolution STATIC becomes a cluster of type EDS",
     manifests=["static_endpoints.yaml"],
-    # It was a cluster of type STATIC; today istiod sends the endpoints apart, as type EDS.
+    # Before, the cluster was of type STATIC; today istiod sends the endpoints separately (EDS).
     outcomes=["service-entry/resolution-static-cluster"],
 )
 def test_static_entry_becomes_eds_cluster(egress: Egress) -> None:

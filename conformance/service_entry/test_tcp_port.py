@@ -12,7 +12,7 @@ CLUSTER = outbound("second.test", 443)
 @documented(
     source="ops/configuration/traffic-management/protocol-selection/",
     summary="A TCP ServiceEntry without addresses sends every connection on its port to its host",
-    # Documents before 1.5 show this for protocol HTTPS, which today is told apart by server name.
+    # Documents before 1.5 show this for protocol HTTPS, which today is matched by server name.
     outcomes=[
         "service-entry/https-other-host-certificate",
         "service-entry/https-bare-address-certificate",

@@ -12,7 +12,7 @@ CLUSTER = outbound("any-443.test", 443)
 @documented(
     source="reference/config/networking/service-entry/#ServiceEntry-Resolution",
     summary="With resolution NONE a TCP ServiceEntry without addresses allows connections to any address on its port",
-    # Documents before 1.5 show this for protocol HTTPS, which today is told apart by server name.
+    # Documents before 1.5 show this for protocol HTTPS, which today is matched by server name.
     outcomes=["service-entry/resolution-none-other-hosts"],
 )
 @pytest.mark.parametrize(

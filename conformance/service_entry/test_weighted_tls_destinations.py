@@ -30,7 +30,7 @@ def share(egress: Egress) -> dict[str, int]:
 def test_tls_with_weights_shared_between_destinations(egress: Egress) -> None:
     both = {egress.in_cluster(ONE): 30, egress.in_cluster(OTHER): 70}
     egress.check("weights of the chain for second.test", share(egress), both)
-    # Where a single connection goes is left to chance: weights that leave no choice show that they are obeyed.
+    # The destination of a single connection is random: weights of 100 and 0 show that they are applied.
     egress.apply("weighted_tls_all_to_first.yaml")
     for number in range(CONNECTIONS):
         egress.expect(get(f"https://second.test/anything/{number}"), answered_by("outside", ONE))

@@ -24,7 +24,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get, outboun
             ),
             id="plain-http",
         ),
-        # TLS in TLS: the outside host finds no HTTP in what the sidecar wraps once more.
+        # TLS in TLS: the external host finds no HTTP in the sidecar's TLS.
         pytest.param(
             get("https://to-port-443.test/headers"),
             Outcome(exit=35, cluster=outbound("to-port-443.test", 443)),

@@ -18,8 +18,8 @@ connection fails (UF; URX too where it was tried again)."""
     outcomes=["tls-origination/mutual-secret-200-or-503"],
 )
 def test_forbidden_secret_ends_with_503(egress: Egress) -> None:
-    # The entry comes with its rule: Envoy would keep a cluster without TLS until the one with it has its secret.
-    # Both come after the clients: a proxy that starts with such a cluster waits 15 s before it is ready.
+    # The entry is applied with its rule: otherwise Envoy keeps a cluster without TLS until the Secret arrives.
+    # Both after the clients: a proxy that starts with such a cluster waits 15 s before it is ready.
     egress.apply("secret_forbidden_rules.yaml")
     egress.expect(
         get("http://with-rights.test/headers"),
@@ -34,6 +34,6 @@ def test_forbidden_secret_ends_with_503(egress: Egress) -> None:
         Outcome(status=503, route="default", flags=WITHOUT_SECRET),
     )
     egress.check("Secrets that the proxy with rights waits for", egress.config().awaited_secrets(), [])
-    # The authority beside them is no secret, and by 1.31 handed out: it is about certificate and key.
+    # By Istio 1.31 the CA certificate is not treated as a Secret and is sent: only certificate and key are missing.
     awaited = [name for name in egress.config(WITHOUT_RIGHTS).awaited_secrets() if not name.endswith("-cacert")]
     egress.check("Secrets that the proxy without rights waits for", awaited, ["kubernetes://client"])

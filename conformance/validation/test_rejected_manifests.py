@@ -15,7 +15,7 @@ from pytest_istio_egress import Egress, documented
 @documented(
     source="reference/config/networking/",
     summary="Invalid configuration is rejected, and the answer names the cause",
-    # By Istio 1.31: part of it is refused by the schema already, before istiod is asked.
+    # By Istio 1.31: some of it is rejected by the schema, before istiod's webhook.
     manifests=[],
     requires=["validation-webhook"],
     outcomes=[

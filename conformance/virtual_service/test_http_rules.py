@@ -90,7 +90,7 @@ def test_http_rules_apply_to_external_host(egress: Egress, probe: Probe, expecte
 @pytest.mark.parametrize(("status", "route", "sent"), [(503, "retried", 3), (500, "plain", 1)])
 def test_failed_request_retried_as_configured(egress: Egress, status: int, route: str, sent: int) -> None:
     answered = reached(status=status, details="via_upstream", cluster=CLUSTER, route=route)
-    # One that comes before the rules do is sent as often as those had it that were there before: it must not count.
+    # The first request waits for the rules: until they arrive it is retried as before, so it is not counted.
     egress.expect(get(f"http://http-rules.test/status/{status}"), answered)
     name = egress.in_cluster(CLUSTER)
     before = egress.config().requests(name)
@@ -102,7 +102,7 @@ def test_failed_request_retried_as_configured(egress: Egress, status: int, route
 @documented(
     source="reference/config/networking/virtual-service/",
     summary="VirtualService rules do not apply to HTTP/1.0: with ALLOW_ANY it passes through as TCP",
-    # By Istio 1.31: HTTP/1.0 was answered with 426 once; with PILOT_HTTP10 istiod makes rules hold for it.
+    # By Istio 1.31: HTTP/1.0 was answered with 426 once; with PILOT_HTTP10 rules apply to it.
     manifests=["http_1_0.yaml"],
     outcomes=["virtual-service/faults-retries-headers"],
 )

@@ -39,7 +39,7 @@ def pinned(host: str, port: int, address: str) -> tuple[str, str]:
             reached("second", cluster=HTTP_CLUSTER),
             id="another-host",
         ),
-        # The client connects to the wrong address, and the sidecar mends it.
+        # The client connects to the wrong address; the sidecar resolves the host itself.
         pytest.param(
             get(f"http://outside.{DOMAIN}/headers", arguments=pinned(f"outside.{DOMAIN}", 80, SECOND)),
             reached(cluster=HTTP_CLUSTER),

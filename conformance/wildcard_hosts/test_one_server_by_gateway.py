@@ -30,7 +30,7 @@ def served(name: str) -> Outcome:
     [
         pytest.param(get("https://en.wild.test/headers"), served("en.wild.test"), id="one-host"),
         pytest.param(get("https://de.wild.test/headers"), served("de.wild.test"), id="another-host"),
-        # The gateway's route names the server: where the client was going does not count.
+        # The gateway's route names the server, whatever address the client connects to.
         pytest.param(get("https://fr.wild.test/headers", to="192.0.2.81"), served("fr.wild.test"), id="any-address"),
         pytest.param(
             get("https://en.not-wild-by-gateway.test/headers"),

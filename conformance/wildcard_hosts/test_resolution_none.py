@@ -32,7 +32,7 @@ def listed(name: str) -> Outcome:
             reached(cluster=HTTP_CLUSTER),
             id="http",
         ),
-        # The sidecar follows the client's own address, whatever host it was asked for.
+        # The sidecar keeps the client's address, whatever host is requested.
         pytest.param(
             get("http://a.wild.test/headers", to=SECOND),
             reached("second", cluster=HTTP_CLUSTER),
