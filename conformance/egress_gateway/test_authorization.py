@@ -1,7 +1,7 @@
-"""The egress gateway rules who may leave: by path, by the client's identity, by a token.
+"""The egress gateway authorizes requests by path, by the client's identity and by a token.
 
-curl -> sidecar --mutual TLS: the client's identity--> exit: AuthorizationPolicy -> outside
-                                                             `- 403, and nobody outside was asked
+curl -> sidecar --mutual TLS: the client's identity--> gateway: AuthorizationPolicy -> outside
+                                                             `- 403, and no request outside
 """
 
 import pytest
@@ -20,7 +20,7 @@ OF_THE_TENANT = (
     "DN1fu2uHzrp6zOisNlhbt8cIiyaKDTBAW9DNxKYvAaVY7dBMg0B-N99YLlENg4z0qEfPlLpRHNKm76dDeU-zBLyRgjoUW3K717qs"
     "6OKJva0VMWSw0sddxTxC1rag1ubYsIlqJBE0W1iSEdhbljyTnonBqU2mGr8GitYhoWLCJ918GlsCxtan4gnw"
 )
-OF_A_STRANGER = (
+OF_ANOTHER_SUBJECT = (
     "eyJhbGciOiJSUzI1NiIsImtpZCI6ImVncmVzcyIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJpc3N1ZXJAZWdyZXNzLmV4YW1wbGUiLCJ"
     "zdWIiOiJzdHJhbmdlciIsImV4cCI6NDEwMjQ0NDgwMH0.Qy_1CYxfocGFFXGsJ0JvM1o2jYRJhwzn-ecc4SyoLiQ96Dt3tyqS1Ww"
     "xL8gi6IIVrMuBOHht0F-"
@@ -66,7 +66,7 @@ def with_token(token: str) -> Probe:
         pytest.param(get(f"{HOST}/for-all", client=NEIGHBOUR), ALLOWED, id="path-for-all-from-the-neighbour"),
         pytest.param(get(f"{HOST}/for-one", client=NEIGHBOUR), DENIED, id="another-principal"),
         pytest.param(with_token(OF_THE_TENANT), ALLOWED, id="token"),
-        pytest.param(with_token(OF_A_STRANGER), DENIED, id="token-of-another-subject"),
+        pytest.param(with_token(OF_ANOTHER_SUBJECT), DENIED, id="token-of-another-subject"),
         pytest.param(with_token(DAMAGED), NO_TOKEN, id="damaged-token"),
         pytest.param(get(f"{HOST}/by-token"), DENIED, id="no-token"),
     ],

@@ -1,4 +1,4 @@
-"""An egress gateway by the Gateway API: one route with the ServiceEntry as parent, one with the Gateway.
+"""An egress gateway with the Gateway API: one route has the ServiceEntry as parent, one the Gateway.
 
 curl -> sidecar: route of the entry -> gateway-api-istio: route of the Gateway -> outside
 """

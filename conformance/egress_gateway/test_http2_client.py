@@ -1,4 +1,4 @@
-"""HTTP/2 ends at the gateway where the entry says HTTP.
+"""HTTP/2 ends at the gateway if the ServiceEntry's port is HTTP.
 
 curl --HTTP/2--> sidecar --HTTP/2--> istio-egressgateway:80 --HTTP/1.1--> outside
 """

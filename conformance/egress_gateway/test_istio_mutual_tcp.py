@@ -1,4 +1,4 @@
-"""The client's TLS passes the gateway inside the mesh's own mutual TLS, which the gateway ends.
+"""The client's TLS reaches the gateway inside Istio's mutual TLS, which the gateway terminates.
 
 curl --TLS--> sidecar --TLS in mutual TLS--> istio-egressgateway:443 (ISTIO_MUTUAL) --TLS--> outside:443
 """

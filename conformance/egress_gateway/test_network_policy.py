@@ -1,4 +1,4 @@
-"""A NetworkPolicy closes every way out but the gateway's.
+"""A NetworkPolicy blocks all egress traffic except through the gateway.
 
 injected pod -> sidecar -> istio-egressgateway -> outside    stays open: istio-system is allowed
 pod without a sidecar ------------------------x-> outside    closed: nothing answers

@@ -1,4 +1,4 @@
-"""What an exit at the gateway is worth without a route to it, and a route to it by a short name."""
+"""A Gateway without a route to it, and a route to the gateway by a short name."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The route at the gateway adds a header, which the outside host gets.
+"""The route at the gateway adds a request header, which the external host receives.
 
 curl -> sidecar -> istio-egressgateway:80, adds x-from-the-gateway -> outside
 """

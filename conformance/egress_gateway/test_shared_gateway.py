@@ -1,4 +1,4 @@
-"""A tenant's traffic leaves through the shared egress gateway.
+"""A tenant's traffic leaves the mesh through the shared egress gateway.
 
 curl -> sidecar -> istio-egressgateway:80 -> outside
         line 1     line 2, same x-request-id   sees the gateway's address

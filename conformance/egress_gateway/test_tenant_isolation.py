@@ -1,4 +1,4 @@
-"""Two tenants use the shared egress gateway at once; neither sees what the other listed.
+"""Two tenants use the shared egress gateway; neither can reach the other's host.
 
 egress-client:    tenant-first.test  -> gateway -> outside      tenant-second.test -> 502
 egress-neighbour: tenant-second.test -> gateway -> outside      tenant-first.test  -> 502"""

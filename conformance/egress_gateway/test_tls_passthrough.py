@@ -1,4 +1,4 @@
-"""The client's own TLS goes through the gateway, which looks at its server name and at nothing else.
+"""The client's own TLS passes the gateway, which routes it by server name.
 
 curl --SNI--> sidecar -> istio-egressgateway:443 (PASSTHROUGH) -> outside:443
 """

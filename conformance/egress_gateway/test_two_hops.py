@@ -1,4 +1,4 @@
-"""One VirtualService leads a host's traffic over both hops, and the outside host sees one stable origin.
+"""One VirtualService routes a host's traffic over both hops; the external host sees one stable source address.
 
 curl -> sidecar --HTTP/2, mutual TLS--> a subset of istio-egressgateway:80 -> outside
         line 1                          line 2                                sees the gateway's address

@@ -1,4 +1,4 @@
-"""What an egress gateway is made of."""
+"""The workload of an egress gateway."""
 
 from pytest_istio_egress import Egress, documented
 

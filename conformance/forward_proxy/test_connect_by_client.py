@@ -1,4 +1,4 @@
-"""A client that uses an HTTPS proxy by itself: the mesh has to know the proxy, not the host behind it.
+"""A client that uses an HTTPS proxy itself: the mesh needs an entry for the proxy, not for the host behind it.
 
 curl --CONNECT outside:443--> sidecar (TCP) -> forward proxy:3128 -> outside
                               line 1           line 2, by the sidecar's own port

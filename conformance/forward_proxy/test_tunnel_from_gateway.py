@@ -1,4 +1,4 @@
-"""A DestinationRule's tunnel at an egress gateway: three ways into the gateway, four from it to the proxy.
+"""A DestinationRule's tunnel at an egress gateway: three ways to the gateway, four from there to the proxy.
 
 curl -> sidecar --TCP, mutual TLS or passthrough--> gateway --CONNECT outside:9000 or :443--> forward proxy -> outside
         line 1                                      line 2                                    line 3
@@ -20,7 +20,7 @@ WAYS = {
     "http2": (9103, 9203, 4128, "HTTP/2"),
     "http2-tls": (9104, 9204, 4129, "HTTP/2"),
 }
-"""How the gateway speaks to the proxy: its ports for plain and for TLS, the proxy's port, the protocol in its log."""
+"""Gateway to proxy: the gateway's ports for plain bytes and TLS, the proxy's port, the protocol in its log."""
 Test = Callable[[Egress, Probe, Outcome], None]
 
 
@@ -40,7 +40,7 @@ def tunneled(to_exit: str, proxy_port: int, protocol: str, subset: str) -> Outco
 
 
 def tunnels(summary: str, manifests: list[str], plain: str, secured: str, plain_as: str) -> Callable[[Test], Test]:
-    """Declare one way into the gateway, with all that the client sends.
+    """Declare the test of one way to the gateway, with the parameters for all ways to the proxy.
 
     `plain` and `secured` are the sidecar's clusters for the client's plain bytes and for its TLS; `plain_as` is the
     gateway's subset for the first, which may reach it as TLS.

@@ -1,8 +1,8 @@
-"""A DestinationRule's tunnel: the sidecar wraps the client's connection into CONNECT, the client knows of nothing.
+"""A DestinationRule's tunnel: the sidecar wraps the client's connection in CONNECT, without the client's involvement.
 
 curl -> sidecar --CONNECT outside:9000 or outside:443--> forward proxy -> outside
 
-HTTP/1.1 and HTTP/2 (by the protocol of the proxy's port), in the clear and in TLS; plain HTTP and TLS inside.
+HTTP/1.1 and HTTP/2 (by the protocol of the proxy's port), plain and in TLS; plain bytes and TLS inside.
 """
 
 import pytest
@@ -16,7 +16,7 @@ WAYS = {
     "http2": (9103, 4128, "HTTP/2"),
     "http2-tls": (9104, 4129, "HTTP/2"),
 }
-"""How the sidecar speaks to the proxy: the port that leads there, the proxy's port, the protocol in the proxy's log."""
+"""Sidecar to proxy: the client's port, the proxy's port, the protocol in the proxy's log."""
 
 
 def tunneled(proxy_port: int, protocol: str, subset: str, target: int) -> Outcome:
@@ -33,16 +33,16 @@ def tunneled(proxy_port: int, protocol: str, subset: str, target: int) -> Outcom
 
 
 def ways() -> list[object]:
-    found: list[object] = []
+    parameters: list[object] = []
     for way, (port, proxy_port, protocol) in WAYS.items():
         host = f"{way}-tunnelled.test"
         plain = tunneled(proxy_port, protocol, "tcp", 9000)
         secured = tunneled(proxy_port, protocol, "tls", 443)
-        found += [
+        parameters += [
             pytest.param(tcp(host, port, to=SECOND), plain, id=f"{way}-plain"),
             pytest.param(get(f"https://{host}/headers", to=SECOND), secured, id=f"{way}-tls"),
         ]
-    return found
+    return parameters
 
 
 @documented(

@@ -1,4 +1,4 @@
-"""What injection makes of a pod, and what it leaves alone."""
+"""The containers of pods with and without injection."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A Service without selector: its cluster IP leads to the address of a host outside.
+"""A Service without selector: its cluster IP forwards to the address of an external host.
 
 curl --resolve HOST:443:CLUSTER-IP, its own TLS, certificate checked
   without sidecar  -> cluster IP --kube-proxy--> outside
@@ -53,7 +53,7 @@ def test_service_with_endpoints_reaches_host(egress: Egress, client: str) -> Non
 
 
 def transports(egress: Egress) -> list[str]:
-    """What the Service's cluster can speak to an endpoint, by the label that the endpoint needs for it."""
+    """Return the names of the transports of the Service's cluster."""
     cluster = egress.config().cluster(egress.in_cluster(outbound("my-wikipedia.egress-client.svc.cluster.local", 443)))
     return [match["name"] for match in cluster.raw.get("transport_socket_matches", [])] if cluster else ["no cluster"]
 

@@ -1,4 +1,4 @@
-"""An ExternalName Service: a name inside the cluster for a host outside.
+"""An ExternalName Service: a name in the cluster for an external host.
 
 without sidecar  curl --DNS: my-httpbin is outside--> outside                   Host: my-httpbin
 with sidecar     curl --> sidecar --route of the host it names--> outside       Host: my-httpbin, Envoy's headers

@@ -1,4 +1,4 @@
-"""An ExternalName Service for a Service of the mesh: wherever the alias is asked for, its Service answers.
+"""An ExternalName Service for a Service of the mesh: a request for the alias reaches the Service.
 
 curl --Host: alias--> sidecar -> cluster of the Service that it names
 curl --Host: led.test--> sidecar or gateway --rule: to the alias--> the same cluster

@@ -1,4 +1,4 @@
-"""An ExternalName Service for a host that is no HTTP server.
+"""An ExternalName Service for a TCP server.
 
 without sidecar  curl --DNS: my-database is outside--> outside:9000
 with sidecar     curl --> sidecar 0.0.0.0_9000: TCP entry of the host it names --> outside:9000

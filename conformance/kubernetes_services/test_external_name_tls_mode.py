@@ -1,7 +1,7 @@
-"""A DestinationRule on an ExternalName Service does nothing; one on the host that it names does.
+"""A DestinationRule for an ExternalName Service has no effect; one for the host that it names has.
 
 curl -> sidecar: route of the alias -> cluster of the named host -> outside:80, which speaks no TLS
-                 (rule on the alias: none looks here)  (rule here: TLS or not)
+                 (a rule here has no effect)           (a rule here sets the TLS mode)
 """
 
 from pytest_istio_egress import Egress, Outcome, documented, get, outbound, reached

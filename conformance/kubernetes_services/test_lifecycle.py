@@ -1,4 +1,4 @@
-"""What the task's clean-up leaves: neither the Service's name nor its cluster IP leads anywhere."""
+"""After the task's clean-up neither the Service's name nor its cluster IP answers."""
 
 from pytest_istio_egress import (
     PLAIN,

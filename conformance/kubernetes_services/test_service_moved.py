@@ -1,4 +1,4 @@
-"""A host moves into the cluster: only its Service changes, and the client goes on as before.
+"""A host moves into the cluster: only its Service changes, not the client.
 
 curl --Host: my-moved--> sidecar -> outside             (the Service is a name for it)
                                  -> a pod of the mesh   (the Service selects it)

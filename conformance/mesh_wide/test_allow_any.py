@@ -1,6 +1,6 @@
-"""Istio's own default, ALLOW_ANY, as the mesh's mode; and what a namespace's Sidecar makes of it.
+"""ALLOW_ANY, Istio's default, as the mesh's mode; and Sidecars that override it.
 
-Sidecar         none     silent     empty policy     REGISTRY_ONLY     ALLOW_ANY     deleted again
+Sidecar         none     no policy  empty policy     REGISTRY_ONLY     ALLOW_ANY     deleted again
 unlisted host   200      200        502              502               200           200
 """
 

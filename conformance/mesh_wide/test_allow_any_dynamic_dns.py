@@ -1,6 +1,6 @@
-"""ALLOW_ANY_DYNAMIC_DNS as the mesh's mode: unknown HTTP hosts are looked up by the proxy itself.
+"""ALLOW_ANY_DYNAMIC_DNS as the mesh's mode: the proxy itself resolves unlisted HTTP hosts.
 
-curl (to 198.51.100.7, where nobody is)  -> sidecar, by the Host header -> AllowAnyDynamicDNSCluster: asks DNS -> second
+curl (to 198.51.100.7, no server there)  -> sidecar, by the Host header -> AllowAnyDynamicDNSCluster: DNS -> second
      TLS                                 -> PassthroughCluster -> the address that curl chose
 """
 

@@ -1,4 +1,4 @@
-"""How often proxies ask DNS again is a setting of the mesh; it arrives in the clusters that resolve names."""
+"""The DNS refresh rate is a setting of the mesh; it is set in the clusters that resolve names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ALLOW_ANY, set for a namespace by its Sidecar: what is not listed passes as it was sent, to where it was sent.
+"""ALLOW_ANY, set for a namespace by its Sidecar: unlisted traffic passes unchanged, to the client's address.
 
 curl -> sidecar :80 (HTTP, another host's)  -> route allow_any -> PassthroughCluster -> the address that curl chose
                 :443 :9000 (no listener)    -----------------> -> PassthroughCluster -> the address that curl chose

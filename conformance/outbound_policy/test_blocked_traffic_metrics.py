@@ -1,4 +1,4 @@
-"""Istio's own metrics count what REGISTRY_ONLY blocks, under the name of the cluster that nothing leaves.
+"""Istio's metrics count traffic that REGISTRY_ONLY blocks, with BlackHoleCluster as the destination.
 
 curl -> sidecar :80   -> block_all (502)      istio_requests_total{destination_service_name="BlackHoleCluster"}
                 :443  -> BlackHoleCluster     istio_tcp_connections_closed_total{the same}

@@ -1,4 +1,4 @@
-"""REGISTRY_ONLY on a port that an HTTP ServiceEntry has: only HTTP is answered by block_all.
+"""REGISTRY_ONLY on the port of an HTTP ServiceEntry: only HTTP gets the 502 of block_all.
 
                      :9000 (HTTP entry of another host)         :8081 (nothing listed)
 HTTP                 block_all (502)                            BlackHoleCluster

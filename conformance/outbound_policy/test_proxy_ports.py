@@ -1,4 +1,4 @@
-"""The ports that iptables leads to are no way out: even with ALLOW_ANY they end in BlackHoleCluster.
+"""The proxy's own ports, to which iptables redirects: connections to them end in BlackHoleCluster, even with ALLOW_ANY.
 
 curl -> 127.0.0.1:15001 (virtualOutbound), 127.0.0.1:15006 (virtualInbound), 192.0.2.80:15001 -> BlackHoleCluster
 """

@@ -1,4 +1,4 @@
-"""REGISTRY_ONLY, set for a namespace by its Sidecar: what is not listed does not get out.
+"""REGISTRY_ONLY, set for a namespace by its Sidecar: unlisted traffic is blocked.
 
 curl -> sidecar :80   -> route of listed.test -> outside
                       -> block_all (502)

@@ -1,6 +1,6 @@
-"""Whose outbound policy rules: the Sidecar's where it has one, else the mesh's, which is REGISTRY_ONLY here.
+"""The Sidecar's outbound policy applies if it has one, otherwise the mesh's, which is REGISTRY_ONLY here.
 
-Sidecar         none     silent     empty policy     REGISTRY_ONLY     ALLOW_ANY     deleted again
+Sidecar         none     no policy  empty policy     REGISTRY_ONLY     ALLOW_ANY     deleted again
 unlisted host   502      502        502              502               200           502
 """
 

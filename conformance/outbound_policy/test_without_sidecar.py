@@ -1,4 +1,4 @@
-"""The same client without a sidecar: no Envoy in the way, and no policy either."""
+"""The same client without a sidecar: no Envoy, and no policy."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A TCP entry for two CIDR ranges: what lies in either gets out to its own address, all else is dropped.
+"""A TCP entry for two CIDR ranges: connections to an address in either pass, the rest is dropped.
 
 curl -> 192.0.2.80:9000, 192.0.2.81:9000 -> sidecar, by address -> ORIGINAL_DST -> the same address
         192.0.2.180:9000                 -> BlackHoleCluster

@@ -1,4 +1,4 @@
-"""An entry that is exported to a neighbour, and a rule that is not.
+"""A ServiceEntry that is exported to the neighbour, and a VirtualService that is not.
 
 egress-client:    both.test, 0.5 s timeout (VirtualService exportTo ".")
 egress-neighbour: both.test, no timeout"""

@@ -1,7 +1,7 @@
-"""An entry goes to every proxy that it is exported to, the same to each.
+"""Every proxy that an entry is exported to gets the same configuration.
 
 ServiceEntry, exported to both -> istiod -> sidecar in egress-client
-                                         -> sidecar in egress-neighbour, until its Sidecar leaves it out
+                                         -> sidecar in egress-neighbour, until its Sidecar excludes it
 """
 
 from pytest_istio_egress import CLIENT, NEIGHBOUR, Egress, documented, outbound

@@ -1,4 +1,4 @@
-"""A ServiceEntry opens one host, and exportTo "." keeps it to its own namespace."""
+"""A ServiceEntry opens one host, with exportTo "." for its own namespace only."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""An HTTPS ServiceEntry with resolution DNS, for a host that DNS knows.
+"""An HTTPS ServiceEntry with resolution DNS.
 
 curl -> sidecar: listener 0.0.0.0_443, chain by server name -> TCP proxy -> STRICT_DNS cluster -> outside:443"""
 

@@ -1,4 +1,4 @@
-"""A DestinationRule's idle timeout for the connections to a host outside: a fact of its cluster."""
+"""A DestinationRule's idle timeout for connections to an external host is set in the host's cluster."""
 
 from typing import Any
 
@@ -22,5 +22,5 @@ def idle_timeout(egress: Egress, name: str) -> str | None:
     egress.check(f"cluster {name}", "there" if cluster else "missing", "there")
     assert cluster
     options: dict[str, Any] = cluster.raw.get("typed_extension_protocol_options", {}).get(OPTIONS, {})
-    found: str | None = options.get("common_http_protocol_options", {}).get("idle_timeout")
-    return found
+    timeout: str | None = options.get("common_http_protocol_options", {}).get("idle_timeout")
+    return timeout

@@ -1,4 +1,4 @@
-"""A host that is listed, ruled and unlisted again: in the end all is as it was."""
+"""A host whose entry and rules are created and deleted: afterwards it is blocked as before."""
 
 from pytest_istio_egress import Egress, blocked_http, documented, get, outbound, reached, timed_out
 

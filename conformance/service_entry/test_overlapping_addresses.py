@@ -1,4 +1,4 @@
-"""Whose traffic it is where the addresses of two TCP entries overlap.
+"""Two TCP entries with overlapping addresses: which one takes a connection.
 
 :9000   wide /8, narrow 192.0.2.80/32           .80 -> narrow       .81 -> wide
 :8081   first and second, 192.0.2.80/32 both    .80 -> first

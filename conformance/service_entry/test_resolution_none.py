@@ -1,4 +1,4 @@
-"""An HTTP ServiceEntry that names no resolution.
+"""An HTTP ServiceEntry without resolution (NONE).
 
 curl (to 192.0.2.80) -> sidecar: virtual host none.test:80 -> cluster ORIGINAL_DST -> 192.0.2.80"""
 

@@ -1,4 +1,4 @@
-"""A TLS VirtualService chooses by the server name that the client asks for.
+"""A TLS VirtualService routes by the client's server name.
 
 curl https://second.test -> sidecar 0.0.0.0_443, chain [second.test] -> 192.0.2.81
 curl https://a.wild.test ->                      chain [*.wild.test] -> 192.0.2.80"""

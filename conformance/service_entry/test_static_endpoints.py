@@ -1,4 +1,4 @@
-"""A ServiceEntry with fixed endpoints: the client's own address does not matter.
+"""A ServiceEntry with fixed endpoints: the address that the client connects to has no effect.
 
 curl (to 192.0.2.80) -> sidecar -> endpoint 192.0.2.81"""
 

@@ -1,4 +1,4 @@
-"""A TCP ServiceEntry without addresses takes its port: every connection there ends at the one host.
+"""A TCP ServiceEntry without addresses receives every connection on its port.
 
 curl https://elsewhere.test -> sidecar 0.0.0.0_443 -> second, whose certificate is for another host"""
 

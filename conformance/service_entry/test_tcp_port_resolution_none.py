@@ -1,4 +1,4 @@
-"""A TCP ServiceEntry with resolution NONE opens its port for every address.
+"""A TCP ServiceEntry with resolution NONE opens its port for all addresses.
 
 curl https://second.test (to 192.0.2.81) -> sidecar 0.0.0.0_443 -> ORIGINAL_DST -> 192.0.2.81"""
 

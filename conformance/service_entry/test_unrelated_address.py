@@ -1,6 +1,6 @@
-"""Where a listed host is, the proxy knows by itself: HTTP gets there by its Host, whatever address the client chose.
+"""The entry has the host's address: HTTP is routed by the Host header, whatever address the client connects to.
 
-curl (to 198.51.100.7, where nobody is) -> sidecar, by the Host header -> the entry's endpoint
+curl (to 198.51.100.7, no server there) -> sidecar, by the Host header -> the entry's endpoint
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""A VirtualService opens nothing: a host that no entry lists has no cluster to go to."""
+"""A VirtualService does not open a host: without a ServiceEntry there is no cluster for it."""
 
 import pytest
 

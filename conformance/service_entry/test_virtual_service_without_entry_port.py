@@ -1,4 +1,4 @@
-"""A rule for a host that no ServiceEntry lists, which leads to one that is listed: it holds on port 80 only.
+"""A VirtualService routes a host without a ServiceEntry to a listed one: it applies on port 80 only.
 
 curl led-without-entry.test :80   -> led-there.test
                             :8081 -> block_all, though the port has a listener

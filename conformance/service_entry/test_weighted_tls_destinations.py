@@ -1,4 +1,4 @@
-"""A TLS route with two destinations: connections are shared out by weight.
+"""A TLS route with two destinations: connections are split by weight.
 
 curl https://second.test -> sidecar 0.0.0.0_443, chain [second.test] -> 30 of 100 to one, 70 to the other
                                                                      -> all to one, then all to the other

@@ -1,4 +1,4 @@
-"""The host of test_http_host before (and after) it is listed: 502."""
+"""A host without a ServiceEntry: 502."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What injection makes of a pod: the proxy beside its own container; without injection there is none."""
+"""Injection adds the proxy to a pod; without injection there is none."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""captureMode NONE: the sidecar serves egress where it is asked, on a port of its own; nothing is captured.
+"""captureMode NONE: the client connects to the egress listener itself; no traffic is captured.
 
 curl (to 127.0.0.1:18301) -> sidecar's listener, bound there -> outside
 curl (to 192.0.2.81:80) ----------------------------------> second, past the sidecar

@@ -1,4 +1,4 @@
-"""What a Sidecar's hosts let in: entries that are exported to it and that it names.
+"""The egress hosts of a Sidecar: entries that are exported to its namespace and that it names.
 
               exported here   named by the Sidecar   REGISTRY_ONLY          ALLOW_ANY
 own           yes             yes                    200                    200

@@ -1,4 +1,4 @@
-"""Before the Sidecars, with them, and after them: without one a sidecar knows all Services on all their ports."""
+"""Before, with and after Sidecar resources: without them all Services are in scope on all their ports."""
 
 from pytest_istio_egress import CLIENT, NEIGHBOUR, Egress, Outcome, blocked_http, blocked_tcp, documented, get, outbound
 

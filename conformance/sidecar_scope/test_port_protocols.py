@@ -1,11 +1,11 @@
-"""How a Service out of scope is blocked, by what the Services in scope make of its port.
+"""How a Service out of scope is blocked depends on the listener of its port, made for Services in scope.
 
                                  with a cluster IP             headless
     http, grpc, http2            0.0.0.0_PORT: block_all       0.0.0.0_PORT: block_all
     no protocol                  IP_PORT alone: dropped        POD_PORT alone: dropped
     tcp, tls                     IP_PORT alone: dropped        POD_PORT alone: dropped
 
-Plain HTTP is meant; TLS and other bytes are dropped on all of them. A ServiceEntry without
+The table is for plain HTTP; TLS and other bytes are dropped on all of these ports. A ServiceEntry without
 addresses and protocol has 0.0.0.0_PORT, too: plain HTTP gets block_all there.
 """
 
@@ -48,13 +48,13 @@ def plain_http(host: str, ports: dict[str, int], answered: set[str]) -> list[Par
 
 
 def other(host: str, ports: dict[str, int]) -> list[ParameterSet]:
-    found: list[ParameterSet] = []
+    parameters: list[ParameterSet] = []
     for name, port in ports.items():
-        found += [
+        parameters += [
             pytest.param(get(f"https://{host}:{port}/"), NO_TLS, id=f"{host.split('.')[0]}-{name}-tls"),
             pytest.param(get(f"gopher://{host}:{port}/_bytes"), DROPPED_BYTES, id=f"{host.split('.')[0]}-{name}-bytes"),
         ]
-    return found
+    return parameters
 
 
 @documented(

@@ -1,4 +1,4 @@
-"""Sidecars that let out one port each: two clients, two hosts, two ports, eight outcomes.
+"""Sidecars with one egress port each: two clients, two hosts, two ports, eight outcomes.
 
                             egress-neighbour       egress-client
     from                    :80        :8080       :80        :8080
@@ -6,7 +6,7 @@
     egress-neighbour        dropped    200         dropped    200          (Sidecar: port 8080, ./* and egress-client/*)
 
 Dropped: no listener for that port, so the connection ends in BlackHoleCluster. 502: the port has a listener, whose
-routes don't know the host.
+routes do not have the host.
 """
 
 import pytest
@@ -112,15 +112,17 @@ def test_service_out_of_scope_blocked(egress: Egress, probe: Probe, expected: Ou
     outcomes=["sidecar/clusters-in-scope", "sidecar/clusters-of-default", "sidecar/clusters-of-foo"],
 )
 @pytest.mark.parametrize(
-    ("client", "known"),
+    ("client", "services"),
     [
         pytest.param(CLIENT, [(THERE, "80")], id="client"),
         pytest.param(NEIGHBOUR, [(HERE, "8080"), (THERE, "8080")], id="neighbour"),
     ],
 )
-def test_outbound_clusters_limited_to_scope(egress: Egress, client: str, known: list[tuple[str, str]]) -> None:
+def test_outbound_clusters_limited_to_scope(egress: Egress, client: str, services: list[tuple[str, str]]) -> None:
     egress.check(
-        "outbound clusters", egress.config(client).outbound(), [(egress.in_cluster(host), port) for host, port in known]
+        "outbound clusters",
+        egress.config(client).outbound(),
+        [(egress.in_cluster(host), port) for host, port in services],
     )
 
 
@@ -158,15 +160,15 @@ def test_built_in_clusters_present(egress: Egress, client: str, name: str, kind:
     outcomes=["sidecar/clusters-in-scope", "sidecar/cluster-inbound", "sidecar/clusters-of-agent"],
 )
 @pytest.mark.parametrize(
-    ("client", "known"),
+    ("client", "services"),
     [
         pytest.param(CLIENT, [outbound(THERE)], id="client"),
         pytest.param(NEIGHBOUR, [outbound(HERE, 8080), outbound(THERE, 8080)], id="neighbour"),
     ],
 )
-def test_cluster_list_complete(egress: Egress, client: str, known: list[str]) -> None:
+def test_cluster_list_complete(egress: Egress, client: str, services: list[str]) -> None:
     config = egress.config(client)
-    scope = {egress.in_cluster(name): "EDS" for name in known}
+    scope = {egress.in_cluster(name): "EDS" for name in services}
     seen = {cluster.name: cluster.type for cluster in (*config.clusters(), *config.own_clusters())}
     tracing = {"zipkin": "STRICT_DNS"} if "zipkin" in seen else {}
     egress.check(

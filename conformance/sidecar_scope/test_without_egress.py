@@ -1,4 +1,4 @@
-"""A Sidecar without an egress list: the scope is all that is exported, the policy still holds."""
+"""A Sidecar without an egress list: the scope is everything exported, and the policy still applies."""
 
 import pytest
 

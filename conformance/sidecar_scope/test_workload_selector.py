@@ -1,4 +1,4 @@
-"""Whom a Sidecar rules: the pods that its workloadSelector names, or, without one, all of its namespace."""
+"""A Sidecar applies to the pods that its workloadSelector matches, or, without one, to all of its namespace."""
 
 import pytest
 

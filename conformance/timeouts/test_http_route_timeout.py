@@ -1,4 +1,4 @@
-"""A timeout set by an HTTPRoute of the Gateway API, whose parent is the ServiceEntry."""
+"""A timeout in an HTTPRoute of the Gateway API, whose parent is the ServiceEntry."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""An answer that takes five seconds, without and with a timeout of three."""
+"""A VirtualService's timeout of 3 s, with an answer that takes 5 s."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A timeout above the delay changes nothing."""
+"""A VirtualService's timeout above the delay has no effect."""
 
 import pytest
 

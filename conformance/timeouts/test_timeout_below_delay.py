@@ -1,6 +1,6 @@
-"""A VirtualService's timeout cuts a slow answer from outside off.
+"""A VirtualService's timeout ends a slow answer.
 
-curl -> sidecar (0.5 s) -> outside, which answers after 1 s: the sidecar answers 504 by itself
+curl -> sidecar (0.5 s) -> outside, which answers after 1 s: the sidecar answers 504
 """
 
 import pytest

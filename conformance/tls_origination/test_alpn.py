@@ -1,4 +1,4 @@
-"""What the sidecar's TLS offers follows from the entry's protocol, not from the client's.
+"""The ALPN of the sidecar's TLS depends on the protocol of the entry's port, not on the client's.
 
 curl --HTTP/1.1--> sidecar --TLS, ALPN http/1.1 or h2--> outside:443
 """

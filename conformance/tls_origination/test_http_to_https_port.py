@@ -1,4 +1,4 @@
-"""A route leads plain HTTP from port 80 to port 443, where the rule makes TLS of it.
+"""A route from port 80 to port 443, where the DestinationRule originates TLS.
 
 curl --HTTP :80--> sidecar, route to :443 --TLS--> outside:443
 """

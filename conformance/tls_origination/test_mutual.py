@@ -1,4 +1,4 @@
-"""The sidecar shows the outside host a client certificate from a Secret.
+"""The sidecar presents a client certificate from a Secret to the external host.
 
 curl --HTTP--> sidecar --mutual TLS--> outside:444, demands a certificate
                  ^ SDS
@@ -10,8 +10,8 @@ import pytest
 from pytest_istio_egress import Egress, Outcome, Probe, documented, get, reached
 
 WITHOUT_SECRET = frozenset({"NC", "UF", "UF,URX", "URX,UF"})
-"""For 15 s Envoy keeps a cluster back that waits for its secret (NC); then it takes over without one, and each
-connection fails (UF; URX too where it was tried again)."""
+"""For 15 s Envoy holds back a cluster that waits for its Secret (NC); then the cluster takes over without it, and each
+connection fails (UF; also URX after retries)."""
 
 
 @documented(

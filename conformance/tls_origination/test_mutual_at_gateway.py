@@ -1,4 +1,4 @@
-"""The egress gateway shows the outside host a client certificate of its own.
+"""The egress gateway presents its own client certificate to the external host.
 
 curl --HTTP--> sidecar --> exit: credentialName, a Secret of the gateway's namespace --mutual TLS--> outside:444
 """
@@ -11,8 +11,8 @@ HOST = "http://gateway-mutual.test/anything"
 TO_THE_GATEWAY = outbound("exit.egress-gateway.svc.cluster.local")
 GATEWAY = "exit.egress-gateway"
 WITHOUT_SECRET = frozenset({"NC", "UF", "UF,URX", "URX,UF"})
-"""For 15 s Envoy keeps a cluster back that waits for its secret (NC); then it takes over without one, and each
-connection fails (UF; URX too where it was tried again)."""
+"""For 15 s Envoy holds back a cluster that waits for its Secret (NC); then the cluster takes over without it, and each
+connection fails (UF; also URX after retries)."""
 
 
 def refused_by_the_host(port: int, why: str) -> Outcome:

@@ -1,4 +1,4 @@
-"""istiod hands a Secret to those proxies only whose service account may list the namespace's Secrets.
+"""istiod sends a Secret only to proxies whose service account may list the namespace's Secrets.
 
 sleep          (account default)         -> sidecar --mutual TLS--> outside:444
 without-rights (account without-rights)  -> sidecar, which never gets the Secret
@@ -8,8 +8,8 @@ from pytest_istio_egress import Egress, Outcome, documented, get, outbound, reac
 
 WITHOUT_RIGHTS = "without-rights.egress-client"
 WITHOUT_SECRET = frozenset({"NC", "UF", "UF,URX", "URX,UF"})
-"""For 15 s Envoy keeps a cluster back that waits for its secret (NC); then it takes over without one, and each
-connection fails (UF; URX too where it was tried again)."""
+"""For 15 s Envoy holds back a cluster that waits for its Secret (NC); then the cluster takes over without it, and each
+connection fails (UF; also URX after retries)."""
 
 
 @documented(

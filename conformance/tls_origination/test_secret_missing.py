@@ -1,7 +1,7 @@
-"""A rule for TLS comes after the traffic, and its Secret never: plain HTTP goes on until Envoy gives up waiting.
+"""A TLS rule is applied while traffic flows, and its Secret is missing: plain HTTP continues until Envoy stops waiting.
 
 curl -> sidecar: cluster without TLS                                   -> outside:80
-                 the new one warms up, waits 15 s for its secret  ...  -> outside:80, in the clear as before
+                 the new one warms up, waits 15 s for its secret  ...  -> outside:80, plain HTTP as before
                  it takes over without the secret                      503
 """
 

@@ -1,4 +1,4 @@
-"""The sidecar makes TLS of the client's plain HTTP.
+"""The sidecar originates TLS for the client's plain HTTP.
 
 curl --HTTP--> sidecar --TLS, checks the certificate--> outside:443
 """

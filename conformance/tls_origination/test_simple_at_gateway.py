@@ -1,4 +1,4 @@
-"""The egress gateway makes TLS of plain HTTP, and checks the outside host's certificate with a Secret.
+"""The egress gateway originates TLS for plain HTTP, and verifies the external host with a Secret.
 
 curl --HTTP--> sidecar --> exit: credentialName, a Secret of the gateway's namespace --TLS--> outside:443
 """
@@ -14,8 +14,8 @@ HOST = "http://gateway-originates.test/anything"
 TO_THE_GATEWAY = outbound("exit.egress-gateway.svc.cluster.local")
 GATEWAY = "exit.egress-gateway"
 WITHOUT_SECRET = frozenset({"NC", "UF", "UF,URX", "URX,UF"})
-"""For 15 s Envoy keeps a cluster back that waits for its secret (NC); then it takes over without one, and each
-connection fails (UF; URX too where it was tried again)."""
+"""For 15 s Envoy holds back a cluster that waits for its Secret (NC); then the cluster takes over without it, and each
+connection fails (UF; also URX after retries)."""
 
 
 def verified(port: int) -> Outcome:

@@ -1,7 +1,7 @@
-"""includeOutboundIPRanges: what lies outside of the ranges goes past the sidecar.
+"""includeOutboundIPRanges: traffic to addresses outside the ranges bypasses the sidecar.
 
 curl (to 192.0.2.81) -> sidecar -> 192.0.2.81
-curl (to 192.0.2.80) ------------> 192.0.2.80, unseen and unruled by Envoy"""
+curl (to 192.0.2.80) ------------> 192.0.2.80, without Envoy"""
 
 import pytest
 

@@ -1,7 +1,7 @@
-"""includeOutboundPorts: what goes to these ports passes the sidecar, though its address lies outside all ranges.
+"""includeOutboundPorts: traffic to these ports passes the sidecar, even to an address outside all IP ranges.
 
 curl (to :80)   -> sidecar -> outside
-curl (to :9000) ------------> outside, unseen by Envoy
+curl (to :9000) ------------> outside, without Envoy
 """
 
 import pytest

@@ -1,8 +1,8 @@
-"""Configuration that Istio's validation refuses, each beside one that differs in nothing but the fault.
+"""Manifests that Istio's validation rejects, each with a valid one that differs only in the mistake.
 
-kubectl -> API server (schema) -> istiod's webhook -> the answer; checked by dry run, so nothing of it is kept
+kubectl -> API server (schema) -> istiod's webhook -> the answer; a dry run, so nothing is created
 
-Schema or webhook, and in which words, changes from version to version: the answer has to name the place of the fault.
+Schema or webhook, and the wording, change from version to version: the test looks for the name of the wrong field.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""What a VirtualService can do to requests that leave the mesh: abort, delay, retry, change their headers.
+"""HTTP rules of a VirtualService for an external host: aborts, delays, retries, headers.
 
 curl -> sidecar: the route by its path, with its rules -> outside
 """

@@ -1,4 +1,4 @@
-"""A wildcard entry of resolution DYNAMIC_DNS: the sidecar asks DNS for the very host of each request.
+"""A wildcard entry of resolution DYNAMIC_DNS: the sidecar resolves the host of each request.
 
 curl --Host: outside..., to the address of second--> sidecar --DNS: outside...--> outside
 """
@@ -15,7 +15,7 @@ PAGE = "reference/config/networking/service-entry/#ServiceEntry-Resolution"
 
 
 def pinned(host: str, port: int, address: str) -> tuple[str, str]:
-    """Curl's arguments that send a request for a host to an address of our choice."""
+    """Return curl's arguments that send a request for a host to another address."""
     return ("--resolve", f"{host}:{port}:{address}")
 
 

@@ -1,4 +1,4 @@
-"""A domain that one server serves leaves through the egress gateway, whatever host of it is asked for.
+"""All hosts of a domain are routed through the egress gateway to the one server that serves them.
 
 curl --SNI x.wild.test--> sidecar -> gateway:443 (PASSTHROUGH) -> www.wild.test, for every x
 """

@@ -1,4 +1,4 @@
-"""A wildcard entry of resolution NONE: hosts below it go where the client was going.
+"""A wildcard entry with resolution NONE: its hosts are reached at the address that the client connects to.
 
 curl --SNI a.wild.test, to address X--> sidecar :443 -> *.wild.test -> X
      --SNI a.other.test-->                           -> BlackHoleCluster
