@@ -19,7 +19,7 @@ BEFORE = ("x-istio-attributes", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled")
 @documented(
     source=f"{PAGE}#kubernetes-externalname-service-to-access-an-external-service",
     summary="An ExternalName Service reaches its host without and with a sidecar; the sidecar adds Envoy's headers",
-    # Since Istio 1.21: the Service is an alias, so cluster and decorator name the host it leads to; 1.8:
+    # Since Istio 1.21: the Service is an alias, so cluster and decorator name its external host; 1.8:
     # X-Istio-Attributes is gone with Mixer; 1.22: X-B3-* come only with a tracing provider.
     outcomes=[
         "external-name/without-sidecar-200",

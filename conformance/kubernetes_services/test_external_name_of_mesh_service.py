@@ -21,7 +21,7 @@ def inside(cluster: str = INSIDE) -> Outcome:
     source=f"{UPGRADE_NOTES}#externalname-support-changes",
     summary="An ExternalName Service for a Service of the mesh is an alias for HTTP, TCP and TLS, with any ports",
     # Since Istio 1.21: before, it was a Service of its own, which needed ports; a VirtualService still needs
-    # the Service that it leads to to list the port, else 503 (seen with 1.31), though the notes say that
+    # the port in the destination Service, else 503 (seen with 1.31), though the notes say that
     # ports have no impact.
     outcomes=["external-name/mesh-service-alias"],
 )
