@@ -86,10 +86,12 @@ def black_hole(expected: Outcome, exchange: Exchange, context: FailureContext) -
 
 
 def block_all(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
-    """The sidecar handles HTTP on the port, and does not know the host."""
+    """The sidecar has HTTP routes for the port, and none for the host."""
     if exchange.sidecar is None or exchange.sidecar.route != "block_all" or expected.route == "block_all":
         return None
     advice = fault_or_check(
         context.fault("entry"), "Check that a ServiceEntry lists the host and is exported to the client's namespace."
     )
-    return f"The sidecar answered 502 (route block_all): it handles HTTP on that port, but does not know the host. {advice}"
+    return (
+        f"The sidecar answered 502 (route block_all): it has HTTP routes for that port, but none for the host. {advice}"
+    )
