@@ -22,13 +22,13 @@ from reports_page import show
 from screenshot import CHROMIUM
 
 RULES_TAKEN_AWAY = Path(__file__).parents[1] / "noticed"
-"""Where the plugin `without_rules` lies."""
+"""The folder of the plugin `without_manifests`."""
 BROKEN = ("conformance/egress_gateway/test_two_hops.py", "conformance/registry_only/test_unlisted_hosts.py")
 
 
 def make(folder: Path, arguments: Sequence[str]) -> None:
     """Run the suite twice in a folder; what it says goes to a file there."""
-    for name, more in (("report", ["--istio-egress-allow-mesh-wide"]), ("broken", ["-p", "without_rules", *BROKEN])):
+    for name, more in (("report", ["--istio-egress-allow-mesh-wide"]), ("broken", ["-p", "without_manifests", *BROKEN])):
         environment = os.environ | {
             "GITHUB_STEP_SUMMARY": str(folder / f"{name}.md"),
             "PYTHONPATH": str(RULES_TAKEN_AWAY),
