@@ -1,4 +1,4 @@
-"""The entries of broken.yaml, and what a case's manifests become by one of them."""
+"""The entries of broken.yaml, and how each changes the manifests of a test."""
 
 from __future__ import annotations
 
@@ -11,55 +11,57 @@ from typing import Any
 
 import yaml
 
+from pytest_istio_egress.model.result_names import FAILED
+
 _NAMES = re.compile(r"(?<![\w.*-])[\w-]+(?=\.test(?![\w-]))|\b(?:other|dns)-client\b")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Broken:
-    """One entry of broken.yaml, which says what its fields mean. `number` is its place in there."""
+    """One entry of broken.yaml, whose head explains the fields. `number` is its place in the file, from 1."""
 
     number: int
     cause: str
-    case: str
-    says: Sequence[str]
+    parameter: str
+    phrases: Sequence[str]
     patch: str = ""
     live: str = ""
-    outcome: str = "failure"
+    result: str = FAILED
 
     @property
     def folder(self) -> str:
-        """Where its copy of the case lies."""
+        """The name of the folder for the copy of the test."""
         return f"broken{self.number:02}"
 
     @property
-    def item(self) -> str:
-        """Pytest's id of the copy."""
-        return f"{self.folder}/{self.case.partition('/')[2]}"
+    def copy_id(self) -> str:
+        """pytest's id of the copy."""
+        return f"{self.folder}/{self.parameter.partition('/')[2]}"
 
-    def own(self, text: str) -> str:
-        """Give a text's hosts and workloads names of this cause's own.
+    def rename(self, text: str) -> str:
+        """Give the hosts and workloads in a text names that only this entry uses.
 
-        A gateway is not waited for: with the names of another cause it could answer as that one wants it.
+        The proxies of the shared gateway are not waited for: a stale route of another entry must not match.
         """
         return _NAMES.sub(rf"\g<0>-b{self.number:02}", text)
 
-    def shared(self, text: str) -> str:
-        """Undo `own`."""
+    def restore_names(self, text: str) -> str:
+        """Undo `rename`."""
         return text.replace(f"-b{self.number:02}", "")
 
     def documents(self, original: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return a case's documents as they are broken."""
-        patches = [patch for patch in yaml.safe_load_all(self.own(self.patch)) if patch]
-        kept = []
+        """Return the documents of the test's manifests with the patch applied."""
+        patches = [patch for patch in yaml.safe_load_all(self.rename(self.patch)) if patch]
+        broken = []
         for document in original:
             patch = next((patch for patch in patches if _same(patch, document)), None)
             if patch is None:
-                kept.append(document)
+                broken.append(document)
                 continue
             patches.remove(patch)
             if not patch.get("delete"):
-                kept.append(_merged(document, patch))
-        return [*kept, *(patch for patch in patches if "apiVersion" in patch)]
+                broken.append(_merged(document, patch))
+        return [*broken, *(patch for patch in patches if "apiVersion" in patch)]
 
 
 def _same(patch: dict[str, Any], document: dict[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""Runs copies of the cases that broken.yaml names, and holds what was said against what it tells."""
+"""Runs copies of the tests that broken.yaml names, and compares their results with the expected ones."""
 
 from __future__ import annotations
 
@@ -7,67 +7,71 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
 from broken import Broken
 from broken_mesh import ALONE
 
+from pytest_istio_egress.report.reader import read_report
 from pytest_istio_egress.suite.discovery import suite_folder
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What became of one cause: outcome and sentence, and pytest's own output for whoever wants to know more."""
+class BrokenResult:
+    """The result of a broken test, and its cause or error as one text."""
 
-    outcome: str = "not run"
+    result: str = "not run"
     sentence: str = ""
 
-    def wrong(self, broken: Broken) -> str:
-        """Say what is not as told, empty where all is."""
-        if self.outcome != {"failure": "failed"}.get(broken.outcome, broken.outcome):
-            return f"{broken.outcome} was expected, seen: {self.outcome}"
-        missing = [part for part in broken.says if part.lower() not in self.sentence.lower()]
+    def mismatch(self, broken: Broken) -> str:
+        """Return what differs from the entry, empty where nothing does."""
+        if self.result != broken.result:
+            return f"expected {broken.result}, got {self.result}"
+        missing = [phrase for phrase in broken.phrases if phrase.lower() not in self.sentence.lower()]
         return f"the sentence lacks {', '.join(map(repr, missing))}" if missing else ""
 
 
 @dataclass(frozen=True)
-class CommandResult:
-    """What a run found out, by the cause's number, and what pytest printed."""
+class BrokenRun:
+    """The results of a run by the entry's number, and pytest's output."""
 
-    seen: dict[int, Seen] = field(default_factory=dict)
+    results: dict[int, BrokenResult] = field(default_factory=dict)
     output: str = ""
 
+    def of(self, broken: Broken) -> BrokenResult:
+        """Return the result of an entry."""
+        return self.results.get(broken.number, BrokenResult())
 
-def ask(all_broken: Sequence[Broken], kubeconfig: Path, arguments: Sequence[str] = ()) -> CommandResult:
-    """Run the broken cases on a cluster: those that share it side by side, then those that can't, each alone."""
-    shared = [broken for broken in all_broken if broken.live not in ALONE]
-    groups = [(shared, arguments)] if shared else []
-    groups += [([broken], ("--istio-egress-timeout-scale", "0.5")) for broken in all_broken if broken.live in ALONE]
-    seen: dict[int, Seen] = {}
+
+def run_broken(entries: Sequence[Broken], kubeconfig: Path, arguments: Sequence[str] = ()) -> BrokenRun:
+    """Run the broken tests on a cluster: first those that can run together, then each of the others alone."""
+    together = [broken for broken in entries if broken.live not in ALONE]
+    groups = [(together, arguments)] if together else []
+    groups += [([broken], ("--istio-egress-timeout-scale", "0.5")) for broken in entries if broken.live in ALONE]
+    results: dict[int, BrokenResult] = {}
     output = ""
-    for group, more in groups:
-        ran = _ask_together(group, kubeconfig, more)
-        seen |= ran.seen
+    for group, options in groups:
+        ran = _run_group(group, kubeconfig, options)
+        results |= ran.results
         output += ran.output
-    return CommandResult(seen, output)
+    return BrokenRun(results, output)
 
 
-def _ask_together(group: Sequence[Broken], kubeconfig: Path, arguments: Sequence[str]) -> CommandResult:
+def _run_group(group: Sequence[Broken], kubeconfig: Path, arguments: Sequence[str]) -> BrokenRun:
     with tempfile.TemporaryDirectory() as folder:
         for broken in group:
-            copied = Path(folder, broken.folder)
-            shutil.copytree(suite_folder() / broken.case.partition("/")[0], copied)
-            for file in [*copied.glob("*.py"), *copied.glob("*.yaml")]:
-                file.write_text(broken.own(file.read_text()))
+            copy = Path(folder, broken.folder)
+            shutil.copytree(suite_folder() / broken.parameter.partition("/")[0], copy)
+            for file in [*copy.glob("*.py"), *copy.glob("*.yaml")]:
+                file.write_text(broken.rename(file.read_text()))
         report = Path(folder, "report.yaml")
         done = subprocess.run(
             [
                 sys.executable, "-m", "pytest", "--istio-egress", "-p", "broken_mesh", "-p", "no:cacheprovider",
                 "--import-mode=importlib", "--istio-egress-kubeconfig", str(kubeconfig),
-                "--istio-egress-report", str(report), *arguments, *(broken.item for broken in group),
+                "--istio-egress-report", str(report), *arguments, *(broken.copy_id for broken in group),
             ],
             cwd=folder,
             env={**_environment(), "PYTHONPATH": str(Path(__file__).parent)},
@@ -76,15 +80,17 @@ def _ask_together(group: Sequence[Broken], kubeconfig: Path, arguments: Sequence
             text=True,
             check=False,
         )  # fmt: skip
-        found = yaml.safe_load(report.read_text()) if report.exists() else {"tests": []}
-    cases = [parameter for test in found["tests"] for parameter in test["parameters"]]
-    seen = {
-        broken.number: Seen(str(case["result"]), broken.shared(str(case.get("cause") or case.get("error") or "")))
+        return BrokenRun(_results(group, report) if report.exists() else {}, done.stdout)
+
+
+def _results(group: Iterable[Broken], report: Path) -> dict[int, BrokenResult]:
+    results = read_report(report).results
+    return {
+        broken.number: BrokenResult(result.result, broken.restore_names(result.cause))
         for broken in group
-        for case in cases
-        if str(case["id"]).endswith(broken.item)
+        for result in results
+        if result.id.endswith(broken.copy_id)
     }
-    return CommandResult(seen, done.stdout)
 
 
 def _environment() -> dict[str, str]:

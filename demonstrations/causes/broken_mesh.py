@@ -1,123 +1,113 @@
-"""A pytest plugin for causes.py: breaks what a copied case applies, and the mesh that it finds.
-
-Nothing of the suite is imported at the top: a plugin that is named by `-p` comes before pytest has prepared it.
-"""
+"""A pytest plugin for causes.py: breaks the manifests of a copied test, or the running mesh around its setup."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from pathlib import Path
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from broken import Broken, load
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a plugin named by -p is loaded before the suite's own
     from pytest_istio_egress.cluster.api import Api
     from pytest_istio_egress.model.case import Case
     from pytest_istio_egress.pipeline.runner import CaseRunner
 
 CONVERGE = 3.0
-"""Seconds until a verdict is final: what was broken does not mend itself."""
+"""Seconds in which a parameter that fails is probed again: nothing repairs the broken mesh."""
 ALONE = frozenset({"without_istiod", "nothing_sent"})
-"""What concerns the whole mesh: nothing else may run beside it."""
+"""What concerns the whole mesh: no other test may run at the same time."""
 
 
-def pytest_configure() -> None:
-    """Have the judge break what it applies, in every worker."""
-    from importlib import import_module
+@pytest.hookimpl(optionalhook=True)
+def pytest_istio_egress_runner(runner: CaseRunner) -> None:
+    """Break the tests that broken.yaml names, in every worker."""
+    breaker = Breaker(runner)
+    runner.converge = CONVERGE
+    runner.entering = breaker.entering
+    runner.case_setup.first_manifests = breaker.manifests
 
-    # The names that they use are changed, not those that they have them from.
-    runner: Any = import_module("pytest_istio_egress.pipeline.runner")
-    case_setup: Any = import_module("pytest_istio_egress.pipeline.case_setup")
-    known = {broken.folder: broken for broken in load()}
-    stage: list[Broken] = []
-    everything, enter = case_setup.load, runner.CaseRunner.enter
 
-    def broken_documents(files: Iterable[Path]) -> list[dict[str, Any]]:
-        documents = everything(files)
-        return stage[-1].documents(documents) if stage else documents
+class Breaker:
+    """Knows which entry of broken.yaml the current test belongs to."""
 
-    def broken_enter(self: CaseRunner, case: Case) -> bool:
-        self.timeouts = replace(self.timeouts, converge=CONVERGE)
-        broken = known.get(case.folder.name)
-        stage[:] = [broken] if broken else []
-        self.case_setup.ensure_environment()  # while the mesh is whole
-        with DURING[broken.live](self) if broken and broken.live else _nothing(self) as afterwards:
-            entered: bool = enter(self, case)
-        if entered and afterwards is not None:
-            afterwards()
-        return entered
+    def __init__(self, runner: CaseRunner) -> None:
+        self._runner = runner
+        self._by_folder = {broken.folder: broken for broken in load()}
+        self._current: Broken | None = None
 
-    case_setup.load = broken_documents
-    runner.CaseRunner.enter = broken_enter
+    @contextmanager
+    def entering(self, case: Case) -> Iterator[None]:
+        """Break the running mesh while the test is set up, where its entry asks for that."""
+        self._current = self._by_folder.get(case.folder.name)
+        self._runner.case_setup.ensure_environment()  # while the mesh is whole
+        action = LIVE[self._current.live] if self._current else _nothing
+        with action(self._runner):
+            yield
+
+    def manifests(self, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the current test's documents, broken."""
+        return self._current.documents(documents) if self._current else documents
+
+
+def _nothing(_: CaseRunner) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 @contextmanager
-def _nothing(_: CaseRunner) -> Iterator[Callable[[], None] | None]:
-    yield None
-
-
-@contextmanager
-def _stop_envoy(runner: CaseRunner) -> Iterator[Callable[[], None] | None]:
-    """Have the guest's Envoy close its listeners: it runs on, and takes nothing."""
+def _stop_envoy(runner: CaseRunner) -> Iterator[None]:
+    """Have the Envoy of the test's own client close its listeners: it still runs, and accepts no connection."""
     from pytest_istio_egress.cluster.pods import PROXY, run
 
+    yield
+    environment = runner.context.environment
+    client = next(client for client in environment.clients if not client.startswith("sleep."))
     address = "http://127.0.0.1:15000/drain_listeners"
-    yield lambda: _done(
-        run(runner.api, runner.environment.pod(_guest(runner)), ["curl", "-sX", "POST", address], container=PROXY)
-    )
+    ran = run(runner.context.api, environment.pod(client), ["curl", "-sX", "POST", address], container=PROXY)
+    if ran.exit != 0:
+        raise RuntimeError(f"cannot stop the Envoy of {client}: {ran.stderr}")
 
 
 @contextmanager
-def _without_istiod(runner: CaseRunner) -> Iterator[Callable[[], None] | None]:
-    """Have no istiod while the case's configuration is applied; what it validates is refused then."""
-    _scale(runner.api, 0)
+def _without_istiod(runner: CaseRunner) -> Iterator[None]:
+    """Have no istiod while the test's manifests are applied: its webhook cannot be called then."""
+    _scale(runner.context.api, 0)
     try:
-        yield None
+        yield
     finally:
-        _scale(runner.api, 1)
+        _scale(runner.context.api, 1)
 
 
 @contextmanager
-def _nothing_sent(runner: CaseRunner) -> Iterator[Callable[[], None] | None]:
-    """Have no istiod, and its webhooks out of the way: the API takes the configuration, and no proxy gets it."""
+def _nothing_sent(runner: CaseRunner) -> Iterator[None]:
+    """Have no istiod, and its webhooks ignored: the API accepts the configuration, and no proxy gets it."""
     from kubernetes import client
 
     with _without_istiod(runner):
-        admission = client.AdmissionregistrationV1Api(runner.api.client)
-        for found in admission.list_validating_webhook_configuration().items:
-            for webhook in found.webhooks:
-                webhook.failure_policy = "Ignore"  # istiod puts it back once it runs again
-            admission.replace_validating_webhook_configuration(found.metadata.name, found)
-        yield None
+        admission = client.AdmissionregistrationV1Api(runner.context.api.client)
+        for configuration in admission.list_validating_webhook_configuration().items:
+            for webhook in configuration.webhooks:
+                webhook.failure_policy = "Ignore"  # istiod resets it when it runs again
+            admission.replace_validating_webhook_configuration(configuration.metadata.name, configuration)
+        yield
 
 
-DURING: dict[str, Callable[[CaseRunner], Any]] = {
+LIVE: dict[str, Callable[[CaseRunner], AbstractContextManager[None]]] = {
+    "": _nothing,
     "stop_envoy": _stop_envoy,
     "without_istiod": _without_istiod,
     "nothing_sent": _nothing_sent,
 }
-"""What `live` may be: around the entering of a case; what is yielded is done once the case is entered."""
-
-
-def _guest(runner: CaseRunner) -> str:
-    return next(client for client in runner.environment.clients if not client.startswith("sleep."))
-
-
-def _done(ran: Any) -> None:
-    if ran.exit != 0:
-        raise RuntimeError(f"the mesh could not be broken: {ran.stderr}")
+"""By the value of `live` in broken.yaml: a context manager around the setup of the test."""
 
 
 def _scale(api: Api, replicas: int) -> None:
-    """Set the number of istiods and wait until it is reached; webhooks need one, so all others go first."""
-    import threading
-
+    """Set the number of istiod's replicas, and wait until it is reached."""
     from kubernetes import client
 
     apps = client.AppsV1Api(api.client)
     apps.patch_namespaced_deployment_scale("istiod", "istio-system", {"spec": {"replicas": replicas}})
     while (apps.read_namespaced_deployment("istiod", "istio-system").status.ready_replicas or 0) != replicas:
-        threading.Event().wait(0.2)
+        time.sleep(0.2)

@@ -1,10 +1,10 @@
-"""Breaks the mesh on purpose, cause by cause, and lists what was said.
+"""Breaks the mesh deliberately, once per cause, and lists the diagnosis of each failure.
 
     python demonstrations/causes/causes.py > docs/causes.md
 
-Every entry of broken.yaml names a shipped case and one way to break the mesh under it. The cases run as they are, on an
-embedded cluster; only the manifests that reach the API differ, or something is done to the running mesh. The command
-ends with 1 where a case did not fail, or another sentence came than broken.yaml tells. Arguments go to pytest.
+Every entry of broken.yaml names a parameter of the suite and one way to break the mesh under it. The tests themselves
+run unchanged on an embedded cluster; only the manifests that reach the API differ, or something is done to the running
+mesh. The exit status is 1 where a result or a sentence is not the expected one. Arguments are pytest's.
 """
 
 from __future__ import annotations
@@ -14,47 +14,46 @@ from collections.abc import Sequence
 
 import yaml
 from broken import Broken, load
-from broken_cases import CommandResult, Seen, ask
+from broken_cases import BrokenRun, run_broken
 
 from pytest_istio_egress.embedded import ClusterSpec, down, up
 
 CLUSTER = "causes"
 
 
-def table(all_broken: Sequence[Broken], ran: CommandResult) -> str:
+def page(entries: Sequence[Broken], run: BrokenRun) -> str:
     """Return the page."""
     lines = [
-        "# What is said of which cause",
+        "# Diagnosed causes, each reproduced deliberately",
         "",
-        "Each row is a mesh that was broken on purpose under one of the shipped cases, and the sentence that came.",
-        "Made by `python demonstrations/causes/causes.py` of `broken.yaml` beside it; it ends with 1 where a sentence",
-        "is not as told there.",
+        "Each row is a mesh that was broken under one parameter of the suite, and the diagnosis of the failure.",
+        "Made by `python demonstrations/causes/causes.py` from `broken.yaml` beside it; its exit status is 1 where a",
+        "diagnosis is not the expected one.",
         "",
-        "| # | cause | case | broken by | outcome | what was said |",
+        "| # | cause | parameter | broken by | result | diagnosis |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for broken in all_broken:
-        seen = ran.seen.get(broken.number, Seen())
-        wrong = seen.wrong(broken)
+    for broken in entries:
+        mismatch = run.of(broken).mismatch(broken)
         cells = (
             str(broken.number),
             broken.cause,
-            f"`{broken.case}`",
-            _how(broken),
-            broken.outcome + (f" **({wrong})**" if wrong else ""),
-            seen.sentence,
+            f"`{broken.parameter}`",
+            _change(broken),
+            broken.result + (f" **({mismatch})**" if mismatch else ""),
+            run.of(broken).sentence,
         )
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _how(broken: Broken) -> str:
-    told = []
+def _change(broken: Broken) -> str:
+    changes = []
     for patch in yaml.safe_load_all(broken.patch):
-        named = f"{patch['kind']} {patch['metadata']['name']}"
-        said = yaml.safe_dump(patch.get("spec", {}), default_flow_style=True, width=10**6).strip()
-        told.append(f"{named} left out" if patch.get("delete") else f"{named}: `{said}`")
-    return "; ".join(told + ([f"`{broken.live}`"] if broken.live else []))
+        resource = f"{patch['kind']} {patch['metadata']['name']}"
+        spec = yaml.safe_dump(patch.get("spec", {}), default_flow_style=True, width=10**6).strip()
+        changes.append(f"{resource} deleted" if patch.get("delete") else f"{resource}: `{spec}`")
+    return "; ".join(changes + ([f"`{broken.live}`"] if broken.live else []))
 
 
 def main() -> int:
@@ -62,15 +61,15 @@ def main() -> int:
     if {"-h", "--help"} & set(sys.argv[1:]):
         sys.stdout.write(str(__doc__))
         return 0
-    all_broken = load()
+    entries = load()
     cluster = up(ClusterSpec(name=CLUSTER), tied_to_caller=True)
     try:
-        ran = ask(all_broken, cluster.kubeconfig, sys.argv[1:])
+        run = run_broken(entries, cluster.kubeconfig, sys.argv[1:])
     finally:
         down(CLUSTER)
-    sys.stderr.write(ran.output)
-    sys.stdout.write(table(all_broken, ran))
-    return int(any(ran.seen.get(broken.number, Seen()).wrong(broken) for broken in all_broken))
+    sys.stderr.write(run.output)
+    sys.stdout.write(page(entries, run))
+    return int(any(run.of(broken).mismatch(broken) for broken in entries))
 
 
 if __name__ == "__main__":

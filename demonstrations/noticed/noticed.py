@@ -1,10 +1,10 @@
-"""Takes every case's rules away and lists which cases notice.
+"""Runs every test without its manifests and lists which parameters fail, as they should.
 
     python demonstrations/noticed/noticed.py -n 2 > docs/noticed.md
 
-Arguments are pytest's. An outcome that still holds does not depend on the case's rules. That is right for a control
-and for traffic that no rule concerns, which the case says in `unruled`; for any other it is a defect of the case.
-The exit status is 1 where there is one, or where an error left something open; both are told on stderr.
+Arguments are pytest's. A parameter that still passes does not depend on its test's manifests. That is right for a
+control, and for a parameter that the test names in `independent_of_manifests`; any other is a defect of the test.
+The exit status is 1 where there is a defect or an error; stderr names them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from noticed_page import NOTICED, UNMOVED, Finding, defects, page
+from noticed_page import FAILS, PASSES, Finding, defects, page
 
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedError, down, up
 from pytest_istio_egress.model.result_names import FAILED, PASSED
@@ -27,106 +27,121 @@ from pytest_istio_egress.report.results import Result
 from pytest_istio_egress.suite.discovery import ROOT, shipped_cases
 
 CONFORMANCE = Path(__file__).parents[2] / ROOT
+CHANGES = frozenset({"apply", "remove", "changed_mesh_config"})
+"""The methods of `egress` by which a test changes something in its course."""
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way to take rules away: the plugin that does it, the mesh that is asked, and how the table calls it."""
+class Variant:
+    """One way to run the suite without manifests: its name in the table, its plugin, the mesh's outbound policy."""
 
     name: str
     plugin: str
     mesh_mode: str
 
 
-OPEN = Way("lets all out", "without_rules", "ALLOW_ANY")
-CLOSED = Way("lets nothing out", "without_rules", "REGISTRY_ONLY")
-LATER = Way("its later changes", "without_later_rules", "REGISTRY_ONLY")
+OPEN = Variant("ALLOW_ANY", "without_manifests", "ALLOW_ANY")
+CLOSED = Variant("REGISTRY_ONLY", "without_manifests", "REGISTRY_ONLY")
+LATER = Variant("later changes only", "without_later_manifests", "REGISTRY_ONLY")
 
 
-def run_suite(way: Way, cases: Iterable[str], name: str, arguments: list[str], reports: Path) -> list[Result]:
-    """Start the mesh, run these cases without their rules, and return what pytest's report says.
+def run_suite(variant: Variant, tests: Iterable[str], name: str, arguments: list[str], reports: Path) -> list[Result]:
+    """Start the mesh, run these tests without their manifests, and return the results of pytest's report.
 
-    A report that is there already is not made again: a run that was broken off goes on where it was.
+    A report that exists is used instead of a run: after an interruption, a second call continues.
     """
-    report = reports / f"{way.plugin}-{way.mesh_mode}.yaml"
+    report = reports / f"{variant.plugin}-{variant.mesh_mode}.yaml"
     if not report.exists():
         try:
-            cluster = up(ClusterSpec(name=name, mesh_mode=way.mesh_mode), tied_to_caller=True)
+            cluster = up(ClusterSpec(name=name, mesh_mode=variant.mesh_mode), tied_to_caller=True)
         except EmbeddedError as error:
             raise SystemExit(f"noticed: {error}") from error
         try:
             subprocess.run(
-                [
-                    sys.executable, "-m", "pytest", "--istio-egress", "-p", way.plugin, "-p", "no:cacheprovider",
-                    "-q", "--tb=no", "--no-summary", "--istio-egress-allow-mesh-wide",
-                    "--istio-egress-kubeconfig", str(cluster.kubeconfig), f"--istio-egress-report={report}",
-                    *arguments, *cases,
-                ],
+                [*command(variant, cluster.kubeconfig, report), *arguments, *tests],
                 env={**os.environ, "PYTHONPATH": os.pathsep.join((str(Path(__file__).parent), *sys.path))},
                 stdout=sys.stderr,
                 check=False,
-            )  # fmt: skip
+            )
         finally:
             down(name)
     try:
         return list(read_report(report).results)
     except UnreadableError as error:
-        raise SystemExit(f"noticed: pytest, whose words are above, left no report: {error}") from error
+        raise SystemExit(f"noticed: pytest, whose output is above, wrote no report: {error}") from error
 
 
-def findings(results: Iterable[Result], way: Way) -> dict[str, Finding]:
-    """Return what each result means."""
-    meaning = {FAILED: NOTICED, PASSED: UNMOVED}
+def command(variant: Variant, kubeconfig: Path, report: Path) -> list[str]:
+    """Return the command of a run.
+
+    The override makes tests run that require a mesh of REGISTRY_ONLY: that policy is one of the rules left out.
+    """
+    return [
+        sys.executable, "-m", "pytest", "--istio-egress", "-p", variant.plugin, "-p", "no:cacheprovider",
+        "-q", "--tb=no", "--no-summary", "--istio-egress-allow-mesh-wide",
+        "--istio-egress-fact", "outbound-mode=REGISTRY_ONLY",
+        "--istio-egress-kubeconfig", str(kubeconfig), f"--istio-egress-report={report}",
+    ]  # fmt: skip
+
+
+def findings(results: Iterable[Result], variant: Variant) -> dict[str, Finding]:
+    """Return the finding of each result, by the parameter's id."""
+    meaning = {FAILED: FAILS, PASSED: PASSES}
     return {
         result.id: Finding(
             result.id,
             meaning.get(result.result, result.result),
-            way.name,
-            result.differences[0] if result.differences else result.cause,
+            variant.name,
+            str(result.differences[0]) if result.differences else result.cause,
         )
         for result in results
     }
 
 
-def ask(name: str, chosen: list[str], arguments: list[str], later: Iterable[str], reports: Path) -> dict[str, Finding]:
-    """Take the rules away in all ways; the finding that most needs attention counts."""
-    found = findings(run_suite(OPEN, chosen, name, arguments, reports), OPEN)
-    held = [case for case, finding in found.items() if finding.outcome == UNMOVED]
-    if held:
-        found |= findings(run_suite(CLOSED, held, name, arguments, reports), CLOSED)
-    changing = sorted({case.partition("[")[0] for case in found} & set(later))
-    if changing:
-        asked = findings(run_suite(LATER, changing, name, arguments, reports), LATER)
-        found |= {case: finding for case, finding in asked.items() if found[case].outcome == NOTICED}
-    return found
+def run_variants(
+    name: str, selection: list[str], arguments: list[str], changing: Iterable[str], reports: Path
+) -> dict[str, Finding]:
+    """Run all variants; of each parameter, return the finding that most needs attention.
+
+    `changing` are the tests that change something in their course.
+    """
+    by_id = findings(run_suite(OPEN, selection, name, arguments, reports), OPEN)
+    passed = [parameter for parameter, finding in by_id.items() if finding.outcome == PASSES]
+    if passed:
+        by_id |= findings(run_suite(CLOSED, passed, name, arguments, reports), CLOSED)
+    tests = sorted({parameter.partition("[")[0] for parameter in by_id} & set(changing))
+    if tests:
+        later = findings(run_suite(LATER, tests, name, arguments, reports), LATER)
+        by_id |= {parameter: finding for parameter, finding in later.items() if by_id[parameter].outcome == FAILS}
+    return by_id
 
 
 def main() -> int:
-    """Run all ways, print the page, tell what has to be mended."""
+    """Run all variants, print the page, name the defects."""
     parser = argparse.ArgumentParser(
         prog="python demonstrations/noticed/noticed.py",
         description=(__doc__ or "").partition("\n")[0],
-        epilog="All further arguments are pytest's: -n 2, or the ids of cases.",
+        epilog="All further arguments are pytest's: -n 2, or the ids of tests.",
     )
     parser.add_argument("--name", default="noticed", help="name of the embedded cluster (default: noticed)")
     parser.add_argument(
-        "--reports", type=Path, metavar="FOLDER", help="keep pytest's reports there, and use those that are there"
+        "--reports", type=Path, metavar="FOLDER", help="keep pytest's reports in FOLDER, and use those that exist"
     )
-    given, arguments = parser.parse_known_args()
+    options, arguments = parser.parse_known_args()
     shipped = list(shipped_cases(CONFORMANCE))
     cases = {each.id: each.case for each in shipped if each.case}
-    later = [each.id for each in shipped if {"apply", "mesh"} & set(each.function.__code__.co_names)]
-    chosen = [argument for argument in arguments if argument.startswith(ROOT)]
-    rest = [argument for argument in arguments if argument not in chosen]
+    changing = [each.id for each in shipped if CHANGES & set(each.function.__code__.co_names)]
+    selection = [argument for argument in arguments if argument.startswith(ROOT)]
+    others = [argument for argument in arguments if argument not in selection]
     with tempfile.TemporaryDirectory() as folder:
-        reports = given.reports or Path(folder)
+        reports = options.reports or Path(folder)
         reports.mkdir(parents=True, exist_ok=True)
-        found = ask(given.name, chosen, rest, later, reports)
-    sys.stdout.write(page(found, cases))
-    left = defects(found, cases)
-    for finding in left:
-        sys.stderr.write(f"{finding.case}: {finding.outcome}. {finding.how}\n")
-    return 1 if left else 0
+        by_id = run_variants(options.name, selection, others, changing, reports)
+    sys.stdout.write(page(by_id, cases))
+    open_findings = defects(by_id, cases)
+    for finding in open_findings:
+        sys.stderr.write(f"{finding.parameter}: {finding.outcome}. {finding.reason}\n")
+    return 1 if open_findings else 0
 
 
 if __name__ == "__main__":

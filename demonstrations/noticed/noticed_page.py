@@ -1,4 +1,4 @@
-"""The page docs/noticed.md: what became of each expectation when its rules were taken away."""
+"""The page docs/noticed.md: which parameters fail without their manifests."""
 
 from __future__ import annotations
 
@@ -12,112 +12,119 @@ from pytest_istio_egress.model.result_names import SKIPPED
 from pytest_istio_egress.suite.discovery import ROOT
 
 CONTROL = "control"
-"""How the case of a control begins."""
-NOTICED, UNMOVED = "noticed", "not noticed"
+"""How the id of a control begins."""
+FAILS, PASSES = "fails", "passes"
 
 HEAD = """\
-# Which cases notice when their rules are taken away
+# Parameters that fail without their manifests
 
-Made by `python demonstrations/noticed/noticed.py -n 2` on embedded meshes. Nothing of what a case brings along is
-applied: no resource of Istio's or of the Gateway API, no network policy, no Service that leads out, no setting for the
-proxy in a pod's annotations, no change of the mesh's own configuration. Workloads stay, and Services that select them.
-Every expectation is asked so of a mesh that lets everything out (ALLOW_ANY), and what holds there once more of one that
-lets nothing out (REGISTRY_ONLY): what does not depend on its rules holds on both. A case that changes something in its
-course is also asked with its first state in place, and only that change left out. A block counts alone, whether or not
-its control has lost its rule, too.
+Made by `python demonstrations/noticed/noticed.py -n 2` on embedded clusters. Every test runs without its manifests: no
+Istio or Gateway API resource, no NetworkPolicy, no Service that leads out of the mesh, no Istio annotation on a
+workload, no change of the mesh configuration. Workloads stay, and Services that select them. Every parameter must then
+fail, except controls and those that their test names in `independent_of_manifests`.
+
+The suite runs on a mesh with the outbound traffic policy ALLOW_ANY; what passes there runs again with REGISTRY_ONLY. A
+parameter that passes on both does not depend on its manifests. A test that changes something in its course also runs
+with its first manifests applied and only the later changes left out. Controls are not required beside a block here, so
+each parameter passes or fails by itself.
 """
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of one expectation, by pytest's id; `how` is the first difference, or the error's text."""
+    """The result of one parameter without its manifests."""
 
-    case: str
+    parameter: str
+    """pytest's id."""
     outcome: str
-    way: str
-    how: str
+    """FAILS, PASSES, or another name of a result."""
+    variant: str
+    reason: str
+    """The first difference, or the text of an error."""
 
 
-def reason(case: str, cases: Mapping[str, Case]) -> str | None:
-    """Return why an expectation need not notice, as the case itself says it; None where it must."""
-    name, _, parameter = case.removesuffix("]").partition("[")
-    if parameter.startswith(CONTROL):
+def exemption(parameter: str, cases: Mapping[str, Case]) -> str | None:
+    """Return why a parameter may pass without its manifests, as its test states it; None where it must fail."""
+    test, _, name = parameter.removesuffix("]").partition("[")
+    if name.startswith(CONTROL):
         return "a control"
-    unruled = cases[name].independent_of_manifests
-    return unruled.get(parameter) or unruled.get("")
+    independent = cases[test].independent_of_manifests
+    return independent.get(name) or independent.get("")
 
 
-def page(found: Mapping[str, Finding], cases: Mapping[str, Case]) -> str:
+def page(by_id: Mapping[str, Finding], cases: Mapping[str, Case]) -> str:
     """Return the page."""
-    return "\n".join([HEAD, *_summary(found, cases), *_exempt(found, cases), *_others(found, cases), *_noticed(found)])
+    return "\n".join([HEAD, *_summary(by_id, cases), *_exempt(by_id, cases), *_defects(by_id, cases), *_failing(by_id)])
 
 
-def defects(found: Mapping[str, Finding], cases: Mapping[str, Case]) -> list[Finding]:
-    """Return what has to be mended: neither noticed nor excused."""
+def defects(by_id: Mapping[str, Finding], cases: Mapping[str, Case]) -> list[Finding]:
+    """Return the findings that need a change: neither failed nor exempt."""
     return [
         finding
-        for finding in found.values()
-        if finding.outcome != NOTICED
-        and not (finding.outcome == UNMOVED and reason(finding.case, cases))
-        and not (finding.outcome == SKIPPED and _beyond_upstreams_envoy(finding.case, cases))
+        for finding in by_id.values()
+        if finding.outcome != FAILS
+        and not (finding.outcome == PASSES and exemption(finding.parameter, cases))
+        and not (finding.outcome == SKIPPED and _needs_istios_envoy(finding.parameter, cases))
     ]
 
 
-def _beyond_upstreams_envoy(case: str, cases: Mapping[str, Case]) -> bool:
-    """Whether a case needs Istio's own build of Envoy, which the embedded mesh doesn't have."""
-    return bool(ISTIOS_OWN_ENVOY & set(cases[case.partition("[")[0]].requires))
+def _needs_istios_envoy(parameter: str, cases: Mapping[str, Case]) -> bool:
+    """Whether a test needs Istio's own build of Envoy, which the embedded cluster does not have."""
+    return bool(ISTIOS_OWN_ENVOY & set(cases[parameter.partition("[")[0]].requires))
 
 
-def _summary(found: Mapping[str, Finding], cases: Mapping[str, Case]) -> Iterator[str]:
-    excused = sum(finding.outcome == UNMOVED and reason(finding.case, cases) is not None for finding in found.values())
-    counted = Counter(finding.outcome for finding in found.values())
-    yield "| | expectations |"
+def _summary(by_id: Mapping[str, Finding], cases: Mapping[str, Case]) -> Iterator[str]:
+    exempt = sum(
+        finding.outcome == PASSES and exemption(finding.parameter, cases) is not None for finding in by_id.values()
+    )
+    counts = Counter(finding.outcome for finding in by_id.values())
+    yield "| without its manifests, a parameter ... | parameters |"
     yield "| --- | ---: |"
-    yield f"| noticed | {counted.pop(NOTICED, 0)} |"
-    yield f"| not noticed, and right so | {excused} |"
-    yield f"| not noticed, a defect | {counted.pop(UNMOVED, 0) - excused} |"
-    yield from (f"| {outcome} | {count} |" for outcome, count in sorted(counted.items()))
-    yield f"| **all** | {len(found)} |"
+    yield f"| fails | {counts.pop(FAILS, 0)} |"
+    yield f"| passes, as its test states | {exempt} |"
+    yield f"| passes, a defect of its test | {counts.pop(PASSES, 0) - exempt} |"
+    yield from (f"| {outcome} | {count} |" for outcome, count in sorted(counts.items()))
+    yield f"| **all** | {len(by_id)} |"
     yield ""
 
 
-def _exempt(found: Mapping[str, Finding], cases: Mapping[str, Case]) -> Iterator[str]:
-    yield "## Not noticed, and why that is right"
+def _exempt(by_id: Mapping[str, Finding], cases: Mapping[str, Case]) -> Iterator[str]:
+    yield "## Parameters that pass without their manifests, and why"
     yield ""
-    yield "| expectation | why |"
+    yield "| parameter | reason |"
     yield "| --- | --- |"
-    for case, finding in sorted(found.items()):
-        why = reason(case, cases)
-        if finding.outcome == UNMOVED and why:
-            yield f"| {_name(case)} | {why} |"
+    for parameter, finding in sorted(by_id.items()):
+        reason = exemption(parameter, cases)
+        if finding.outcome == PASSES and reason:
+            yield f"| {_short_id(parameter)} | {reason} |"
     yield ""
 
 
-def _others(found: Mapping[str, Finding], cases: Mapping[str, Case]) -> Iterator[str]:
-    left = defects(found, cases)
-    if left:
-        yield "## Neither noticed nor right so"
+def _defects(by_id: Mapping[str, Finding], cases: Mapping[str, Case]) -> Iterator[str]:
+    findings = defects(by_id, cases)
+    if findings:
+        yield "## Defects"
         yield ""
-        yield from (f"- {_name(finding.case)}: {finding.outcome}. {_short(finding.how)}" for finding in left)
+        yield from (f"- {_short_id(each.parameter)}: {each.outcome}. {_shortened(each.reason)}" for each in findings)
         yield ""
 
 
-def _noticed(found: Mapping[str, Finding]) -> Iterator[str]:
-    yield "## Noticed"
+def _failing(by_id: Mapping[str, Finding]) -> Iterator[str]:
+    yield "## Parameters that fail without their manifests"
     yield ""
-    yield "What was taken away: all rules, on a mesh that lets all out or one that lets nothing out; or only the later"
-    yield "changes of a case that has any."
+    yield "The second column is the outbound traffic policy of the mesh, or `later changes only` where a test's first"
+    yield "manifests were applied and only its later changes left out."
     yield ""
-    yield "| expectation | without rules, on a mesh that ... | first difference |"
+    yield "| parameter | run | first difference |"
     yield "| --- | --- | --- |"
-    for case, finding in sorted(found.items()):
-        if finding.outcome == NOTICED:
-            yield f"| {_name(case)} | {finding.way} | {_short(finding.how)} |"
+    for parameter, finding in sorted(by_id.items()):
+        if finding.outcome == FAILS:
+            yield f"| {_short_id(parameter)} | {finding.variant} | {_shortened(finding.reason)} |"
 
 
-def _name(case: str) -> str:
-    return case.removeprefix(f"{ROOT}/").replace("/test_", "/").replace(".py::test_", ": ")
+def _short_id(parameter: str) -> str:
+    return parameter.removeprefix(f"{ROOT}/").replace("/test_", "/").replace(".py::test_", ": ")
 
 
-def _short(text: str) -> str:
+def _shortened(text: str) -> str:
     return shorten(text, 160, placeholder=" ...").replace("|", r"\|")

@@ -21,13 +21,13 @@ from reports_page import show
 from screenshot import CHROMIUM
 
 WITHOUT_MANIFESTS = Path(__file__).parents[1] / "noticed"
-"""The folder of the plugin `without_rules`."""
+"""The folder of the plugin `without_manifests`."""
 BROKEN = ("conformance/egress_gateway/test_two_hops.py", "conformance/outbound_policy/test_registry_only.py")
 
 
 def make(folder: Path, arguments: Sequence[str]) -> None:
     """Run the suite twice in a folder; its output goes to files there."""
-    for name, more in (("report", ["--istio-egress-allow-mesh-wide"]), ("broken", ["-p", "without_rules", *BROKEN])):
+    for name, more in (("report", ["--istio-egress-allow-mesh-wide"]), ("broken", ["-p", "without_manifests", *BROKEN])):
         environment = os.environ | {
             "GITHUB_STEP_SUMMARY": str(folder / f"{name}.md"),
             "PYTHONPATH": str(WITHOUT_MANIFESTS),

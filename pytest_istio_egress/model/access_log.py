@@ -1,4 +1,4 @@
-"""Envoy's access log: one line per request, read in Istio's default text format or its JSON encoding."""
+"""Envoy's access log: one line per request or connection, in Istio's default text format or its JSON encoding."""
 
 from __future__ import annotations
 
@@ -44,9 +44,10 @@ _JSON_KEYS = {
 
 @dataclass(frozen=True, kw_only=True)
 class AccessLogLine:
-    """One entry, in Envoy's words; `-` is Envoy's own way to say that there is none. `duration` is in milliseconds."""
+    """One line, in Envoy's terms; `-` stands for a value that Envoy does not have."""
 
     raw: str
+    """The line as it was written."""
     start: str
     method: str
     protocol: str
@@ -55,6 +56,7 @@ class AccessLogLine:
     details: str
     failure: str
     duration: int
+    """Milliseconds."""
     user_agent: str
     request_id: str
     authority: str
@@ -67,36 +69,36 @@ class AccessLogLine:
     route: str
 
     @property
-    def went_on(self) -> bool:
-        """Whether this Envoy made, or had, a connection over which it sent the request on."""
+    def forwarded(self) -> bool:
+        """Whether this Envoy had an upstream connection over which it forwarded the request."""
         return self.upstream_local != "-"
 
 
 def parse_line(raw: str) -> AccessLogLine | None:
-    """Read one line of a proxy's log; None for anything that is no access-log entry in a known format."""
+    """Read one line of a proxy's log; None for any line that is not an access log entry in a known format."""
     if raw.startswith("{"):
         return _from_json(raw)
     match = _TEXT.match(raw)
-    return _entry(raw, match.groupdict()) if match else None
+    return _line(raw, match.groupdict()) if match else None
 
 
 def _from_json(raw: str) -> AccessLogLine | None:
     try:
-        said = json.loads(raw)
+        entry = json.loads(raw)
     except json.JSONDecodeError:
         return None
-    if not isinstance(said, dict) or "downstream_remote_address" not in said:
+    if not isinstance(entry, dict) or "downstream_remote_address" not in entry:
         return None
-    return _entry(raw, {ours: said.get(theirs) for ours, theirs in _JSON_KEYS.items()})
+    return _line(raw, {name: entry.get(key) for name, key in _JSON_KEYS.items()})
 
 
-def _entry(raw: str, words: dict[str, object]) -> AccessLogLine:
-    def word(name: str) -> str:
-        value = words.get(name)
+def _line(raw: str, values: dict[str, object]) -> AccessLogLine:
+    def text(name: str) -> str:
+        value = values.get(name)
         return "-" if value in (None, "") else str(value)
 
     def number(name: str) -> int:
-        value = word(name)
+        value = text(name)
         return int(value) if value.isdigit() else 0
 
     return AccessLogLine(
@@ -104,7 +106,7 @@ def _entry(raw: str, words: dict[str, object]) -> AccessLogLine:
         status=number("status"),
         duration=number("duration"),
         **{
-            name: word(name)
+            name: text(name)
             for name in (
                 "start", "method", "protocol", "flags", "details", "failure", "user_agent", "request_id", "authority",
                 "upstream", "cluster", "upstream_local", "downstream_local", "downstream_remote", "server_name",

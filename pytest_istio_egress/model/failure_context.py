@@ -1,4 +1,4 @@
-"""What a cluster says around a request that went otherwise than documented: plain data, gathered by survey.py."""
+"""The state of the cluster around a failed request, as plain data; pipeline/failure_context.py collects it."""
 
 from __future__ import annotations
 
@@ -7,42 +7,45 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that `istioctl analyze` would name, too. `kind` says what it keeps from working:
+    """A fault of the configuration, such as `istioctl analyze` reports. `kind` is what it concerns:
 
-    entry        the proxy's knowledge of the host
-    sidecar      which Sidecar rules the client
-    destination  where a VirtualService leads
-    gateway      a Gateway, or who is bound to it
-    rule         a DestinationRule
+    entry        whether the proxy knows the host
+    conflict     two ServiceEntries for the host
+    sidecar      which Sidecar applies to the client
+    destination  the destination of a VirtualService
+    gateway      a Gateway, or the VirtualServices bound to it
+    rule         whether a VirtualService or DestinationRule applies
     secret       a credentialName
     timeout      no fault, but the timeout that a VirtualService sets for the host
     """
 
     kind: str
     text: str
+    """A main clause without a full stop, such as `no ServiceEntry lists api.test`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FailureContext:
-    """What may explain a verdict, and never changes it.
-
-    `injected` is whether the client's pod has a proxy, `proxy_trouble` why that is not ready. `excluded` names the
-    annotation that keeps traffic from being redirected to it. `rejected` is what proxies refused of their
-    configuration. `captured` is whether the client's Envoy counted the request when it was sent once more, None
-    where that was not tried. `log_trouble` says why a proxy's access log is no witness. `cluster_type` is Envoy's
-    type of the cluster that the last proxy chose. `incomplete` says what kept the rest from being found out.
-    """
+    """What may explain a failure; it never changes a verdict."""
 
     injected: bool = True
+    """Whether the client's pod has a proxy."""
     proxy_trouble: str = ""
+    """Why the client's proxy is not ready; empty where it is."""
     excluded: str = ""
+    """The annotations, `NAME: VALUE`, that exclude traffic from redirection to the proxy."""
     rejected: tuple[str, ...] = ()
+    """Parts of their configuration that proxies rejected (NACK), each with Envoy's reason."""
     captured: bool | None = None
+    """Whether the client's Envoy counted the request when it was sent again; None where that was not tried."""
     log_trouble: str = ""
+    """Why a proxy's access log cannot serve as evidence; empty where it can."""
     cluster_type: str = ""
+    """Envoy's type of the cluster that the last proxy chose, such as STRICT_DNS."""
     faults: tuple[Fault, ...] = ()
     incomplete: str = ""
+    """The error that ended the collection early; empty where it is complete."""
 
-    def fault(self, *about: str) -> str:
-        """Return the first fault of these kinds, empty without one."""
-        return next((fault.text for kind in about for fault in self.faults if fault.kind == kind), "")
+    def fault(self, *kinds: str) -> str:
+        """Return the text of the first fault of these kinds, the first kind first; empty without one."""
+        return next((fault.text for kind in kinds for fault in self.faults if fault.kind == kind), "")

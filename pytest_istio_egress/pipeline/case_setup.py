@@ -46,7 +46,7 @@ class CaseSetup:
         self.first_manifests: ManifestFilter = unchanged
         """Applied to the manifests that a test begins with; demonstrations remove or break rules here."""
         self.later_manifests: ManifestFilter = unchanged
-        """Applied to manifests that a test adds or removes in its course."""
+        """Applied to manifests that a test adds or removes in its course, or has checked by a dry run."""
         self._applied: list[Resource] = []
 
     def ensure_environment(self) -> None:
@@ -179,7 +179,7 @@ class CaseSetup:
         """Return the API server's answer (validating webhooks included) to a dry run; None where it accepts."""
         self.ensure_environment()
         try:
-            self._applier.dry_run(load([manifest]), CASE_NAMESPACE)
+            self._applier.dry_run(self.later_manifests(load([manifest])), CASE_NAMESPACE)
         except RefusedError as error:
             return str(error)
         return None

@@ -142,14 +142,14 @@ class Prober:
             timeout=timeouts.log_line if expected.sidecar else timeouts.log_flush,
         )
         gateway, addresses = None, exchange.addresses
-        if expected.gateway is not None and line is not None and line.went_on:
+        if expected.gateway is not None and line is not None and line.forwarded:
             pods = self.gateway_pods(expected.gateway.at)
             if pods or expected.gateway.at is None:
                 gateway = logs.gateway_line(line, pods, since=exchange.began, timeout=timeouts.log_line)
             addresses = {**addresses, "gateway": frozenset(pod.address for pod in pods)}
         proxy = None
         last = gateway or line
-        if expected.proxy is not None and last is not None and last.went_on:
+        if expected.proxy is not None and last is not None and last.forwarded:
             for pod in self.context.environment.forward_proxies:
                 proxy = logs.proxy_line(last, pod, since=exchange.began, timeout=timeouts.log_line)
         return replace(exchange, sidecar=line, gateway=gateway, proxy=proxy, addresses=addresses)

@@ -12,7 +12,7 @@ from pytest_istio_egress.verdict.verdict import Exchange
 
 
 def compare(expected: Outcome, exchange: Exchange) -> tuple[Difference, ...]:
-    """Return every difference, the most telling one first; an empty tuple where there is none."""
+    """Return every difference, the most significant one first; an empty tuple where there is none."""
     return (
         *_curl(expected, exchange),
         *_sidecar(expected, exchange),
@@ -29,7 +29,7 @@ def _differ(hop: HopName, field: str, expected: object, seen: object) -> Iterato
 
 
 def as_text(value: object) -> str:
-    """Return a value as text; several values that are equally right come in a stable order."""
+    """Return a value as text; of several permitted values, all in a stable order."""
     if isinstance(value, frozenset):
         return " or ".join(str(item) for item in sorted(value, reverse=True))
     return "none" if value is None else str(value)
@@ -122,7 +122,10 @@ def _request_headers(expected: Mapping[str, str | None], body: str) -> Iterator[
 
 
 def request_headers(body: str) -> Mapping[str, str] | None:
-    """Read the request headers that go-httpbin's /headers, /get and /anything list; None for any other body."""
+    """Return the request headers that go-httpbin lists (/headers, /get, /anything); None for any other body.
+
+    Names are in lower case; several values of a header are joined by a comma.
+    """
     try:
         headers = json.loads(body)["headers"]
     except (ValueError, KeyError, TypeError):
@@ -139,13 +142,13 @@ def _response(expected: Outcome, exchange: Exchange) -> Iterator[Difference]:
     if expected.connected_to is not None:
         yield from _differ("client", "address that curl connected to", expected.connected_to, curl.remote_address)
     if expected.min_seconds is not None:
-        # Envoy's own clock where there is one: curl's includes the way there and back.
+        # Envoy's own duration where there is one: curl's includes the time between client and proxy.
         seconds = exchange.sidecar.duration / 1000 if exchange.sidecar else curl.seconds
         if seconds < expected.min_seconds * (1 - EARLY):
             yield Difference("client", "duration", f"at least {expected.min_seconds:g} s", f"{seconds:g} s")
 
 
 def _header(hop: HopName, field: str, wanted: str | None, seen: str | None) -> Iterator[Difference]:
-    if wanted == "*" and seen is not None:  # any value will do: only its presence is documented
+    if wanted == "*" and seen is not None:  # any value: only its presence is documented
         return
     yield from _differ(hop, field, wanted, seen)

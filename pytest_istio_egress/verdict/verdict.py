@@ -1,4 +1,4 @@
-"""The verdict on one probe: what every hop observed of it, where that differs from the expected outcome, and why."""
+"""The verdict on one probe: its evidence from every hop, the differences from the expected outcome, and the cause."""
 
 from __future__ import annotations
 
@@ -17,32 +17,34 @@ SERVER_HEADER = "x-outside-"
 
 
 def without_json_output(command: Sequence[str]) -> str:
-    """Return curl's command line for a shell, without the option that makes it print JSON for us."""
-    words = list(command)
-    if "--write-out" in words:
-        begin = words.index("--write-out")
-        del words[begin : begin + 2]
-    return shlex.join(words)
+    """Return curl's command line for a shell, without the option that makes it print its result as JSON."""
+    arguments = list(command)
+    if "--write-out" in arguments:
+        begin = arguments.index("--write-out")
+        del arguments[begin : begin + 2]
+    return shlex.join(arguments)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exchange:
-    """One request, and the evidence of it from every hop."""
+    """One request, and its evidence from every hop."""
 
     probe: Probe
     command: tuple[str, ...]
     """curl's command line as it ran in the pod."""
     kubectl_command: str
-    """The same request as a line of kubectl that can be pasted."""
+    """The same request as a kubectl command that can be pasted."""
     began: float
-    """When it was sent (time.monotonic()): a log line that came earlier belongs to another request."""
+    """When it was sent (time.monotonic()): an earlier log line belongs to another request."""
     curl: CurlResult
     sidecar: AccessLogLine | None
-    """The client sidecar's line; None where none came in time. The same holds for the two below."""
+    """The line of the client's sidecar; None where none was found in time, as for the next two."""
     gateway: AccessLogLine | None
+    """The line of the egress gateway."""
     proxy: AccessLogLine | None = None
+    """The line of the forward proxy."""
     addresses: Mapping[str, frozenset[str]]
-    """Addresses of `client`, `gateway` and `proxy`, by which the source address the server saw gets its name."""
+    """Pod addresses by `client`, `gateway` and `proxy`: they give a name to the source address that the server saw."""
 
     def server_saw(self, fact: str) -> str | None:
         """Return what the external server reported (server, source, protocol, ...); None if it did not."""
@@ -57,9 +59,9 @@ class Exchange:
 
     @property
     def envoy_headers(self) -> list[str]:
-        """Response headers that only Envoy adds."""
-        added = [name for name in self.curl.headers if name.startswith("x-envoy-")]
-        return [*added, *(["server"] if self.curl.headers.get("server") == "envoy" else [])]
+        """The names of the response headers that only Envoy adds."""
+        names = [name for name in self.curl.headers if name.startswith("x-envoy-")]
+        return [*names, *(["server"] if self.curl.headers.get("server") == "envoy" else [])]
 
 
 Expectation = tuple[Probe, Outcome]
@@ -75,7 +77,7 @@ class Verdict:
     exchange: Exchange
     differences: tuple[Difference, ...]
     attempts: int
-    """How often the probe was sent until it passed, or its time to converge was over."""
+    """How many times the probe was sent until it passed, or its time to converge was over."""
     failure_context: FailureContext = field(default_factory=FailureContext)
     """The state of the cluster around a failure; read only where something differs."""
     cause: str = ""

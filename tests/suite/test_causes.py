@@ -1,4 +1,4 @@
-"""Each cause is brought about on a real mesh: the shipped case fails (or ends as an error), with the right sentence."""
+"""Each cause is reproduced on a real mesh: the test fails (or ends in an error) with the expected sentence."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import pytest
 from pytest_istio_egress.embedded import EmbeddedCluster
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "demonstrations" / "causes"))
-from broken import Broken, load  # these two lie beside the command that makes docs/causes.md
-from broken_cases import CommandResult, Seen, ask
+from broken import Broken, load  # both are beside the command that makes docs/causes.md
+from broken_cases import BrokenRun, run_broken
 
-ALL = load()
+ENTRIES = load()
 pytestmark = pytest.mark.embedded
 
 
 @pytest.fixture(scope="module")
-def ran(embedded: EmbeddedCluster) -> CommandResult:
-    return ask(ALL, embedded.kubeconfig, ["-n", "2"])
+def run(embedded: EmbeddedCluster) -> BrokenRun:
+    return run_broken(ENTRIES, embedded.kubeconfig, ["-n", "2"])
 
 
-@pytest.mark.parametrize("broken", ALL, ids=lambda broken: broken.cause)
-def test_a_cause_is_told(broken: Broken, ran: CommandResult) -> None:
-    wrong = ran.seen.get(broken.number, Seen()).wrong(broken)
-    assert not wrong, f"{wrong}\n{ran.seen.get(broken.number)}\n{ran.output}"
+@pytest.mark.parametrize("broken", ENTRIES, ids=lambda broken: broken.cause)
+def test_broken_mesh_gets_its_diagnosis(broken: Broken, run: BrokenRun) -> None:
+    mismatch = run.of(broken).mismatch(broken)
+    assert not mismatch, f"{mismatch}\n{run.of(broken)}\n{run.output}"

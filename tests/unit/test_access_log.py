@@ -1,4 +1,4 @@
-"""Envoy's lines, as real proxies wrote them."""
+"""Access log lines as real proxies wrote them."""
 
 import json
 
@@ -22,7 +22,7 @@ FAILURE = (
 )
 
 
-def test_a_dropped_connection() -> None:
+def test_text_line_of_dropped_connection_is_parsed() -> None:
     line = parse_line(BLACK_HOLE)
     assert line is not None
     assert (line.status, line.flags, line.cluster) == (0, "UH", "BlackHoleCluster")
@@ -30,7 +30,7 @@ def test_a_dropped_connection() -> None:
     assert line.user_agent == "-"
 
 
-def test_an_answer_of_the_sidecar_itself() -> None:
+def test_text_line_of_direct_response_is_parsed() -> None:
     line = parse_line(BLOCK_ALL + "\n")
     assert line is not None
     assert line.method == "HEAD"
@@ -39,14 +39,14 @@ def test_an_answer_of_the_sidecar_itself() -> None:
     assert line.request_id == "952652df-7761-4f15-be58-776eeedfb6cf"
 
 
-def test_a_failure_with_spaces_and_bars_in_it() -> None:
+def test_transport_failure_with_spaces_and_bars_is_parsed() -> None:
     line = parse_line(FAILURE)
     assert line is not None
     assert "CERTIFICATE_VERIFY_FAILED" in line.failure
     assert (line.cluster, line.server_name, line.duration) == ("outbound|443||h", "h", 12)
 
 
-def test_the_json_encoding_says_the_same() -> None:
+def test_json_line_gives_the_same_fields() -> None:
     raw = json.dumps(
         {
             "response_code": 502,
@@ -67,5 +67,13 @@ def test_the_json_encoding_says_the_same() -> None:
     "raw",
     ["", "2026-11-21T10:00:00Z info Envoy proxy is ready", '{"level":"info","msg":"x"}', "{broken", BLOCK_ALL[:120]],
 )
-def test_what_is_no_access_log_entry_is_passed_over(raw: str) -> None:
+def test_other_line_is_none(raw: str) -> None:
     assert parse_line(raw) is None
+
+
+def test_line_without_upstream_connection_was_not_forwarded() -> None:
+    dropped, failed = parse_line(BLACK_HOLE), parse_line(FAILURE)
+    assert dropped is not None
+    assert failed is not None
+    assert not dropped.forwarded
+    assert failed.forwarded

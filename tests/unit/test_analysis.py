@@ -1,4 +1,4 @@
-"""Faults of a configuration are found by what its resources say, and a right one has none."""
+"""Each fault of a configuration is reported, and a correct configuration has none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_istio_egress.verdict.analysis import faults
 from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Configuration
 
 GATEWAY = "exit.istio-system.svc.cluster.local"
-ASKED = ClientRequest(namespace="client", labels={"app": "sleep"}, host="api.test", port=80)
+REQUEST = ClientRequest(namespace="client", labels={"app": "sleep"}, host="api.test", port=80)
 
 
 def resource(kind: str, name: str, namespace: str = "client", **spec: Any) -> dict[str, Any]:
@@ -44,7 +44,7 @@ BOTH_HOPS = rule(
     gateways=["mesh", "out"],
 )
 SUBSETS = resource("DestinationRule", "exit", host=GATEWAY, subsets=[{"name": "api"}])
-RIGHT = Configuration(
+CORRECT = Configuration(
     entries=[entry()],
     rules=[BOTH_HOPS],
     destination_rules=[SUBSETS],
@@ -65,44 +65,72 @@ MISSING = resource("DestinationRule", "api", host="api.test", trafficPolicy={"tl
 
 
 @pytest.mark.parametrize(
-    "right",
+    "correct",
     [
-        RIGHT,
-        replace(RIGHT, entries=[entry(hosts=["*.test"])]),
-        replace(RIGHT, entries=[entry(namespace="other", exportTo=["client"])], sidecars=[]),
-        replace(RIGHT, entries=[entry(namespace="other")], sidecars=[sidecar("default", "other/api.test")]),
-        replace(RIGHT, sidecars=[sidecar("default", "./*"), sidecar("own", "*/*", workloadSelector=SLEEP)]),
-        replace(RIGHT, destination_rules=[SUBSETS, ORIGINATES]),
-        replace(RIGHT, destination_rules=[SUBSETS, MISSING], secrets={"client": None}),
+        CORRECT,
+        replace(CORRECT, entries=[entry(hosts=["*.test"])]),
+        replace(CORRECT, entries=[entry(namespace="other", exportTo=["client"])], sidecars=[]),
+        replace(CORRECT, entries=[entry(namespace="other")], sidecars=[sidecar("default", "other/api.test")]),
+        replace(CORRECT, sidecars=[sidecar("default", "./*"), sidecar("own", "*/*", workloadSelector=SLEEP)]),
+        replace(CORRECT, destination_rules=[SUBSETS, ORIGINATES]),
+        replace(CORRECT, destination_rules=[SUBSETS, MISSING], secrets={"client": None}),
     ],
 )  # fmt: skip
-def test_a_right_configuration_has_no_faults(right: Configuration) -> None:
-    assert faults(right, ASKED) == []
+def test_correct_configuration_has_no_faults(correct: Configuration) -> None:
+    assert faults(correct, REQUEST) == []
 
 
 @pytest.mark.parametrize(
-    ("wrong", "about", "says"),
+    ("faulty", "kind", "text"),
     [
-        (replace(RIGHT, entries=[entry(hosts=["other.test"])]), "entry", "no ServiceEntry lists api.test"),
-        (replace(RIGHT, entries=[entry(namespace="other", exportTo=["."])]), "entry", "exportTo [.] hides it"),
-        (replace(RIGHT, entries=[entry(namespace="other")]), "entry", "Sidecar default in client lets in ./*"),
-        (replace(RIGHT, entries=[entry(ports=[{"number": 443}])]), "entry", "for port 443, not for 80"),
-        (replace(RIGHT, entries=[entry(), entry("again", resolution="DNS")]), "conflict", "and ServiceEntry again"),
-        (replace(RIGHT, sidecars=[sidecar("default", "./*"), sidecar("more", "./*")]), "sidecar", "default and more"),
-        (replace(RIGHT, destination_rules=[]), "destination", "subset api"),
-        (replace(RIGHT, services={}, destination_rules=[]), "destination", f"{GATEWAY}, which no"),
-        (replace(RIGHT, services={GATEWAY: frozenset({443})}), "destination", "port 80 of"),
-        (replace(RIGHT, rules=[rule(to("elsewhere"))]), "destination", "elsewhere.client.svc.cluster.local"),
-        (replace(RIGHT, gateways=[]), "gateway", "Gateway out, which does not exist"),
-        (replace(RIGHT, gateway_ports={("client", "out"): None}), "gateway", "selects no pod (istio=exit)"),
-        (replace(RIGHT, gateway_ports={("client", "out"): frozenset({443})}), "gateway", "listens on port 80"),
-        (replace(RIGHT, rules=[rule(to("api.test"))]), "gateway", "is bound to Gateway out"),
-        (replace(RIGHT, rules=[TIMEOUT]), "timeout", "sets 2s"),
-        (replace(RIGHT, rules=[ELSEWHERE]), "rule", "exportTo is [~]"),
-        (replace(RIGHT, destination_rules=[SUBSETS, FOR_NOBODY]), "rule", "is for apl.test"),
-        (replace(RIGHT, destination_rules=[SUBSETS, MISSING]), "secret", "the Secret no, which client does not have"),
+        (replace(CORRECT, entries=[entry(hosts=["other.test"])]), "entry", "no ServiceEntry lists api.test"),
+        (
+            replace(CORRECT, entries=[entry(namespace="other", exportTo=["."])]),
+            "entry",
+            "its exportTo [.] does not",
+        ),
+        (
+            replace(CORRECT, entries=[entry(namespace="other")]),
+            "entry",
+            "hosts of Sidecar default in client are ./*",
+        ),
+        (replace(CORRECT, entries=[entry(ports=[{"number": 443}])]), "entry", "for port 443, not for 80"),
+        (
+            replace(CORRECT, entries=[entry(), entry("again", resolution="DNS")]),
+            "conflict",
+            "define port 80 of",
+        ),
+        (
+            replace(CORRECT, sidecars=[sidecar("default", "./*"), sidecar("more", "./*")]),
+            "sidecar",
+            "(default and more in client)",
+        ),
+        (replace(CORRECT, destination_rules=[]), "destination", "subset api"),
+        (replace(CORRECT, services={}, destination_rules=[]), "destination", f"{GATEWAY}, which no"),
+        (
+            replace(CORRECT, services={GATEWAY: frozenset({443})}),
+            "destination",
+            f"port 80 of {GATEWAY}, whose ports are 443",
+        ),
+        (replace(CORRECT, rules=[rule(to("elsewhere"))]), "destination", "elsewhere.client.svc.cluster.local"),
+        (replace(CORRECT, gateways=[]), "gateway", "Gateway out, which does not exist"),
+        (replace(CORRECT, gateway_ports={("client", "out"): None}), "gateway", "selects no pod (istio=exit)"),
+        (
+            replace(CORRECT, gateway_ports={("client", "out"): frozenset({443})}),
+            "gateway",
+            "listens on port 80, but",
+        ),
+        (replace(CORRECT, rules=[rule(to("api.test"))]), "gateway", "is bound to Gateway out"),
+        (replace(CORRECT, rules=[TIMEOUT]), "timeout", "sets a timeout of 2s"),
+        (replace(CORRECT, rules=[ELSEWHERE]), "rule", "exportTo is [~]"),
+        (replace(CORRECT, destination_rules=[SUBSETS, FOR_NOBODY]), "rule", "is for apl.test"),
+        (
+            replace(CORRECT, destination_rules=[SUBSETS, MISSING]),
+            "secret",
+            "Secret no, which does not exist in client",
+        ),
     ],
-)  # fmt: skip
-def test_a_fault_is_found(wrong: Configuration, about: str, says: str) -> None:
-    found = faults(wrong, ASKED)
-    assert [fault for fault in found if fault.kind == about and says in fault.text], found
+)
+def test_faulty_configuration_reports_its_fault(faulty: Configuration, kind: str, text: str) -> None:
+    reported = faults(faulty, REQUEST)
+    assert [fault for fault in reported if fault.kind == kind and text in fault.text], reported

@@ -1,11 +1,15 @@
-"""Every field of an outcome is really compared: each one, alone, can make a verdict fail."""
+"""Every field of an outcome is compared, and a wrong one is a difference of the right hop."""
 
-from dataclasses import replace
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 
 from pytest_istio_egress import Hop, Outcome, blackholed, block_all, get
 from pytest_istio_egress.model.access_log import AccessLogLine
+from pytest_istio_egress.model.difference import Difference, HopName
 from pytest_istio_egress.model.outcome import BLACKHOLE_EXITS, BLACKHOLE_EXITS_OF_BYTES
 from pytest_istio_egress.model.probe import CurlResult
 from pytest_istio_egress.verdict.comparison import compare
@@ -25,10 +29,10 @@ CURL = CurlResult(
     body='{"headers": {"Host": ["api.test"], "X-Request-Id": ["r"]}}',
 )  # fmt: skip
 SEEN = Exchange(
-    probe=get("http://api.test/"), command=(), kubectl_command="", began=0.0, curl=CURL, sidecar=LINE, gateway=LINE, proxy=LINE,
-    addresses={"gateway": frozenset({"10.1.0.9"}), "client": frozenset({"10.1.0.1"})},
+    probe=get("http://api.test/"), command=(), kubectl_command="", began=0.0, curl=CURL, sidecar=LINE,
+    gateway=LINE, proxy=LINE, addresses={"gateway": frozenset({"10.1.0.9"}), "client": frozenset({"10.1.0.1"})},
 )  # fmt: skip
-RIGHT = Outcome(
+DOCUMENTED = Outcome(
     status=200, reached="outside", cluster="outbound|80||api.test", route="default", flags="-",
     details="via_upstream", gateway=Hop(protocol="HTTP/1.1", status=200),
     proxy=Hop(method="GET", authority="api.test"), source="gateway",
@@ -37,71 +41,135 @@ RIGHT = Outcome(
 )  # fmt: skip
 
 
-def test_what_is_as_documented_differs_in_nothing() -> None:
-    assert compare(RIGHT, SEEN) == ()
+WRONG: list[tuple[dict[str, object], HopName, str]] = [
+    ({"status": 502}, "client", "HTTP status"),
+    ({"status": None}, "client", "HTTP status"),
+    ({"exit": 56}, "client", "curl exit code"),
+    ({"exit": frozenset({52, 56})}, "client", "curl exit code"),
+    ({"response_headers": {"server": None}}, "client", "response header server"),
+    ({"response_headers": {"missing": "*"}}, "client", "response header missing"),
+    ({"body": "other"}, "client", "response body"),
+    ({"min_seconds": 0.5}, "client", "duration"),
+    ({"connected_to": "10.0.0.2"}, "client", "address that curl connected to"),
+    ({"cluster": "BlackHoleCluster"}, "sidecar", "upstream cluster"),
+    ({"route": "block_all"}, "sidecar", "route"),
+    ({"flags": "UH"}, "sidecar", "response flags"),
+    ({"flags": frozenset({"UF", "UH"})}, "sidecar", "response flags"),
+    ({"details": "direct_response"}, "sidecar", "response code details"),
+    ({"failure": "VERIFY"}, "sidecar", "upstream transport failure"),
+    ({"gateway": Hop(cluster="other")}, "egress gateway", "upstream cluster"),
+    ({"gateway": Hop(route="other")}, "egress gateway", "route"),
+    ({"gateway": Hop(flags="UH")}, "egress gateway", "response flags"),
+    ({"gateway": Hop(details="other")}, "egress gateway", "response code details"),
+    ({"gateway": Hop(protocol="HTTP/2")}, "egress gateway", "protocol"),
+    ({"gateway": Hop(status=503)}, "egress gateway", "status"),
+    ({"gateway": Hop(server_name="api.test")}, "egress gateway", "requested server name"),
+    ({"gateway": Hop(failure="VERIFY")}, "egress gateway", "upstream transport failure"),
+    ({"proxy": Hop(method="CONNECT")}, "forward proxy", "method"),
+    ({"proxy": Hop(authority="other.test:443")}, "forward proxy", "authority"),
+    ({"reached": "second"}, "external server", "that answered"),
+    ({"reached": None}, "external server", "that answered"),
+    ({"server_saw": {"protocol": "HTTP/2.0"}}, "external server", "protocol"),
+    ({"source": "client"}, "external server", "source address"),
+    ({"request_headers": {"host": "other"}}, "external server", "request header host"),
+    ({"request_headers": {"x-request-id": None}}, "external server", "request header x-request-id"),
+    ({"request_headers": {"missing": "*"}}, "external server", "request header missing"),
+]
+"""Changes of the documented outcome, each with the hop and the field of the difference that it makes."""
+
+
+def test_documented_exchange_has_no_difference() -> None:
+    assert compare(DOCUMENTED, SEEN) == ()
+
+
+@pytest.mark.parametrize(("wrong", "hop", "field"), WRONG)
+def test_wrong_field_alone_is_the_only_difference_and_names_its_hop(
+    wrong: dict[str, object], hop: HopName, field: str
+) -> None:
+    differences = compare(replace(DOCUMENTED, **wrong), SEEN)  # type: ignore[arg-type]  # any field
+    assert [(difference.hop, difference.field) for difference in differences] == [(hop, field)]
+
+
+def test_every_field_of_an_outcome_is_in_the_table() -> None:
+    elsewhere = {"sidecar", "before_istio"}  # a bypass, and another outcome, have their own tests
+    assert {name for wrong, _, _ in WRONG for name in wrong} == {field.name for field in fields(Outcome)} - elsewhere
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("missing", "hop"), [("sidecar", "sidecar"), ("gateway", "egress gateway"), ("proxy", "forward proxy")]
+)
+def test_missing_log_line_is_a_difference_of_its_hop(missing: str, hop: HopName) -> None:
+    differences = compare(DOCUMENTED, replace(SEEN, **{missing: None}))  # type: ignore[arg-type]  # any of the three
+    assert [(difference.hop, difference.field) for difference in differences] == [(hop, "access log")]
+
+
+@pytest.mark.parametrize(
+    ("exchange", "fields_of_sidecar"),
     [
-        {"status": 502}, {"status": None}, {"exit": 56}, {"exit": frozenset({52, 56})}, {"reached": "second"},
-        {"reached": None}, {"cluster": "BlackHoleCluster"}, {"route": "block_all"}, {"flags": "UH"},
-        {"details": "direct_response"}, {"failure": "VERIFY"}, {"sidecar": False},
-        {"gateway": Hop(cluster="other")}, {"gateway": Hop(protocol="HTTP/2")}, {"gateway": Hop(status=503)},
-        {"gateway": Hop(server_name="api.test")}, {"proxy": Hop(method="CONNECT")},
-        {"proxy": Hop(authority="other.test:443")}, {"source": "client"}, {"request_headers": {"host": "other"}},
-        {"request_headers": {"x-request-id": None}}, {"request_headers": {"missing": "*"}},
-        {"headers": {"server": None}}, {"headers": {"missing": "*"}}, {"far_end": {"server": "second"}},
-        {"flags": frozenset({"UF", "UH"})}, {"body": "other"}, {"at_least": 0.5}, {"connected_to": "10.0.0.2"},
+        ({"sidecar": None}, ["headers that Envoy added to the response"]),
+        ({"curl": replace(CURL, headers={"x-outside-server": "outside"})}, ["access log"]),
     ],
-    ids=lambda wrong: ", ".join(f"{name} {value}" for name, value in wrong.items() if not isinstance(value, frozenset)),
-)  # fmt: skip
-def test_each_field_alone_can_fail(wrong: dict[str, object]) -> None:
-    assert compare(replace(RIGHT, **wrong), SEEN)  # type: ignore[arg-type]  # any field
+)
+def test_expected_bypass_differs_at_sidecar_where_an_envoy_took_part(
+    exchange: dict[str, Any], fields_of_sidecar: list[str]
+) -> None:
+    bypass = Outcome(status=200, reached="outside", sidecar=False)
+    differences = compare(bypass, replace(SEEN, **exchange))
+    assert [(each.hop, each.field) for each in differences] == [("sidecar", field) for field in fields_of_sidecar]
 
 
-@pytest.mark.parametrize(("spent", "holds"), [(3.0, True), (2.998, True), (2.6, False)])
-def test_a_timer_may_be_a_little_early(spent: float, holds: bool) -> None:  # noqa: FBT001  # what is expected
-    seen = replace(SEEN, sidecar=replace(LINE, duration=int(spent * 1000)))
-    assert (compare(replace(RIGHT, min_seconds=3.0), seen) == ()) is holds
-
-
-def test_several_flags_read_the_same_in_every_run() -> None:
-    expected = Outcome(status=503, flags=frozenset({"URX,UF", "NC", "UF"}))
-    assert "flags URX,UF or UF or NC, nobody" in expected_text(expected)
-    assert ", flags UH, " in f"{expected_text(blackholed())}, "
-
-
-def test_any_of_several_flags_will_do() -> None:
-    assert compare(replace(RIGHT, flags=frozenset({"-", "URX"})), SEEN) == ()
-
-
-@pytest.mark.parametrize(("exits", "failing"), [(BLACKHOLE_EXITS, True), (BLACKHOLE_EXITS_OF_BYTES, False)])
-def test_only_bytes_of_ones_own_may_fail_at_sending(exits: frozenset[int], failing: bool) -> None:  # noqa: FBT001  # what is expected
-    dropped = replace(LINE, cluster="BlackHoleCluster", flags="UH")
-    seen = replace(SEEN, sidecar=dropped, curl=replace(CURL, exit=55, status=0, headers={}))
-    assert bool(compare(blackholed(exits), seen)) is failing
-
-
-@pytest.mark.parametrize("expected", [block_all(), blackholed(), Outcome(exit=28)])
-def test_a_block_fails_where_anybody_outside_answered(expected: Outcome) -> None:
-    assert any("outside server" in difference.what for difference in compare(expected, SEEN))
-
-
-def test_a_missing_log_line_is_a_difference() -> None:
-    assert compare(RIGHT, replace(SEEN, sidecar=None))
-    assert compare(RIGHT, replace(SEEN, gateway=None))
-    assert compare(RIGHT, replace(SEEN, proxy=None))
-
-
-def test_a_bypass_is_right_only_without_any_envoy() -> None:
+def test_expected_bypass_passes_without_any_envoy() -> None:
     bypass = Outcome(status=200, reached="outside", sidecar=False)
     plain = replace(SEEN, sidecar=None, curl=replace(CURL, headers={"x-outside-server": "outside"}))
     assert compare(bypass, plain) == ()
-    assert compare(bypass, replace(plain, curl=CURL))
-    assert compare(bypass, replace(plain, sidecar=LINE))
 
 
-def test_flags_that_mean_the_same_are_told_in_a_stable_order() -> None:
-    told = expected_text(Outcome(status=503, flags=frozenset({"UF", "NC", "URX,UF"})))
-    assert "flags URX,UF or UF or NC" in told
+def test_body_without_request_headers_is_a_difference_of_external_server() -> None:
+    differences = compare(DOCUMENTED, replace(SEEN, curl=replace(CURL, body="api.test")))
+    assert [(each.hop, each.field) for each in differences] == [("external server", "request headers")]
+
+
+def test_difference_is_shown_with_its_hop_except_the_client() -> None:
+    assert [str(each) for each in compare(replace(DOCUMENTED, status=502, flags="UH", reached=None), SEEN)] == [
+        "HTTP status: expected 502, got 200",
+        "sidecar response flags: expected UH, got -",
+        "external server that answered: expected none, got outside",
+    ]
+
+
+def test_difference_survives_json() -> None:
+    difference = Difference("egress gateway", "route", "a", "b")
+    assert Difference.from_mapping(difference.to_mapping()) == difference
+
+
+@pytest.mark.parametrize("hop", ["somewhere", None])
+def test_difference_with_unknown_hop_is_refused(hop: object) -> None:
+    with pytest.raises(ValueError, match="unknown hop"):
+        Difference.from_mapping({"hop": hop, "field": "a", "expected": "b", "seen": "c"})
+
+
+@pytest.mark.parametrize(("seconds", "passed"), [(3.0, True), (2.998, True), (2.6, False)])
+def test_timer_may_be_slightly_early(seconds: float, passed: bool) -> None:  # noqa: FBT001  # what is expected
+    exchange = replace(SEEN, sidecar=replace(LINE, duration=int(seconds * 1000)))
+    assert (compare(replace(DOCUMENTED, min_seconds=3.0), exchange) == ()) is passed
+
+
+def test_any_of_several_flags_passes() -> None:
+    assert compare(replace(DOCUMENTED, flags=frozenset({"-", "URX"})), SEEN) == ()
+
+
+def test_several_flags_are_listed_in_a_stable_order() -> None:
+    assert "flags URX,UF or UF or NC" in expected_text(Outcome(status=503, flags=frozenset({"UF", "NC", "URX,UF"})))
+    assert "flags UH" in expected_text(blackholed())
+
+
+@pytest.mark.parametrize(("exits", "passed"), [(BLACKHOLE_EXITS, False), (BLACKHOLE_EXITS_OF_BYTES, True)])
+def test_exit_55_passes_only_for_raw_bytes(exits: frozenset[int], passed: bool) -> None:  # noqa: FBT001  # what is expected
+    dropped = replace(LINE, cluster="BlackHoleCluster", flags="UH")
+    exchange = replace(SEEN, sidecar=dropped, curl=replace(CURL, exit=55, status=0, headers={}))
+    assert (compare(blackholed(exits), exchange) == ()) is passed
+
+
+@pytest.mark.parametrize("expected", [block_all(), blackholed(), Outcome(exit=28)])
+def test_block_fails_where_an_external_server_answered(expected: Outcome) -> None:
+    assert "external server" in {difference.hop for difference in compare(expected, SEEN)}

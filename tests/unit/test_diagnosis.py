@@ -1,4 +1,4 @@
-"""What is said of which evidence; above all what must not be said. tests/suite brings each about."""
+"""The sentence that each kind of evidence leads to, and those it must not lead to. tests/suite breaks a real mesh."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import pytest
 
 from pytest_istio_egress import Hop, Outcome, blackholed, get
 from pytest_istio_egress.model.access_log import AccessLogLine
+from pytest_istio_egress.model.difference import Difference
 from pytest_istio_egress.model.failure_context import FailureContext, Fault
 from pytest_istio_egress.model.probe import CurlResult
 from pytest_istio_egress.verdict.diagnosis import cause
-from pytest_istio_egress.verdict.verdict import Difference, Exchange, Verdict
+from pytest_istio_egress.verdict.diagnosis.configuration import manifest_rejected
+from pytest_istio_egress.verdict.verdict import Exchange, Verdict
 
 PASSED = AccessLogLine(
     raw="...", start="", method="-", protocol="-", status=0, flags="-", details="-", failure="-", duration=40,
@@ -25,25 +27,29 @@ CURL = CurlResult(
     http_version="1.1", headers={"x-outside-server": "outside"}, body="",
 )  # fmt: skip
 OVER_TCP = Outcome(status=200, reached="outside", cluster="outbound|9000||db.test")
+OVER_GATEWAY = replace(OVER_TCP, gateway=Hop())
+TO_GATEWAY = replace(PASSED, upstream="10.1.0.9:8080")
+STATUS = Difference("client", "HTTP status", "200", "503")
 
 
-def said(
+def cause_of(
     expected: Outcome = OVER_TCP,
     line: AccessLogLine | None = PASSED,
     gateway: AccessLogLine | None = None,
     curl: CurlResult = CURL,
+    difference: Difference = STATUS,
     **context: Any,
 ) -> str:
     exchange = Exchange(
-        probe=get("http://db.test:9000/"), command=(), kubectl_command="", began=0.0, curl=curl, sidecar=line, gateway=gateway,
-        addresses={"gateway": frozenset({"10.1.0.9"})},
+        probe=get("http://db.test:9000/"), command=(), kubectl_command="", began=0.0, curl=curl, sidecar=line,
+        gateway=gateway, addresses={"gateway": frozenset({"10.1.0.9"})},
     )  # fmt: skip
     return cause(
         Verdict(
             probe=exchange.probe,
             expected=expected,
             exchange=exchange,
-            differences=(Difference("something", "one thing", "another"),),
+            differences=(difference,),
             attempts=1,
             failure_context=FailureContext(**context),
         )
@@ -51,56 +57,135 @@ def said(
 
 
 @pytest.mark.parametrize(
-    ("around", "sentence"),
+    ("context", "sentence"),
     [
-        ({"injected": False}, "was not injected"),
-        ({"captured": False}, "went past the client's sidecar, which is there"),
-        ({"captured": False, "excluded": "excludeOutboundPorts: 80"}, "excludeOutboundPorts: 80"),
+        ({"injected": False}, "no sidecar was injected"),
+        ({"captured": False}, "bypassed the sidecar, which runs"),
+        ({"captured": False, "excluded": "excludeOutboundPorts: 80"}, "pod annotation (excludeOutboundPorts: 80)"),
         ({"proxy_trouble": "CrashLoopBackOff"}, "not ready (CrashLoopBackOff)"),
-        ({}, "nothing is known of its way"),
+        ({}, "its path is unknown"),
         ({"incomplete": "exec failed"}, "exec failed"),
     ],
 )
-def test_a_missing_line_is_no_missing_sidecar(context: dict[str, Any], sentence: str) -> None:
-    text = said(line=None, **context)
+def test_missing_log_line_names_cause_by_state_of_sidecar(context: dict[str, Any], sentence: str) -> None:
+    text = cause_of(line=None, **context)
     assert sentence in text
-    assert ("not injected" in text) is (context.get("injected") is False)
+    assert ("injected" in text) is (context.get("injected") is False)
 
 
-def test_a_missing_secret_does_not_lead_to_the_entry() -> None:
-    text = said(line=replace(PASSED, flags="NC"), faults=(Fault("entry", "no entry"), Fault("secret", "no Secret x")))
-    assert "No Secret x" in text
+def test_missing_secret_wins_over_missing_service_entry() -> None:
+    text = cause_of(
+        line=replace(PASSED, flags="NC"), faults=(Fault("entry", "no entry"), Fault("secret", "no Secret x"))
+    )
+    assert "No Secret x." in text
     assert "entry" not in text
 
 
 @pytest.mark.parametrize("flags", ["UT", "NR", "NC", "UF", "UH", "UC", "DC", "FI"])
-def test_a_flag_is_told_unless_it_is_documented(flags: str) -> None:
+def test_response_flag_is_the_cause_unless_it_is_documented(flags: str) -> None:
     line = replace(PASSED, flags=f"{flags},URX")
-    assert f"({flags}" in said(line=line)
-    assert "No known cause" in said(expected=replace(OVER_TCP, flags=flags), line=line)
+    assert f"({flags}" in cause_of(line=line)
+    assert "No known cause" in cause_of(expected=replace(OVER_TCP, flags=flags), line=line)
 
 
-def test_the_sidecars_flag_counts_where_the_gateway_has_none() -> None:
-    text = said(
-        expected=replace(OVER_TCP, gateway=Hop()),
-        line=replace(PASSED, flags="UT", upstream="10.1.0.9:8080"),
-        gateway=PASSED,
-    )
-    assert "The sidecar gave up waiting" in text
+def test_response_flag_of_sidecar_counts_where_gateway_has_none() -> None:
+    text = cause_of(expected=OVER_GATEWAY, line=replace(TO_GATEWAY, flags="UT"), gateway=PASSED)
+    assert "The sidecar timed out" in text
 
 
-def test_a_documented_block_is_no_cause() -> None:
+def test_response_flag_of_gateway_wins_over_that_of_sidecar() -> None:
+    line, gateway = replace(TO_GATEWAY, flags="UT"), replace(PASSED, flags="UT")
+    assert "The egress gateway timed out" in cause_of(expected=OVER_GATEWAY, line=line, gateway=gateway)
+
+
+def test_documented_block_is_not_a_cause() -> None:
     blocked = replace(PASSED, cluster="BlackHoleCluster", flags="UH")
-    assert "BlackHoleCluster" in said(line=blocked)
-    assert "BlackHoleCluster" not in said(expected=blackholed(), line=blocked)
+    assert "BlackHoleCluster" in cause_of(line=blocked)
+    assert "BlackHoleCluster" not in cause_of(expected=blackholed(), line=blocked)
 
 
-def test_what_a_proxy_rejected_comes_first() -> None:
-    text = said(line=replace(PASSED, flags="NC"), rejected=("the sidecar rejected x: bad",))
-    assert "the sidecar rejected x: bad (NACK)" in text
+def test_rejected_configuration_wins_over_response_flag() -> None:
+    text = cause_of(line=replace(PASSED, flags="NC"), rejected=("the sidecar rejected x: bad",))
+    assert "(NACK): the sidecar rejected x: bad." in text
 
 
-def test_names_are_found_in_every_hop() -> None:
+def test_transport_failure_is_read_at_every_hop_unless_documented() -> None:
     failed = replace(PASSED, failure="TLS_error:CERTIFICATE_VERIFY_FAILED:verify SAN list")
-    assert "another name" in said(gateway=failed)
-    assert "another name" not in said(expected=replace(OVER_TCP, failure="CERTIFICATE_VERIFY_FAILED"), line=failed)
+    assert "another name" in cause_of(gateway=failed)
+    assert "another name" not in cause_of(expected=replace(OVER_TCP, failure="CERTIFICATE_VERIFY_FAILED"), line=failed)
+
+
+def test_failed_control_wins_over_every_other_cause() -> None:
+    control = Difference("control", "request of the same client", "passed", "failed")
+    assert "Check the control first" in cause_of(difference=control, injected=False, line=None)
+
+
+def test_fault_of_rule_stands_between_cause_and_advice() -> None:
+    plain = replace(CURL, status=400, body="The plain HTTP request was sent to HTTPS port")
+    text = cause_of(curl=plain, faults=(Fault("rule", "nothing defines x.test"),))
+    assert "no Envoy originated it. Nothing defines x.test. Check that a DestinationRule" in text
+
+
+FAULT = (Fault("rule", "something is wrong"), Fault("timeout", "rule x sets a timeout of 9s"))
+SENTENCES = [
+    cause_of(line=None, injected=False),
+    cause_of(line=None, proxy_trouble="CrashLoopBackOff"),
+    cause_of(rejected=("x",)),
+    cause_of(faults=(Fault("sidecar", "two Sidecars select this workload (a and b in c)"),)),
+    cause_of(line=None, captured=False),
+    cause_of(line=None, captured=False, excluded="x: y"),
+    cause_of(line=replace(PASSED, cluster="PassthroughCluster")),
+    cause_of(expected=blackholed(), line=replace(PASSED, cluster="PassthroughCluster")),
+    cause_of(line=replace(PASSED, cluster="BlackHoleCluster", server_name="db.test")),
+    cause_of(line=replace(PASSED, route="block_all")),
+    *(
+        cause_of(line=replace(PASSED, failure=failure))
+        for failure in (
+            "secret_is_not_supplied_by_SDS", "verify_SAN_list", "certificate_revoked", "certificate_has_expired",
+            "CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER",
+        )
+    ),
+    *(
+        cause_of(curl=replace(CURL, status=400, body=body))
+        for body in (
+            "plain HTTP request was sent to HTTPS port", "No required SSL certificate was sent",
+            "The SSL certificate error",
+        )
+    ),
+    cause_of(expected=OVER_GATEWAY),
+    cause_of(expected=OVER_GATEWAY, line=TO_GATEWAY, gateway=replace(PASSED, flags="NR", details="route_not_found")),
+    cause_of(expected=OVER_GATEWAY, line=TO_GATEWAY, curl=replace(CURL, status=0)),
+    cause_of(line=replace(PASSED, status=403, details="rbac_access_denied_matched_policy[none]")),
+    cause_of(expected=Outcome(status=504)),
+    cause_of(expected=Outcome(status=504), faults=FAULT[1:]),
+    *(cause_of(line=replace(PASSED, flags=flags)) for flags in ("UT", "FI", "NR", "NC", "UH", "UF", "UC", "UPE", "DC")),
+    cause_of(line=replace(PASSED, flags="UH"), cluster_type="STRICT_DNS"),
+    *(cause_of(curl=replace(CURL, exit=code, error="error")) for code in (6, 7, 28, 35, 60)),
+    cause_of(line=replace(PASSED, status=404, details="via_upstream"), curl=replace(CURL, status=404)),
+    cause_of(faults=FAULT),
+    cause_of(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", SENTENCES)
+def test_every_cause_is_stated_first_and_then_what_to_check(text: str) -> None:
+    known, _, check = text.partition(". ")
+    assert known[0].isupper()
+    assert check.startswith(("Check ", "Remove ")), text
+    assert check.endswith(".")
+
+
+def test_causes_of_this_table_are_all_different() -> None:
+    assert len(set(SENTENCES)) == len(SENTENCES)
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        ('admission webhook "rev.validation.istio.io" denied the request', "Istio's validating webhook rejected"),
+        ('admission webhook "policy.example.com" denied the request', "that is not Istio's rejected"),
+        ("ServiceEntry is invalid: spec.ports: Required value", "The API server rejected"),
+    ],
+)
+def test_rejected_manifest_names_who_rejected_it(answer: str, sentence: str) -> None:
+    assert sentence in manifest_rejected(answer)

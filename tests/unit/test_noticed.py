@@ -1,45 +1,71 @@
-"""demonstrations/noticed: what is taken away, and what a finding means."""
+"""demonstrations/noticed: which manifests its plugins remove, and how its page reads results."""
+
+from __future__ import annotations
 
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any, cast
 
 import pytest
+
+from pytest_istio_egress.model.case import Case
+from pytest_istio_egress.model.result_names import ERROR, FAILED, PASSED, SKIPPED
+from pytest_istio_egress.model.timeouts import Timeouts
+from pytest_istio_egress.pipeline.case_setup import CaseSetup
+from pytest_istio_egress.pipeline.runner import CaseRunner
+from pytest_istio_egress.plugin import hooks
+from pytest_istio_egress.report.results import Result
 
 ROOT = Path(__file__).parents[2]
 NOTICED = ROOT / "demonstrations" / "noticed"
 sys.path.insert(0, str(NOTICED))
 
-import noticed  # noqa: E402  # only its command and this test look there
+import noticed  # noqa: E402  # only its command and this test import from that folder
 import noticed_page  # noqa: E402  # the same
-import without_rules  # noqa: E402  # the same
+import without_later_manifests  # noqa: E402  # the same
+import without_manifests  # noqa: E402  # the same
 
-from pytest_istio_egress.model.case import Case  # noqa: E402  # in one block with them
-from pytest_istio_egress.model.result_names import ERROR, FAILED, PASSED, SKIPPED
-from pytest_istio_egress.report.results import Result
-
-NAME = "conformance/area/test_x.py::test_y"
+TEST = "conformance/area/test_x.py::test_y"
 CASES = {
-    NAME: Case(
+    TEST: Case(
         page="page/",
-        summary="It is said",
+        summary="A summary",
         folder=Path("area"),
         manifests=(),
         requires=(),
-        since=None,
         outcomes=("row",),
-        independent_of_manifests={"past": "it goes past all sidecars"},
+        independent_of_manifests={"bypassed": "it bypasses all sidecars"},
     )
 }
+SIDECAR = {"kind": "Sidecar"}
+CLIENT = {"kind": "Deployment"}
 
 
-def found(**outcomes: str) -> dict[str, noticed_page.Finding]:
-    results = [Result(id=f"{NAME}[{name.replace('_', '-')}]", result=said) for name, said in outcomes.items()]
-    return noticed.findings(results, noticed.OPEN)
+def findings(**results: str) -> dict[str, noticed_page.Finding]:
+    return noticed.findings(
+        [Result(id=f"{TEST}[{name.replace('_', '-')}]", result=result) for name, result in results.items()],
+        noticed.OPEN,
+    )
+
+
+def runner_with(plugin: ModuleType) -> CaseRunner:
+    """Return a runner after the plugin's hook: as with `-p`, the plugin is registered before the hook is declared."""
+    manager = pytest.PytestPluginManager()
+    manager.register(plugin)
+    manager.add_hookspecs(hooks)
+    manager.check_pending()
+    context: Any = SimpleNamespace(timeouts=Timeouts())
+    nothing = cast(Any, None)
+    case_setup = CaseSetup(context, nothing, nothing)
+    runner = CaseRunner(context, case_setup, nothing, nothing, nothing, nothing)
+    manager.hook.pytest_istio_egress_runner(runner=runner)
+    return runner
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "defective"),
+    ("results", "defective"),
     [
         ({"block": FAILED}, False),
         ({"block": PASSED}, True),
@@ -47,37 +73,57 @@ def found(**outcomes: str) -> dict[str, noticed_page.Finding]:
         ({"block": SKIPPED}, True),
         ({"control_listed": PASSED}, False),
         ({"control_listed": ERROR}, True),
-        ({"past": PASSED}, False),
+        ({"bypassed": PASSED}, False),
     ],
     ids=str,
 )
-def test_only_what_noticed_or_need_not_is_no_defect(outcomes: dict[str, str], defective: bool) -> None:  # noqa: FBT001  # what is expected
-    assert bool(noticed_page.defects(found(**outcomes), CASES)) is defective
+def test_parameter_is_a_defect_unless_it_fails_or_is_exempt(results: dict[str, str], defective: bool) -> None:  # noqa: FBT001  # what is expected
+    assert bool(noticed_page.defects(findings(**results), CASES)) is defective
 
 
-def test_the_page_tells_why_something_need_not_notice_and_what_is_left() -> None:
-    page = noticed_page.page(found(block=PASSED, past=PASSED, other=ERROR, seen=FAILED), CASES)
-    assert "| area/x: y[past] | it goes past all sidecars |" in page
-    assert "- area/x: y[block]: not noticed." in page
+def test_page_lists_exemptions_defects_and_counts() -> None:
+    page = noticed_page.page(findings(block=PASSED, bypassed=PASSED, other=ERROR, listed=FAILED), CASES)
+    assert "| area/x: y[bypassed] | it bypasses all sidecars |" in page
+    assert "- area/x: y[block]: passes." in page
     assert "- area/x: y[other]: error." in page
     assert "| error | 1 |" in page
-    assert "| noticed | 1 |" in page
+    assert "| fails | 1 |" in page
+    assert "| passes, a defect of its test | 1 |" in page
 
 
-def test_rules_and_services_that_lead_out_go_and_workloads_stay_without_their_annotations() -> None:
-    annotations = {"traffic.sidecar.istio.io/includeOutboundIPRanges": "", "mine": "stays"}
+def test_without_rules_keeps_workloads_without_istio_annotations_and_services_with_selector() -> None:
+    annotations = {"traffic.sidecar.istio.io/includeOutboundIPRanges": "", "own": "stays"}
     client = {"kind": "Deployment", "spec": {"template": {"metadata": {"annotations": annotations}}}}
     inside = {"kind": "Service", "spec": {"selector": {"app": "sleep"}}}
     alias = {"kind": "Service", "spec": {"type": "ExternalName"}}
-    kept = without_rules.without_rules([client, inside, alias, {"kind": "Sidecar"}, {"kind": "Endpoints"}])
-    assert kept == [client, inside]
-    assert kept[0]["spec"]["template"]["metadata"]["annotations"] == {"mine": "stays"}
+    left = without_manifests.without_rules([client, inside, alias, SIDECAR, {"kind": "Endpoints"}])
+    assert left == [client, inside]
+    assert left[0]["spec"]["template"]["metadata"]["annotations"] == {"own": "stays"}
 
 
-@pytest.mark.parametrize("plugin", ["without_rules", "without_later_rules"])
-def test_what_a_plugin_replaces_is_still_there_to_be_replaced(plugin: str) -> None:
-    script = f"import sys; sys.path.insert(0, {str(NOTICED)!r}); import {plugin}; {plugin}.pytest_configure()"
-    subprocess.run([sys.executable, "-c", script], check=True)
+def test_plugin_without_manifests_removes_first_and_later_ones() -> None:
+    runner = runner_with(without_manifests)
+    assert runner.case_setup.first_manifests([CLIENT, SIDECAR]) == [CLIENT]
+    assert runner.case_setup.later_manifests([CLIENT, SIDECAR]) == [CLIENT]
+
+
+def test_plugin_without_later_manifests_keeps_first_ones() -> None:
+    runner = runner_with(without_later_manifests)
+    assert runner.case_setup.first_manifests([CLIENT, SIDECAR]) == [CLIENT, SIDECAR]
+    assert runner.case_setup.later_manifests([CLIENT, SIDECAR]) == [CLIENT]
+
+
+@pytest.mark.parametrize("plugin", [without_manifests, without_later_manifests])
+def test_plugin_leaves_mesh_config_and_judges_parameters_separately(plugin: ModuleType) -> None:
+    runner = runner_with(plugin)
+    assert not runner.change_mesh_config
+    assert not runner.require_control
+    assert runner.converge == without_manifests.CONVERGE
+
+
+def test_command_overrides_outbound_mode() -> None:
+    command = noticed.command(noticed.OPEN, Path("kubeconfig"), Path("report.yaml"))
+    assert "outbound-mode=REGISTRY_ONLY" in command
 
 
 def test_help_starts_no_cluster() -> None:
@@ -86,8 +132,8 @@ def test_help_starts_no_cluster() -> None:
     assert not ran.stderr
 
 
-def test_the_kept_table_has_no_defect() -> None:
+def test_committed_page_is_current_and_has_no_defect() -> None:
     page = (ROOT / "docs" / "noticed.md").read_text()
     assert page.startswith(noticed_page.HEAD), "made by an older command: run it again"
-    assert "| not noticed, a defect | 0 |" in page
-    assert "Neither noticed nor right so" not in page
+    assert "| passes, a defect of its test | 0 |" in page
+    assert "## Defects" not in page

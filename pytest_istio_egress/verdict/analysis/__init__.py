@@ -1,4 +1,4 @@
-"""Faults of a configuration as far as one host is concerned, found the way `istioctl analyze` does; pure."""
+"""Finds the faults of a configuration that concern one host, the way `istioctl analyze` does; pure functions."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pytest_istio_egress.verdict.analysis import (
 from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Configuration
 
 
-def faults(configuration: Configuration, asked: ClientRequest) -> list[Fault]:
-    """Return what is wrong for this host, and its timeouts; an empty list means that no fault was found."""
+def faults(configuration: Configuration, request: ClientRequest) -> list[Fault]:
+    """Return the faults that concern the request's host, and its timeouts; an empty list where there are none."""
     return [
-        *sidecars.faults(configuration, asked),
-        *service_entries.faults(configuration, asked),
-        *virtual_services.faults(configuration, asked),
-        *gateways.faults(configuration, asked),
-        *destination_rules.faults(configuration, asked),
+        *sidecars.faults(configuration, request),
+        *service_entries.faults(configuration, request),
+        *virtual_services.faults(configuration, request),
+        *gateways.faults(configuration, request),
+        *destination_rules.faults(configuration, request),
     ]

@@ -1,4 +1,4 @@
-"""What the API holds, and who asked for what: plain data that the analysis goes by."""
+"""The input of the analysis as plain data: the Istio resources of some namespaces, and one request."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ CLUSTER_LOCAL = ".svc.cluster.local"
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
-    """What the API holds, as it returns it, and what the resources point to.
-
-    `services` are the ports of each Service (by its host) that a resource names and that exists. `gateway_ports`
-    are, by a Gateway's namespace and name, the ports of the Services before the pods that it selects; None where it
-    selects no pod. `secrets` are names by namespace, None where they may not be read.
-    """
+    """Istio resources as the API returns them, and what they refer to."""
 
     entries: Sequence[Document] = ()
+    """ServiceEntries."""
     rules: Sequence[Document] = ()
+    """VirtualServices."""
     destination_rules: Sequence[Document] = ()
     gateways: Sequence[Document] = ()
     sidecars: Sequence[Document] = ()
     services: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    """The ports of each Service that a resource names and that exists, by its host."""
     gateway_ports: Mapping[tuple[str, str], frozenset[int] | None] = field(default_factory=dict)
+    """By a Gateway's namespace and name, the ports of its pods' Services; None where it selects no pod."""
     secrets: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
+    """Names of Secrets by namespace, None where they may not be read."""
 
-    def listing(self, host: str) -> list[Document]:
+    def entries_of(self, host: str) -> list[Document]:
         """Return the ServiceEntries that list a host."""
         return [entry for entry in self.entries if _lists(entry, host)]
 
     def rules_of(self, host: str) -> list[Document]:
-        """Return the VirtualServices that are for a host."""
+        """Return the VirtualServices of a host."""
         return [rule for rule in self.rules if _lists(rule, host)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClientRequest:
-    """Who asked for what: the client's namespace and labels, host and port of the request."""
+    """The client's namespace and labels, and the host and port of its request."""
 
     namespace: str
     labels: Mapping[str, str]

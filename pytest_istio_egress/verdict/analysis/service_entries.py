@@ -1,4 +1,4 @@
-"""What keeps a host that a ServiceEntry should list from being known."""
+"""Faults of ServiceEntries: none lists the host for the client and the port, or two define it differently."""
 
 from __future__ import annotations
 
@@ -11,50 +11,61 @@ from pytest_istio_egress.verdict.analysis.visibility import (
     Document,
     egress_hosts,
     exported,
-    let_in,
-    named,
+    full_name,
+    imports_host,
     namespace_of,
-    ruling,
+    sidecars_of_workload,
     spec_of,
 )
 
 
-def faults(configuration: Configuration, asked: ClientRequest) -> Iterator[Fault]:
-    """Yield why the client's proxy does not know the host, and entries that contradict each other."""
-    yield from _unknown(configuration, asked)
-    yield from _conflict(configuration, asked)
+def faults(configuration: Configuration, request: ClientRequest) -> Iterator[Fault]:
+    """Yield why the client's proxy does not know the host, and ServiceEntries that contradict each other."""
+    yield from _unknown(configuration, request)
+    yield from _conflict(configuration, request)
 
 
-def _unknown(configuration: Configuration, asked: ClientRequest) -> Iterator[Fault]:
-    listing = configuration.listing(asked.host)
-    if not listing:
-        if asked.host not in configuration.services:
-            yield Fault("entry", f"no ServiceEntry lists {asked.host}")
+def _unknown(configuration: Configuration, request: ClientRequest) -> Iterator[Fault]:
+    entries = configuration.entries_of(request.host)
+    if not entries:
+        if request.host not in configuration.services:
+            yield Fault("entry", f"no ServiceEntry lists {request.host}")
         return
-    visible = [entry for entry in listing if exported(entry, asked.namespace)]
+    visible = [entry for entry in entries if exported(entry, request.namespace)]
     if not visible:
-        targets = ", ".join(spec_of(listing[0]).get("exportTo") or [])
-        yield Fault("entry", f"{named(listing[0])} lists it, but its exportTo [{targets}] hides it from the client")
+        targets = ", ".join(spec_of(entries[0]).get("exportTo") or [])
+        yield Fault(
+            "entry",
+            f"{full_name(entries[0])} lists the host, but its exportTo [{targets}] does not include the client",
+        )
         return
-    claim = ruling(configuration.sidecars, asked.namespace, asked.labels)
-    if claim and not any(let_in(claim[0], namespace_of(entry), asked.host) for entry in visible):
-        yield Fault("entry", f"{named(visible[0])} lists it, but {named(claim[0])} lets in {egress_hosts(claim[0])}")
+    sidecars = sidecars_of_workload(configuration.sidecars, request.namespace, request.labels)
+    if sidecars and not any(imports_host(sidecars[0], namespace_of(entry), request.host) for entry in visible):
+        hosts = egress_hosts(sidecars[0])
+        yield Fault(
+            "entry",
+            f"{full_name(visible[0])} lists the host, but the egress hosts of {full_name(sidecars[0])} are {hosts}",
+        )
         return
-    if not any(asked.port in ports_of(entry) for entry in visible):
-        has = ", ".join(str(port) for entry in visible for port in ports_of(entry))
-        yield Fault("entry", f"{named(visible[0])} lists the host for port {has}, not for {asked.port}")
+    if not any(request.port in ports_of(entry) for entry in visible):
+        ports = ", ".join(str(port) for entry in visible for port in ports_of(entry))
+        yield Fault("entry", f"{full_name(visible[0])} lists the host for port {ports}, not for {request.port}")
 
 
-def _conflict(configuration: Configuration, asked: ClientRequest) -> Iterator[Fault]:
-    visible = [entry for entry in configuration.listing(asked.host) if exported(entry, asked.namespace)]
-    same = [entry for entry in visible if asked.host in spec_of(entry)["hosts"] and asked.port in ports_of(entry)]
+def _conflict(configuration: Configuration, request: ClientRequest) -> Iterator[Fault]:
+    visible = [entry for entry in configuration.entries_of(request.host) if exported(entry, request.namespace)]
+    same = [entry for entry in visible if request.host in spec_of(entry)["hosts"] and request.port in ports_of(entry)]
     for one, other in pairwise(same):
-        if _said_of_port(one, asked.port) != _said_of_port(other, asked.port):
-            yield Fault("conflict", f"{named(one)} and {named(other)} say different things of {asked.host}")
+        if _definition(one, request.port) != _definition(other, request.port):
+            yield Fault(
+                "conflict",
+                f"{full_name(one)} and {full_name(other)} define port {request.port} of {request.host} differently",
+            )
 
 
-def _said_of_port(entry: Document, port: int) -> tuple[object, ...]:
+def _definition(entry: Document, number: int) -> tuple[object, ...]:
+    """Return how a ServiceEntry defines one port: protocol, targetPort, resolution and endpoint addresses."""
     spec = spec_of(entry)
-    said = next(each for each in spec["ports"] if each["number"] == port)
+    port = next(each for each in spec["ports"] if each["number"] == number)
     addresses = sorted(str(endpoint.get("address")) for endpoint in spec.get("endpoints") or [])
-    return said.get("protocol"), said.get("targetPort"), spec.get("resolution"), addresses
+    return port.get("protocol"), port.get("targetPort"), spec.get("resolution"), addresses

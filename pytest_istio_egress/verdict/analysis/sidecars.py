@@ -1,4 +1,4 @@
-"""Which Sidecar rules the client, where several claim it."""
+"""Faults of Sidecars: more than one selects the client."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ from collections.abc import Iterator
 
 from pytest_istio_egress.model.failure_context import Fault
 from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Configuration
-from pytest_istio_egress.verdict.analysis.visibility import ruling
+from pytest_istio_egress.verdict.analysis.visibility import sidecars_of_workload
 
 
-def faults(configuration: Configuration, asked: ClientRequest) -> Iterator[Fault]:
-    """Yield a fault where two Sidecars claim the client."""
-    claim = ruling(configuration.sidecars, asked.namespace, asked.labels)
-    if len(claim) > 1:
-        names = " and ".join(sorted(sidecar["metadata"]["name"] for sidecar in claim))
-        yield Fault("sidecar", f"two Sidecars of {asked.namespace} claim this workload ({names}): the oldest rules it")
+def faults(configuration: Configuration, request: ClientRequest) -> Iterator[Fault]:
+    """Yield a fault where two or more Sidecars select the client."""
+    sidecars = sidecars_of_workload(configuration.sidecars, request.namespace, request.labels)
+    if len(sidecars) > 1:
+        number = "two" if len(sidecars) == 2 else str(len(sidecars))
+        names = " and ".join(sorted(sidecar["metadata"]["name"] for sidecar in sidecars))
+        yield Fault(
+            "sidecar",
+            f"{number} Sidecars select this workload ({names} in {request.namespace}), and the oldest one applies",
+        )

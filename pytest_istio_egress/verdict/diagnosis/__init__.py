@@ -1,4 +1,4 @@
-"""From the evidence of one request to one sentence: why it was not as documented, and what to look at next."""
+"""From the evidence of one request to one sentence: why it differs from the expected outcome, and what to check."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pytest_istio_egress.verdict.diagnosis.rules import Cause
 from pytest_istio_egress.verdict.verdict import Verdict
 
 CAUSES: tuple[Cause, ...] = (
-    # What can't be otherwise: the proxy is not there, or does not have what istiod sent.
+    # Certain: the proxy is missing, or does not have what istiod sent.
     sidecar.not_injected,
     sidecar.not_ready,
     configuration.rejected,
     configuration.two_sidecars,
-    sidecar.past_envoy,
-    # Where the sidecar itself says what it did.
+    sidecar.bypassed,
+    # Where the sidecar's own line names what it did.
     sidecar.passthrough,
     sidecar.black_hole,
     sidecar.block_all,
@@ -27,7 +27,7 @@ CAUSES: tuple[Cause, ...] = (
     tls.plain_to_tls,
     tls.client_certificate_missing,
     tls.client_certificate_refused,
-    # The way over the gateway.
+    # The egress gateway.
     gateway.bypassed,
     gateway.without_route,
     gateway.mutual_tls_missing,
@@ -36,33 +36,36 @@ CAUSES: tuple[Cause, ...] = (
     routing.timeout_missing,
     routing.timeout,
     routing.fault_injected,
-    # Envoy's flags, each with what the configuration says to it.
+    # Envoy's response flags, each with the fault that the configuration has.
     routing.no_route,
     routing.no_cluster,
     routing.no_address,
     routing.no_healthy_upstream,
     routing.not_connected,
     routing.upstream_reset,
-    routing.client_gone,
-    # What only curl can tell.
+    routing.client_disconnected,
+    # Only curl's result shows these.
     client.no_address,
     client.certificate,
     client.handshake,
     client.no_answer,
-    # What is left.
+    # The rest.
     sidecar.no_line,
     configuration.fault,
-    routing.hosts_own_answer,
+    routing.answer_of_host,
 )
-"""The causes that are told apart, surest first."""
+"""The causes that are diagnosed, the most certain one first."""
 
 
 def cause(verdict: Verdict) -> str:
-    """Return the first sentence of the table that fits."""
+    """Return the sentence of the first cause in the table that fits, with the run's own names."""
     if any(difference.hop == "control" for difference in verdict.differences):
-        return "The block was seen, but the control failed too: it may be an outage. Look at the control first."
+        return (
+            "The request was blocked as expected, but no control passed, so the block may be an outage. Check the "
+            "control first."
+        )
     for rule in CAUSES:
-        sentence = rule(verdict.expected, verdict.exchange, verdict.failure_context)
-        if sentence:
-            return sentence
-    return "No known cause fits; the difference and Envoy's line above are all there is to go by."
+        text = rule(verdict.expected, verdict.exchange, verdict.failure_context)
+        if text:
+            return text
+    return "No known cause fits. Check the differences and the access log lines."

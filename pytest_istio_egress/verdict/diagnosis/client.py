@@ -1,4 +1,4 @@
-"""Causes that only curl can tell: no address, a certificate it does not trust, a handshake that ended, silence."""
+"""Causes that only curl's result shows: no address, an untrusted certificate, a failed handshake, no answer."""
 
 from __future__ import annotations
 
@@ -7,44 +7,46 @@ from pytest_istio_egress.model.outcome import Outcome
 from pytest_istio_egress.verdict.verdict import Exchange
 
 
-def no_address(expected: Outcome, seen: Exchange, _: FailureContext) -> str | None:
-    """DNS did not answer the client."""
-    if seen.curl.exit != 6 or 6 in expected.exits:
+def no_address(expected: Outcome, exchange: Exchange, _: FailureContext) -> str | None:
+    """DNS returned no address to the client."""
+    if exchange.curl.exit != 6 or 6 in expected.exits:
         return None
     return (
-        "The client got no address for the host: DNS has no answer. Look whether the client's sidecar captures DNS "
-        "(ISTIO_META_DNS_CAPTURE), and whether the ServiceEntry has, or was allocated, an address."
+        "The client got no address for the host from DNS. Check whether the client's sidecar captures DNS "
+        "(ISTIO_META_DNS_CAPTURE), and whether the ServiceEntry has an address or was allocated one."
     )
 
 
-def certificate(expected: Outcome, seen: Exchange, _: FailureContext) -> str | None:
-    """The client does not accept who answered."""
-    if seen.curl.exit != 60 or 60 in expected.exits:
+def certificate(expected: Outcome, exchange: Exchange, _: FailureContext) -> str | None:
+    """The client does not accept the host's certificate."""
+    if exchange.curl.exit != 60 or 60 in expected.exits:
         return None
-    cluster = f" by {seen.sidecar.cluster}" if seen.sidecar else ""
+    cluster = f" through {exchange.sidecar.cluster}" if exchange.sidecar else ""
     return (
-        f"The client reached a host{cluster} whose certificate is not for the name it asked for: {seen.curl.error}. "
-        "Look at which entry takes that port: one of protocol TCP takes every connection."
+        f"The client reached a host{cluster} whose certificate it does not accept: {exchange.curl.error}. Check which "
+        "ServiceEntry takes that port: one with protocol TCP takes every connection."
     )
 
 
-def handshake(expected: Outcome, seen: Exchange, _: FailureContext) -> str | None:
-    """TLS between client and host never came about."""
-    if seen.curl.exit != 35 or 35 in expected.exits:
+def handshake(expected: Outcome, exchange: Exchange, _: FailureContext) -> str | None:
+    """The TLS handshake between client and host failed."""
+    if exchange.curl.exit != 35 or 35 in expected.exits:
         return None
-    whose = f", which the sidecar sent to {seen.sidecar.cluster}" if seen.sidecar else ""
+    cluster = f", which the sidecar sent to {exchange.sidecar.cluster}" if exchange.sidecar else ""
     return (
-        f"The TLS handshake ended early: no filter chain or host took the server name of the request{whose}. Look at "
-        "sniHosts and at the hosts of Gateway and ServiceEntry."
+        f"The TLS handshake failed: no filter chain or host accepted the server name of the request{cluster}. Check "
+        "sniHosts, and the hosts of Gateway and ServiceEntry."
     )
 
 
-def no_answer(expected: Outcome, seen: Exchange, _: FailureContext) -> str | None:
-    """Nobody answered in time, or nobody listens."""
-    if seen.curl.exit in expected.exits or seen.curl.exit not in (7, 28):
+def no_answer(expected: Outcome, exchange: Exchange, _: FailureContext) -> str | None:
+    """The connection was refused, or no answer came in time."""
+    curl = exchange.curl
+    if curl.exit in expected.exits or curl.exit not in (7, 28):
         return None
-    what = "refused the client's connection" if seen.curl.exit == 7 else "let the client wait until it gave up"
-    where = seen.sidecar.upstream if seen.sidecar else seen.curl.remote_address or "the address"
+    event = "connection was refused" if curl.exit == 7 else "request timed out"
+    address = exchange.sidecar.upstream if exchange.sidecar else curl.remote_address or "the host"
     return (
-        f"Somebody on the way to {where} {what} ({seen.curl.error}). Look at network policies and at the host's port."
+        f"The client's {event} on the way to {address} ({curl.error}). Check network policies, and whether the host "
+        "listens on that port."
     )

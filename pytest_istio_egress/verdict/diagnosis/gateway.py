@@ -1,72 +1,73 @@
-"""Causes on the way over the egress gateway: bypassed, without a route, without mutual TLS, or not allowed."""
+"""Causes at the egress gateway: bypassed, without a route, without mutual TLS, or closed by a policy."""
 
 from __future__ import annotations
 
 from pytest_istio_egress.model.failure_context import FailureContext
 from pytest_istio_egress.model.outcome import Outcome
-from pytest_istio_egress.verdict.diagnosis.rules import because, hops
+from pytest_istio_egress.verdict.diagnosis.rules import fault_or_check, logged_hops, sentence
 from pytest_istio_egress.verdict.verdict import Exchange
 
 
-def bypassed(expected: Outcome, seen: Exchange, context: FailureContext) -> str | None:
-    """The outside answered, and the gateway was not asked."""
+def bypassed(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
+    """The external server answered, and the request did not pass the gateway."""
     if (
         expected.gateway is None
-        or seen.gateway is not None
-        or seen.server_saw("server") is None
-        or seen.went_to_gateway
+        or exchange.gateway is not None
+        or exchange.server_saw("server") is None
+        or exchange.went_to_gateway
     ):
         return None
-    to = f" straight to {seen.sidecar.cluster}" if seen.sidecar else ""
-    look = because(
+    path = f": the sidecar sent it directly to {exchange.sidecar.cluster}" if exchange.sidecar else ""
+    advice = fault_or_check(
         context.fault("rule"),
-        "Look at the VirtualService's route for the gateway mesh, and whether it is exported to the client.",
+        "Check the VirtualService's route for the gateway `mesh`, and whether it is exported to the client.",
     )
-    return f"The gateway was bypassed: the sidecar sent the request{to}. {look}"
+    return f"The request bypassed the egress gateway{path}. {advice}"
 
 
-def without_route(expected: Outcome, seen: Exchange, context: FailureContext) -> str | None:
-    """The request came to the gateway, which has nowhere to send it."""
-    line, fault = seen.gateway, context.fault("gateway", "rule")
-    if _closed(expected, seen) and fault:
+def without_route(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
+    """The request reached the gateway, which has no route for it."""
+    line, fault = exchange.gateway, context.fault("gateway", "rule")
+    if _closed(expected, exchange) and fault:
         return (
-            f"The gateway closed the connection before any request, for no server of it takes it. {because(fault, '')}"
+            "The egress gateway closed the connection before any request: none of its servers accepts it. "
+            f"{sentence(fault)}"
         )
     if line is None or "NR" not in line.flags.split(",") or (expected.gateway and expected.gateway.flags == "NR"):
         return None
-    look = because(
+    advice = fault_or_check(
         fault,
-        "Look whether Gateway and VirtualService name the same host, and whether they are exported to the gateway.",
+        "Check that Gateway and VirtualService name the same host, and that they are exported to the gateway.",
     )
-    return f"The gateway got the request and has no route for it (NR, {line.details}). {look}"
+    return f"The egress gateway received the request, but has no route for it (NR, {line.details}). {advice}"
 
 
-def mutual_tls_missing(expected: Outcome, seen: Exchange, _: FailureContext) -> str | None:
-    """The gateway asks for the mesh's mutual TLS, and the sidecar does not speak it."""
+def mutual_tls_missing(expected: Outcome, exchange: Exchange, _: FailureContext) -> str | None:
+    """The gateway requires the mesh's mutual TLS, and the sidecar does not use it."""
     # The gateway took the client's own TLS for the mesh's, and showed its certificate to the client.
-    mistaken = seen.went_to_gateway and seen.curl.exit == 60 and 60 not in expected.exits
-    if seen.sidecar is None or not (mistaken or _closed(expected, seen)):
+    mistaken = exchange.went_to_gateway and exchange.curl.exit == 60 and 60 not in expected.exits
+    if exchange.sidecar is None or not (mistaken or _closed(expected, exchange)):
         return None
     return (
-        "The gateway took no request from the sidecar: it asks for mutual TLS (ISTIO_MUTUAL), and the sidecar speaks "
-        f"none, or with another server name, in {seen.sidecar.cluster}. Look at the DestinationRule for the gateway's "
-        "Service: its tls mode and sni."
+        "The egress gateway accepted no request from the sidecar: it requires mutual TLS (ISTIO_MUTUAL), and the "
+        f"sidecar uses none, or another server name, for {exchange.sidecar.cluster}. Check tls.mode and tls.sni of the "
+        "DestinationRule for the gateway's Service."
     )
 
 
-def _closed(expected: Outcome, seen: Exchange) -> bool:
-    """Whether the gateway ended the connection without a request: none of its filter chains fits."""
-    line = seen.gateway
-    if expected.gateway is None or not seen.went_to_gateway:
+def _closed(expected: Outcome, exchange: Exchange) -> bool:
+    """Whether the gateway closed the connection without a request: none of its filter chains fits."""
+    line = exchange.gateway
+    if expected.gateway is None or not exchange.went_to_gateway:
         return False
-    return seen.curl.status in (0, 503) if line is None else line.details == "filter_chain_not_found"
+    return exchange.curl.status in (0, 503) if line is None else line.details == "filter_chain_not_found"
 
 
-def denied(expected: Outcome, seen: Exchange, _: FailureContext) -> str | None:
-    """An AuthorizationPolicy refused it."""
-    for whose, hop, line in hops(expected, seen):
+def denied(expected: Outcome, exchange: Exchange, _: FailureContext) -> str | None:
+    """An AuthorizationPolicy denied the request."""
+    for name, hop, line in logged_hops(expected, exchange):
         if line.details.startswith("rbac_access_denied") and hop.details != line.details and hop.status != line.status:
             policy = line.details.partition("[")[2].removesuffix("]")
-            named = "no ALLOW rule fits it" if policy in ("", "none") else f"by {policy}"
-            return f"The {whose} refused it ({named}). Look at the AuthorizationPolicies that select the {whose}."
+            reason = "no ALLOW rule matches it" if policy in ("", "none") else f"policy {policy}"
+            return f"The {name} denied the request ({reason}). Check the AuthorizationPolicies that select the {name}."
     return None

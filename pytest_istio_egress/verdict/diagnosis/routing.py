@@ -1,129 +1,139 @@
-"""Causes that an Envoy on the way names itself: timeouts, and the flags NR, NC, UH, UF, UC, DC, FI."""
+"""Causes that an Envoy on the path reports itself: timeouts, and the response flags NR, NC, UH, UF, UC, DC, FI."""
 
 from __future__ import annotations
 
 from pytest_istio_egress.model.failure_context import FailureContext
 from pytest_istio_egress.model.outcome import Outcome
-from pytest_istio_egress.verdict.diagnosis.rules import because, flagged, hops
+from pytest_istio_egress.verdict.diagnosis.rules import fault_or_check, flagged_hop, logged_hops
 from pytest_istio_egress.verdict.verdict import Exchange
 
 
-def timeout_missing(expected: Outcome, seen: Exchange, context: FailureContext) -> str | None:
-    """An answer came where a timeout should have cut it off."""
-    if expected.status != 504 or seen.curl.status != 200:
+def timeout_missing(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
+    """An answer came where a timeout should have ended the request."""
+    if expected.status != 504 or exchange.curl.status != 200:
         return None
-    rule, hidden = context.fault("timeout"), context.fault("rule")
-    if rule and not hidden:
-        took = f"the answer took {seen.curl.seconds:g} s"
-        return f"No timeout cut it off, for it is longer than the delay: {rule}, and {took}."
-    look = because(hidden, "Look for the VirtualService of the host and its timeout.")
-    return f"No timeout cut it off: none is set for the host at the sidecar. {look}"
+    timeout_rule, hidden_rule = context.fault("timeout"), context.fault("rule")
+    if timeout_rule and not hidden_rule:
+        return (
+            f"The timeout is longer than the delay: {timeout_rule}, and the answer took {exchange.curl.seconds:g} s. "
+            "Check the VirtualService's timeout."
+        )
+    advice = fault_or_check(hidden_rule, "Check the VirtualService of the host and its timeout.")
+    return f"No timeout ended the request: none is set for the host at the sidecar. {advice}"
 
 
-def timeout(expected: Outcome, seen: Exchange, context: FailureContext) -> str | None:
-    """An Envoy gave up waiting."""
-    found = flagged(expected, seen, "UT")
-    if found is None:
+def timeout(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
+    """An Envoy stopped waiting for the upstream."""
+    hop = flagged_hop(expected, exchange, "UT")
+    if hop is None:
         return None
-    whose, line = found
     rule = context.fault("timeout")
-    told = f"{rule}, and the host needs longer" if rule else "look for a VirtualService's timeout, and at the host"
-    return f"The {whose} gave up waiting for {line.cluster} after {line.duration / 1000:g} s (UT): {told}."
+    advice = fault_or_check(
+        rule and f"{rule}, and the host needs longer", "Check the VirtualService's timeout, and the host."
+    )
+    duration = f"{hop.line.duration / 1000:g} s"
+    return f"The {hop.name} timed out waiting for {hop.line.cluster} after {duration} (UT). {advice}"
 
 
-def fault_injected(expected: Outcome, seen: Exchange, _: FailureContext) -> str | None:
-    """A rule told an Envoy to fail."""
-    found = flagged(expected, seen, "FI")
-    if found is None:
+def fault_injected(expected: Outcome, exchange: Exchange, _: FailureContext) -> str | None:
+    """A rule made an Envoy fail the request."""
+    hop = flagged_hop(expected, exchange, "FI")
+    if hop is None:
         return None
-    route = f" on route {found[1].route}" if found[1].route != "-" else ""
-    return f"The {found[0]} failed on purpose (FI): a VirtualService injects a fault{route}. Look at its http.fault."
+    route = f" on route {hop.line.route}" if hop.line.route != "-" else ""
+    return f"The {hop.name} injected a fault (FI){route}. Check http.fault of the VirtualService."
 
 
-def no_route(expected: Outcome, seen: Exchange, context: FailureContext) -> str | None:
-    """A listener is there, and nothing in it fits."""
-    found = flagged(expected, seen, "NR")
-    if found is None:
+def no_route(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
+    """A listener exists, and nothing in it matches."""
+    hop = flagged_hop(expected, exchange, "NR")
+    if hop is None:
         return None
-    whose, line = found
-    look = because(
+    advice = fault_or_check(
         context.fault("destination", "rule"),
-        f"Look at the matches (host, path, port, sniHosts) of the VirtualService for {line.authority}.",
+        f"Check the match conditions (host, path, port, sniHosts) of the VirtualService for {hop.line.authority}.",
     )
-    return f"The {whose} has no route for it (NR, {line.details}): its listener is there, but nothing matches. {look}"
+    return (
+        f"The {hop.name} has no route for the request (NR, {hop.line.details}): it has a listener, but nothing in it "
+        f"matches. {advice}"
+    )
 
 
-def no_cluster(expected: Outcome, seen: Exchange, context: FailureContext) -> str | None:
+def no_cluster(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
     """A route leads to a cluster that this Envoy does not have."""
-    found = flagged(expected, seen, "NC")
-    if found is None:
+    hop = flagged_hop(expected, exchange, "NC")
+    if hop is None:
         return None
-    look = because(
+    advice = fault_or_check(
         context.fault("destination", "gateway", "entry"),
-        f"Look for the ServiceEntry of the destination, and whether it is exported to the {found[0]}.",
+        f"Check that the destination has a ServiceEntry that is exported to the {hop.name}.",
     )
-    return f"The {found[0]}'s route leads to a cluster that it doesn't have (NC). {look}"
+    return f"The {hop.name}'s route leads to a cluster that it does not have (NC). {advice}"
 
 
-def no_address(expected: Outcome, seen: Exchange, context: FailureContext) -> str | None:
-    """DNS gave no address for a cluster that is found by DNS."""
-    found = flagged(expected, seen, "UH")
-    if found is None or context.cluster_type not in ("STRICT_DNS", "LOGICAL_DNS", "envoy.cluster.strict_dns"):
+def no_address(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
+    """DNS returned no address for a cluster whose endpoints are resolved by DNS."""
+    hop = flagged_hop(expected, exchange, "UH")
+    if hop is None or context.cluster_type not in ("STRICT_DNS", "LOGICAL_DNS", "envoy.cluster.strict_dns"):
         return None
     return (
-        f"DNS has no answer for {found[1].cluster}, so that the {found[0]} has no address to send it to (UH). Look at "
-        "the host or endpoints of its ServiceEntry, and ask DNS for them."
+        f"DNS returned no address for {hop.line.cluster}, so the {hop.name} has no endpoint for the request (UH). "
+        "Check the host or endpoints of the ServiceEntry, and whether DNS resolves them."
     )
 
 
-def no_healthy_upstream(expected: Outcome, seen: Exchange, context: FailureContext) -> str | None:
-    """The cluster is there, and has no endpoint."""
-    found = flagged(expected, seen, "UH")
-    if found is None:
+def no_healthy_upstream(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
+    """The cluster exists, and has no endpoint."""
+    hop = flagged_hop(expected, exchange, "UH")
+    if hop is None:
         return None
-    look = because(
+    advice = fault_or_check(
         context.fault("gateway"),
-        "Look at the endpoints (or workloadSelector) of its ServiceEntry, and at outlierDetection.",
+        "Check the endpoints (or workloadSelector) of the ServiceEntry, and outlierDetection.",
     )
-    return f"The {found[0]} has no healthy upstream in {found[1].cluster} (UH). {look}"
+    return f"The {hop.name} has no healthy upstream in {hop.line.cluster} (UH). {advice}"
 
 
-def not_connected(expected: Outcome, seen: Exchange, context: FailureContext) -> str | None:
+def not_connected(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
     """The upstream refused the connection, or never answered."""
-    found = flagged(expected, seen, "UF")
-    if found is None:
+    hop = flagged_hop(expected, exchange, "UF")
+    if hop is None:
         return None
-    whose, line = found
-    why = f": {line.failure.replace('_', ' ')}" if line.failure != "-" else ""
-    look = because(context.fault("gateway"), "Look whether anything listens there, and at endpoints and targetPort.")
-    return f"The {whose} could not connect to {line.upstream} (UF){why}. {look}"
+    failure = f": {hop.line.failure.replace('_', ' ')}" if hop.line.failure != "-" else ""
+    advice = fault_or_check(
+        context.fault("gateway"),
+        "Check that the upstream listens there, and the endpoints and targetPort of the ServiceEntry.",
+    )
+    return f"The {hop.name} could not connect to {hop.line.upstream} (UF){failure}. {advice}"
 
 
-def upstream_reset(expected: Outcome, seen: Exchange, _: FailureContext) -> str | None:
-    """The upstream took the connection, and ended it."""
-    found = flagged(expected, seen, "UC") or flagged(expected, seen, "UPE")
-    if found is None:
+def upstream_reset(expected: Outcome, exchange: Exchange, _: FailureContext) -> str | None:
+    """The upstream accepted the connection, and ended it."""
+    hop = flagged_hop(expected, exchange, "UC") or flagged_hop(expected, exchange, "UPE")
+    if hop is None:
         return None
-    whose, line = found
     return (
-        f"The upstream {line.upstream} ended the connection before it had answered the {whose} ({line.flags}): look "
-        "whether both speak the same protocol (port names, HTTP/2, TLS)."
+        f"The upstream {hop.line.upstream} ended the connection before it answered the {hop.name} ({hop.line.flags}). "
+        "Check that both use the same protocol (port names, HTTP/2, TLS)."
     )
 
 
-def client_gone(expected: Outcome, seen: Exchange, _: FailureContext) -> str | None:
-    """The client did not wait."""
-    found = flagged(expected, seen, "DC")
-    return found and f"The client went away before the {found[0]} had an answer (DC): look at curl's --max-time."
-
-
-def hosts_own_answer(expected: Outcome, seen: Exchange, _: FailureContext) -> str | None:
-    """What differs is what the host itself said."""
-    if seen.curl.status in (0, expected.status):
+def client_disconnected(expected: Outcome, exchange: Exchange, _: FailureContext) -> str | None:
+    """The client did not wait for the answer."""
+    hop = flagged_hop(expected, exchange, "DC")
+    if hop is None:
         return None
-    for _whose, _hop, line in hops(expected, seen):
-        if line.details == "via_upstream" and line.status == seen.curl.status:
+    return f"The client disconnected before the {hop.name} had an answer (DC). Check curl's --max-time."
+
+
+def answer_of_host(expected: Outcome, exchange: Exchange, _: FailureContext) -> str | None:
+    """The host itself sent the status that differs."""
+    if exchange.curl.status in (0, expected.status):
+        return None
+    for _name, _hop, line in logged_hops(expected, exchange):
+        if line.details == "via_upstream" and line.status == exchange.curl.status:
             return (
-                f"The host itself answered {line.status}; every Envoy passed that on. Look at the host {line.upstream}."
+                f"The host itself answered {line.status}; every Envoy passed that answer on. Check the host "
+                f"{line.upstream}."
             )
     return None

@@ -1,87 +1,97 @@
-"""Causes at the client's sidecar: it is not there, not ready, lets everything out, or knows nothing of the host."""
+"""Causes at the client's sidecar: missing, not ready, bypassed, open to all hosts, or without the host."""
 
 from __future__ import annotations
 
 from pytest_istio_egress.model.failure_context import FailureContext
 from pytest_istio_egress.model.outcome import Outcome
-from pytest_istio_egress.verdict.diagnosis.rules import because
+from pytest_istio_egress.verdict.diagnosis.rules import fault_or_check
 from pytest_istio_egress.verdict.verdict import Exchange
 
 
-def not_injected(expected: Outcome, seen: Exchange, context: FailureContext) -> str | None:
+def not_injected(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
     """The client's pod has no proxy at all."""
-    if not expected.sidecar or seen.sidecar is not None or context.injected:
+    if not expected.sidecar or exchange.sidecar is not None or context.injected:
         return None
     return (
-        "The client's pod has no istio-proxy: the sidecar was not injected. Look at its label sidecar.istio.io/inject "
-        "and its namespace's label istio-injection or istio.io/rev."
+        "The client's pod has no istio-proxy container: no sidecar was injected. Check the pod's label "
+        "sidecar.istio.io/inject and its namespace's label istio-injection or istio.io/rev."
     )
 
 
-def not_ready(expected: Outcome, seen: Exchange, context: FailureContext) -> str | None:
-    """The client's proxy is there, but not ready."""
-    if not expected.sidecar or seen.sidecar is not None or not context.proxy_trouble:
+def not_ready(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
+    """The client's proxy exists, but is not ready."""
+    if not expected.sidecar or exchange.sidecar is not None or not context.proxy_trouble:
         return None
     return (
-        f"The client's sidecar is not ready ({context.proxy_trouble}), and all its traffic is redirected to it. Look at "
-        "the log of the pod's container istio-proxy."
+        f"The client's sidecar is not ready ({context.proxy_trouble}), and all traffic of the pod is redirected to it. "
+        "Check the log of the pod's istio-proxy container."
     )
 
 
-def past_envoy(expected: Outcome, seen: Exchange, context: FailureContext) -> str | None:
-    """The outside answered, and no Envoy had counted the request."""
-    if not expected.sidecar or seen.sidecar is not None or seen.envoy_headers or context.captured is not False:
+def bypassed(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
+    """The external server answered, and no Envoy had counted the request."""
+    if not expected.sidecar or exchange.sidecar is not None or exchange.envoy_headers or context.captured is not False:
         return None
-    if seen.server_saw("server") is None:
+    if exchange.server_saw("server") is None:
         return None
     if context.excluded:
-        return f"It went past the client's sidecar: an annotation of the pod keeps it from there ({context.excluded})."
+        return (
+            f"The request bypassed the sidecar because of a pod annotation ({context.excluded}). Check whether the "
+            "annotation is meant to exclude this traffic."
+        )
     return (
-        "It went past the client's sidecar, which is there but counted no connection: the pod's traffic is not "
-        "redirected to it. Look at the log of istio-init (or of the CNI plugin)."
+        "The request bypassed the sidecar, which runs but counted no connection: the pod's traffic is not redirected "
+        "to it. Check the log of the istio-init container, or of the Istio CNI plugin."
     )
 
 
-def no_line(expected: Outcome, seen: Exchange, context: FailureContext) -> str | None:
-    """No line came, and nothing tells whether the request passed the sidecar."""
-    if not expected.sidecar or seen.sidecar is not None:
+def no_line(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
+    """No access log line was found, and nothing else shows whether the request passed the sidecar."""
+    if not expected.sidecar or exchange.sidecar is not None:
         return None
-    why = context.incomplete or "nothing else of the request was seen at the sidecar"
-    return f"The sidecar's log has no line for it, so nothing is known of its way ({why}). Ask again."
+    detail = context.incomplete or "the sidecar shows no other trace of it"
+    return (
+        f"The sidecar's access log has no line for the request, so its path is unknown ({detail}). Run the test again."
+    )
 
 
-def passthrough(expected: Outcome, seen: Exchange, context: FailureContext) -> str | None:
-    """Anything is let out although the outcome asks for more."""
-    if seen.sidecar is None or seen.sidecar.cluster != "PassthroughCluster" or expected.cluster == "PassthroughCluster":
+def passthrough(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
+    """PassthroughCluster took the request, and that is not documented."""
+    line = exchange.sidecar
+    if line is None or line.cluster != "PassthroughCluster" or expected.cluster == "PassthroughCluster":
         return None
     if not expected.blocked:
-        told = because(context.fault("entry"), "Look at the ServiceEntry's ports and exportTo.")
-        return f"The sidecar let it out through PassthroughCluster, by no rule: it does not know the host. {told}"
+        advice = fault_or_check(context.fault("entry"), "Check the ports and exportTo of the ServiceEntry.")
+        return f"The sidecar sent the request to PassthroughCluster because it does not know the host. {advice}"
     return (
-        "The sidecar let it out through PassthroughCluster although blocking was asked for: outbound traffic is "
-        "ALLOW_ANY for this workload. Look at the Sidecar resources of its namespace and at the mesh's "
-        "outboundTrafficPolicy."
+        "The sidecar sent the request to PassthroughCluster instead of blocking it: the outbound traffic policy of "
+        "this workload is ALLOW_ANY. Check the Sidecar resources of its namespace and the mesh's outboundTrafficPolicy."
     )
 
 
-def black_hole(expected: Outcome, seen: Exchange, context: FailureContext) -> str | None:
-    """The sidecar has no listener for it."""
-    if seen.sidecar is None or seen.sidecar.cluster != "BlackHoleCluster" or expected.cluster == "BlackHoleCluster":
+def black_hole(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
+    """The sidecar has no listener for the address and port."""
+    line = exchange.sidecar
+    if line is None or line.cluster != "BlackHoleCluster" or expected.cluster == "BlackHoleCluster":
         return None
-    name = seen.sidecar.server_name
-    sni = f", nor a chain for the server name {name}" if name != "-" else ""
-    look = because(
+    chain = f", and no filter chain for server name {line.server_name}" if line.server_name != "-" else ""
+    advice = fault_or_check(
         context.fault("entry"),
-        "Look for the ServiceEntry's port and protocol, its exportTo, and the hosts that the Sidecar lets in.",
+        "Check the port, protocol and exportTo of the ServiceEntry, and the egress hosts of the Sidecar.",
     )
-    return f"The sidecar dropped it in BlackHoleCluster: it has no listener for that port and address{sni}. {look}"
+    return (
+        f"The sidecar dropped the connection (BlackHoleCluster): it has no listener for that address and port{chain}. "
+        f"{advice}"
+    )
 
 
-def block_all(expected: Outcome, seen: Exchange, context: FailureContext) -> str | None:
-    """The sidecar knows the port as HTTP, and not the host."""
-    if seen.sidecar is None or seen.sidecar.route != "block_all" or expected.route == "block_all":
+def block_all(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
+    """The sidecar has HTTP routes for the port, and none for the host."""
+    if exchange.sidecar is None or exchange.sidecar.route != "block_all" or expected.route == "block_all":
         return None
-    look = because(
-        context.fault("entry"), "Look for a ServiceEntry of that host which is exported to the client's namespace."
+    advice = fault_or_check(
+        context.fault("entry"), "Check that a ServiceEntry lists the host and is exported to the client's namespace."
     )
-    return f"The sidecar answered 502 by its route block_all: the port is known, the host is not. {look}"
+    return (
+        f"The sidecar answered 502 (route block_all): it has HTTP routes for that port, but none for the host. {advice}"
+    )

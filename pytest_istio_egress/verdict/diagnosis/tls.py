@@ -1,40 +1,45 @@
-"""Causes in TLS that an Envoy originates: secrets, certificates, names, and who speaks TLS to whom."""
+"""Causes in TLS that an Envoy originates: Secrets, certificates, names, and a peer that does not use TLS."""
 
 from __future__ import annotations
 
 from pytest_istio_egress.model.failure_context import FailureContext
 from pytest_istio_egress.model.outcome import Outcome
-from pytest_istio_egress.verdict.diagnosis.rules import Cause, because, hops
+from pytest_istio_egress.verdict.diagnosis.rules import Cause, fault_or_check, logged_hops, sentence
 from pytest_istio_egress.verdict.verdict import Exchange
 
 
-def secret_missing(expected: Outcome, seen: Exchange, context: FailureContext) -> str | None:
+def secret_missing(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
     """A credentialName leads to no Secret: Envoy keeps the cluster back (NC), later has it without (UF)."""
     fault = context.fault("secret")
-    for whose, hop, line in hops(expected, seen):
+    for name, hop, line in logged_hops(expected, exchange):
         if hop.flags in line.flags.split(","):
             continue
         without = "secret is not supplied" in line.failure.replace("_", " ").lower()
-        # Until the cluster is there (15 s), another may be in use: one without TLS, or with the secret it had before.
+        # Until the cluster exists (15 s), another may be in use: one without TLS, or with the secret it had before.
         kept_back = bool(fault) and expected.status != 503
         if without or kept_back:
-            look = because(
+            advice = fault_or_check(
                 fault,
-                "Look whether the Secret lies in the proxy's namespace, and whether its service account may list it.",
+                "Check that the Secret is in the proxy's namespace, and that the proxy's service account may list it.",
             )
-            cluster = "the cluster of the host" if line.cluster == "-" else line.cluster
-            return f"The {whose} has no certificate for {cluster}: its credentialName brought none. {look}"
+            cluster = "the host's cluster" if line.cluster == "-" else line.cluster
+            return f"The {name} has no certificate for {cluster}: its credentialName provided none. {advice}"
     return None
 
 
-def _failure(words: tuple[str, ...], sentence: str, *, unless: tuple[str, ...] = ()) -> Cause:
-    def rule(expected: Outcome, seen: Exchange, _: FailureContext) -> str | None:
-        for whose, hop, line in hops(expected, seen):
+def _transport_failure(phrases: tuple[str, ...], text: str, *, unless: tuple[str, ...] = ()) -> Cause:
+    """Return a cause that fits where Envoy's upstream transport failure has one of the phrases, and none of `unless`.
+
+    The text may name {hop}, {cluster} and {upstream}.
+    """
+
+    def rule(expected: Outcome, exchange: Exchange, _: FailureContext) -> str | None:
+        for name, hop, line in logged_hops(expected, exchange):
             if hop.failure and hop.failure in line.failure:
                 continue
             failure = line.failure.replace("_", " ")  # the access log has no spaces there
-            if any(word in failure for word in words) and not any(word in failure for word in unless):
-                return sentence.format(whose=whose, cluster=line.cluster, upstream=line.upstream)
+            if any(phrase in failure for phrase in phrases) and not any(phrase in failure for phrase in unless):
+                return text.format(hop=name, cluster=line.cluster, upstream=line.upstream)
         return None
 
     return rule
@@ -44,58 +49,59 @@ _NAMES = ("SAN matcher", "SAN list")
 _LISTS = ("revoked", "CRL")
 _EXPIRED = ("has expired", "not yet valid")
 
-other_name = _failure(
+other_name = _transport_failure(
     _NAMES,
-    "The host's certificate is for another name than {cluster} asks for (CERTIFICATE_VERIFY_FAILED). Look at sni and "
-    "subjectAltNames of the DestinationRule.",
+    "The host's certificate is for another name than {cluster} expects (CERTIFICATE_VERIFY_FAILED). Check tls.sni and "
+    "tls.subjectAltNames of the DestinationRule.",
 )
-revoked = _failure(
+revoked = _transport_failure(
     _LISTS,
-    "The host's certificate is revoked by the list (ca.crl) that {cluster} checks with. Look at the Secret of its "
+    "The host's certificate is revoked by the list (ca.crl) that {cluster} uses. Check the Secret of its "
     "credentialName.",
 )
-expired = _failure(
+expired = _transport_failure(
     _EXPIRED,
-    "The host's certificate is not valid today (CERTIFICATE_VERIFY_FAILED). Look at its dates, and at the clock of the "
-    "{whose}'s node.",
+    "The host's certificate has expired or is not yet valid (CERTIFICATE_VERIFY_FAILED). Check its dates, and the "
+    "clock of the {hop}'s node.",
 )
-not_verified = _failure(
+not_verified = _transport_failure(
     ("CERTIFICATE VERIFY FAILED",),
-    "The {whose} does not trust the host's certificate (CERTIFICATE_VERIFY_FAILED): another authority signed it than "
-    "{cluster} names. Look at caCertificates or credentialName of the DestinationRule.",
+    "The {hop} does not trust the host's certificate (CERTIFICATE_VERIFY_FAILED): another authority signed it than "
+    "the one configured for {cluster}. Check tls.caCertificates or tls.credentialName of the DestinationRule.",
     unless=(*_NAMES, *_LISTS, *_EXPIRED),
 )
-not_tls = _failure(
+not_tls = _transport_failure(
     ("WRONG VERSION NUMBER",),
-    "The {whose} speaks TLS to {upstream}, which does not (WRONG_VERSION_NUMBER). Look at the DestinationRule's tls "
-    "mode and at the ServiceEntry's targetPort.",
+    "The {hop} uses TLS to {upstream}, which does not use it (WRONG_VERSION_NUMBER). Check tls.mode of the "
+    "DestinationRule, and targetPort of the ServiceEntry.",
 )
 
 
-def _answered(word: str, sentence: str) -> Cause:
-    """Build a rule on what web servers (nginx's words, which Envoy passes on) say of a TLS that they don't like."""
+def _error_page(phrase: str, known: str, check: str) -> Cause:
+    """Return a cause that fits where the host's answer is an error page (nginx's words) about TLS."""
 
-    def rule(expected: Outcome, seen: Exchange, context: FailureContext) -> str | None:
-        if seen.curl.status != 400 or word not in seen.curl.body or (expected.body and expected.body in seen.curl.body):
+    def rule(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
+        curl = exchange.curl
+        if curl.status != 400 or phrase not in curl.body or (expected.body and expected.body in curl.body):
             return None
         fault = context.fault("rule")
-        return sentence + (f" {because(fault, '')}" if fault else "")
+        return " ".join([known, *([sentence(fault)] if fault else []), check])
 
     return rule
 
 
-plain_to_tls = _answered(
+plain_to_tls = _error_page(
     "plain HTTP request was sent to HTTPS port",
-    "The host speaks TLS on that port, and no Envoy originated any: look for a DestinationRule with tls mode SIMPLE or "
-    "MUTUAL for this host and port.",
+    "The host expects TLS on that port, and no Envoy originated it.",
+    "Check that a DestinationRule sets tls.mode SIMPLE or MUTUAL for this host and port.",
 )
-client_certificate_missing = _answered(
+client_certificate_missing = _error_page(
     "No required SSL certificate was sent",
-    "The host asks for mutual TLS, and was shown no client certificate: look at the DestinationRule, whose tls mode "
-    "has to be MUTUAL, with a credentialName.",
+    "The host requires mutual TLS, and received no client certificate.",
+    "Check that the DestinationRule sets tls.mode MUTUAL and a credentialName.",
 )
-client_certificate_refused = _answered(
+client_certificate_refused = _error_page(
     "The SSL certificate error",
-    "The host does not accept the client certificate that it was shown: look at who signed the one in the "
-    "DestinationRule's credentialName.",
+    "The host rejected the client certificate.",
+    "Check which authority signed the certificate in the DestinationRule's credentialName.",
 )

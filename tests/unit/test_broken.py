@@ -1,0 +1,94 @@
+"""demonstrations/causes: how an entry of broken.yaml changes manifests, and when its plugin does so."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import yaml
+
+from pytest_istio_egress.model.case import Case
+from pytest_istio_egress.model.result_names import ERROR, FAILED, PASSED
+from pytest_istio_egress.suite.discovery import suite_folder
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "demonstrations" / "causes"))
+
+import broken_mesh  # only its command and this test import from that folder
+from broken import Broken, load  # the same
+from broken_cases import BrokenResult  # the same
+
+ENTRY: dict[str, Any] = {
+    "kind": "ServiceEntry",
+    "metadata": {"name": "api"},
+    "spec": {"hosts": ["api.test"], "location": "MESH_EXTERNAL"},
+}
+
+
+def entry(**fields: Any) -> Broken:
+    return Broken(
+        **{"number": 1, "cause": "a", "parameter": "area/test_x.py::test_x", "phrases": ["Some Part"], **fields}
+    )
+
+
+@pytest.mark.parametrize(
+    ("patch", "documents"),
+    [
+        ("kind: ServiceEntry\nmetadata: {name: api}\ndelete: true", []),
+        ("kind: ServiceEntry\nmetadata: {name: other}\nspec: {}", [ENTRY]),
+        (
+            "kind: ServiceEntry\nmetadata: {name: api}\nspec: {hosts: [x.test], location: null}",
+            [{**ENTRY, "spec": {"hosts": ["x-b01.test"]}}],
+        ),
+        (
+            "apiVersion: v1\nkind: Sidecar\nmetadata: {name: new}",
+            [ENTRY, {"apiVersion": "v1", "kind": "Sidecar", "metadata": {"name": "new"}}],
+        ),
+    ],
+    ids=["delete", "no-match", "merge", "add"],
+)
+def test_patch_deletes_merges_or_adds_documents(patch: str, documents: list[dict[str, Any]]) -> None:
+    assert entry(patch=patch).documents([ENTRY]) == documents
+
+
+def test_renamed_hosts_are_restored() -> None:
+    broken = entry(number=7)
+    assert broken.rename("host: api.test") == "host: api-b07.test"
+    assert broken.restore_names(broken.rename("host: api.test")) == "host: api.test"
+
+
+@pytest.mark.parametrize(
+    ("result", "mismatch"),
+    [
+        (BrokenResult(FAILED, "It has some part."), ""),
+        (BrokenResult(FAILED, "It has none."), "the sentence lacks 'Some Part'"),
+        (BrokenResult(PASSED), "expected failed, got passed"),
+        (BrokenResult(ERROR, "some part"), "expected failed, got error"),
+        (BrokenResult(), "expected failed, got not run"),
+    ],
+)
+def test_mismatch_names_what_differs_from_the_entry(result: BrokenResult, mismatch: str) -> None:
+    assert result.mismatch(entry()) == mismatch
+
+
+@pytest.mark.parametrize("broken", load(), ids=lambda broken: broken.cause)
+def test_every_entry_names_an_existing_test_and_a_known_action(broken: Broken) -> None:
+    file, _, test = broken.parameter.partition("::")
+    assert f"def {test.partition('[')[0]}(" in (suite_folder() / file).read_text()
+    assert broken.live in broken_mesh.LIVE
+    assert list(yaml.safe_load_all(broken.patch)) or broken.live
+
+
+def test_plugin_breaks_only_the_tests_of_broken_yaml() -> None:
+    setup = SimpleNamespace(ensure_environment=lambda: None)
+    runner: Any = SimpleNamespace(case_setup=setup, entering=nullcontext, converge=30.0)
+    broken_mesh.pytest_istio_egress_runner(runner)
+    second = {"kind": "ServiceEntry", "metadata": {"name": "second"}, "spec": {"hosts": ["second.test"]}}
+    with runner.entering(cast(Case, SimpleNamespace(folder=Path("broken01")))):
+        assert setup.first_manifests([second]) != [second]
+    with runner.entering(cast(Case, SimpleNamespace(folder=Path("service_entry")))):
+        assert setup.first_manifests([second]) == [second]
+    assert runner.converge == broken_mesh.CONVERGE
