@@ -159,7 +159,12 @@ OPTIONS = (
         help="kubeconfig file (default: as kubectl finds it)",
     ),
     Option(name="envoy", metavar="VERSION", only_for=EMBEDDED, help="Envoy release of the embedded cluster"),
-    Option(name="istio", metavar="REF", only_for=EMBEDDED, help="Istio module version of the embedded cluster"),
+    Option(
+        name="istio", metavar="RELEASE", only_for=EMBEDDED, help="Istio release, tag or commit of the embedded cluster"
+    ),
+    Option(
+        name="proxy_binary", kind="path", metavar="PATH", only_for=EMBEDDED, help="its proxies' Envoy: one of your own"
+    ),
     Option(name="name", metavar="NAME", only_for=EMBEDDED, help="name of the embedded cluster"),
     Option(
         name="keep_cluster",

@@ -37,6 +37,7 @@ class Settings:
     kubeconfig: Path | None
     envoy: str | None
     istio: str | None
+    proxy_binary: Path | None
     name: str | None
     keep_cluster: bool
     install_packages: bool

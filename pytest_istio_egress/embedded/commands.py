@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from pytest_istio_egress.embedded.cluster import down, status, up
 from pytest_istio_egress.embedded.debian_packages import MissingPackagesError
@@ -13,6 +14,11 @@ from pytest_istio_egress.embedded.spec import MESH_MODES, ClusterSpec, check_nam
 from pytest_istio_egress.embedded.state import State, cluster_names
 from pytest_istio_egress.embedded.upgrade import upgrade
 
+ISTIO_HELP = (
+    "release of Istio: 1.30 or 1.31; or a tag (1.28.10), version or commit that your Go module proxy serves "
+    "(default: 1.31 with the newest Envoy, resp. as it is)"
+)
+
 
 def register_cluster_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `cluster` to the command line; each command sets `run`, which takes the arguments and returns a code."""
@@ -21,15 +27,18 @@ def register_cluster_commands(commands: argparse._SubParsersAction[argparse.Argu
     )
     verbs = cluster.add_subparsers(dest="verb", metavar="COMMAND", required=True)
     start = verbs.add_parser("up", help="start it (the first time its parts are built) or find it running")
-    start.add_argument("--istio", metavar="VERSION", help="version or commit of Istio's Go module (default: pinned)")
     start.add_argument("--install-packages", action="store_true", help="apt-get install what is missing")
     start.set_defaults(run=_up)
     change = verbs.add_parser(
-        "upgrade", help="bring a running one to another Envoy or settings of Istio, as `up` has them"
+        "upgrade", help="bring a running one to another Istio, Envoy or settings, as `up` has them"
     )
     change.set_defaults(run=_upgrade)
     for verb in (start, change):
-        verb.add_argument("--envoy", metavar="VERSION", help="version of upstream Envoy (default: pinned)")
+        verb.add_argument("--istio", metavar="RELEASE", help=ISTIO_HELP)
+        verb.add_argument(
+            "--envoy", metavar="VERSION", help="version of upstream Envoy (default: what goes with Istio)"
+        )
+        verb.add_argument("--proxy-binary", metavar="PATH", type=_path, help="an Envoy of your own for Istio's proxies")
         verb.add_argument(
             "--compatibility",
             metavar="RELEASE",
@@ -46,8 +55,17 @@ def register_cluster_commands(commands: argparse._SubParsersAction[argparse.Argu
         verb.add_argument("--name", default="default", help="which cluster (default: %(default)s)")
 
 
+def _path(text: str) -> Path:
+    return Path(text).expanduser().absolute()
+
+
+def _spec(arguments: argparse.Namespace) -> ClusterSpec:
+    named = ("name", "istio", "envoy", "mesh_mode", "compatibility", "proxy_binary")
+    return ClusterSpec(**{name: getattr(arguments, name) for name in named})
+
+
 def _up(arguments: argparse.Namespace) -> int:
-    spec = ClusterSpec(arguments.name, arguments.istio, arguments.envoy, arguments.mesh_mode, arguments.compatibility)
+    spec = _spec(arguments)
     try:
         with progress_on(sys.stderr) as progress:
             cluster = up(spec, progress, install_packages=arguments.install_packages)
@@ -64,11 +82,10 @@ def _up(arguments: argparse.Namespace) -> int:
 
 
 def _upgrade(arguments: argparse.Namespace) -> int:
-    record = State(arguments.name).record()
-    istio = record.asked["Istio"] if record else None
-    spec = ClusterSpec(arguments.name, istio, arguments.envoy, arguments.mesh_mode, arguments.compatibility)
     with progress_on(sys.stderr) as progress:
-        cluster = upgrade(spec, progress)
+        cluster = upgrade(_spec(arguments), progress)
+    for note in cluster.notes:
+        print(note)
     print(f"cluster {cluster.name} upgraded: Istio {cluster.istio}, Envoy {cluster.envoy}")
     return 0
 

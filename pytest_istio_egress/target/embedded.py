@@ -10,7 +10,7 @@ from pytest_istio_egress.target import Say, TargetError
 
 def start(settings: Settings, say: Say) -> EmbeddedCluster:
     """Start the cluster, or find it where it runs already; raises TargetError where it can't be started."""
-    asked = {"name": settings.name, "istio": settings.istio, "envoy": settings.envoy}
+    asked = {name: getattr(settings, name) for name in ("name", "istio", "envoy", "proxy_binary")}
     try:
         with Lines(say) as progress:
             return up(
