@@ -59,7 +59,11 @@ def istio_settings(
     for_proxy: tuple[str, ...] = FOR_UPSTREAM_ENVOY,
 ) -> tuple[str, ...]:
     """Return what goes behind istioctl's --set, in order; None leaves out what Istio has a default for."""
-    chosen = {"compatibilityVersion": compatibility, "values.global.proxy.image": proxy_image}
+    chosen = {
+        "compatibilityVersion": compatibility,
+        "values.global.proxy.image": proxy_image,
+        "values.global.proxy_init.image": proxy_image,
+    }
     return (
         "profile=minimal",
         "hub=docker.io/istio",

@@ -77,9 +77,8 @@ class Replacement:
         changes = changes_between(*(json.loads(file.read_bytes()) for file in (self.plan.istio_manifest, manifest)))
         self._change("create", changes.new)
         self._change("replace", changes.other)
-        rolling = {found["metadata"]["name"] for found in changes.other if found["kind"] == "Deployment"}
-        for deployment in DEPLOYMENTS:
-            self._step(deployment, "rolled out", lambda name=deployment: self._roll(name, rolls=name in rolling))
+        for name in DEPLOYMENTS:
+            self._step(name, "rolled out", functools.partial(self._roll, name, changes.deployments.get(name)))
         self._change("delete", changes.gone, "--ignore-not-found")
         components = {**self.plan.components, "istio": istio}
         dataclasses.replace(self.plan, istio_manifest=manifest, components=components).write()
@@ -125,9 +124,11 @@ class Replacement:
             document = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
             self._kubectl(verb, *options, "-f", "-", given=document)
 
-    def _roll(self, deployment: str, *, rolls: bool) -> None:
-        """Wait until a Deployment runs as it is; one that was not replaced, and so does not roll, is made to."""
-        if not rolls:  # istiod reads the mesh's settings from a volume, which the kubelet renews once a minute
+    def _roll(self, deployment: str, other: dict[str, Any] | None) -> None:
+        """Replace a Deployment that is to be another, or make it roll all the same; and wait until it has."""
+        if other:
+            self._change("replace", [other])
+        else:  # istiod reads the mesh's settings from a volume, which the kubelet renews once a minute
             self._kubectl("-n", "istio-system", "rollout", "restart", f"deployment/{deployment}")
         self._kubectl("-n", "istio-system", "rollout", "status", f"deployment/{deployment}", f"--timeout={PATIENCE}")
 
@@ -146,10 +147,14 @@ class Replacement:
 
 @dataclass(frozen=True)
 class Changes:
-    """Objects that a manifest has and an earlier one lacks, that it has otherwise (Deployments last), that are gone."""
+    """Objects that a manifest has and an earlier one lacks, that it has otherwise, and that are gone.
+
+    Deployments that it has otherwise stand apart, by name: they come one after the other.
+    """
 
     new: list[dict[str, Any]]
     other: list[dict[str, Any]]
+    deployments: dict[str, dict[str, Any]]
     gone: list[dict[str, Any]]
 
 
@@ -159,7 +164,8 @@ def changes_between(before: list[dict[str, Any]], after: list[dict[str, Any]]) -
     other = [found for key, found in new.items() if key in old and found != old[key]]
     return Changes(
         new=[found for key, found in new.items() if key not in old],
-        other=sorted(other, key=lambda found: found["kind"] == "Deployment"),
+        other=[found for found in other if found["kind"] != "Deployment"],
+        deployments={found["metadata"]["name"]: found for found in other if found["kind"] == "Deployment"},
         gone=[found for key, found in old.items() if key not in new],
     )
 
