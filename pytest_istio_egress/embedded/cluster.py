@@ -96,13 +96,9 @@ def asked_of(spec: ClusterSpec) -> dict[str, str]:
 
 
 def _envoy_asked_of(spec: ClusterSpec) -> str:
-    pinned = versions()
     if spec.proxy_binary is not None:
         return f"{spec.proxy_binary} ({fingerprint(spec.proxy_binary)})"
-    if spec.istio in (None, pinned.default_release.version):
-        return spec.envoy or pinned.envoy_version
-    known = pinned.releases.get(spec.istio)
-    return spec.envoy or (known.envoy if known else f"of Istio {spec.istio}")
+    return spec.envoy or versions().envoy_with(spec.istio) or f"of Istio {spec.istio}"
 
 
 def _same_versions(record: Record, spec: ClusterSpec) -> None:

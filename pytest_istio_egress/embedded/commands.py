@@ -13,10 +13,11 @@ from pytest_istio_egress.embedded.progress import progress_on
 from pytest_istio_egress.embedded.spec import MESH_MODES, ClusterSpec, check_name
 from pytest_istio_egress.embedded.state import State, cluster_names
 from pytest_istio_egress.embedded.upgrade import upgrade
+from pytest_istio_egress.embedded.versions import versions
 
 ISTIO_HELP = (
-    "release of Istio: 1.30 or 1.31; or a tag (1.28.10), version or commit that your Go module proxy serves "
-    "(default: 1.31 with the newest Envoy, resp. as it is)"
+    f"release of Istio, {' or '.join(sorted(versions().releases))}; or a tag such as 1.28.10, version or commit that "
+    f"your Go module proxy serves (default: {versions().default_release.name} with the newest Envoy, or as it is)"
 )
 
 

@@ -50,8 +50,7 @@ def choose_istio(asked: str | None, shop: Workshop) -> Chosen:
 
     Raises EmbeddedError for a release that is too old or unknown, and for a version that is not served.
     """
-    pinned = versions()
-    if known := pinned.default_release if asked is None else pinned.releases.get(asked):
+    if known := versions().release(asked):
         return _known(asked, known, shop)
     assert asked is not None
     _refuse_unknown(asked)
@@ -59,15 +58,13 @@ def choose_istio(asked: str | None, shop: Workshop) -> Chosen:
     found = _found(shop, tag or asked, lambda proxy: resolve_named(asked, tag or asked, proxy))
     _refuse_old(asked, found.release)
     envoy, notes = envoy_for(found.release)
-    if asked == pinned.default_release.version:
-        envoy, notes = pinned.envoy_version, ()
-    return Chosen(pinned.istio_at(found.version), found.release, found.gateway_api, envoy, notes, tag)
+    return Chosen(versions().istio_at(found.version), found.release, found.gateway_api, envoy, notes, tag)
 
 
 def _known(asked: str | None, release: Release, shop: Workshop) -> Chosen:
     """Choose a known release. The default one alone, asked for by no name, gives way to what `@latest` names."""
     pinned = versions()
-    envoy = pinned.envoy_version if asked is None else release.envoy
+    envoy = pinned.envoy_with(asked) or release.envoy
     component = pinned.istio_at(release.version)
     if shop.cache.has("istio", component_key(component)):
         return Chosen(component, release.name, release.gateway_api, envoy)
@@ -180,9 +177,9 @@ def envoy_for(release: str) -> tuple[str, tuple[str, ...]]:
     return later[0], (f"Istio {release} has Envoy {line}, which is not to be had: {later[0]}, the next later, runs",)
 
 
-def told(istio: str, replaced: tuple[Replaced, ...]) -> tuple[str, ...]:
-    """Return what is said of requirements that were replaced, if any."""
+def told(what: str, replaced: tuple[Replaced, ...]) -> tuple[str, ...]:
+    """Return what is said of a component whose requirements were replaced, if any were."""
     if not replaced:
         return ()
     each = ", ".join(f"{entry.built} for {entry.module} {entry.asked}" for entry in replaced)
-    return (f"Istio {istio} was built with other versions of what the Go module proxy refuses: {each}",)
+    return (f"{what} was built with other versions of what the Go module proxy refuses: {each}",)

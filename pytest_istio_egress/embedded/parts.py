@@ -61,7 +61,7 @@ def prepare(spec: ClusterSpec, cache: Cache, progress: Progress) -> Parts:
         istio=release,
         envoy=proxy.version,
         kubernetes=pinned.components["kubernetes"].version,
-        notes=notes_of(spec, istio, proxy, components["istio"]),
+        notes=notes_of(spec, istio, proxy, components),
     )
 
 
@@ -72,11 +72,15 @@ def proxy_for(spec: ClusterSpec, istio: Chosen, shop: Workshop) -> Proxy:
     return upstream_proxy(shop, spec.envoy or istio.envoy)
 
 
-def notes_of(spec: ClusterSpec, istio: Chosen, proxy: Proxy, built: Path) -> tuple[str, ...]:
-    """Return what a report has to say of the parts; which Envoy belongs to Istio only where that was left to us."""
-    left_to_us = spec.envoy is None and spec.proxy_binary is None
-    of_envoy = istio.envoy_notes if left_to_us else ()
-    return (*istio.notes, *told(release_in(built), replaced_in(built)), *of_envoy, *proxy.notes)
+def notes_of(spec: ClusterSpec, istio: Chosen, proxy: Proxy, components: dict[str, Path]) -> tuple[str, ...]:
+    """Return what a report has to say of the parts; which Envoy belongs to Istio only where none was asked for."""
+    of_envoy = istio.envoy_notes if spec.envoy is None and spec.proxy_binary is None else ()
+    built = [
+        note
+        for name, folder in components.items()
+        for note in told(f"{name.capitalize()} {release_in(folder)}", replaced_in(folder))
+    ]
+    return (*istio.notes, *built, *of_envoy, *proxy.notes)
 
 
 def release_in(built: Path) -> str:

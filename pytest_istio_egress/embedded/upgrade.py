@@ -83,7 +83,7 @@ class Replacement:
         components = {**self.plan.components, "istio": istio}
         dataclasses.replace(self.plan, istio_manifest=manifest, components=components).write()
         self._link_istioctl(istio)
-        notes = notes_of(spec, chosen, proxy, istio)
+        notes = notes_of(spec, chosen, proxy, {"istio": istio})
         return dataclasses.replace(self.record, asked=asked_of(spec), istio=release, envoy=proxy.version, notes=notes)
 
     def _bring_images(self, shop: Workshop, istio: Path, release: str, proxy: Proxy) -> str:

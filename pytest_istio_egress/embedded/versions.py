@@ -113,6 +113,21 @@ class Versions:
     root_packages: tuple[str, ...]
     images: tuple[Image, ...]
 
+    def release(self, asked: str | None) -> Release | None:
+        """Return the known release that a name or a version of the module stands for; None is the default one."""
+        if asked is None:
+            return self.default_release
+        return next((found for found in self.releases.values() if asked in {found.name, found.version}), None)
+
+    def envoy_with(self, asked: str | None) -> str | None:
+        """Return the version of Envoy that goes with an Istio asked for, None where it is no known release.
+
+        The default release, where it is not asked for by its name, runs with the newest.
+        """
+        if asked in {None, self.default_release.version}:
+            return self.envoy_version
+        return found.envoy if (found := self.release(asked)) else None
+
     def istio_at(self, version: str) -> GoComponent:
         """Return Istio at a version of its module, with the replaces of the release that it is, if it is one."""
         known = {release.version: release.replace for release in self.releases.values()}

@@ -103,9 +103,13 @@ def test_a_known_release_that_is_not_served_is_one_line(shop: Workshop, asked: l
     assert asked == [versions().releases["1.30"].version, "latest"]
 
 
-def test_the_default_runs_with_the_newest_envoy(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", [None, PINNED])
+def test_the_default_runs_with_the_newest_envoy(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch, name: str | None
+) -> None:
     monkeypatch.setattr(ModuleProxy, "resolve", lambda _self, _module, version: (version, ""))
-    assert choose_istio(None, shop).envoy == versions().envoy_version
+    assert choose_istio(name, shop).envoy == versions().envoy_version
+    assert choose_istio(name, shop).component == versions().components["istio"]
 
 
 @pytest.mark.parametrize("name", ["1.28.10", "v1.28.10"])
@@ -199,6 +203,9 @@ def test_the_envoy_that_belongs_to_a_release_or_the_nearest_later_one(
 
 
 def test_what_was_replaced_is_told() -> None:
-    (note,) = told("1.28.10", (Replaced("istio.test/api", "v1.28.9", "v1.30.8"), Replaced("x.test/x", "v1", "v2")))
-    assert "v1.30.8 for istio.test/api v1.28.9, v2 for x.test/x v1" in note
-    assert told("1.31", ()) == ()
+    (note,) = told(
+        "Istio 1.28.10", (Replaced("istio.test/api", "v1.28.9", "v1.30.8"), Replaced("x.test/x", "v1", "v2"))
+    )
+    assert note.startswith("Istio 1.28.10 was built with other versions")
+    assert note.endswith(": v1.30.8 for istio.test/api v1.28.9, v2 for x.test/x v1")
+    assert told("Istio 1.31", ()) == ()
