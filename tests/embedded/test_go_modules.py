@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from pytest_istio_egress.embedded.go_modules import (
 )
 from pytest_istio_egress.embedded.versions import Substitutes
 
-from .module_proxy import Served, proxy
+from .module_proxy import FolderProxy, Served, needs_go, proxy
 
 API, CLIENT = "istio.test/api", "istio.test/client-go"
 TOGETHER = Substitutes(together=((API, CLIENT),))
@@ -136,41 +134,21 @@ def test_a_hash_that_differs_is_no_hash_that_is_lacking() -> None:
     assert unverified("verifying x.test/x@v1.0.0: checksum mismatch\n\tdownloaded: h1:a=\n\tgo.sum: h1:b=") is None
 
 
-needs_go = pytest.mark.skipif(shutil.which("go") is None, reason="there is no go on PATH")
-
-
-@pytest.fixture
-def folder_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder as the only module proxy; it serves x.test/x at v1.0.0 and, by a tag, at a pseudo-version."""
-    served = tmp_path / "proxy" / "x.test" / "x" / "@v"
-    served.mkdir(parents=True)
-    pseudo = {"Version": "v0.0.0-20260629163924-ff49c1889eba", "Time": "2026-06-29T16:39:24Z"}
-    (served / "list").write_text("v1.0.0\n", encoding="utf-8")
-    (served / "v1.0.0.info").write_text('{"Version": "v1.0.0", "Time": "2026-01-01T00:00:00Z"}', encoding="utf-8")
-    for name in ("1.28.10", pseudo["Version"]):
-        (served / f"{name}.info").write_text(json.dumps(pseudo), encoding="utf-8")
-    for name in ("v1.0.0", pseudo["Version"]):
-        (served / f"{name}.mod").write_text("module x.test/x\n", encoding="utf-8")
-    monkeypatch.setenv("GOPROXY", f"file://{tmp_path}/proxy")
-    monkeypatch.setenv("GOSUMDB", "off")
-    monkeypatch.setenv("GOMODCACHE", str(tmp_path / "modules"))
-    monkeypatch.setenv("GOFLAGS", "-modcacherw")
-    work = tmp_path / "work"
-    work.mkdir()
-    return work
-
-
 @needs_go
-def test_a_folder_is_a_proxy_and_serves_tags(folder_proxy: Path) -> None:
-    found = ModuleProxy(Go(Path("go")), folder_proxy)
-    assert found.resolve("x.test/x", "1.28.10") == ("v0.0.0-20260629163924-ff49c1889eba", "2026-06-29T16:39:24Z")
+def test_a_folder_is_a_proxy_and_serves_tags(folder_proxy: FolderProxy, tmp_path: Path) -> None:
+    pseudo = "v0.0.0-20260629163924-ff49c1889eba"
+    folder_proxy.serve("x.test/x", pseudo, time="2026-06-29T16:39:24Z", names=("1.28.10",), listed=False)
+    folder_proxy.serve("x.test/x", "v1.0.0")
+    found = ModuleProxy(Go(Path("go")), tmp_path)
+    assert found.resolve("x.test/x", "1.28.10") == (pseudo, "2026-06-29T16:39:24Z")
     assert found.resolve("x.test/x", "1.28.11") is None
     assert found.tagged("x.test/x") == ["v1.0.0"]
 
 
 @needs_go
-def test_many_modules_are_asked_for_at_once(folder_proxy: Path) -> None:
-    found = ModuleProxy(Go(Path("go")), folder_proxy)
+def test_many_modules_are_asked_for_at_once(folder_proxy: FolderProxy, tmp_path: Path) -> None:
+    folder_proxy.serve("x.test/x", "v1.0.0")
+    found = ModuleProxy(Go(Path("go")), tmp_path)
     asked = [("x.test/x", "v1.0.1"), ("x.test/x", "v1.0.0"), ("y.test/y", "v1.0.0")]
     assert found.served(asked) == [None, ("v1.0.0", "2026-01-01T00:00:00Z"), None]
     assert found.served([]) == []
