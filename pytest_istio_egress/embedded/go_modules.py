@@ -161,19 +161,22 @@ def _nearest(proxy: ModuleProxy, module: str, version: str, known: Substitutes) 
         raise EmbeddedError(
             f"the Go module proxy serves neither {' with '.join(family)} at {version} nor any other version"
         )
-    nearest: str = min(times, key=lambda candidate: _distance(candidate, times[candidate], version))
+    in_lines = len(family) > 1 or not PSEUDO.match(version)
+    nearest: str = min(times, key=lambda candidate: _distance(candidate, times[candidate], version, in_lines=in_lines))
     return nearest
 
 
-EARLIER = 1.5  # in minor versions: what an earlier version lacks is needed more often than what a later one removed
+def _distance(candidate: str, time: str, asked: str, *, in_lines: bool) -> tuple[float, ...]:
+    """Tell how far a version is from the one that was asked for; a later one is nearer than an earlier one.
 
-
-def _distance(candidate: str, time: str, asked: str) -> tuple[float, ...]:
-    """Tell how far a version is from the one that was asked for: a later one is nearer, unless far later."""
+    An earlier one of the same line (1.28, say) is nearer than a later one of the next, but for pseudo-versions: their
+    number says just which tag came before, unless the module has a branch for each line.
+    """
     (major, minor, patch), (asked_major, asked_minor, asked_patch) = _numbers(candidate), _numbers(asked)
     pseudo = PSEUDO.match(asked)
     later = newer(candidate, asked) and (not pseudo or _digits(time) >= pseudo[1])
-    apart = abs(minor - asked_minor) + (0.0 if later else EARLIER)
+    earlier = 0.5 if in_lines else 1.5
+    apart = abs(minor - asked_minor) + (0 if later else earlier)
     return abs(major - asked_major), apart, abs(patch - asked_patch)
 
 

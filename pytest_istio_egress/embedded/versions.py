@@ -49,8 +49,8 @@ class Release:
 class Substitutes:
     """What may take the place of a refused version, besides what the proxy lists.
 
-    `together` are modules that fit each other at equal versions only; `unlisted` maps a module to versions that a
-    proxy may serve without listing them.
+    `together` are modules that fit each other at equal versions only, and have a line for each release; `unlisted`
+    maps a module to versions that a proxy may serve without listing them.
     """
 
     together: tuple[tuple[str, ...], ...] = ()

@@ -58,17 +58,25 @@ def test_a_refused_pseudo_version_gives_way_to_the_first_tag_after_it() -> None:
 @pytest.mark.parametrize(
     ("asked", "nearest"),
     [
-        ("v1.31.9", "v1.32.0"),
-        ("v1.28.9", "v1.28.0"),  # rather than two minor versions later
+        ("v1.31.2", "v1.31.4"),
+        ("v1.28.9", "v1.28.0"),
         ("v1.24.5-0.20250409200717-4933c1da972e", "v1.24.2"),
+        ("v1.27.9", "v1.28.0"),
         ("v1.29.6-0.20260710004629-1092f7f89789", "v1.30.8"),
-        ("v1.25.3", "v1.26.0"),
         ("v1.99.0", "v1.32.0"),
     ],
 )
-def test_the_nearest_is_later_or_earlier(asked: str, nearest: str) -> None:
-    tags = ["v1.24.2", "v1.26.0", "v1.28.0", "v1.30.8", "v1.31.0", "v1.31.4", "v1.32.0"]
-    assert substitutes_for(proxy(each(API, *tags), {API: tags}), {API: asked}, NOTHING) == {API: nearest}
+def test_the_nearest_is_later_or_earlier_and_of_the_same_line_if_there_is_one(asked: str, nearest: str) -> None:
+    tags = ["v1.24.2", "v1.25.2", "v1.26.0", "v1.28.0", "v1.30.8", "v1.31.0", "v1.31.4", "v1.32.0"]
+    served = {**each(API, *tags), **each(CLIENT, *tags)}
+    assert substitutes_for(proxy(served, {API: tags}), {API: asked}, TOGETHER) == {API: nearest, CLIENT: nearest}
+
+
+def test_a_pseudo_version_of_a_module_without_lines_is_nearer_to_the_next_tag_than_to_the_one_before() -> None:
+    served = {**each(API, "v1.37.0", time="2026-02-01T00:00:00Z"), **each(API, "v1.38.0", "v1.39.0")}
+    tags = {API: ["v1.37.0", "v1.38.0", "v1.39.0"]}
+    refusals = {API: "v1.37.1-0.20260409083702-98966259b99a"}
+    assert substitutes_for(proxy(served, tags), refusals, NOTHING) == {API: "v1.38.0"}
 
 
 def test_a_listed_version_that_is_refused_is_passed_over() -> None:
