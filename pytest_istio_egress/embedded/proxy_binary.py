@@ -39,8 +39,14 @@ def fingerprint(binary: Path) -> str:
 
 def ask(binary: Path) -> About:
     """Ask an Envoy for its version and extensions. Raises EmbeddedError when it does not say."""
-    version = VERSION.search(_said(binary, "--version"))
-    extensions = _said(binary, "--disable-hot-restart", "--log-level", "info", "--config-yaml", NOT_A_BOOTSTRAP)
+    try:
+        version = VERSION.search(_said(binary, "--version"))
+        extensions = _said(binary, "--disable-hot-restart", "--log-level", "info", "--config-yaml", NOT_A_BOOTSTRAP)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        why = getattr(error, "strerror", None) or f"no answer in {PATIENCE:.0f} s"
+        raise EmbeddedError(
+            f"proxy binary {str(binary)!r} cannot be run ({why}): name an Envoy for this machine", f"{binary} --version"
+        ) from error
     names = {name.strip() for _, listed in EXTENSIONS.findall(extensions) for name in listed.split(",")}
     if not version or not names:
         raise EmbeddedError(
@@ -51,19 +57,16 @@ def ask(binary: Path) -> About:
 
 
 def _said(binary: Path, *arguments: str) -> str:
-    try:
-        done = subprocess.run(
-            [str(binary), *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=PATIENCE,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise EmbeddedError(f"proxy binary {str(binary)!r} cannot be run: {error}", f"{binary} --version") from error
+    done = subprocess.run(
+        [str(binary), *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=PATIENCE,
+        check=False,
+    )
     return done.stdout
 
 
@@ -71,9 +74,9 @@ def proxy_folder(shop: Workshop, binary: Path) -> Path:
     """Return a folder in the cache with a copy of the binary, `envoy`, and what it says of itself."""
 
     def make(into: Path) -> None:
+        (into / "about.json").write_text(json.dumps(asdict(ask(binary))), encoding="utf-8")
         shutil.copyfile(binary, into / "envoy")
         (into / "envoy").chmod(0o755)
-        (into / "about.json").write_text(json.dumps(asdict(ask(into / "envoy"))), encoding="utf-8")
 
     return shop.step(f"proxy binary {binary.name}", "proxy-binary", fingerprint(binary), make, "copied")
 
