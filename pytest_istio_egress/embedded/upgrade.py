@@ -27,7 +27,7 @@ from pytest_istio_egress.embedded.state import Record, State
 from pytest_istio_egress.embedded.versions import Image, versions
 from pytest_istio_egress.embedded.workshop import Workshop
 
-STEPS = 9  # Istio, Envoy, root file system, two images, the definitions, the manifest, istiod, the gateway
+STEPS = 8  # Istio, Envoy, root file system, proxyv2, the definitions, the manifest, istiod, the gateway
 PATIENCE = "120s"  # for one Deployment to roll out
 DEPLOYMENTS = ("istiod", "istio-egressgateway")
 """In the order in which Istio's documents upgrade them: the control plane first, then gateways, then workloads."""
@@ -95,7 +95,9 @@ class Replacement:
         proxyv2 = dataclasses.replace(usual, name=f"{usual.name}-envoy-{proxy.tag}")
         folders = {"istio": istio, "proxy": proxy.folder}
         root = root_folder(shop) / "root.tar"
-        for image in [proxyv2] if istio == self.plan.components["istio"] else [pilot, proxyv2]:
+        wanted = [proxyv2] if istio == self.plan.components["istio"] else [pilot, proxyv2]
+        self.progress.expect(len(wanted) - 1)
+        for image in wanted:
             self._step(image.name.rpartition("/")[2], "imported", functools.partial(self._bring, image, folders, root))
         return proxyv2.name
 
