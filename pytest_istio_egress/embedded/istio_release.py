@@ -65,16 +65,16 @@ def _known(asked: str | None, release: Release, shop: Workshop) -> Chosen:
     """Choose a known release. The default one alone, asked for by no name, gives way to what `@latest` names."""
     pinned = versions()
     envoy = pinned.envoy_with(asked) or release.envoy
-    component = pinned.istio_at(release.version)
-    if shop.cache.has("istio", component_key(component)):
-        return Chosen(component, release.name, release.gateway_api, envoy)
+    known = Chosen(pinned.istio_at(release.version), release.name, release.gateway_api, envoy)
+    if shop.cache.has("istio", component_key(known.component)):
+        return known
     if asked is not None:
         with shop.module_proxy() as proxy:
             resolve_named(asked, release.version, proxy)
-        return Chosen(component, release.name, release.gateway_api, envoy)
+        return known
     found = _found(shop, release.version, lambda proxy: resolve_default(release.version, proxy))
     if found.version == release.version:
-        return Chosen(component, release.name, release.gateway_api, envoy)
+        return known
     note = f"Istio {release.version} is pinned, but {WHY}: {found.version} runs instead"
     return Chosen(pinned.istio_at(found.version), found.release, found.gateway_api, envoy, notes=(note,))
 
