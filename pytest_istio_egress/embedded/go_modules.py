@@ -169,11 +169,11 @@ def _nearest(proxy: ModuleProxy, module: str, version: str, known: Substitutes) 
 def _distance(candidate: str, time: str, asked: str, *, in_lines: bool) -> tuple[float, ...]:
     """Tell how far a version is from the one that was asked for; a later one is nearer than an earlier one.
 
-    An earlier one of the same line (1.28, say) is nearer than a later one of the next, but for pseudo-versions: their
-    number says just which tag came before, unless the module has a branch for each line.
+    An earlier one of the same line (1.28, say) is nearer than a later one of the next. Not so for pseudo-versions,
+    unless the module has a branch for each line: their number says just which tag came before, their time says more.
     """
     (major, minor, patch), (asked_major, asked_minor, asked_patch) = _numbers(candidate), _numbers(asked)
-    pseudo = PSEUDO.match(asked)
+    pseudo = None if in_lines else PSEUDO.match(asked)
     later = newer(candidate, asked) and (not pseudo or _digits(time) >= pseudo[1])
     earlier = 0.5 if in_lines else 1.5
     apart = abs(minor - asked_minor) + (0 if later else earlier)
