@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import tomllib
 from pathlib import Path
 
 import nox
@@ -12,11 +13,15 @@ nox.options.reuse_existing_virtualenvs = True
 
 SUITE = ("pytest", "--istio-egress")
 EMBEDDED = (*SUITE, "--istio-egress-target", "embedded")
-ENVOY_VERSIONS = ("1.36.4", "1.37.0", "1.38.3", "1.39.3", "1.40.0")
+PINNED = tomllib.loads(Path("pytest_istio_egress/embedded/versions.toml").read_text(encoding="utf-8"))
+ENVOY_VERSIONS = PINNED["envoy"]["versions"]
+ISTIO_RELEASES = sorted(PINNED["istio"]["releases"])
 ISTIO_VERSIONS = ("1.24", "1.26", "1.28", "1.30")
 SCRIPTS = ("bootstrap", "kind/up", "kind/down")
 WORKFLOWS = (".github/workflows/ci.yml", "docs/ci/github.yml")
 SCHEMA = "pytest_istio_egress/report/conformance_report.schema.json"
+
+istio_versions_run: set[str] = set()
 
 
 @nox.session
@@ -67,6 +72,20 @@ def embedded_envoy(session: nox.Session, envoy: str) -> None:
     session.install("-e", ".")
     name = f"envoy-{envoy.replace('.', '-')}"
     session.run(*EMBEDDED, "--istio-egress-name", name, "--istio-egress-envoy", envoy, *session.posargs)
+
+
+@nox.session
+@nox.parametrize("istio", ISTIO_RELEASES, ids=ISTIO_RELEASES)
+def embedded_istio(session: nox.Session, istio: str) -> None:
+    """Run the suite on the embedded cluster with one release of Istio; `-- VERSION` names another instead."""
+    named = session.posargs and not session.posargs[0].startswith("-")
+    version, *more = session.posargs if named else (istio, *session.posargs)
+    if version in istio_versions_run:
+        session.skip(f"{version} has been run")
+    istio_versions_run.add(version)
+    session.install("-e", ".")
+    name = f"istio-{version.replace('.', '-').lower()[:26].rstrip('-')}"
+    session.run(*EMBEDDED, "--istio-egress-name", name, "--istio-egress-istio", version, *more)
 
 
 @nox.session

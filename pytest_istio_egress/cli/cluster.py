@@ -8,6 +8,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_istio_egress.embedded.spec import ClusterSpec
 
 
 def register_cluster_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -17,13 +22,21 @@ def register_cluster_commands(commands: argparse._SubParsersAction[argparse.Argu
     )
     verbs = cluster.add_subparsers(dest="verb", metavar="COMMAND", required=True)
     start = verbs.add_parser("up", help="Start the cluster (and build it, the first time) unless it is running")
-    start.add_argument("--istio", metavar="VERSION", help="Version or commit of the Istio Go module. Default: pinned")
     start.add_argument("--install-packages", action="store_true", help="Install missing Debian packages")
     start.set_defaults(run=_run, act=_up)
-    change = verbs.add_parser("upgrade", help="Change Envoy's version or Istio's settings of a running cluster")
+    change = verbs.add_parser("upgrade", help="Change Istio, Envoy or Istio's settings of a running cluster")
     change.set_defaults(run=_run, act=_upgrade)
     for verb in (start, change):
-        verb.add_argument("--envoy", metavar="VERSION", help="Release of upstream Envoy. Default: pinned")
+        verb.add_argument(
+            "--istio",
+            metavar="RELEASE",
+            help="Release of Istio (1.30, 1.31), or a tag such as 1.28.10, a version or a commit that your Go module "
+            "proxy serves. Default: 1.31 with the newest Envoy; for upgrade, as it is",
+        )
+        verb.add_argument(
+            "--envoy", metavar="VERSION", help="Release of upstream Envoy. Default: the one that belongs to Istio"
+        )
+        verb.add_argument("--proxy-binary", metavar="PATH", type=_path, help="Your own Envoy binary for the proxies")
         verb.add_argument(
             "--compatibility",
             metavar="RELEASE",
@@ -44,6 +57,17 @@ def register_cluster_commands(commands: argparse._SubParsersAction[argparse.Argu
     logs.set_defaults(run=_run, act=_logs)
     for verb in verbs.choices.values():
         verb.add_argument("--name", metavar="NAME", default="default", help="Name of the cluster. Default: %(default)s")
+
+
+def _path(value: str) -> Path:
+    return Path(value).expanduser().absolute()
+
+
+def _spec(arguments: argparse.Namespace) -> ClusterSpec:
+    from pytest_istio_egress.embedded.spec import ClusterSpec
+
+    names = ("name", "istio", "envoy", "mesh_mode", "compatibility", "proxy_binary")
+    return ClusterSpec(**{name: getattr(arguments, name) for name in names})
 
 
 def _mesh_mode(value: str) -> str:
@@ -72,12 +96,10 @@ def _up(arguments: argparse.Namespace) -> int:
     from pytest_istio_egress.embedded.debian_packages import MissingPackagesError
     from pytest_istio_egress.embedded.errors import EmbeddedError
     from pytest_istio_egress.embedded.progress import progress_on
-    from pytest_istio_egress.embedded.spec import ClusterSpec
 
-    spec = ClusterSpec(arguments.name, arguments.istio, arguments.envoy, arguments.mesh_mode, arguments.compatibility)
     try:
         with progress_on(sys.stderr) as progress:
-            cluster = up(spec, progress, install_packages=arguments.install_packages)
+            cluster = up(_spec(arguments), progress, install_packages=arguments.install_packages)
     except MissingPackagesError as error:
         raise EmbeddedError(f"{error}; --install-packages installs them", error.remedy) from error
     for note in cluster.notes:
@@ -92,15 +114,12 @@ def _up(arguments: argparse.Namespace) -> int:
 
 def _upgrade(arguments: argparse.Namespace) -> int:
     from pytest_istio_egress.embedded.progress import progress_on
-    from pytest_istio_egress.embedded.spec import ClusterSpec
-    from pytest_istio_egress.embedded.state import State
     from pytest_istio_egress.embedded.upgrade import upgrade
 
-    record = State(arguments.name).record()
-    istio = record.asked["Istio"] if record else None
-    spec = ClusterSpec(arguments.name, istio, arguments.envoy, arguments.mesh_mode, arguments.compatibility)
     with progress_on(sys.stderr) as progress:
-        cluster = upgrade(spec, progress)
+        cluster = upgrade(_spec(arguments), progress)
+    for note in cluster.notes:
+        print(note)
     print(f"cluster {cluster.name} upgraded: Istio {cluster.istio}, Envoy {cluster.envoy}")
     return 0
 

@@ -17,6 +17,7 @@ from pytest_istio_egress.embedded.node_plan import NodePlan
 from pytest_istio_egress.embedded.parts import prepare
 from pytest_istio_egress.embedded.prerequisites import meet_prerequisites
 from pytest_istio_egress.embedded.progress import Progress, Silent
+from pytest_istio_egress.embedded.proxy_binary import fingerprint
 from pytest_istio_egress.embedded.spec import ClusterSpec, EmbeddedCluster, check_name
 from pytest_istio_egress.embedded.state import Record, State
 from pytest_istio_egress.embedded.versions import versions
@@ -86,13 +87,18 @@ def status(name: str = "default") -> ClusterStatus:
 
 def asked_of(spec: ClusterSpec) -> dict[str, str]:
     """Return what a cluster is known by: what was asked for, or what stands for it."""
-    pinned = versions()
     return {
-        "Istio": spec.istio or pinned.components["istio"].version,
-        "Envoy": spec.envoy or pinned.envoy_version,
+        "Istio": spec.istio or versions().default_release.version,
+        "Envoy": _envoy_asked_of(spec),
         "mesh mode": spec.mesh_mode,
         "compatibility": spec.compatibility or "its own",
     }
+
+
+def _envoy_asked_of(spec: ClusterSpec) -> str:
+    if spec.proxy_binary is not None:
+        return f"{spec.proxy_binary} ({fingerprint(spec.proxy_binary)})"
+    return spec.envoy or versions().envoy_with(spec.istio) or f"of Istio {spec.istio}"
 
 
 def _same_versions(record: Record, spec: ClusterSpec) -> None:

@@ -2,39 +2,80 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pytest_istio_egress.embedded.cache import no_space
 from pytest_istio_egress.embedded.errors import EmbeddedError
-from pytest_istio_egress.embedded.go_modules import Go, ModuleProxy, last_line, replaces_for
-from pytest_istio_egress.embedded.versions import GoComponent
+from pytest_istio_egress.embedded.go_modules import (
+    Go,
+    ModuleProxy,
+    last_line,
+    refused,
+    stated_replaces,
+    substitutes_for,
+    unverified,
+)
+from pytest_istio_egress.embedded.versions import GoComponent, Substitutes
+
+REPLACED = "replaced.json"
 
 
-def build_component(component: GoComponent, go: Go, into: Path, moved: Callable[[str], object]) -> None:
-    """Put the component's binaries, its kept files and a file `release` into `into`.
+@dataclass(frozen=True)
+class Replaced:
+    """A requirement that the module proxy refuses, and what was built in its place."""
 
-    `moved` is told how far the compiler is. Raises EmbeddedError with the compiler's or the proxy's last words.
+    module: str
+    asked: str
+    built: str
+
+
+def build_component(
+    component: GoComponent,
+    go: Go,
+    into: Path,
+    moved: Callable[[str], object],
+    known: Substitutes = Substitutes(),  # noqa: B008  # it is frozen
+    tag: str | None = None,
+) -> None:
+    """Put the component's binaries, its kept files and the files `release` and `replaced.json` into `into`.
+
+    `moved` is told how far the compiler is; `known` is what may take the place of refused requirements; `tag` is the
+    release that the binaries shall print. Raises EmbeddedError with the compiler's or the proxy's last words.
     """
     module = into / "module"
     module.mkdir()
     proxy = ModuleProxy(go, module)
     moved("fetching the module")
     source = proxy.download(component.module, component.version)
+    moved("looking for what it requires")
     go_mod = proxy.go_mod(source)
-    stated = set(component.replace)
-    go_mod["Require"] = [entry for entry in go_mod.get("Require") or [] if entry["Path"] not in stated]
-    replaces = {**replaces_for(proxy, go_mod, component.staging_version), **component.replace}
-    (module / "go.mod").write_text(_wrapper(component, replaces), encoding="utf-8")
-    release = _release(component, source)
+    stated = {**stated_replaces(go_mod, component.staging_version), **component.replace}
+    refusals = refused(proxy, go_mod, stated)
+    found = {name: version for name, version in substitutes_for(proxy, refusals, known).items() if name not in stated}
+    (module / "go.mod").write_text(_wrapper(component, {**stated, **found}), encoding="utf-8")
+    if (source / "go.sum").is_file():  # the release's own hashes: the checksum database lacks some of them
+        (module / "go.sum").write_bytes((source / "go.sum").read_bytes())
+    release = tag or _release(component, source)
     _compile(component, go, module, into, release, moved)
     for name, path in component.keep.items():
         shutil.copyfile(source / path, into / name)
         (into / name).chmod(0o644)
+    required = {entry["Path"]: entry["Version"] for entry in go_mod.get("Require") or []}
+    replaced = [Replaced(name, required[name], version) for name, version in found.items() if name in required]
+    (into / REPLACED).write_text(json.dumps([asdict(entry) for entry in replaced]), encoding="utf-8")
     (into / "release").write_text(release, encoding="utf-8")
+
+
+def replaced_in(built: Path) -> tuple[Replaced, ...]:
+    """Return what had to be replaced in a component that was built; one of an earlier version does not say."""
+    file = built / REPLACED
+    return tuple(Replaced(**entry) for entry in json.loads(file.read_bytes())) if file.is_file() else ()
 
 
 def _wrapper(component: GoComponent, replaces: dict[str, str]) -> str:
@@ -91,7 +132,7 @@ def _compile(
         text = "\n".join(said)
         if "no space left" in text:
             raise no_space(into)
-        raise EmbeddedError(
+        raise unverified(text) or EmbeddedError(
             f"building {component.name} {component.version} failed: {last_line(text)}\n" + "\n".join(said[-15:])
         )
     missing = [name for name in names if not (into / name).is_file()]

@@ -6,13 +6,14 @@ import json
 import os
 import re
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pytest_istio_egress.embedded.cache import no_space
 from pytest_istio_egress.embedded.errors import EmbeddedError
+from pytest_istio_egress.embedded.versions import Substitutes
 
 PSEUDO = re.compile(r"^v\d+\.\d+\.\d+-(?:.*\.)?(\d{14})-[0-9a-f]{12}(?:\+incompatible)?$")
 
@@ -62,14 +63,30 @@ class ModuleProxy:
         done = self._go.run("list", "-m", "-json", f"{module}@{version}", folder=self._folder)
         if done.returncode:
             if unreachable(done.stderr):
-                raise EmbeddedError(
-                    f"the Go module proxy cannot be reached: {last_line(done.stderr)}", "go env GOPROXY  # is it right?"
-                )
+                raise _no_proxy(done.stderr)
             if "no space left" in done.stderr:
                 raise no_space(self._folder)
             return None
         answer: dict[str, Any] = json.loads(done.stdout)
         return str(answer["Version"]), str(answer.get("Time", ""))
+
+    def served(self, asked: Sequence[tuple[str, str]]) -> list[tuple[str, str] | None]:
+        """Answer `resolve` for many modules at once, in their order."""
+        if not asked:
+            return []
+        names = [f"{module}@{version}" for module, version in asked]
+        done = self._go.run("list", "-m", "-e", "-json", *names, folder=self._folder)
+        found: dict[tuple[str, str], tuple[str, str]] = {}
+        for answer in _documents(done.stdout):
+            problem = str(answer.get("Error", {}).get("Err", ""))
+            if unreachable(problem):
+                raise _no_proxy(problem)
+            if not problem:
+                name = str(answer["Path"]), str(answer.get("Query") or answer["Version"])
+                found[name] = str(answer["Version"]), str(answer.get("Time", ""))
+        if done.returncode and not found:
+            raise EmbeddedError(f"go list -m failed: {last_line(done.stderr)}")
+        return [found.get(name) for name in asked]
 
     def tagged(self, module: str) -> list[str]:
         """Return the tagged versions, oldest first."""
@@ -83,7 +100,8 @@ class ModuleProxy:
         if done.returncode or "Dir" not in answer:
             if "no space left" in done.stderr + str(answer.get("Error")):
                 raise no_space(self._folder)
-            raise EmbeddedError(f"{module}@{version} cannot be had: {answer.get('Error') or last_line(done.stderr)}")
+            said = str(answer.get("Error") or last_line(done.stderr))
+            raise unverified(said) or EmbeddedError(f"{module}@{version} cannot be had: {said}")
         return Path(answer["Dir"])
 
     def go_mod(self, folder: Path) -> dict[str, Any]:
@@ -93,43 +111,73 @@ class ModuleProxy:
         return answer
 
 
-def replaces_for(proxy: ModuleProxy, go_mod: dict[str, Any], staging_version: str | None) -> dict[str, str]:
-    """Work out which of a module's requirements need another version put in their place.
+def stated_replaces(go_mod: dict[str, Any], staging_version: str | None) -> dict[str, str]:
+    """Return the replaces that a module's own go.mod states; Go reads those of the main module alone.
 
-    Replaces with a local folder (Kubernetes' staging modules) become the published module at `staging_version`;
-    pseudo-versions that the proxy refuses become the nearest later version that it serves.
+    Replaces with a local folder (Kubernetes' staging modules) become the published module at `staging_version`.
     """
-    local = {
-        entry["Old"]["Path"]: staging_version
-        for entry in go_mod.get("Replace") or []
-        if staging_version and entry["New"]["Path"].startswith(".")
-    }
-    named = {
-        entry["Old"]["Path"]: entry["New"]["Version"]
-        for entry in go_mod.get("Replace") or []
-        if entry["New"].get("Version") and entry["New"]["Path"] == entry["Old"]["Path"]
-    }
-    pseudo = [
-        (entry["Path"], entry["Version"])
-        for entry in go_mod.get("Require") or []
-        if PSEUDO.match(entry["Version"]) and entry["Path"] not in local | named
-    ]
-    with ThreadPoolExecutor(8) as pool:
-        served = list(pool.map(lambda asked: proxy.resolve(*asked), pseudo))
-    refused = [asked for asked, answer in zip(pseudo, served, strict=True) if answer is None]
-    return {**named, **local, **{module: _nearest(proxy, module, version) for module, version in refused}}
+    found = {}
+    for entry in go_mod.get("Replace") or []:
+        old, new = entry["Old"]["Path"], entry["New"]
+        if staging_version and new["Path"].startswith("."):
+            found[old] = staging_version
+        elif new.get("Version") and new["Path"] == old:
+            found[old] = new["Version"]
+    return found
 
 
-def _nearest(proxy: ModuleProxy, module: str, pseudo: str) -> str:
-    """Return the first tagged version after the refused commit, else the newest version that is served."""
-    found = PSEUDO.match(pseudo)
-    asked = found[1] if found else ""
-    for version in proxy.tagged(module):
-        if newer(version, pseudo) and (answer := proxy.resolve(module, version)) and _digits(answer[1]) >= asked:
-            return version
+def refused(proxy: ModuleProxy, go_mod: dict[str, Any], stated: Collection[str]) -> dict[str, str]:
+    """Return the requirements (module -> version) that the proxy does not serve; those in `stated` are left out."""
+    required = [(entry["Path"], entry["Version"]) for entry in go_mod.get("Require") or []]
+    asked = [(module, version) for module, version in required if module not in stated]
+    return {module: version for (module, version), answer in zip(asked, proxy.served(asked), strict=True) if not answer}
+
+
+def substitutes_for(proxy: ModuleProxy, refusals: Mapping[str, str], known: Substitutes) -> dict[str, str]:
+    """Return the version to build in the place of each refused one: the nearest that the proxy serves.
+
+    Modules that go together get one version, even if only one of them is refused. Raises EmbeddedError where the
+    proxy serves no other version.
+    """
+    found: dict[str, str] = {}
+    for module, version in refusals.items():
+        if module not in found:
+            family = known.family(module)
+            found |= dict.fromkeys(family, _nearest(proxy, module, version, known))
+    return found
+
+
+def _nearest(proxy: ModuleProxy, module: str, version: str, known: Substitutes) -> str:
+    family = known.family(module)
+    listed = {found for member in family for found in (*proxy.tagged(member), *known.unlisted.get(member, ()))}
     if latest := proxy.resolve(module, "latest"):
-        return latest[0]
-    raise EmbeddedError(f"the Go module proxy serves neither {module}@{pseudo} nor a later version of it")
+        listed.add(latest[0])
+    candidates = sorted(listed - {version})
+    answers = [proxy.served([(member, candidate) for candidate in candidates]) for member in family]
+    times: dict[str, str] = {
+        candidate: own[0][1] for candidate, *own in zip(candidates, *answers, strict=True) if all(own)
+    }
+    if not times:
+        raise EmbeddedError(
+            f"the Go module proxy serves neither {' with '.join(family)} at {version} nor any other version"
+        )
+    in_lines = len(family) > 1 or not PSEUDO.match(version)
+    nearest: str = min(times, key=lambda candidate: _distance(candidate, times[candidate], version, in_lines=in_lines))
+    return nearest
+
+
+def _distance(candidate: str, time: str, asked: str, *, in_lines: bool) -> tuple[float, ...]:
+    """Tell how far a version is from the one that was asked for; a later one is nearer than an earlier one.
+
+    An earlier one of the same line (1.28, say) is nearer than a later one of the next. Not so for pseudo-versions,
+    unless the module has a branch for each line: their number says just which tag came before, their time says more.
+    """
+    (major, minor, patch), (asked_major, asked_minor, asked_patch) = _numbers(candidate), _numbers(asked)
+    pseudo = None if in_lines else PSEUDO.match(asked)
+    later = newer(candidate, asked) and (not pseudo or _digits(time) >= pseudo[1])
+    earlier = 0.5 if in_lines else 1.5
+    apart = abs(minor - asked_minor) + (0 if later else earlier)
+    return abs(major - asked_major), apart, abs(patch - asked_patch)
 
 
 def _digits(time: str) -> str:
@@ -141,9 +189,36 @@ def newer(version: str, than: str) -> bool:
     return _numbers(version) >= _numbers(than)
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def _numbers(version: str) -> tuple[int, int, int]:
     match = re.match(r"v(\d+)\.(\d+)\.(\d+)", version)
-    return tuple(int(part) for part in match.groups()) if match else (0, 0, 0)
+    return (int(match[1]), int(match[2]), int(match[3])) if match else (0, 0, 0)
+
+
+def _documents(text: str) -> Iterator[dict[str, Any]]:
+    """Read one JSON document after the other, as `go list -json` prints them."""
+    decoder, place = json.JSONDecoder(), 0
+    while (start := text.find("{", place)) >= 0:
+        answer, place = decoder.raw_decode(text, start)
+        yield answer
+
+
+def _no_proxy(stderr: str) -> EmbeddedError:
+    return EmbeddedError(
+        f"the Go module proxy cannot be reached: {last_line(stderr)}", "go env GOPROXY  # is it right?"
+    )
+
+
+def unverified(said: str) -> EmbeddedError | None:
+    """Return one clear line if Go gave up because the checksum database has no hash of a module; else None."""
+    found = re.search(r"verifying (?:module|go\.mod): (\S+?)(?:/go\.mod)?: reading \S+/lookup/\S+: 4\d\d", said)
+    if not found:
+        return None
+    module = found[1].partition("@")[0]
+    kept = "$GONOSUMDB," if os.environ.get("GONOSUMDB") else ""
+    return EmbeddedError(
+        f"the checksum database has no hash of {found[1]}: if you trust your module proxy, let Go do without",
+        f"export GONOSUMDB={kept}{module}",
+    )
 
 
 def unreachable(stderr: str) -> bool:

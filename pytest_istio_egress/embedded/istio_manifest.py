@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,18 @@ import yaml
 from pytest_istio_egress.embedded.errors import EmbeddedError
 from pytest_istio_egress.embedded.go_modules import last_line
 
-# Upstream Envoy lacks Istio's own filters (metadata exchange, ALPN, stats): with one of these three settings
-# left out istiod sends configuration that it rejects, and no new pod gets ready.
-FOR_UPSTREAM_ENVOY = (
-    "values.pilot.env.PILOT_ENABLE_METADATA_EXCHANGE=false",
-    "values.pilot.env.PILOT_ENABLE_ALPN_FILTER=false",
-    "values.telemetry.enabled=false",
-)
+# Istio's own filters, which upstream Envoy lacks: istiod sends configuration with them, which a proxy without them
+# rejects, so that no new pod gets ready, unless the setting keeps it from doing so. The names are those under which a
+# filter is linked into Envoy; of each group one has to be there.
+FILTERS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "values.pilot.env.PILOT_ENABLE_METADATA_EXCHANGE=false": (
+        ("envoy.filters.network.metadata_exchange",),
+        ("envoy.filters.http.peer_metadata",),
+    ),
+    "values.pilot.env.PILOT_ENABLE_ALPN_FILTER=false": (("istio.alpn", "envoy.filters.http.alpn"),),
+    "values.telemetry.enabled=false": (("envoy.filters.http.istio_stats",),),
+}
+FOR_UPSTREAM_ENVOY = tuple(FILTERS)
 # One node needs no autoscaling, and there are no metrics to scale by; istiod asks for 2 GiB otherwise.
 ONE_NODE = (
     "values.pilot.autoscaleEnabled=false",
@@ -30,11 +36,34 @@ ONE_NODE = (
 )
 
 
+def settings_for(extensions: Collection[str]) -> tuple[str, ...]:
+    """Return the settings that an Envoy with these extensions needs: none if it has all of Istio's filters."""
+    return tuple(
+        setting
+        for setting, needed in FILTERS.items()
+        if not all(any(name in extensions for name in names) for names in needed)
+    )
+
+
+def filters_missing(extensions: Collection[str]) -> tuple[str, ...]:
+    """Return Istio's filters that an Envoy with these extensions lacks."""
+    groups = [names for needed in FILTERS.values() for names in needed]
+    return tuple(names[0] for names in groups if not any(name in extensions for name in names))
+
+
 def istio_settings(
-    mesh_mode: str, release: str, compatibility: str | None = None, proxy_image: str | None = None
+    mesh_mode: str,
+    release: str,
+    compatibility: str | None = None,
+    proxy_image: str | None = None,
+    for_proxy: tuple[str, ...] = FOR_UPSTREAM_ENVOY,
 ) -> tuple[str, ...]:
     """Return what goes behind istioctl's --set, in order; None leaves out what Istio has a default for."""
-    chosen = {"compatibilityVersion": compatibility, "values.global.proxy.image": proxy_image}
+    chosen = {
+        "compatibilityVersion": compatibility,
+        "values.global.proxy.image": proxy_image,
+        "values.global.proxy_init.image": proxy_image,
+    }
     return (
         "profile=minimal",
         "hub=docker.io/istio",
@@ -45,7 +74,7 @@ def istio_settings(
         "meshConfig.accessLogFile=/dev/stdout",
         # Without it only objects that name a revision are validated; `istioctl install` sees to it by itself.
         "values.defaultRevision=default",
-        *FOR_UPSTREAM_ENVOY,
+        *for_proxy,
         *ONE_NODE,
         *(f"{name}={value}" for name, value in chosen.items() if value),
     )

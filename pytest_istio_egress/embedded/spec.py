@@ -15,12 +15,15 @@ MESH_MODES = ("REGISTRY_ONLY", "ALLOW_ANY")
 
 @dataclass(frozen=True)
 class ClusterSpec:
-    """A cluster to start: `istio` is a version or commit of module istio.io/istio, `envoy` a version of Envoy.
+    """A cluster to start.
 
-    None means the version that versions.toml pins. `mesh_mode` is meshConfig.outboundTrafficPolicy.mode,
-    `compatibility` Istio's compatibilityVersion such as 1.28 (None: its own behaviour).
+    `istio` is a release in versions.toml, or a tag, version or commit of module istio.io/istio; `envoy` is a version of
+    upstream Envoy, `proxy_binary` an Envoy of the user's own for Istio's proxies. Without them the default release runs
+    with the newest Envoy, another release with the one that belongs to it.
+    `mesh_mode` is meshConfig.outboundTrafficPolicy.mode, `compatibility` Istio's compatibilityVersion such as 1.28
+    (None: its own behaviour).
     Raises EmbeddedError for a name that is not of lower-case letters, digits and '-' (at most 32), and for a
-    compatibility that is no release.
+    compatibility that is no release, and where two Envoys are asked for.
     """
 
     name: str = "default"
@@ -28,6 +31,7 @@ class ClusterSpec:
     envoy: str | None = None
     mesh_mode: str = "REGISTRY_ONLY"
     compatibility: str | None = None
+    proxy_binary: Path | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -35,6 +39,8 @@ class ClusterSpec:
             raise EmbeddedError(f"mesh mode {self.mesh_mode!r} is neither {' nor '.join(MESH_MODES)}")
         if self.compatibility is not None and not RELEASE.fullmatch(self.compatibility):
             raise EmbeddedError(f"compatibility {self.compatibility!r} is no release of Istio: write it like 1.28")
+        if self.envoy is not None and self.proxy_binary is not None:
+            raise EmbeddedError(f"proxies run either Envoy {self.envoy} or {self.proxy_binary}: name one of them")
 
 
 def check_name(name: str) -> None:

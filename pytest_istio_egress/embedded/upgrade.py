@@ -1,8 +1,9 @@
-"""Replaces the data plane of a cluster that runs: as on any cluster, istiod first, then the gateway, then new pods."""
+"""Brings a cluster that runs to another Istio or Envoy: istiod first, then the gateway, then new pods."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import subprocess
 import tempfile
@@ -16,14 +17,17 @@ from pytest_istio_egress.embedded.errors import EmbeddedError
 from pytest_istio_egress.embedded.go_modules import last_line
 from pytest_istio_egress.embedded.images import make_image_archive
 from pytest_istio_egress.embedded.istio_manifest import istio_settings
+from pytest_istio_egress.embedded.istio_release import choose_istio
 from pytest_istio_egress.embedded.node_plan import CONTAINERD_SOCKET, NodePlan
-from pytest_istio_egress.embedded.parts import Workshop, envoy_folder, rendered_istio, root_folder
+from pytest_istio_egress.embedded.parts import notes_of, proxy_for, release_in, rendered_istio, root_folder
 from pytest_istio_egress.embedded.progress import Progress, Silent
+from pytest_istio_egress.embedded.proxies import Proxy
 from pytest_istio_egress.embedded.spec import ClusterSpec, EmbeddedCluster
 from pytest_istio_egress.embedded.state import Record, State
-from pytest_istio_egress.embedded.versions import versions
+from pytest_istio_egress.embedded.versions import Image, versions
+from pytest_istio_egress.embedded.workshop import Workshop
 
-STEPS = 7  # Envoy, root file system, the definitions, the manifest, the image, istiod, the gateway
+STEPS = 8  # Istio, Envoy, root file system, proxyv2, the definitions, the manifest, istiod, the gateway
 PATIENCE = "120s"  # for one Deployment to roll out
 DEPLOYMENTS = ("istiod", "istio-egressgateway")
 """In the order in which Istio's documents upgrade them: the control plane first, then gateways, then workloads."""
@@ -32,11 +36,11 @@ DEPLOYMENTS = ("istiod", "istio-egressgateway")
 def upgrade(spec: ClusterSpec, progress: Progress | None = None) -> EmbeddedCluster:
     """Bring the running cluster `spec.name` to what `spec` asks for, and return it once all of it is rolled out.
 
-        proxyv2 image with that Envoy -> the node's containerd
+        images of pilot and proxyv2 -> the node's containerd
         Istio's manifest, rendered anew -> only objects that differ are replaced -> istiod, then the gateway roll
 
-    Pods of users keep the proxy they have until they are made anew, as on any cluster. Istio's own version stays.
-    Raises EmbeddedError where no such cluster runs, or it does not get ready with the new one.
+    Istio stays as it is where `spec` names none. Pods of users keep the proxy they have until they are made anew, as on
+    any cluster. Raises EmbeddedError where no such cluster runs, or it does not get ready with the new one.
     """
     told = progress or Silent()
     state = State(spec.name)
@@ -44,13 +48,9 @@ def upgrade(spec: ClusterSpec, progress: Progress | None = None) -> EmbeddedClus
         record = state.record()
         if record is None or not record.alive or record.phase != "ready":
             raise EmbeddedError(f"cluster {spec.name} does not run", f"istio-egress cluster up --name {spec.name}")
-        wanted = asked_of(spec)
-        if record.asked["Istio"] != wanted["Istio"]:
-            raise EmbeddedError(f"cluster {spec.name} runs with Istio {record.asked['Istio']}, and that stays")
+        spec = dataclasses.replace(spec, istio=spec.istio or record.asked["Istio"])
         told.expect(STEPS)
-        envoy = spec.envoy or versions().envoy_version
-        Replacement(state, record, NodePlan.read(state.folder), told).to(spec, envoy)
-        record = dataclasses.replace(record, asked=wanted, envoy=envoy)
+        record = Replacement(state, record, NodePlan.read(state.folder), told).to(spec)
         state.write(record)
         return cluster_of(record, state, started=False)
 
@@ -64,34 +64,55 @@ class Replacement:
     plan: NodePlan
     progress: Progress
 
-    def to(self, spec: ClusterSpec, envoy: str) -> None:
-        """Bring the image in, then the objects that differ, then roll what runs."""
+    def to(self, spec: ClusterSpec) -> Record:
+        """Bring the images in, then the objects that differ, then roll what runs; return the record of it."""
         shop = Workshop(Cache(), self.progress)
-        istio = self.plan.components["istio"]
-        image = self._bring_image(shop, istio, envoy)
-        settings = istio_settings(spec.mesh_mode, self.record.istio, spec.compatibility, image)
-        manifest = rendered_istio(shop, istio, settings)
-        replaced = self._replace(manifest)
-        for deployment in DEPLOYMENTS:
-            self._step(deployment, "rolled out", lambda name=deployment: self._roll(name, rolls=name in replaced))
-        dataclasses.replace(self.plan, istio_manifest=manifest).write()
+        chosen = choose_istio(spec.istio, shop)
+        proxy = proxy_for(spec, chosen, shop)
+        istio = shop.component(chosen.component, chosen.tag)
+        release = release_in(istio)
+        image = self._bring_images(shop, istio, release, proxy)
+        settings = istio_settings(spec.mesh_mode, release, spec.compatibility, image, proxy.settings)
+        manifest = rendered_istio(shop, istio, settings, chosen.gateway_api)
+        changes = changes_between(*(json.loads(file.read_bytes()) for file in (self.plan.istio_manifest, manifest)))
+        self._change("create", changes.new)
+        self._change("replace", changes.other)
+        for name in DEPLOYMENTS:
+            self._step(name, "rolled out", functools.partial(self._roll, name, changes.deployments.get(name)))
+        self._change("delete", changes.gone, "--ignore-not-found")
+        components = {**self.plan.components, "istio": istio}
+        dataclasses.replace(self.plan, istio_manifest=manifest, components=components).write()
+        self._link_istioctl(istio)
+        notes = notes_of(spec, chosen, proxy, {"istio": istio})
+        return dataclasses.replace(self.record, asked=asked_of(spec), istio=release, envoy=proxy.version, notes=notes)
 
-    def _bring_image(self, shop: Workshop, istio: Path, envoy: str) -> str:
-        """Put proxyv2 with that Envoy into the node's containerd; return its name."""
-        folders = {"istio": istio, "envoy": envoy_folder(shop, envoy)}
-        usual = next(image for image in versions().images if "/proxyv2:" in image.name).tagged(self.record.istio)
-        image = dataclasses.replace(usual, name=f"{usual.name}-envoy-{envoy}")
-        files = {source: folders[source.split("/")[0]] / source.split("/")[1] for source in image.files.values()}
+    def _bring_images(self, shop: Workshop, istio: Path, release: str, proxy: Proxy) -> str:
+        """Put proxyv2 under a name of its own, and a pilot that is another, into the node's containerd.
+
+        Return the name of proxyv2.
+        """
+        pilot, usual = (proxy.image(_image(name), release) for name in ("pilot", "proxyv2"))
+        proxyv2 = dataclasses.replace(usual, name=f"{usual.name}-envoy-{proxy.tag}")
+        folders = {"istio": istio, "proxy": proxy.folder}
         root = root_folder(shop) / "root.tar"
+        wanted = [proxyv2] if istio == self.plan.components["istio"] else [pilot, proxyv2]
+        self.progress.expect(len(wanted) - 1)
+        for image in wanted:
+            self._step(image.name.rpartition("/")[2], "imported", functools.partial(self._bring, image, folders, root))
+        return proxyv2.name
 
-        def bring() -> None:
-            with tempfile.TemporaryDirectory() as folder:
-                archive = Path(folder) / "proxyv2.tar"
-                make_image_archive(image, files, root, archive)
-                self._import(archive)
+    def _bring(self, image: Image, folders: dict[str, Path], root: Path) -> None:
+        files = {source: folders[source.split("/")[0]] / source.split("/")[1] for source in image.files.values()}
+        with tempfile.TemporaryDirectory() as folder:
+            archive = Path(folder) / "image.tar"
+            make_image_archive(image, files, root, archive)
+            self._import(archive)
 
-        self._step(f"proxyv2 with Envoy {envoy}", "imported", bring)
-        return image.name
+    def _link_istioctl(self, istio: Path) -> None:
+        """Have the cluster's own istioctl be that of its Istio."""
+        beside = self.state.folder / "bin" / "istioctl.new"
+        beside.symlink_to(istio / "istioctl")
+        beside.replace(self.state.folder / "bin" / "istioctl")
 
     def _import(self, archive: Path) -> None:
         ctr = [self.plan.binary("containerd", "ctr"), "--address", CONTAINERD_SOCKET, "--namespace", "k8s.io"]
@@ -100,18 +121,16 @@ class Replacement:
             # By its input: whatever the node sees of this machine's files, it need not see this one.
             run([*inside, *ctr, "images", "import", "--snapshotter", "overlayfs", "-"], stdin=content.fileno())
 
-    def _replace(self, manifest: Path) -> set[str]:
-        """Replace the objects that differ from those the cluster has; return the Deployments among them."""
-        before, after = (json.loads(file.read_bytes()) for file in (self.plan.istio_manifest, manifest))
-        differing = changed_objects(before, after)
-        if differing:
-            document = json.dumps({"apiVersion": "v1", "kind": "List", "items": differing})
-            self._kubectl("replace", "-f", "-", given=document)
-        return {found["metadata"]["name"] for found in differing if found["kind"] == "Deployment"}
+    def _change(self, verb: str, objects: list[dict[str, Any]], *options: str) -> None:
+        if objects:
+            document = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+            self._kubectl(verb, *options, "-f", "-", given=document)
 
-    def _roll(self, deployment: str, *, rolls: bool) -> None:
-        """Wait until a Deployment runs as it is; one that was not replaced, and so does not roll, is made to."""
-        if not rolls:  # istiod reads the mesh's settings from a volume, which the kubelet renews once a minute
+    def _roll(self, deployment: str, other: dict[str, Any] | None) -> None:
+        """Replace a Deployment that is to be another, or make it roll all the same; and wait until it has."""
+        if other:
+            self._change("replace", [other])
+        else:  # istiod reads the mesh's settings from a volume, which the kubelet renews once a minute
             self._kubectl("-n", "istio-system", "rollout", "restart", f"deployment/{deployment}")
         self._kubectl("-n", "istio-system", "rollout", "status", f"deployment/{deployment}", f"--timeout={PATIENCE}")
 
@@ -128,16 +147,33 @@ class Replacement:
         self.progress.finished(step, how)
 
 
-def changed_objects(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return those of `after` that `before` has otherwise, Deployments last.
+@dataclass(frozen=True)
+class Changes:
+    """Objects that a manifest has and an earlier one lacks, that it has otherwise, and that are gone.
 
-    Raises EmbeddedError where an object is new or gone: settings alone bring that about for no setting that is here.
+    Deployments that it has otherwise stand apart, by name: they come one after the other.
     """
+
+    new: list[dict[str, Any]]
+    other: list[dict[str, Any]]
+    deployments: dict[str, dict[str, Any]]
+    gone: list[dict[str, Any]]
+
+
+def changes_between(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> Changes:
+    """Compare two manifests."""
     old, new = ({_key(found): found for found in objects} for objects in (before, after))
-    if other := sorted(old.keys() ^ new.keys()):
-        raise EmbeddedError(f"{' '.join(filter(None, other[0]))} is not in both manifests: start a new cluster instead")
-    differing = [found for key, found in new.items() if found != old[key]]
-    return sorted(differing, key=lambda found: found["kind"] == "Deployment")
+    other = [found for key, found in new.items() if key in old and found != old[key]]
+    return Changes(
+        new=[found for key, found in new.items() if key not in old],
+        other=[found for found in other if found["kind"] != "Deployment"],
+        deployments={found["metadata"]["name"]: found for found in other if found["kind"] == "Deployment"},
+        gone=[found for key, found in old.items() if key not in new],
+    )
+
+
+def _image(name: str) -> Image:
+    return next(image for image in versions().images if f"/{name}:" in image.name)
 
 
 def _key(found: dict[str, Any]) -> tuple[str, str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -28,9 +29,36 @@ class GoComponent:
     release_file: str | None = None
     keep: dict[str, str] = field(default_factory=dict)
 
-    def at(self, version: str) -> GoComponent:
-        """Return the same component at another version; the replaces stated for the pinned one do not carry over."""
-        return self if version == self.version else replace(self, version=version, replace={})
+
+@dataclass(frozen=True)
+class Release:
+    """A release of Istio that is known to build: the module's version, and what goes with it.
+
+    `envoy` is a version of the Envoy that its own proxies are built from, `gateway_api` that of the Gateway API in its
+    go.mod, `replace` what is built in the place of requirements that are refused.
+    """
+
+    name: str
+    version: str
+    envoy: str
+    gateway_api: str
+    replace: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Substitutes:
+    """What may take the place of a refused version, besides what the proxy lists.
+
+    `together` are modules that fit each other at equal versions only, and have a line for each release; `unlisted`
+    maps a module to versions that a proxy may serve without listing them.
+    """
+
+    together: tuple[tuple[str, ...], ...] = ()
+    unlisted: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def family(self, module: str) -> tuple[str, ...]:
+        """Return the module and those that go with it."""
+        return next((family for family in self.together if module in family), (module,))
 
 
 @dataclass(frozen=True)
@@ -54,43 +82,100 @@ class Image:
     user: str = "65532:65532"
     environment: dict[str, str] = field(default_factory=dict)
 
-    def tagged(self, istio: str) -> Image:
-        """Put the Istio release into the name and the environment."""
-        environment = {name: value.format(istio=istio) for name, value in self.environment.items()}
+    def tagged(self, istio: str, proxy: str = "upstream-envoy") -> Image:
+        """Put the tag of Istio, and which Envoy its proxies are, into the name and the environment."""
+        environment = {name: value.format(istio=istio, proxy=proxy) for name, value in self.environment.items()}
         return replace(self, name=self.name.format(istio=istio), environment=environment)
 
 
 @dataclass(frozen=True)
 class Versions:
-    """The whole file."""
+    """The whole file. `components` holds Istio as the default release has it.
+
+    `envoy_lines` maps a release of Istio to the line of Envoy (such as 1.36) that its own proxies are built from;
+    `envoy_versions` are the ones that can be had, oldest first.
+    """
 
     go_minimum: tuple[int, ...]
     go_wheel: str
     components: dict[str, GoComponent]
+    substitutes: Substitutes
+    releases: dict[str, Release]
+    default_release: Release
+    oldest_release: str
+    envoy_lines: dict[str, str]
     envoy_distribution: str
     envoy_version: str
+    envoy_versions: tuple[str, ...]
     envoy_member: str
-    gateway_api: Definitions
+    gateway_api_module: str
+    gateway_api_definitions: str
     root_packages: tuple[str, ...]
     images: tuple[Image, ...]
+
+    def release(self, asked: str | None) -> Release | None:
+        """Return the known release that a name or a version of the module stands for; None is the default one."""
+        if asked is None:
+            return self.default_release
+        return next((found for found in self.releases.values() if asked in {found.name, found.version}), None)
+
+    def envoy_with(self, asked: str | None) -> str | None:
+        """Return the version of Envoy that goes with an Istio asked for, None where it is no known release.
+
+        The default release, where it is not asked for by its name, runs with the newest.
+        """
+        if asked in {None, self.default_release.version}:
+            return self.envoy_version
+        return found.envoy if (found := self.release(asked)) else None
+
+    def istio_at(self, version: str) -> GoComponent:
+        """Return Istio at a version of its module, with the replaces of the release that it is, if it is one."""
+        known = {release.version: release.replace for release in self.releases.values()}
+        return replace(self.components["istio"], version=version, replace=known.get(version, {}))
+
+    def gateway_api(self, version: str) -> Definitions:
+        """Return the kinds that a version of the Gateway API defines."""
+        return Definitions(self.gateway_api_module, version, self.gateway_api_definitions)
 
 
 def _tuples(table: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
 
 
+def _substitutes(table: dict[str, Any], releases: dict[str, Release]) -> Substitutes:
+    """What is stated for a release may take the place of a refused version in any other."""
+    unlisted = {module: set(found) for module, found in table["unlisted"].items()}
+    for release in releases.values():
+        for module, version in release.replace.items():
+            unlisted.setdefault(module, set()).add(version)
+    return Substitutes(
+        together=tuple(tuple(family) for family in table["together"]),
+        unlisted={module: tuple(sorted(found)) for module, found in unlisted.items()},
+    )
+
+
 @cache
 def versions() -> Versions:
     """Read versions.toml once."""
     data = tomllib.loads((HERE / "versions.toml").read_text(encoding="utf-8"))
+    releases = {name: Release(name=name, **table) for name, table in data["istio"]["releases"].items()}
+    default = releases[data["istio"]["default"]]
+    data["components"]["istio"].update(version=default.version, replace=default.replace)
     return Versions(
         go_minimum=tuple(int(part) for part in data["go"]["minimum"].split(".")),
         go_wheel=data["go"]["wheel"],
         components={name: GoComponent(name=name, **_tuples(table)) for name, table in data["components"].items()},
+        substitutes=_substitutes(data["substitutes"], releases),
+        releases=releases,
+        default_release=default,
+        oldest_release=data["istio"]["oldest"],
+        envoy_lines=data["istio"]["envoy"],
         envoy_distribution=data["envoy"]["distribution"],
         envoy_version=data["envoy"]["version"],
+        envoy_versions=tuple(data["envoy"]["versions"]),
         envoy_member=data["envoy"]["member"],
-        gateway_api=Definitions(**data["gateway_api"]),
+        gateway_api_module=data["gateway_api"]["module"],
+        gateway_api_definitions=data["gateway_api"]["definitions"],
         root_packages=tuple(data["root_filesystem"]["packages"]),
         images=tuple(Image(**_tuples(table)) for table in data["images"].values()),
     )

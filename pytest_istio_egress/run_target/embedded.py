@@ -10,11 +10,11 @@ from pytest_istio_egress.settings.options import Settings
 
 def start(settings: Settings, say: Say) -> EmbeddedCluster:
     """Start the cluster, or return it where it is running; raises TargetError where it cannot be started."""
-    versions = {"name": settings.name, "istio": settings.istio, "envoy": settings.envoy}
+    given = {name: getattr(settings, name) for name in ("name", "istio", "envoy", "proxy_binary")}
     try:
         with Lines(say) as progress:
             return up(
-                ClusterSpec(**{key: value for key, value in versions.items() if value is not None}),
+                ClusterSpec(**{key: value for key, value in given.items() if value is not None}),
                 progress=progress,
                 install_packages=settings.install_packages,
                 tied_to_caller=not settings.keep_cluster,

@@ -43,7 +43,10 @@ class Settings:
     kubeconfig: Path | None = option(kind="path", metavar="PATH", only_for=CONTEXT, help=KUBECONFIG_HELP)
     envoy: str | None = option(metavar="VERSION", only_for=EMBEDDED, help="Envoy release of the embedded cluster")
     istio: str | None = option(
-        metavar="REF", only_for=EMBEDDED, help="Version or commit of the Istio Go module for the embedded cluster"
+        metavar="RELEASE", only_for=EMBEDDED, help="Istio release, tag or commit of the embedded cluster"
+    )
+    proxy_binary: Path | None = option(
+        kind="path", metavar="PATH", only_for=EMBEDDED, help="Your own Envoy binary for the embedded cluster's proxies"
     )
     name: str | None = option(metavar="NAME", only_for=EMBEDDED, help="Name of the embedded cluster")
     keep_cluster: bool = option(

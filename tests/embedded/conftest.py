@@ -14,6 +14,8 @@ import pytest
 
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedCluster, down, up
 
+from .module_proxy import FolderProxy
+
 CURL = "docker.io/curlimages/curl:8.11.1"
 HTTPBIN = "docker.io/mccutchen/go-httpbin:2.26.0"
 
@@ -107,3 +109,13 @@ def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ISTIO_EGRESS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("ISTIO_EGRESS_STATE", str(tmp_path / "state"))
     return tmp_path
+
+
+@pytest.fixture
+def folder_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FolderProxy:
+    """A folder as the only module proxy of this test, and a module cache of its own."""
+    monkeypatch.setenv("GOPROXY", f"file://{tmp_path}/proxy")
+    monkeypatch.setenv("GOSUMDB", "off")
+    monkeypatch.setenv("GOMODCACHE", str(tmp_path / "modules"))
+    monkeypatch.setenv("GOFLAGS", "-modcacherw")
+    return FolderProxy(tmp_path / "proxy")

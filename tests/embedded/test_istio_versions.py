@@ -1,120 +1,211 @@
-"""Which Istio is built when the module proxy serves it, does not serve it, or refuses what it requires."""
+"""Which Istio is built for what is asked, what Envoy goes with it, and what is said of both."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from pytest_istio_egress.embedded.cache import Cache
 from pytest_istio_egress.embedded.errors import EmbeddedError
-from pytest_istio_egress.embedded.go_modules import Go, ModuleProxy, replaces_for
-from pytest_istio_egress.embedded.parts import Workshop, choose_istio, resolve_istio
+from pytest_istio_egress.embedded.go_build import Replaced
+from pytest_istio_egress.embedded.go_modules import Go, ModuleProxy
+from pytest_istio_egress.embedded.istio_release import (
+    Found,
+    choose_istio,
+    envoy_for,
+    look_at,
+    resolve_default,
+    resolve_named,
+    told,
+)
 from pytest_istio_egress.embedded.progress import Silent
-from pytest_istio_egress.embedded.spec import ClusterSpec
-from pytest_istio_egress.embedded.versions import GoComponent, versions
+from pytest_istio_egress.embedded.versions import versions
+from pytest_istio_egress.embedded.workshop import Workshop
 
-PINNED = GoComponent("istio", "istio.test/istio", "v0.0.0-20260101000000-aaaaaaaaaaaa", {})
-LATER = "v0.0.0-20260601000000-bbbbbbbbbbbb"
+from .module_proxy import proxy
 
-
-class StandIn:
-    """A module proxy that serves what it is told to: (module, what is asked) -> (version, time)."""
-
-    def __init__(
-        self, served: dict[tuple[str, str], tuple[str, str]], tags: dict[str, list[str]] | None = None
-    ) -> None:
-        self.served = served
-        self.tags = tags or {}
-
-    def resolve(self, module: str, version: str) -> tuple[str, str] | None:
-        return self.served.get((module, version))
-
-    def tagged(self, module: str) -> list[str]:
-        return self.tags.get(module, [])
+ISTIO = "istio.io/istio"
+PINNED = versions().default_release.version
+LATER = "v0.0.0-20990601000000-bbbbbbbbbbbb"
 
 
-def proxy(served: dict[tuple[str, str], tuple[str, str]], tags: dict[str, list[str]] | None = None) -> ModuleProxy:
-    return cast(ModuleProxy, StandIn(served, tags))
+@pytest.fixture
+def shop(tmp_path: Path) -> Workshop:
+    return Workshop(Cache(tmp_path), Silent(), Go(Path("go")))
 
 
-def test_the_pinned_version_is_taken_while_it_is_served() -> None:
-    served = {(PINNED.module, PINNED.version): (PINNED.version, ""), (PINNED.module, "latest"): (LATER, "")}
-    assert resolve_istio(None, PINNED, proxy(served)) == PINNED.version
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A module proxy that serves 1.28.10, a later version as the latest, and neither of the known releases."""
+    said: list[str] = []
+    served = {"1.28.10": "v0.0.0-20260629163924-ff49c1889eba", "latest": LATER, "main": LATER}
+
+    def resolve(_self: ModuleProxy, _module: str, version: str) -> tuple[str, str] | None:
+        said.append(version)
+        return (served[version], "") if version in served else None
+
+    def looked(_proxy: ModuleProxy, _module: str, version: str) -> Found:
+        return Found(version, "1.33" if version == LATER else "1.28", "v1.4.1")
+
+    monkeypatch.setattr(ModuleProxy, "resolve", resolve)
+    monkeypatch.setattr("pytest_istio_egress.embedded.istio_release.look_at", looked)
+    return said
 
 
-def test_the_latest_takes_the_place_of_a_pinned_version_that_is_gone() -> None:
-    assert resolve_istio(None, PINNED, proxy({(PINNED.module, "latest"): (LATER, "")})) == LATER
+def test_the_default_is_taken_while_it_is_served() -> None:
+    served = {(ISTIO, PINNED): (PINNED, ""), (ISTIO, "latest"): (LATER, "")}
+    assert resolve_default(PINNED, proxy(served)) == PINNED
+
+
+def test_the_latest_takes_the_place_of_a_default_that_is_gone() -> None:
+    assert resolve_default(PINNED, proxy({(ISTIO, "latest"): (LATER, "")})) == LATER
 
 
 def test_a_version_asked_for_by_name_never_gives_way() -> None:
     with pytest.raises(EmbeddedError, match=r"does not serve Istio 1\.30\.2") as raised:
-        resolve_istio("1.30.2", PINNED, proxy({(PINNED.module, "latest"): (LATER, "")}))
+        resolve_named("1.30.2", "1.30.2", proxy({(ISTIO, "latest"): (LATER, "")}))
     assert LATER in str(raised.value)
-    with pytest.raises(EmbeddedError, match="does not serve"):
-        resolve_istio(PINNED.version, PINNED, proxy({(PINNED.module, "latest"): (LATER, "")}))
+    assert "name 1.30 or 1.31" in str(raised.value)
+    assert raised.value.remedy == "go list -m istio.io/istio@1.30.2"
 
 
 def test_nothing_served_at_all_is_an_error() -> None:
     with pytest.raises(EmbeddedError, match="serves no Istio at all"):
-        resolve_istio(None, PINNED, proxy({}))
+        resolve_default(PINNED, proxy({}))
 
 
-def test_the_change_of_version_is_a_note_and_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    def gone(_self: ModuleProxy, _module: str, version: str) -> tuple[str, str] | None:
-        asked.append(version)
-        return (LATER, "") if version == "latest" else None
-
-    monkeypatch.setattr(ModuleProxy, "resolve", gone)
-    shop = Workshop(Cache(tmp_path), Silent(), Go(Path("go")))
+def test_the_change_of_version_is_a_note_and_is_remembered(shop: Workshop, asked: list[str]) -> None:
     for _ in range(2):
-        component, notes = choose_istio(ClusterSpec(), shop)
-        assert component.version == LATER
-        assert not component.replace
-        assert len(notes) == 1
-        assert versions().components["istio"].version in notes[0]
-        assert LATER in notes[0]
-    assert asked == [versions().components["istio"].version, "latest"]
+        chosen = choose_istio(None, shop)
+        assert chosen.component.version == LATER
+        assert not chosen.component.replace
+        assert chosen.release == "1.33"
+        (note,) = chosen.notes
+        assert PINNED in note
+        assert LATER in note
+    assert asked == [PINNED, "latest"]
 
 
-def go_mod(require: dict[str, str], replace: list[dict[str, Any]] | None = None) -> dict[str, Any]:
-    return {"Require": [{"Path": path, "Version": version} for path, version in require.items()], "Replace": replace}
+def test_a_known_release_is_data(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ModuleProxy, "resolve", lambda _self, _module, version: (version, ""))
+    for name, release in versions().releases.items():
+        chosen = choose_istio(name, shop)
+        assert (chosen.component.version, chosen.component.replace) == (release.version, release.replace)
+        assert (chosen.release, chosen.envoy, chosen.gateway_api) == (name, release.envoy, release.gateway_api)
+        assert not chosen.notes
 
 
-def test_refused_pseudo_versions_give_way_to_the_first_tag_after_them() -> None:
-    asked = "v1.31.0-rc.0.0.20260824154656-b943409680a7"
-    served = {
-        ("istio.test/api", "v1.31.1"): ("v1.31.1", "2026-09-01T10:00:00Z"),
-        ("istio.test/api", "v1.31.0"): ("v1.31.0", "2026-08-01T10:00:00Z"),
-        ("istio.test/api", "v1.32.0"): ("v1.32.0", "2026-12-01T10:00:00Z"),
-    }
-    tags = {"istio.test/api": ["v1.24.2", "v1.31.0", "v1.31.1", "v1.32.0"]}
-    found = replaces_for(proxy(served, tags), go_mod({"istio.test/api": asked, "other.test/x": "v1.0.0"}), None)
-    assert found == {"istio.test/api": "v1.31.1"}
+def test_a_known_release_that_is_not_served_is_one_line(shop: Workshop, asked: list[str]) -> None:
+    with pytest.raises(EmbeddedError, match=r"does not serve Istio 1\.30 "):
+        choose_istio("1.30", shop)
+    assert asked == [versions().releases["1.30"].version, "latest"]
 
 
-def test_without_a_tag_the_latest_that_is_served_stands_in() -> None:
-    asked = "v1.36.1-0.20260713214202-ca8ce173c36f"
-    latest = "v1.36.1-0.20260729145720-a2d8c7492908"
-    served = {("envoy.test/contrib", "latest"): (latest, "2026-07-29T14:57:20Z")}
-    assert replaces_for(proxy(served), go_mod({"envoy.test/contrib": asked}), None) == {"envoy.test/contrib": latest}
+@pytest.mark.parametrize("name", [None, PINNED])
+def test_the_default_runs_with_the_newest_envoy(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch, name: str | None
+) -> None:
+    monkeypatch.setattr(ModuleProxy, "resolve", lambda _self, _module, version: (version, ""))
+    assert choose_istio(name, shop).envoy == versions().envoy_version
+    assert choose_istio(name, shop).component == versions().components["istio"]
 
 
-def test_what_is_served_is_left_alone() -> None:
-    asked = "v0.0.0-20260713214202-ca8ce173c36f"
-    served = {("x.test/x", asked): (asked, "")}
-    assert replaces_for(proxy(served), go_mod({"x.test/x": asked}), None) == {}
+@pytest.mark.parametrize("name", ["1.28.10", "v1.28.10"])
+def test_a_tag_is_resolved_once_and_printed(shop: Workshop, asked: list[str], name: str) -> None:
+    for _ in range(2):
+        chosen = choose_istio(name, shop)
+        assert chosen.tag == "1.28.10"
+        assert (chosen.release, chosen.envoy, chosen.gateway_api) == ("1.28", "1.36.4", "v1.4.1")
+        assert not chosen.component.replace
+    assert asked == ["1.28.10"]
 
 
-def test_a_refused_module_without_any_later_version_is_an_error() -> None:
-    with pytest.raises(EmbeddedError, match=r"x\.test/x"):
-        replaces_for(proxy({}), go_mod({"x.test/x": "v0.0.0-20260713214202-ca8ce173c36f"}), None)
+def test_a_branch_may_mean_something_else_tomorrow(shop: Workshop, asked: list[str]) -> None:
+    for _ in range(2):
+        chosen = choose_istio("main", shop)
+        assert chosen.tag is None
+        assert chosen.component.version == LATER
+    assert asked == ["main", "main"]
 
 
-def test_local_folders_become_published_modules() -> None:
-    local = [{"Old": {"Path": "k8s.test/api"}, "New": {"Path": "./staging/src/k8s.test/api"}}]
-    found = replaces_for(proxy({}), go_mod({"k8s.test/api": "v0.0.0"}, local), "v0.36.3")
-    assert found == {"k8s.test/api": "v0.36.3"}
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("1.23.4", r"Istio 1\.23\.4 is too old: name a release from 1\.24 on"),
+        ("1.9", r"Istio 1\.9 is too old"),
+        ("1.28", r"Istio 1\.28 is not one of the releases 1\.30 and 1\.31: name a tag .* such as 1\.28\.0"),
+        ("1.99", r"Istio 1\.99 is not one of the releases"),
+    ],
+)
+def test_too_old_or_unknown_is_one_line_before_anything_is_asked(
+    shop: Workshop, asked: list[str], name: str, why: str
+) -> None:
+    with pytest.raises(EmbeddedError, match=why) as raised:
+        choose_istio(name, shop)
+    assert "\n" not in str(raised.value)
+    assert not asked
+
+
+def test_a_commit_of_a_known_release_takes_its_replaces_along() -> None:
+    for release in versions().releases.values():
+        assert versions().istio_at(release.version).replace == release.replace
+    assert not versions().istio_at(LATER).replace
+
+
+class Sources:
+    """A module proxy that has one folder."""
+
+    def __init__(self, folder: Path, require: list[dict[str, str]]) -> None:
+        self.folder = folder
+        self.require = require
+
+    def download(self, _module: str, _version: str) -> Path:
+        return self.folder
+
+    def go_mod(self, _folder: Path) -> dict[str, Any]:
+        return {"Require": self.require}
+
+
+GATEWAY_API = [{"Path": "sigs.k8s.io/gateway-api", "Version": "v1.4.1"}]
+
+
+def test_the_module_says_which_release_it_is(tmp_path: Path) -> None:
+    (tmp_path / "VERSION").write_text("1.28\n", encoding="utf-8")
+    found = look_at(Sources(tmp_path, GATEWAY_API), ISTIO, LATER)  # type: ignore[arg-type]  # no other method is called
+    assert found == Found(LATER, "1.28", "v1.4.1")
+
+
+@pytest.mark.parametrize(("said", "require"), [(None, GATEWAY_API), ("main", GATEWAY_API), ("1.28", [])])
+def test_a_module_that_does_not_say_its_release(
+    tmp_path: Path, said: str | None, require: list[dict[str, str]]
+) -> None:
+    if said:
+        (tmp_path / "VERSION").write_text(said, encoding="utf-8")
+    with pytest.raises(EmbeddedError, match="does not say"):
+        look_at(Sources(tmp_path, require), ISTIO, LATER)  # type: ignore[arg-type]  # no other method is called
+
+
+@pytest.mark.parametrize(
+    ("release", "envoy", "note"),
+    [
+        ("1.28", "1.36.4", None),
+        ("1.30", "1.38.3", None),
+        ("1.24", "1.36.4", "Istio 1.24 has Envoy 1.32, which is not to be had: 1.36.4, the next later, runs"),
+        ("1.99", "1.40.0", "which Envoy belongs to Istio 1.99 is not known here: 1.40.0, the newest, runs"),
+    ],
+)
+def test_the_envoy_that_belongs_to_a_release_or_the_nearest_later_one(
+    release: str, envoy: str, note: str | None
+) -> None:
+    assert envoy_for(release) == (envoy, (note,) if note else ())
+
+
+def test_what_was_replaced_is_told() -> None:
+    (note,) = told(
+        "Istio 1.28.10", (Replaced("istio.test/api", "v1.28.9", "v1.30.8"), Replaced("x.test/x", "v1", "v2"))
+    )
+    assert note.startswith("Istio 1.28.10 was built with other versions")
+    assert note.endswith(": v1.30.8 for istio.test/api v1.28.9, v2 for x.test/x v1")
+    assert told("Istio 1.31", ()) == ()

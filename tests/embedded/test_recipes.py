@@ -10,6 +10,7 @@ import pytest
 from pytest_istio_egress.embedded.go_modules import PSEUDO
 from pytest_istio_egress.embedded.istio_manifest import istio_settings
 from pytest_istio_egress.embedded.versions import GoComponent, recipe_key, versions
+from pytest_istio_egress.embedded.workshop import component_key
 
 COMPONENT = GoComponent("etcd", "example.test/etcd", "v1.2.3", {"etcd": "example.test/etcd/cmd"})
 
@@ -39,10 +40,29 @@ def test_a_recipe_is_plain_data() -> None:
         recipe_key(object())
 
 
-def test_another_version_does_not_take_the_pinned_replaces_along() -> None:
-    pinned = versions().components["istio"]
-    assert pinned.at(pinned.version) is pinned
-    assert not pinned.at("v0.0.0-20990101000000-000000000000").replace
+def test_the_default_release_is_the_component() -> None:
+    found = versions()
+    assert found.components["istio"] == found.istio_at(found.default_release.version)
+
+
+def test_every_release_has_its_envoy_line() -> None:
+    found = versions()
+    for release in found.releases.values():
+        assert PSEUDO.match(release.version), release.name
+        assert release.envoy in found.envoy_versions
+        assert release.envoy.startswith(f"{found.envoy_lines[release.name]}.")
+    assert found.envoy_version == found.envoy_versions[-1]
+    assert found.oldest_release == min(found.envoy_lines)
+
+
+def test_what_a_release_states_may_stand_in_for_another() -> None:
+    unlisted = versions().substitutes.unlisted
+    for release in versions().releases.values():
+        assert all(version in unlisted[module] for module, version in release.replace.items())
+
+
+def test_a_tag_that_the_binaries_print_is_part_of_the_key() -> None:
+    assert len({component_key(COMPONENT), component_key(COMPONENT, "1.28.10"), component_key(COMPONENT, "1.28.9")}) == 3
 
 
 def test_everything_is_pinned() -> None:

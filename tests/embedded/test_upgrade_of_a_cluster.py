@@ -1,4 +1,4 @@
-"""A cluster that runs gets another Envoy: the gateway and new sidecars have it, and `up` knows."""
+"""A cluster that runs gets another Envoy or Istio: the gateway and new sidecars have it, and `up` knows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedCluster, EmbeddedError, down, status, up
+from pytest_istio_egress.embedded.cache import Cache
 from pytest_istio_egress.embedded.upgrade import upgrade
+from pytest_istio_egress.embedded.versions import versions
+from pytest_istio_egress.embedded.workshop import component_key
 
 from .conftest import Kubectl, pod
 
@@ -45,6 +48,30 @@ def test_another_envoy_and_compatibility(own: EmbeddedCluster) -> None:
     found = status(own.name).cluster
     assert found is not None
     assert found.envoy == OTHER
+
+
+def test_another_release_of_istio(own: EmbeddedCluster) -> None:
+    release = versions().releases["1.30"]
+    if not Cache().has("istio", component_key(versions().istio_at(release.version))):
+        pytest.skip("Istio 1.30 has not been built on this machine: nox -s 'embedded_istio(1.30)' does")
+    kubectl = Kubectl(own)
+    upgraded = upgrade(ClusterSpec(name=own.name, istio=release.name))
+    assert (upgraded.istio, upgraded.envoy) == ("1.30-dev", release.envoy)
+    told = kubectl("version", program="istioctl")
+    assert re.findall(r"(client|control plane|data plane) version: 1\.30-dev", told) == [
+        "client",
+        "control plane",
+        "data plane",
+    ]
+    kubectl("label", "namespace", "default", "istio-injection=enabled")
+    kubectl.apply(pod("default", "client"))
+    kubectl.ready("default", "client")
+    images = kubectl("get", "pod", "client", "-o", "jsonpath={..initContainers[*].image}").split()
+    assert {image.rpartition("/")[2] for image in images} == {f"proxyv2:1.30-dev-envoy-{release.envoy}"}
+    assert not up(ClusterSpec(name=own.name, istio=release.name)).started
+    definition = "customresourcedefinition/httproutes.gateway.networking.k8s.io"
+    bundle = "jsonpath={.metadata.annotations.gateway\\.networking\\.k8s\\.io/bundle-version}"
+    assert kubectl("get", definition, "-o", bundle) == release.gateway_api
 
 
 def test_no_cluster_to_upgrade() -> None:

@@ -8,38 +8,35 @@ import pytest
 
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedError
 from pytest_istio_egress.embedded.istio_manifest import istio_settings
-from pytest_istio_egress.embedded.upgrade import changed_objects
+from pytest_istio_egress.embedded.upgrade import changes_between
 
 
 def manifest(kind: str, name: str, **more: object) -> dict[str, Any]:
     return {"kind": kind, "metadata": {"name": name, "namespace": "istio-system"}, **more}
 
 
-def test_changed_objects_has_differences_with_deployments_last() -> None:
-    before = [
-        manifest("Deployment", "istiod", spec=1),
-        manifest("ConfigMap", "istio", data=1),
-        manifest("Service", "istiod"),
-    ]
-    after = [
-        manifest("Deployment", "istiod", spec=2),
-        manifest("ConfigMap", "istio", data=2),
-        manifest("Service", "istiod"),
-    ]
-    assert changed_objects(before, before) == []
-    assert changed_objects(before, after) == [after[1], after[0]]
+def test_changes_between_has_differences_with_deployments_apart() -> None:
+    before = [manifest("Deployment", "istiod", spec=1), manifest("ConfigMap", "istio", data=1), manifest("Service", "istiod")]
+    after = [manifest("Deployment", "istiod", spec=2), manifest("ConfigMap", "istio", data=2), manifest("Service", "istiod")]
+    assert changes_between(before, before).other == []
+    changes = changes_between(before, after)
+    assert changes.other == [after[1]]
+    assert changes.deployments == {"istiod": after[0]}
 
 
-@pytest.mark.parametrize("more", [0, 1])
-def test_added_or_removed_object_is_an_error(more: int) -> None:
-    objects = [manifest("ConfigMap", "istio"), manifest("ConfigMap", "other")]
-    with pytest.raises(EmbeddedError, match="ConfigMap istio-system other"):
-        changed_objects(objects[: 1 + more], objects[: 2 - more])
+def test_changes_between_releases_has_new_and_removed_objects() -> None:
+    kept, comes, goes = (manifest("ConfigMap", name) for name in ("istio", "comes", "goes"))
+    changes = changes_between([kept, goes], [kept, comes])
+    assert (changes.new, changes.other, changes.deployments, changes.gone) == ([comes], [], {}, [goes])
 
 
 def test_settings_that_are_not_given_have_istios_defaults() -> None:
     plain, asked = istio_settings("ALLOW_ANY", "1.31"), istio_settings("ALLOW_ANY", "1.31", "1.28", "proxyv2:x")
-    assert set(asked) - set(plain) == {"compatibilityVersion=1.28", "values.global.proxy.image=proxyv2:x"}
+    assert set(asked) - set(plain) == {
+        "compatibilityVersion=1.28",
+        "values.global.proxy.image=proxyv2:x",
+        "values.global.proxy_init.image=proxyv2:x",
+    }
 
 
 @pytest.mark.parametrize("compatibility", ["", "latest", "1", "1.28.3", "1.28; id"])

@@ -1,0 +1,94 @@
+"""An Envoy of the user's own for Istio's proxies: its version, and which of Istio's filters it has, by asking it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pytest_istio_egress.embedded.errors import EmbeddedError
+from pytest_istio_egress.embedded.istio_manifest import filters_missing
+from pytest_istio_egress.embedded.workshop import Workshop
+
+VERSION = re.compile(r"version: (\w+)/([^/]+)/")  # what `envoy --version` prints: commit/version/...
+EXTENSIONS = re.compile(r"\] {2,}([\w.]+): (.+)$", re.MULTILINE)  # a line of its log: kind of extension, their names
+NOT_A_BOOTSTRAP = "{istio_egress: asks}"  # Envoy logs its extensions, then turns this down and ends
+PATIENCE = 60.0  # seconds for it to answer
+
+
+@dataclass(frozen=True)
+class About:
+    """What an Envoy says of itself. `extensions` are the names of all that is linked into it."""
+
+    version: str
+    commit: str
+    extensions: tuple[str, ...]
+
+
+def fingerprint(binary: Path) -> str:
+    """Return what tells this content from another. Raises EmbeddedError for what is no file or cannot be run."""
+    if not binary.is_file():
+        raise EmbeddedError(f"proxy binary {str(binary)!r} is not a file: name an Envoy for this machine")
+    with binary.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()[:16]
+
+
+def ask(binary: Path) -> About:
+    """Ask an Envoy for its version and extensions. Raises EmbeddedError when it does not say."""
+    try:
+        version = VERSION.search(_said(binary, "--version"))
+        extensions = _said(binary, "--disable-hot-restart", "--log-level", "info", "--config-yaml", NOT_A_BOOTSTRAP)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        why = getattr(error, "strerror", None) or f"no answer in {PATIENCE:.0f} s"
+        raise EmbeddedError(
+            f"proxy binary {str(binary)!r} cannot be run ({why}): name an Envoy for this machine", f"{binary} --version"
+        ) from error
+    names = {name.strip() for _, listed in EXTENSIONS.findall(extensions) for name in listed.split(",")}
+    if not version or not names:
+        raise EmbeddedError(
+            f"proxy binary {str(binary)!r} does not answer as Envoy does: name an Envoy for this machine",
+            f"{binary} --version",
+        )
+    return About(version[2], version[1], tuple(sorted(names)))
+
+
+def _said(binary: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [str(binary), *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=PATIENCE,
+        check=False,
+    )
+    return done.stdout
+
+
+def proxy_folder(shop: Workshop, binary: Path) -> Path:
+    """Return a folder in the cache with a copy of the binary, `envoy`, and what it says of itself."""
+
+    def make(into: Path) -> None:
+        (into / "about.json").write_text(json.dumps(asdict(ask(binary))), encoding="utf-8")
+        shutil.copyfile(binary, into / "envoy")
+        (into / "envoy").chmod(0o755)
+
+    return shop.step(f"proxy binary {binary.name}", "proxy-binary", fingerprint(binary), make, "copied")
+
+
+def about(folder: Path) -> About:
+    """Return what a binary in the cache says of itself."""
+    found = json.loads((folder / "about.json").read_bytes())
+    return About(**{**found, "extensions": tuple(found["extensions"])})
+
+
+def told(binary: Path, found: About) -> tuple[str, ...]:
+    """Return what is said of a user's own Envoy."""
+    missing = filters_missing(found.extensions)
+    how = f"lacks {', '.join(missing)}, and Istio does without" if missing else "has all filters of Istio's own"
+    return (f"proxies run {binary}, Envoy {found.version} ({found.commit[:12]}), which {how}",)
