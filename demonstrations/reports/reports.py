@@ -27,7 +27,10 @@ BROKEN = ("conformance/egress_gateway/test_two_hops.py", "conformance/outbound_p
 
 def make(folder: Path, arguments: Sequence[str]) -> None:
     """Run the suite twice in a folder; its output goes to files there."""
-    for name, more in (("report", ["--istio-egress-allow-mesh-wide"]), ("broken", ["-p", "without_manifests", *BROKEN])):
+    for name, more in (
+        ("report", ["--istio-egress-allow-mesh-wide"]),
+        ("broken", ["-p", "without_manifests", *BROKEN]),
+    ):
         environment = os.environ | {
             "GITHUB_STEP_SUMMARY": str(folder / f"{name}.md"),
             "PYTHONPATH": str(WITHOUT_MANIFESTS),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_istio_egress import Hop, Outcome, blackholed, block_all, get
+from pytest_istio_egress import Hop, Outcome, blocked_http, blocked_tcp, get
 from pytest_istio_egress.model.access_log import AccessLogLine
 from pytest_istio_egress.model.difference import Difference, HopName
 from pytest_istio_egress.model.outcome import BLACKHOLE_EXITS, BLACKHOLE_EXITS_OF_BYTES
@@ -160,16 +160,16 @@ def test_any_of_several_flags_passes() -> None:
 
 def test_several_flags_are_listed_in_a_stable_order() -> None:
     assert "flags URX,UF or UF or NC" in expected_text(Outcome(status=503, flags=frozenset({"UF", "NC", "URX,UF"})))
-    assert "flags UH" in expected_text(blackholed())
+    assert "flags UH" in expected_text(blocked_tcp())
 
 
 @pytest.mark.parametrize(("exits", "passed"), [(BLACKHOLE_EXITS, False), (BLACKHOLE_EXITS_OF_BYTES, True)])
 def test_exit_55_passes_only_for_raw_bytes(exits: frozenset[int], passed: bool) -> None:  # noqa: FBT001  # what is expected
     dropped = replace(LINE, cluster="BlackHoleCluster", flags="UH")
     exchange = replace(SEEN, sidecar=dropped, curl=replace(CURL, exit=55, status=0, headers={}))
-    assert (compare(blackholed(exits), exchange) == ()) is passed
+    assert (compare(blocked_tcp(exits), exchange) == ()) is passed
 
 
-@pytest.mark.parametrize("expected", [block_all(), blackholed(), Outcome(exit=28)])
+@pytest.mark.parametrize("expected", [blocked_http(), blocked_tcp(), Outcome(exit=28)])
 def test_block_fails_where_an_external_server_answered(expected: Outcome) -> None:
     assert "external server" in {difference.hop for difference in compare(expected, SEEN)}

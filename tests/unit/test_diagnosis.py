@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_istio_egress import Hop, Outcome, blackholed, get
+from pytest_istio_egress import Hop, Outcome, blocked_tcp, get
 from pytest_istio_egress.model.access_log import AccessLogLine
 from pytest_istio_egress.model.difference import Difference
 from pytest_istio_egress.model.failure_context import FailureContext, Fault
@@ -101,7 +101,7 @@ def test_response_flag_of_gateway_wins_over_that_of_sidecar() -> None:
 def test_documented_block_is_not_a_cause() -> None:
     blocked = replace(PASSED, cluster="BlackHoleCluster", flags="UH")
     assert "BlackHoleCluster" in cause_of(line=blocked)
-    assert "BlackHoleCluster" not in cause_of(expected=blackholed(), line=blocked)
+    assert "BlackHoleCluster" not in cause_of(expected=blocked_tcp(), line=blocked)
 
 
 def test_rejected_configuration_wins_over_response_flag() -> None:
@@ -135,7 +135,7 @@ SENTENCES = [
     cause_of(line=None, captured=False),
     cause_of(line=None, captured=False, excluded="x: y"),
     cause_of(line=replace(PASSED, cluster="PassthroughCluster")),
-    cause_of(expected=blackholed(), line=replace(PASSED, cluster="PassthroughCluster")),
+    cause_of(expected=blocked_tcp(), line=replace(PASSED, cluster="PassthroughCluster")),
     cause_of(line=replace(PASSED, cluster="BlackHoleCluster", server_name="db.test")),
     cause_of(line=replace(PASSED, route="block_all")),
     *(

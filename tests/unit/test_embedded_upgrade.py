@@ -16,8 +16,16 @@ def manifest(kind: str, name: str, **more: object) -> dict[str, Any]:
 
 
 def test_changes_between_has_differences_with_deployments_apart() -> None:
-    before = [manifest("Deployment", "istiod", spec=1), manifest("ConfigMap", "istio", data=1), manifest("Service", "istiod")]
-    after = [manifest("Deployment", "istiod", spec=2), manifest("ConfigMap", "istio", data=2), manifest("Service", "istiod")]
+    before = [
+        manifest("Deployment", "istiod", spec=1),
+        manifest("ConfigMap", "istio", data=1),
+        manifest("Service", "istiod"),
+    ]
+    after = [
+        manifest("Deployment", "istiod", spec=2),
+        manifest("ConfigMap", "istio", data=2),
+        manifest("Service", "istiod"),
+    ]
     assert changes_between(before, before).other == []
     changes = changes_between(before, after)
     assert changes.other == [after[1]]
