@@ -96,9 +96,9 @@ class Outcome:
 
     def for_probe(self, probe: Probe) -> Outcome:
         """Return the outcome with the probe's host and port in place of PROBED_HOST."""
-        if self.cluster != PROBED_HOST:
-            return self
-        return replace(self, cluster=outbound(probe.host, probe.port))
+        cluster = outbound(probe.host, probe.port) if self.cluster == PROBED_HOST else self.cluster
+        before = {release: outcome.for_probe(probe) for release, outcome in self.before_istio.items()}
+        return replace(self, cluster=cluster, before_istio=before)
 
     def for_istio(self, version: str) -> Outcome:
         """Return the outcome that is documented for a version of Istio."""

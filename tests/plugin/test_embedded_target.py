@@ -95,7 +95,7 @@ def test_failure_is_one_line_with_its_remedy(
 
     monkeypatch.setattr(embedded, "up", fail)
     said: list[str] = []
-    with pytest.raises(TargetError, match=r"^runc is missing; try `apt-get install runc`$"):
+    with pytest.raises(TargetError, match=r"^runc is missing \(hint: apt-get install runc\)$"):
         prepared(pytester, said)
     assert said == ["log one", "log two"]
     assert not clusters.ended

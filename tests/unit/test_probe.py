@@ -1,4 +1,4 @@
-"""The command that a probe becomes, and what is read of curl's answer."""
+"""The command line of a probe, and the result that is parsed from curl's output."""
 
 import json
 import shutil
@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from pytest_istio_egress import Probe, get
-from pytest_istio_egress.model.probe import BODY_LIMIT, NoCurlResultError, parse
+from pytest_istio_egress import Probe, get, workload
+from pytest_istio_egress.model.probe import BODY_LIMIT, CA_FILE, NoCurlResultError, parse
 from pytest_istio_egress.pipeline.source_ports import SourcePorts
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed here")
@@ -41,7 +41,7 @@ def curl(probe: Probe) -> tuple[str, str]:
 
 
 @needs_curl
-def test_curls_own_words_arrive_in_band(server: int) -> None:
+def test_curls_report_follows_the_body(server: int) -> None:
     result = parse(*curl(get(f"http://127.0.0.1:{server}/blocked")))
     assert (result.exit, result.status, result.remote_address) == (0, 502, "127.0.0.1")
     assert result.local_port > 0
@@ -50,7 +50,7 @@ def test_curls_own_words_arrive_in_band(server: int) -> None:
 
 
 @needs_curl
-def test_it_comes_from_the_ports_that_it_was_given(server: int) -> None:
+def test_request_comes_from_the_given_source_ports(server: int) -> None:
     ports = SourcePorts()
     given = [ports.take() for _ in range(3)]
     for each in given:
@@ -61,7 +61,7 @@ def test_it_comes_from_the_ports_that_it_was_given(server: int) -> None:
 
 
 @needs_curl
-def test_a_failed_connection_has_a_result_too(server: int) -> None:
+def test_failed_connection_has_a_result(server: int) -> None:
     result = parse(*curl(get(f"https://127.0.0.1:{server}/", arguments=["--cacert", "/dev/null"])))
     assert result.exit != 0
     assert result.status == 0
@@ -69,30 +69,49 @@ def test_a_failed_connection_has_a_result_too(server: int) -> None:
 
 
 @needs_curl
-def test_a_large_answer_is_cut(server: int) -> None:
+def test_large_body_is_cut_at_the_limit(server: int) -> None:
     assert len(parse(*curl(get(f"http://127.0.0.1:{server}/large"))).body) == BODY_LIMIT
 
 
 @pytest.mark.parametrize("stdout", ["", "sh: curl: not found", 'body\n--curl--{"exitcode": 0\n--curl--{}'])
-def test_without_curls_json_nothing_is_known(stdout: str) -> None:
+def test_output_without_curls_json_is_an_error(stdout: str) -> None:
     with pytest.raises(NoCurlResultError):
         parse(stdout, "no such container")
 
 
-def test_only_hosts_outside_are_pinned_to_an_address() -> None:
+def test_only_test_hosts_are_pinned_to_an_address() -> None:
     assert get("http://api.test/x").resolve() == ("--resolve", "api.test:80:192.0.2.80")
     assert get("https://api.test/x", to="192.0.2.81").resolve() == ("--resolve", "api.test:443:192.0.2.81")
     assert get("http://web.egress-client.svc.cluster.local/").resolve() == ()
     assert get("http://api.test/", to=None).resolve() == ()
 
 
-def test_certificates_are_always_checked() -> None:
+def test_https_verifies_the_certificate_with_the_runs_authority() -> None:
     command = get("https://api.test/").command("agent", "16384-16391")
-    assert "--cacert" in command
+    assert command[command.index("--cacert") + 1] == CA_FILE
     assert not {"-k", "--insecure"} & set(command)
 
 
-def test_the_body_can_not_pass_for_curls_json() -> None:
+def test_https_from_own_workload_uses_the_images_authorities() -> None:
+    own = workload("deployment/payments", namespace="shop")
+    assert get("https://api.example/", client=own).arguments == ()
+
+
+def test_arguments_follow_authority_and_headers() -> None:
+    probe = get("https://api.test/", headers={"x-a": "1"}, arguments=["--http1.1"])
+    assert probe.arguments == ("--cacert", CA_FILE, "--header", "x-a: 1", "--http1.1")
+    assert get("http://api.test/", headers={"x-a": "1"}).arguments == ("--header", "x-a: 1")
+
+
+@pytest.mark.parametrize(
+    ("url", "port"),
+    [("http://a.test/", 80), ("https://a.test/", 443), ("gopher://a.test/", 70), ("https://a.test:444/", 444)],
+)
+def test_port_is_that_of_the_url_or_its_scheme(url: str, port: int) -> None:
+    assert (Probe(url=url).host, Probe(url=url).port) == ("a.test", port)
+
+
+def test_body_is_not_mistaken_for_curls_json() -> None:
     about = json.dumps(
         {"exitcode": 0, "http_code": 200, "errormsg": None, "time_total": 0.1, "local_ip": "1.1.1.1",
          "local_port": 5, "remote_ip": "2.2.2.2", "http_version": "1.1"}
