@@ -98,6 +98,8 @@ class Outcome:
         """Return the outcome with the probe's host and port in place of PROBED_HOST."""
         cluster = outbound(probe.host, probe.port) if self.cluster == PROBED_HOST else self.cluster
         before = {release: outcome.for_probe(probe) for release, outcome in self.before_istio.items()}
+        if (cluster, before) == (self.cluster, self.before_istio):
+            return self
         return replace(self, cluster=cluster, before_istio=before)
 
     def for_istio(self, version: str) -> Outcome:
