@@ -111,7 +111,7 @@ def test_allow_any_fails_with_the_passthrough_cluster(
     finally:
         kubectl("apply", "-f", str(EXAMPLE / "manifests" / "rules.yaml"))
     assert done.returncode == 1, done.stdout
-    assert "The sidecar let it out through PassthroughCluster" in done.stdout
+    assert "The sidecar sent the request to PassthroughCluster" in done.stdout
 
 
 @pytest.mark.usefixtures("rules")
@@ -124,7 +124,7 @@ def test_bypassed_gateway_fails_with_the_missing_log_line(
     finally:
         kubectl("apply", "-f", str(EXAMPLE / "manifests" / "rules.yaml"))
     assert done.returncode == 1, done.stdout
-    assert "the egress gateway's access log: expected a line for this request, seen none" in done.stdout
+    assert "egress gateway access log: expected a line for this request, got none" in done.stdout
 
 
 @pytest.mark.usefixtures("rules")
