@@ -129,6 +129,6 @@ def _stop_for(reasons: Mapping[str, str], target: Target) -> None:
     required = [feature for feature in reasons if feature in target.require]
     if required:
         lacking = "; ".join(f"{feature}: {reasons[feature]}" for feature in required)
-        pytest.fail(f"the mesh lacks a feature that --istio-egress-require names: {lacking}", pytrace=False)
+        pytest.fail(f"the mesh lacks {lacking} (required by --istio-egress-require)", pytrace=False)
     if reasons:
         pytest.skip("; ".join(reasons.values()))
