@@ -119,6 +119,9 @@ def _gateway_api(mesh: Mesh) -> str | None:
 
 
 def _dynamic_dns(mesh: Mesh) -> str | None:
+    # The CRD has the value since 1.28, for waypoints; sidecars ignored such entries until 1.30.
+    if older(mesh.facts.istio, "1.30"):
+        return f"Istio {mesh.facts.istio} does not support resolution DYNAMIC_DNS in sidecars (needs 1.30)"
     definition = mesh.api.resource("apiextensions.k8s.io/v1", "CustomResourceDefinition").get(
         name="serviceentries.networking.istio.io"
     )

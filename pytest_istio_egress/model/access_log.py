@@ -89,7 +89,9 @@ def _from_json(raw: str) -> AccessLogLine | None:
         return None
     if not isinstance(entry, dict) or "downstream_remote_address" not in entry:
         return None
-    return _line(raw, {name: entry.get(key) for name, key in _JSON_KEYS.items()})
+    values = {name: entry.get(key) for name, key in _JSON_KEYS.items()}
+    # Istio 1.24.0 and 1.24.1 log the cluster's alternative name for statistics, which ends with a delimiter.
+    return _line(raw, values | {"cluster": str(values["cluster"] or "").removesuffix(";")})
 
 
 def _line(raw: str, values: dict[str, object]) -> AccessLogLine:

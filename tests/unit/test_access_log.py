@@ -63,6 +63,13 @@ def test_json_line_gives_the_same_fields() -> None:
     assert (line.status, line.route, line.cluster, line.duration) == (502, "block_all", "-", 3)
 
 
+def test_json_line_of_istio_1_24_0_has_cluster_without_delimiter() -> None:
+    raw = json.dumps({"downstream_remote_address": "10.0.0.1:1", "upstream_cluster": "outbound|80||api.test;"})
+    line = parse_line(raw)
+    assert line is not None
+    assert line.cluster == "outbound|80||api.test"
+
+
 @pytest.mark.parametrize(
     "raw",
     ["", "2026-11-21T10:00:00Z info Envoy proxy is ready", '{"level":"info","msg":"x"}', "{broken", BLOCK_ALL[:120]],

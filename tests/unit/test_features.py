@@ -21,7 +21,7 @@ from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.network_policies import NetworkPolicyCheck
 from pytest_istio_egress.cluster.permissions import SECRETS, actions
 from pytest_istio_egress.model.case import FEATURES, Case
-from pytest_istio_egress.model.mesh_facts import RUNS_OWN_GATEWAY, MeshFacts, MeshSidecar
+from pytest_istio_egress.model.mesh_facts import RUNS_OWN_GATEWAY, Fact, MeshFacts, MeshSidecar
 from pytest_istio_egress.suite.discovery import fixtures_folder
 
 FACTS = MeshFacts()
@@ -141,3 +141,11 @@ def test_missing_validation_webhook_is_the_reason(webhooks: list[Any]) -> None:
 
 def test_unreadable_webhooks_are_the_reason() -> None:
     assert "forbidden" in (validation_webhook_reason(ApiException(status=403, reason="forbidden")) or "")
+
+
+@pytest.mark.parametrize(("istio", "supported"), [("1.28.10", False), ("1.29.6", False), ("1.30.1", True)])
+def test_dynamic_dns_needs_istio_1_30_whatever_the_crd_has(istio: str, supported: bool) -> None:  # noqa: FBT001  # pytest gives it
+    crd = SimpleNamespace(get=lambda name: SimpleNamespace(to_dict=lambda: {name: "DYNAMIC_DNS"}))
+    api = SimpleNamespace(resource=lambda *_: crd)
+    mesh = cast(Mesh, SimpleNamespace(api=api, facts=MeshFacts({"istio": Fact(istio)})))
+    assert (DETECTORS["dynamic-dns"](mesh) is None) is supported
