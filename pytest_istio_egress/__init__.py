@@ -1,4 +1,4 @@
-"""A pytest plugin and conformance suite for traffic that leaves an Istio mesh: the words a case is written with."""
+"""A pytest plugin and conformance suite for traffic that leaves an Istio mesh: the functions and classes that cases are written with."""
 
 from typing import TYPE_CHECKING
 
@@ -42,7 +42,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Load Egress when it is first named: every pytest run imports this package, few of them ask a mesh."""
+    """Load Egress when it is first named: every pytest run imports this package, few of them test a mesh."""
     if name != "Egress":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from pytest_istio_egress.pipeline.egress import Egress
