@@ -1,4 +1,4 @@
-"""A pytest plugin and conformance suite for traffic that leaves an Istio mesh: the functions and classes that cases are written with."""
+"""A pytest plugin and conformance suite for egress from an Istio mesh: the names that cases are written with."""
 
 from typing import TYPE_CHECKING
 
