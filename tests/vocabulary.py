@@ -101,7 +101,7 @@ def help_hits() -> Iterator[Hit]:
 
 
 def _command_hits(*command: str) -> Iterator[Hit]:
-    text = help_of("pytest_istio_egress.cli.main", *command)
+    text = help_of("pytest_istio_egress.cli", *command)
     yield from hits_in(" ".join(["istio-egress", *command, "--help"]), enumerate(text.splitlines(), start=1))
     if "COMMAND" in text:
         for name in re.findall(r"^    ([a-z]+)(?:  |$)", text, re.MULTILINE):
@@ -109,9 +109,12 @@ def _command_hits(*command: str) -> Iterator[Hit]:
 
 
 def help_of(module: str, *command: str) -> str:
-    """Return what a module prints for --help."""
+    """Return the help that a module prints; raises RuntimeError where it prints none, in which no hit could be."""
     words = [sys.executable, "-m", module, *command, "--help"]
-    return subprocess.run(words, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    text = subprocess.run(words, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    if not text.startswith("usage: "):
+        raise RuntimeError(f"{' '.join(words)} printed no help")
+    return text
 
 
 def main() -> int:

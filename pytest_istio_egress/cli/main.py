@@ -31,7 +31,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("istio-egress: interrupted; no process is left running", file=sys.stderr)
         return 130
     return code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

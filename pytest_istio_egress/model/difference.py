@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -28,6 +28,10 @@ class Difference:
         """Return it as a line of a report."""
         subject = self.field if self.hop in ("client", "cluster", "") else f"{self.hop} {self.field}"
         return f"{subject}: expected {self.expected}, got {self.seen}"
+
+    def unrendered(self, unrender: Callable[[str], str]) -> Difference:
+        """Return it with the manifests' names: `unrender` puts them in place of the run's."""
+        return Difference(self.hop, unrender(self.field), unrender(self.expected), unrender(self.seen))
 
     def to_mapping(self) -> dict[str, str]:
         """Return it as a mapping for JSON and YAML."""

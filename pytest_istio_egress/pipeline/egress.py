@@ -77,10 +77,7 @@ class Egress:
         self._record(verdict)
         if not verdict.passed:
             unrender = self._names.unrender
-            differences = [
-                replace(each, expected=unrender(each.expected), seen=unrender(each.seen))
-                for each in verdict.differences
-            ]
+            differences = [difference.unrendered(unrender) for difference in verdict.differences]
             raise MismatchError(probe_failure(self.case, verdict, unrender), differences, unrender(verdict.cause))
         return verdict
 
@@ -175,10 +172,7 @@ class Egress:
         """Raise MismatchError for a check, unless something other than the mesh may explain it."""
         self.runner.check_interference()
         self._collect(None)
-        unrender = self._names.unrender
-        shown = Difference(
-            difference.hop, unrender(difference.field), unrender(difference.expected), unrender(difference.seen)
-        )
+        shown = difference.unrendered(self._names.unrender)
         raise MismatchError(check_failure(self.case, [shown], cause), [shown], cause)
 
     def _verdict_on(self, expectation: Expectation) -> Verdict | None:

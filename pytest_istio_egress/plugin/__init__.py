@@ -109,7 +109,7 @@ def _register(config: pytest.Config) -> None:
         from pytest_istio_egress.plugin.report_files import ReportFiles
 
         files = ReportFiles(
-            config, chosen, accepted, selection, run=controller.run, outcome=controller.results_and_target
+            config, chosen, accepted, selection, run=controller.run, state=controller.results_and_target
         )
         register(files, "istio-egress-report-files")
 

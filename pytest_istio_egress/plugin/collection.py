@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 from pytest_istio_egress.model.case import PROFILES, case_of
+from pytest_istio_egress.model.text import one_line
 from pytest_istio_egress.settings.options import Settings
 from pytest_istio_egress.suite import discovery as shipped
 from pytest_istio_egress.suite.discovery import ROOT, id_of
@@ -157,8 +158,7 @@ class CaseModule(pytest.Module):
             return shipped.import_case_module(self.path, self.suite)
         except Exception as error:
             trace = pytest.ExceptionInfo.from_exception(error).getrepr(style="short")
-            line = " ".join(str(error).split())
-            raise pytest.Collector.CollectError(f"cannot import {self.path}: {line}\n{trace}") from error
+            raise pytest.Collector.CollectError(f"cannot import {self.path}: {one_line(error)}\n{trace}") from error
 
     def funcnamefilter(self, name: str) -> bool:
         """Whether a function is a test, whatever the repository's python_functions is."""

@@ -34,12 +34,12 @@ NOT_ENDED = "the run has not ended, or was killed"
 Output = tuple[Path | None, Callable[[Path, str], None], Callable[[Run], str]]
 """A report: its path (None: not requested), the function that writes it, and its text."""
 
-Outcome = Callable[[], tuple[list[Result], Prepared | None]]
+RunState = Callable[[], tuple[list[Result], Prepared | None]]
 """Returns the results so far, and the target once it is prepared."""
 
 
 class ReportFiles:
-    """Hooks of the process that the user started; `outcome` is called once the run is over.
+    """Hooks of the process that the user started; `state` is called once the run is over.
 
     `selection` are the paths and ids on the command line as they were typed, None without any.
     """
@@ -52,14 +52,14 @@ class ReportFiles:
         selection: Sequence[str] | None,
         *,
         run: str,
-        outcome: Outcome,
+        state: RunState,
     ) -> None:
         self.config = config
         self.settings = settings
         self.accepted = accepted
         self.selection = None if selection is None else [argument.removeprefix("./") for argument in selection]
         self.run = run
-        self.outcome = outcome
+        self.state = state
         folder = evidence_folder(settings.report, settings.html)
         self.evidence = EvidenceFolder(folder, run) if folder else None
         self.folders: dict[str, str] = {}
@@ -99,7 +99,7 @@ class ReportFiles:
         """Write the reports before the cluster is cleaned: a failure there cannot lose them."""
         if self._runs_nothing():
             return
-        results, _ = self.outcome()
+        results, _ = self.state()
         run = Run(info=self._info(self._why_stopped(session)), results=results)
         summary = job_summary() if results or run.info.stopped else []
         problems = write_reports(run, [*outputs_of(self.settings), *summary])
@@ -117,7 +117,7 @@ class ReportFiles:
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Write the comparison with the baseline and the unused known deviations, below the matrix."""
-        results, _ = self.outcome()
+        results, _ = self.state()
         if not results:
             return
         unused = self.accepted.unused(results) if self._selection() is None else []
@@ -139,7 +139,7 @@ class ReportFiles:
 
     def _info(self, stopped: str) -> RunInfo:
         return run_info(
-            self.outcome()[1],
+            self.state()[1],
             self.settings,
             run=self.run,
             began=self.began.isoformat(timespec="seconds"),

@@ -7,7 +7,6 @@ from typing import Any
 
 from pytest_istio_egress.model.access_log import AccessLogLine
 from pytest_istio_egress.model.case import Case
-from pytest_istio_egress.model.difference import Difference
 from pytest_istio_egress.model.hop_log import HopLog
 from pytest_istio_egress.model.outcome import Outcome
 from pytest_istio_egress.model.result_names import FAILED, PASSED
@@ -42,7 +41,7 @@ def record_of(verdict: Verdict, unrender: Unrender, envoy_version: str) -> dict[
         "forward_proxy": _hop_log(seen.proxy, unrender),
         "server_saw": unrender(_server_saw(seen)),
         "response_headers": [unrender(header) for header in _response_headers(seen)],
-        "differences": [_unrendered(difference, unrender) for difference in verdict.differences],
+        "differences": [difference.unrendered(unrender).to_mapping() for difference in verdict.differences],
         "equal_values": _equal_values(verdict.expected),
         "cause": "" if verdict.passed else unrender(verdict.cause),
         "seconds": seen.curl.seconds,
@@ -71,10 +70,6 @@ def _equal_values(expected: Outcome) -> dict[str, list[str]]:
         for name, values in fields.items()
         if isinstance(values, frozenset) and len(values) > 1
     }
-
-
-def _unrendered(difference: Difference, unrender: Unrender) -> dict[str, str]:
-    return {key: value if key == "hop" else unrender(value) for key, value in difference.to_mapping().items()}
 
 
 def expected_text(expected: Outcome) -> str:

@@ -283,7 +283,7 @@ def test_file_without_read_permission_is_exit_2(files: tuple[str, str], tmp_path
     closed = tmp_path / "closed.yaml"
     closed.write_text(WHOLE, encoding="utf-8")
     closed.chmod(0)
-    command = [sys.executable, "-m", "pytest_istio_egress.cli.main", "compare", files[0], str(closed)]
+    command = [sys.executable, "-m", "pytest_istio_egress.cli", "compare", files[0], str(closed)]
     if os.geteuid() == 0:  # root reads everything, unless it gives that right up
         if not shutil.which("setpriv"):
             pytest.skip("root, and no setpriv to give up root's rights with")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import re
 
-from vocabulary import ALLOWED, REPLACED, ROOT, help_hits, hits_in, literal_hits, literals_of, page_hits
+import pytest
+from vocabulary import ALLOWED, REPLACED, ROOT, help_hits, help_of, hits_in, literal_hits, literals_of, page_hits
 
 
 def test_pages_keep_to_the_vocabulary() -> None:
@@ -14,6 +15,11 @@ def test_pages_keep_to_the_vocabulary() -> None:
 
 def test_help_keeps_to_the_vocabulary() -> None:
     assert [str(hit) for hit in help_hits()] == []
+
+
+def test_module_without_help_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match="printed no help"):
+        help_of("pytest_istio_egress.cli.main")
 
 
 def test_string_literals_keep_to_the_vocabulary() -> None:
