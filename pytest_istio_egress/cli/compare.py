@@ -15,26 +15,26 @@ def register_compare_command(commands: argparse._SubParsersAction[argparse.Argum
     """Add `compare` to the command line; it sets `run`, which takes the arguments and returns a code."""
     compare = commands.add_parser(
         "compare",
-        help="compare two reports of pytest --istio-egress --istio-egress-report",
+        help="Compare two reports of pytest --istio-egress --istio-egress-report",
         description="Compare the results of two runs, parameter by parameter. Each change is worse, gone (not part of "
         "the later run), changed (with the same result: another response flag, a new header, a different duration), "
         "new, or better.",
         epilog="exit codes: 0 no change of a kind in --fail-on; 1 at least one; 2 no comparison: a report cannot be "
         "read, both are of the same run, AFTER is from an interrupted run, or a page cannot be written",
     )
-    compare.add_argument("before", type=Path, metavar="BEFORE.yaml", help="report of the earlier run")
-    compare.add_argument("after", type=Path, metavar="AFTER.yaml", help="report of the later run")
+    compare.add_argument("before", type=Path, metavar="BEFORE.yaml", help="Report of the earlier run")
+    compare.add_argument("after", type=Path, metavar="AFTER.yaml", help="Report of the later run")
     compare.add_argument(
         "--fail-on",
         type=_kinds,
         default=("worse", "gone"),
         metavar="KINDS",
-        help="kinds of changes that set exit code 1: any of worse,gone,changed,new,better, or none "
-        "(default: worse,gone)",
+        help="Kinds of changes that set exit code 1: any of worse,gone,changed,new,better, or none. "
+        "Default: worse,gone",
     )
-    compare.add_argument("--markdown", type=Path, metavar="FILE", help="also write the comparison as Markdown")
+    compare.add_argument("--markdown", type=Path, metavar="FILE", help="Also write the comparison as Markdown")
     compare.add_argument(
-        "--html", type=Path, metavar="FILE", help="also write it as a self-contained HTML page with filters"
+        "--html", type=Path, metavar="FILE", help="Also write it as a self-contained HTML page with filters"
     )
     compare.set_defaults(run=_run)
 

@@ -15,8 +15,8 @@ PAGE = Path("docs/coverage.md")
 
 def register_coverage_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `coverage` to the command line; it sets `run`, which takes the arguments and returns a code."""
-    coverage = commands.add_parser("coverage", help=f"write {PAGE}: documented outcomes and the tests that assert them")
-    coverage.add_argument("--check", action="store_true", help="write nothing; fail if the page is not up to date")
+    coverage = commands.add_parser("coverage", help=f"Write {PAGE}: documented outcomes and the tests that assert them")
+    coverage.add_argument("--check", action="store_true", help="Write nothing; fail if the page is not up to date")
     coverage.set_defaults(run=_run)
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 DOCUMENTATION = "https://istio.io/latest/docs/"
 ATTRIBUTE = "istio_egress_case"
 CASE_NAMESPACE = "egress-client"
-"""Where the manifests go that name no namespace."""
+"""The namespace of manifests that name none."""
 
 FEATURES = {
     "registry-only-mesh": "the mesh's outboundTrafficPolicy is REGISTRY_ONLY",
@@ -25,15 +25,15 @@ FEATURES = {
     "istio-metrics": "the proxies have Istio's standard metrics, which upstream Envoy lacks",
     "own-sidecar-scope": "no mesh-wide Sidecar limits the hosts of proxies (implied by manifests without a Sidecar)",
 }
-"""What a case may require of a mesh, by name; requirements.py finds each out."""
+"""What a case may require of a mesh, by name; cluster/features.py detects each of them."""
 
 ISTIOS_OWN_ENVOY = frozenset({"istio-metrics"})
-"""Features that come with Istio's own build of Envoy, so that a mesh on upstream's lacks them."""
+"""Features of Istio's own build of Envoy, which a mesh with upstream Envoy lacks."""
 
 CORE, EXTENDED, ALL = PROFILES = ("core", "extended", "all")
-"""How much is asked of a mesh; a later profile holds all of an earlier one."""
+"""Which tests run; a later profile includes all tests of an earlier one."""
 MESH_WIDE = "mesh_wide"
-"""The folder of the cases that change the mesh's own configuration."""
+"""The folder of the cases that change the mesh configuration."""
 OWN_GATEWAY_FIXTURE = "gateway.yaml"
 
 Test = TypeVar("Test", bound=Callable[..., Any])
@@ -56,9 +56,9 @@ class Case:
     outcomes: tuple[str, ...]
     """Ids of the entries of conformance/outcomes.yaml that the test asserts."""
     fixtures: tuple[str, ...] = ()
-    """Files of fixtures/ that only few tests need: created when first needed, they stay for the run."""
+    """Files of fixtures/ that only few tests need: created for the first of them, and deleted with the run."""
     independent_of_manifests: Mapping[str, str] = field(default_factory=dict)
-    """Parameters that pass without the manifests too, and why: by id, or "" for the whole test. Controls need none."""
+    """Parameters that also pass without the manifests, and why: by id, or "" for the test. Controls need no entry."""
     min_istio: str | None = None
     """The first release of Istio that documents the behaviour, such as 1.30; on older ones the test is skipped."""
 
@@ -88,7 +88,7 @@ def documented(
 ) -> Callable[[Test], Test]:
     """Declare a test function as a case; the arguments are the fields of `Case`.
 
-    Manifests lie beside the module: without the argument, test_x.py has x.yaml.
+    The manifests are files beside the module; the default for test_x.py is x.yaml.
     """
 
     def declare(test: Test) -> Test:

@@ -1,4 +1,4 @@
-"""What is expected: the documented outcome of one probe, with the evidence that has to stand behind it."""
+"""The expected outcome of one probe: curl's result, and the fields of each hop's evidence."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from pytest_istio_egress.model.probe import Probe
 BLACKHOLE_EXITS = frozenset({52, 56})
 """Curl's exit when Envoy drops a connection: documented is 56; 52 where the FIN wins the race against the RST."""
 BLACKHOLE_EXITS_OF_BYTES = BLACKHOLE_EXITS | {55}
-"""The same for bytes of one's own (gopher://): the RST may come before they are sent, and curl fails at sending."""
+"""The same for raw bytes (gopher://): the RST may arrive before curl has sent them, and sending fails (55)."""
 
 PROBED_HOST = "outbound|PORT||HOST"
-"""As a cluster: the one of the host and port that the probe requests."""
+"""In place of a cluster's name: the cluster of the host and port that the probe requests."""
 
 EARLY = 0.1
-"""The part of a documented time by which Envoy may be early: it sets timers by the time at which the turn of its event
-loop began, not by the clock, so that on a busy node a timeout of 3 s ends some milliseconds before."""
+"""The fraction of a documented time by which Envoy may be early. Its timers count from the start of the current turn of
+the event loop, not from the clock, so that on a busy node a timeout of 3 s ends some milliseconds early."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hop:
-    """What the access log of one Envoy has to say of the request; None asks nothing of that field.
+    """The expected fields of one Envoy's access log line; a field that is None is not compared.
 
-    The words are those of Envoy's default format: response flags (`UH`), code details (`direct_response`),
+    The values are those of Envoy's default format: response flags (`UH`), code details (`direct_response`),
     upstream cluster (`outbound|80||host`), route name (`block_all`), protocol (`HTTP/2`).
     """
 
     cluster: str | None = None
     route: str | None = None
     flags: str | frozenset[str] | None = None
-    """Several where each of them means the same, and which one it is depends on the moment."""
+    """A set where several flags mean the same, and timing decides which of them is logged."""
     details: str | None = None
     protocol: str | None = None
     status: int | None = None
@@ -43,30 +43,30 @@ class Hop:
     failure: str | None = None
     """A part of Envoy's upstream transport failure reason."""
     at: str | None = None
-    """Which gateway's log: `<app label>.<namespace>`; None is the mesh's own egress gateway."""
+    """The gateway that logs it, `<app label>.<namespace>`; None is the mesh's egress gateway."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """The documented outcome of one probe.
 
-    `status` is the HTTP status that curl saw, None when no HTTP answer may arrive. `exit` is curl's exit code, or
-    the set of codes that mean the same. `reached` is the name of the outside server that must have answered; left
-    out, none may have: a block is only a block if nobody outside was reached.
+    `status` is the HTTP status that curl received, None where no HTTP response may arrive. `exit` is curl's exit
+    code, or a set of codes that mean the same. `reached` is the name of the external server that must have
+    responded; None where no external server may be reached, as for every block.
     """
 
     status: int | None = None
     exit: int | frozenset[int] = 0
     reached: str | None = None
 
-    # The access log of the client's own sidecar. A shorthand for `Hop`, since nearly every case needs it.
+    # The client's sidecar, in its access log. Not a `Hop` of its own, because nearly every case states these.
     cluster: str | None = None
     route: str | None = None
     flags: str | frozenset[str] | None = None
     details: str | None = None
     failure: str | None = None
     sidecar: bool = True
-    """False: no Envoy may stand between the client and the server: no log line, no Envoy headers."""
+    """False where no Envoy may be on the path between client and server: no log line, no Envoy headers."""
 
     # The egress gateway's access log; the line is found by the request's user agent or by its connection.
     gateway: Hop | None = None
@@ -76,20 +76,20 @@ class Outcome:
 
     # The request as the external server received it.
     source: str | None = None
-    """Whose address the outside server saw: "client", "gateway" or "proxy" (the forward proxy)."""
+    """The owner of the source address that the external server saw: "client", "gateway" or "proxy" (forward proxy)."""
     request_headers: Mapping[str, str | None] = field(default_factory=dict)
-    """Headers (lower case) as the far end saw them; None: must not have arrived."""
+    """Request headers (lower case) that the external server received; None: it must not have received the header."""
     server_saw: Mapping[str, str | None] = field(default_factory=dict)
-    """Other facts that the outside server states: protocol, server-name, client-certificate."""
+    """Other fields of the external server's report: protocol, server-name, client-certificate."""
 
     response_headers: Mapping[str, str | None] = field(default_factory=dict)
-    """Headers (lower case) of the answer as curl saw them; None: must not be there."""
+    """Response headers (lower case) that curl received; None: it must not have received the header."""
     body: str | None = None
-    """A part of the answer's body."""
+    """A part of the response body."""
     min_seconds: float | None = None
-    """Seconds that Envoy (or, without a sidecar, curl) must have spent on it, less EARLY of them."""
+    """Seconds that Envoy (or, without a sidecar, curl) must have spent on the request; EARLY is the tolerance."""
     connected_to: str | None = None
-    """The address that curl has to name as the one it connected to; 192.0.2.x stands for an outside server's."""
+    """The address that curl must have connected to; 192.0.2.x stands for an external server's."""
 
     before_istio: Mapping[str, Outcome] = field(default_factory=dict)
     """Outcomes of older releases: `{"1.31": outcome}` is the outcome of releases before 1.31."""
@@ -109,17 +109,17 @@ class Outcome:
 
     @property
     def exits(self) -> frozenset[int]:
-        """Curl's exit codes that fulfil the outcome."""
+        """The exit codes of curl that are accepted."""
         return self.exit if isinstance(self.exit, frozenset) else frozenset({self.exit})
 
     @property
     def blocked(self) -> bool:
-        """Whether this is a negative outcome, which says nothing unless a control passed beside it."""
+        """Whether this is a block, which is evidence only if a control passed beside it."""
         return self.reached is None and (self.status is None or self.status >= 400)
 
     @property
     def sidecar_hop(self) -> Hop:
-        """What is asked of the sidecar's log line."""
+        """The expected fields of the sidecar's log line."""
         return Hop(cluster=self.cluster, route=self.route, flags=self.flags, details=self.details, failure=self.failure)
 
 
@@ -144,32 +144,32 @@ class Evidence(TypedDict, total=False):
 
 
 def reached(server: str = "outside", *, status: int = 200, **evidence: Unpack[Evidence]) -> Outcome:
-    """Answered by an external server, through the cluster of the probed host and port unless another one is given."""
+    """Expect a response of an external server, through the cluster of the probe's host and port unless one is given."""
     return Outcome(**{"cluster": PROBED_HOST, **evidence, "status": status, "reached": server})  # type: ignore[arg-type]  # Evidence has the types of Outcome's fields
 
 
 def reached_directly(server: str = "outside", **evidence: Unpack[Evidence]) -> Outcome:
-    """Answered by an external server, with no Envoy on the way: no log line, no Envoy headers."""
+    """Expect a response of an external server, with no Envoy on the path: no log line, no Envoy headers."""
     return Outcome(**{**evidence, "status": 200, "reached": server, "sidecar": False})  # type: ignore[arg-type]  # as above
 
 
 def blocked_http(**evidence: Unpack[Evidence]) -> Outcome:
-    """Answered by the sidecar with 502: it knows the port as HTTP, but not the host (route block_all)."""
+    """Expect the sidecar's 502: it has routes for the port, but none for the host (route block_all)."""
     return Outcome(**{"status": 502, "route": "block_all", "details": "direct_response", **evidence})  # type: ignore[arg-type]  # as above
 
 
 def blocked_tcp(exits: frozenset[int] = BLACKHOLE_EXITS, **evidence: Unpack[Evidence]) -> Outcome:
-    """Dropped by the sidecar: no listener for the port, or no filter chain (BlackHoleCluster, flag UH)."""
+    """Expect that the sidecar closes the connection: no listener or filter chain matches (BlackHoleCluster, UH)."""
     return Outcome(**{"cluster": "BlackHoleCluster", "flags": "UH", **evidence, "exit": exits})  # type: ignore[arg-type]  # as above
 
 
 def blocked_tls(**evidence: Unpack[Evidence]) -> Outcome:
-    """Dropped by the sidecar during the client's TLS handshake: curl exit 35 (BlackHoleCluster, flag UH)."""
+    """Expect that the sidecar closes the connection in the TLS handshake: curl exit 35 (BlackHoleCluster, UH)."""
     return blocked_tcp(frozenset({35}), **evidence)
 
 
 def timed_out(*, after: float, **evidence: Unpack[Evidence]) -> Outcome:
-    """Answered by the sidecar with 504 once a timeout of `after` seconds was over (flag UT)."""
+    """Expect the sidecar's 504 when a timeout of `after` seconds has passed (flag UT)."""
     return Outcome(**{"cluster": PROBED_HOST, "flags": "UT", **evidence, "status": 504, "min_seconds": after})  # type: ignore[arg-type]  # as above
 
 

@@ -1,4 +1,4 @@
-"""What is asked: one curl command in one client pod, described without running it."""
+"""A probe: one request, as the curl command that a client pod runs, and the result that curl reports."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 CLIENT = "sleep.egress-client"
-"""The injected client; `<app label>.<namespace>` as the manifests name them."""
+"""The injected client, `<app label>.<namespace>` by the manifests' names."""
 NEIGHBOUR = "sleep.egress-neighbour"
-"""An injected client in a second namespace; it takes part in cases with the fixture `neighbour_client.yaml`."""
+"""An injected client in a second namespace, for cases with the fixture `neighbour_client.yaml`."""
 PLAIN = "sleep.egress-plain"
 """The same client in a namespace without injection."""
 
@@ -19,10 +19,10 @@ WORKLOAD_KINDS = {"deployment": "Deployment", "statefulset": "StatefulSet", "dae
 
 
 def workload(what: str, *, namespace: str) -> str:
-    """Name a workload of one's own as a probe's client: `deployment/payments`, in its own namespace.
+    """Return the name of your own workload as a probe's client: `deployment/payments`, in its namespace.
 
-    Nothing of it is restarted or changed: the probe is sent from an ephemeral container in one of its pods. All names
-    of such a probe, and of what is expected of it, are taken as they stand.
+    The workload is neither restarted nor changed: the probe is sent from an ephemeral container in one of its pods.
+    The names in such a probe and in its expected outcome are real ones; they are not rendered. Raises ValueError.
     """
     kind, slash, name = what.partition("/")
     if kind not in WORKLOAD_KINDS or not slash or not name or not namespace:
@@ -32,21 +32,21 @@ def workload(what: str, *, namespace: str) -> str:
 
 
 def is_workload(client: str) -> bool:
-    """Whether a probe's client is a workload of the user's own, as `workload` names it."""
+    """Whether a probe's client is the user's own workload, as `workload` returns it."""
     return "/" in client
 
 
 OUTSIDE = "192.0.2.80"
-"""The address (from the block reserved for documentation) that stands for the outside server's in manifests."""
+"""The address, of the block reserved for documentation, that stands for the external server's in manifests."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "gopher": 70}
-"""The port of a URL that names none, by scheme."""
+"""The port of a URL without one, by scheme."""
 
 CA_FILE = "/etc/egress-certificates/ca.crt"
-"""Where every client pod finds the run's own certificate authority."""
+"""The path of the run's certificate authority in every client pod."""
 
 BODY_LIMIT = 64 * 1024
-"""Bytes of an answer that are kept; the rest says nothing about egress."""
+"""Bytes of a response body that are recorded; the rest is not needed as evidence."""
 
 _SEPARATOR = "\n--curl--"
 
@@ -55,9 +55,9 @@ _SEPARATOR = "\n--curl--"
 class Probe:
     """One request. Namespaces, `.test` hosts and 192.0.2.x addresses are those of the manifests.
 
-    `to` is the address that curl connects to for a `.test` host (no DNS is asked); None leaves it to DNS. From a
-    `workload` of one's own DNS decides, unless `to` is another address, which then holds for any host.
-    `max_time` is in seconds and ends a request that nothing answers (curl exit 28).
+    `to` is the address that curl connects to for a `.test` host, without a DNS query; with None, DNS is used. A probe
+    from the user's own `workload` uses DNS, unless `to` is another address, which then applies to any host.
+    `max_time`, in seconds, ends a request without a response (curl exit 28).
     """
 
     url: str
@@ -68,7 +68,7 @@ class Probe:
 
     @property
     def from_own_workload(self) -> bool:
-        """Whether it is sent from somebody's own workload: its names are real ones, and stay as they are."""
+        """Whether it is sent from the user's own workload: its names are real ones, which are not rendered."""
         return is_workload(self.client)
 
     @property
@@ -78,20 +78,20 @@ class Probe:
 
     @property
     def port(self) -> int:
-        """The port that curl connects to: the URL's own, or its scheme's default."""
+        """The port that curl connects to: the URL's, or the default of its scheme."""
         parts = urlsplit(self.url)
         return parts.port or DEFAULT_PORTS[parts.scheme]
 
     def resolve(self) -> tuple[str, ...]:
-        """Curl's arguments that pin the host's address; empty where DNS (or a literal address) decides."""
+        """Return curl's arguments that set the host's address; empty where DNS or a literal address decides."""
         if self.to is None or (self.to == OUTSIDE if self.from_own_workload else not self.host.endswith(".test")):
             return ()
         return ("--resolve", f"{self.host}:{self.port}:{self.to}")
 
     def command(self, user_agent: str, local_ports: str) -> list[str]:
-        """Build the command line: the body goes to stdout, then curl's own two JSON documents.
+        """Return the command line. It prints the body, then curl's two JSON documents: the transfer, the headers.
 
-        `local_ports` (16384-16391) are those that the connection may come from.
+        `local_ports`, such as 16384-16391, are the source ports that curl may use.
         """
         return [
             "curl", "--silent", "--show-error", "--globoff",
@@ -114,10 +114,10 @@ def get(
     arguments: Sequence[str] = (),
     max_time: float = 15.0,
 ) -> Probe:
-    """Send a GET request.
+    """Return a probe that sends a GET request.
 
-    With https the server's certificate is verified: by the run's own authority from the suite's clients, by the image's
-    authorities from a user's own workload.
+    With https the server's certificate is verified: by the suite's clients against the run's certificate authority,
+    by the user's own workload against the authorities of its image.
     """
     verified = urlsplit(url).scheme == "https" and not is_workload(client)
     authority = ("--cacert", CA_FILE) if verified else ()
@@ -134,7 +134,7 @@ def tcp(
     arguments: Sequence[str] = (),
     max_time: float = 15.0,
 ) -> Probe:
-    """Send bytes over TCP: an HTTP request, on a port that the mesh does not know to be HTTP."""
+    """Return a probe that sends an HTTP request as plain TCP, to a port that the mesh does not treat as HTTP."""
     return Probe(
         url=f"http://{host}:{port}/headers", client=client, to=to, arguments=tuple(arguments), max_time=max_time
     )
@@ -142,9 +142,10 @@ def tcp(
 
 @dataclass(frozen=True, kw_only=True)
 class CurlResult:
-    """What curl said of one request, in its own words.
+    """The result that curl reports of one request.
 
-    `seconds` is curl's time_total; `local_port` is 0 where no connection was made.
+    `seconds` is curl's time_total; `local_port` is 0 where no connection was made; the names of `headers` are in
+    lower case.
     """
 
     exit: int
@@ -160,29 +161,29 @@ class CurlResult:
 
 
 class NoCurlResultError(Exception):
-    """Curl left no JSON: the harness failed, and nothing is known about the mesh."""
+    """curl printed no JSON: a failure of the client's pod or of the exec, not evidence about the mesh."""
 
 
 def parse(stdout: str, stderr: str) -> CurlResult:
-    """Read what `Probe.command` printed; raises NoCurlResultError when curl's JSON isn't there."""
+    """Read what `Probe.command` printed; raises NoCurlResultError where its JSON is missing or damaged."""
     parts = stdout.rsplit(_SEPARATOR, 2)
     if len(parts) != 3:
         raise NoCurlResultError(f"curl printed no JSON; stdout {stdout[-300:]!r}, stderr {stderr[-300:]!r}")
-    body, about, headers = parts
+    body, transfer, headers = parts
     try:
-        said = json.loads(about)
-        seen = json.loads(headers or "{}")
+        report = json.loads(transfer)
+        received = json.loads(headers or "{}")
     except json.JSONDecodeError as error:
-        raise NoCurlResultError(f"curl's JSON is cut or damaged ({error}): {about[-300:]!r}") from error
+        raise NoCurlResultError(f"curl's JSON is cut or damaged ({error}): {transfer[-300:]!r}") from error
     return CurlResult(
-        exit=int(said["exitcode"]),
-        status=int(said["http_code"]),
-        error=said["errormsg"] or "",
-        seconds=float(said["time_total"]),
-        local_address=said["local_ip"],
-        local_port=int(said["local_port"]),
-        remote_address=said["remote_ip"],
-        http_version=said["http_version"],
-        headers={name.lower(): ", ".join(values) for name, values in seen.items()},
+        exit=int(report["exitcode"]),
+        status=int(report["http_code"]),
+        error=report["errormsg"] or "",
+        seconds=float(report["time_total"]),
+        local_address=report["local_ip"],
+        local_port=int(report["local_port"]),
+        remote_address=report["remote_ip"],
+        http_version=report["http_version"],
+        headers={name.lower(): ", ".join(values) for name, values in received.items()},
         body=body[:BODY_LIMIT],
     )
