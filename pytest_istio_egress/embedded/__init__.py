@@ -1,4 +1,4 @@
-"""A real one-node Kubernetes cluster with Istio, made from package registries alone, without a way out."""
+"""A real one-node Kubernetes cluster with Istio, built from package registries alone, without a route out of it."""
 
 from pytest_istio_egress.embedded.cluster import ClusterStatus, down, status, up
 from pytest_istio_egress.embedded.errors import EmbeddedError

@@ -11,7 +11,7 @@ from typing import Any
 
 
 class RefusedError(Exception):
-    """The API server's answer was an error; `status` is its HTTP code."""
+    """The API server responded with an error; `status` is its HTTP code."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -19,7 +19,7 @@ class RefusedError(Exception):
 
 
 class ApiClient:
-    """Talks to the API server on this network namespace's loopback with the certificate `<pki>/<user>.crt`."""
+    """A client of the API server on the loopback of this network namespace, with the certificate `<pki>/<user>.crt`."""
 
     def __init__(self, pki: Path, user: str = "admin", timeout: float = 10.0) -> None:
         self._tls = ssl.create_default_context(cafile=str(pki / "ca.crt"))
@@ -28,7 +28,7 @@ class ApiClient:
         self._connection: http.client.HTTPSConnection | None = None
 
     def request(self, method: str, path: str, body: object = None) -> Any:  # JSON of any kind
-        """Return the decoded answer. Raises RefusedError, OSError or http.client.HTTPException."""
+        """Return the decoded response. Raises RefusedError, OSError or http.client.HTTPException."""
         if self._connection is None:
             self._connection = self._connect(self._timeout)
         try:
@@ -45,7 +45,7 @@ class ApiClient:
         return json.loads(text) if text[:1] in b"{[" else text.decode()
 
     def watch(self, path: str, version: str, seconds: int = 240) -> Iterator[dict[str, Any]]:
-        """Yield the events of one watch, on a connection of its own, until the server ends it."""
+        """Yield the events of one watch, on a separate connection, until the server ends it."""
         connection = self._connect(seconds + 30.0)
         try:
             sign = "&" if "?" in path else "?"

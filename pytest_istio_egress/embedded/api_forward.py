@@ -1,6 +1,6 @@
 """Carries connections from the machine's loopback to the API server inside the cluster's network namespace.
 
-kubectl -> 127.0.0.1:PORT (a socket made outside, which still belongs there) -> this, inside -> kube-apiserver
+kubectl -> 127.0.0.1:PORT (a socket of the machine's network namespace) -> this process, in the node -> kube-apiserver
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ CHUNK = 1 << 16
 
 
 async def forward(listener: socket.socket, target: tuple[str, int]) -> None:
-    """Serve `listener` until cancelled. Bytes pass as they are: TLS is between the client and the API server."""
+    """Serve `listener` until cancelled. Bytes are not changed: TLS is between the client and the API server."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
@@ -26,7 +26,7 @@ async def forward(listener: socket.socket, target: tuple[str, int]) -> None:
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Copy one direction to its end; hand the end on, so that the other direction can finish."""
+    """Copy one direction to its end, and close that direction, so that the other one can finish."""
     try:
         while data := await reader.read(CHUNK):
             writer.write(data)

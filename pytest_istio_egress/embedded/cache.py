@@ -1,4 +1,4 @@
-"""The cache on disk: an entry is either whole and in its place, or not there at all."""
+"""The cache on disk: an entry is either complete or absent."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ def cache_root() -> Path:
 
 
 class Cache:
-    """Entries are directories `<root>/<kind>/<key>`; each is made under a lock, beside its place, then moved in."""
+    """Entries are directories `<root>/<kind>/<key>`; each is made under a lock in a temporary folder, then renamed."""
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or cache_root()
 
     def path(self, kind: str, key: str) -> Path:
-        """Return where that entry stands, whether or not it does."""
+        """Return the path of an entry, which need not exist."""
         return self.root / kind / key
 
     def has(self, kind: str, key: str) -> bool:
-        """Tell whether the entry is there; if it is, it is whole."""
+        """Return whether the entry exists; one that exists is complete."""
         return self.path(kind, key).is_dir()
 
     def get(self, kind: str, key: str, make: Callable[[Path], None]) -> Path:
-        """Return the entry, calling `make(empty directory)` first if nobody has made it yet.
+        """Return the entry, calling `make(empty directory)` first if it does not exist.
 
-        Raises EmbeddedError when the disk is full; whatever `make` raises passes through. Either way nothing stays.
+        Raises EmbeddedError when the disk is full, and the errors of `make`; then no part of the entry remains.
         """
         place = self.path(kind, key)
         if place.is_dir():
@@ -69,7 +69,7 @@ class Cache:
             shutil.rmtree(beside, ignore_errors=True)
 
     def _sweep(self) -> None:
-        """Remove what killed builds left: whatever is unfinished and has no one holding its lock."""
+        """Remove the unfinished entries of killed builds: those whose lock no process holds."""
         for left in (self.root / "unfinished").iterdir():
             lock = filelock.FileLock(self._lock(left.name))
             try:
@@ -81,7 +81,7 @@ class Cache:
 
 @contextmanager
 def full_disk_in_one_line(root: Path) -> Iterator[None]:
-    """Turn a full disk into one clear line; other errors pass."""
+    """Raise EmbeddedError in place of the error of a full disk; other errors are not changed."""
     try:
         yield
     except OSError as error:
@@ -91,7 +91,7 @@ def full_disk_in_one_line(root: Path) -> Iterator[None]:
 
 
 def no_space(root: Path) -> EmbeddedError:
-    """Name the full file system and what to do about it."""
+    """Return the error for a full file system, with its remedy."""
     return EmbeddedError(
         f"no space left below {root}: the embedded cluster's parts and Go's build cache take about 8 GB",
         f"df -h {root}  # make room, or set ISTIO_EGRESS_CACHE (and GOCACHE) to a larger disk",

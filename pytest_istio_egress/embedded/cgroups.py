@@ -1,6 +1,6 @@
-"""Gives a cluster a cgroup of its own in every hierarchy, and removes it when its processes are gone.
+"""Creates one cgroup per cluster in every hierarchy, and removes it when its processes have ended.
 
-The node gets a cgroup namespace whose root that cgroup is: whatever its components make lies below it.
+That cgroup is the root of the node's cgroup namespace: all cgroups of its components are below it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """One mounted cgroup hierarchy; `options` are what it takes to mount it again, such as "cpu,cpuacct"."""
+    """One mounted cgroup hierarchy; `options` are those of its mount, such as "cpu,cpuacct"."""
 
     mount: Path
     version: int
@@ -25,7 +25,7 @@ class Hierarchy:
 
 
 def hierarchies(mountinfo: str) -> list[Hierarchy]:
-    """Read the hierarchies out of the text of /proc/self/mountinfo; of one that is mounted twice, the first."""
+    """Return the hierarchies in the text of /proc/self/mountinfo; of one that is mounted twice, the first."""
     found: dict[tuple[int, str], Hierarchy] = {}
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")
@@ -45,10 +45,10 @@ def here() -> list[Hierarchy]:
 
 
 def cgroup_folders(name: str) -> tuple[Path, ...]:
-    """Return where cluster `name` gets its cgroups.
+    """Return the folders of the cgroups of cluster `name`.
 
-    In version 1 that is below the caller's own, so that its limits hold. In version 2 a cgroup with processes
-    cannot have limited children, so that is the top.
+    In version 1 they are below the caller's own, so that its limits apply. In version 2 a cgroup with processes
+    cannot have limited children, so they are at the top.
     """
     own = _own_cgroups()
     folders = []
@@ -69,10 +69,10 @@ def _own_cgroups() -> dict[frozenset[str], str]:
 
 
 def make_cgroups(folders: Iterable[Path]) -> None:
-    """Make the cgroups, able to hold processes and limited children."""
+    """Make the cgroups, ready for processes and for children with limits."""
     for folder in folders:
         folder.mkdir(exist_ok=True)
-        for setting in ("cpuset.cpus", "cpuset.mems"):  # version 1 takes no process before these are set
+        for setting in ("cpuset.cpus", "cpuset.mems"):  # version 1 accepts no process before these are set
             file = folder / setting
             if file.is_file() and not file.read_text(encoding="ascii").strip():
                 with contextlib.suppress(OSError):
@@ -82,20 +82,20 @@ def make_cgroups(folders: Iterable[Path]) -> None:
 
 
 def _delegate(folder: Path) -> None:
-    """Let the children of a version 2 cgroup be limited, as far as this machine allows."""
+    """Enable all controllers that this machine allows for the children of a version 2 cgroup."""
     for controller in (folder / "cgroup.controllers").read_text(encoding="ascii").split():
         with contextlib.suppress(OSError):
             (folder / "cgroup.subtree_control").write_text(f"+{controller}", encoding="ascii")
 
 
 def enter_cgroups(folders: Iterable[Path]) -> None:
-    """Move the calling process in."""
+    """Move the calling process into the cgroups."""
     for folder in folders:
         (folder / "cgroup.procs").write_text("0", encoding="ascii")
 
 
 def mount_own_cgroups() -> None:
-    """Show the node its own cgroups as the whole of them; called inside its mount and cgroup namespaces."""
+    """Mount the cgroup file systems of the node; called in its mount and cgroup namespaces."""
     found = here()
     for hierarchy in reversed(found):
         subprocess.run(["umount", str(hierarchy.mount)], check=True)
@@ -119,7 +119,7 @@ def _mount_options(options: str) -> str:
 
 
 def remove_cgroups(folders: Iterable[Path], patience: float = 10.0) -> list[Path]:
-    """Remove them all, waiting for killed processes to be gone; return those that would not go."""
+    """Remove the cgroups once killed processes have ended; return those that cannot be removed."""
     left = list(folders)
     deadline = time.monotonic() + patience
     while left := [folder for folder in left if not _removed(folder)]:

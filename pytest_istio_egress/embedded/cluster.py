@@ -1,4 +1,4 @@
-"""Finds or starts the cluster that is asked for, tells how it is, and ends it."""
+"""Starts a cluster or returns the running one, reports its status, and stops it."""
 
 from __future__ import annotations
 
@@ -32,31 +32,31 @@ def up(
     install_packages: bool = False,
     tied_to_caller: bool = False,
 ) -> EmbeddedCluster:
-    """Return the running cluster `spec.name`, starting it (and building its parts) if need be.
+    """Return the running cluster `spec.name`, starting it (and building its parts) if it does not run.
 
     With `tied_to_caller` a cluster that this call starts ends when the calling process does, however it ends.
     With `install_packages` missing Debian packages are installed. Raises EmbeddedError; then nothing is left running.
     """
-    told = progress or Silent()
+    display = progress or Silent()
     state = State(spec.name)
     with state.lock():
         if (record := state.record()) and record.alive and record.phase == "ready":
             _same_versions(record, spec)
             return cluster_of(record, state, started=False)
-        meet_prerequisites(Cache(), told, install_packages=install_packages)
-        told.expect(START_STEPS)
-        parts = prepare(spec, Cache(), told)
+        meet_prerequisites(Cache(), display, install_packages=install_packages)
+        display.expect(START_STEPS)
+        parts = prepare(spec, Cache(), display)
         _end(state)
-        record = launch(state, parts, asked_of(spec), told, tied=tied_to_caller)
+        record = launch(state, parts, asked_of(spec), display, tied=tied_to_caller)
         return cluster_of(record, state, started=True)
 
 
 def down(name: str = "default") -> bool:
-    """End a cluster and remove its state; False when there was none. Raises EmbeddedError if it will not end."""
+    """Stop a cluster and remove its state; False when there was none. Raises EmbeddedError if it does not stop."""
     check_name(name)
     state = State(name)
     there = state.record() is not None
-    _ask_to_stop(state)  # before the lock: whoever starts this cluster holds it
+    _ask_to_stop(state)  # before the lock, which the process that starts this cluster holds
     with state.lock():
         _end(state)
         return there
@@ -64,7 +64,7 @@ def down(name: str = "default") -> bool:
 
 @dataclass(frozen=True)
 class ClusterStatus:
-    """`phase` is none, starting, ready or ended; `cluster` is there when it is ready, `why` when it ended."""
+    """`phase` is none, starting, ready or ended; `cluster` is set when it is ready, `why` when it has ended."""
 
     name: str
     phase: str
@@ -73,7 +73,7 @@ class ClusterStatus:
 
 
 def status(name: str = "default") -> ClusterStatus:
-    """Tell how a cluster is, from its record and whether its keeper lives."""
+    """Return the status of a cluster, by its record and whether its keeper runs."""
     check_name(name)
     state = State(name)
     record = state.record()
@@ -86,7 +86,7 @@ def status(name: str = "default") -> ClusterStatus:
 
 
 def asked_of(spec: ClusterSpec) -> dict[str, str]:
-    """Return what a cluster is known by: what was asked for, or what stands for it."""
+    """Return the settings by which a running cluster is compared with a requested one."""
     return {
         "Istio": spec.istio or versions().default_release.version,
         "Envoy": _envoy_asked_of(spec),
@@ -103,16 +103,16 @@ def _envoy_asked_of(spec: ClusterSpec) -> str:
 
 def _same_versions(record: Record, spec: ClusterSpec) -> None:
     for what, wanted in asked_of(spec).items():
-        runs = record.asked.get(what, wanted)  # an earlier version of this package did not ask for all of them
+        runs = record.asked.get(what, wanted)  # an earlier version of this package did not record all of them
         if runs != wanted:
             raise EmbeddedError(
-                f"cluster {record.name} runs with {what} {runs}, not {wanted}: end it first, or use another name",
+                f"cluster {record.name} runs with {what} {runs}, not {wanted}: stop it first, or use another name",
                 f"istio-egress cluster down --name {record.name}",
             )
 
 
 def cluster_of(record: Record, state: State, *, started: bool) -> EmbeddedCluster:
-    """Return the cluster that a record tells of."""
+    """Return the cluster that a record describes."""
     return EmbeddedCluster(
         name=record.name,
         kubeconfig=state.kubeconfig,
@@ -134,13 +134,13 @@ def _ask_to_stop(state: State) -> Record | None:
 
 
 def _end(state: State) -> None:
-    """End whatever runs under this name and remove what it left."""
+    """Stop the cluster of this name, if there is one, and remove its state and cgroups."""
     folders = set(cgroup_folders(state.name))
     if (record := _ask_to_stop(state)) and record.alive:
         deadline = time.monotonic() + STOP_PATIENCE
         while record.alive:
             if time.monotonic() > deadline:
-                raise EmbeddedError(f"cluster {state.name} does not end", f"kill -9 {record.keeper}")
+                raise EmbeddedError(f"cluster {state.name} does not stop", f"kill -9 {record.keeper}")
             time.sleep(0.02)
     with contextlib.suppress(OSError, ValueError, TypeError):  # a state that cannot be read names no cgroups
         folders |= set(NodePlan.read(state.folder).cgroups)

@@ -1,4 +1,4 @@
-"""Knows which Debian package brings what the cluster needs, and installs what is missing when asked to."""
+"""The Debian packages that the cluster needs: which are missing, and their installation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TO_BUILD = {"mmdebstrap": "mmdebstrap"}
 
 
 class MissingPackagesError(EmbeddedError):
-    """`packages` are missing; whoever shows this may offer its own way to have them installed."""
+    """`packages` are missing; a caller that shows this error may offer an option that installs them."""
 
     def __init__(self, what: list[str], packages: list[str]) -> None:
         names = " ".join(packages)
@@ -43,14 +43,14 @@ class MissingPackagesError(EmbeddedError):
 
 @dataclass(frozen=True)
 class Missing:
-    """What is not there, and the packages that bring it."""
+    """The missing programs, and the packages that contain them."""
 
     what: list[str]
     packages: list[str]
 
 
 def missing(*, to_build: bool) -> Missing:
-    """Look for the programs and plugins; `to_build` includes those that only the first start needs."""
+    """Return the missing programs and plugins; `to_build` includes those that only a build needs."""
     wanted = PROGRAMS | (TO_BUILD if to_build else {})
     found = {name: package for name, package in wanted.items() if shutil.which(name, path=SEARCH) is None}
     what, packages = list(found), set(found.values())
@@ -61,7 +61,7 @@ def missing(*, to_build: bool) -> Missing:
 
 
 def cni_plugins() -> Path | None:
-    """Return the folder that has every CNI plugin the cluster uses."""
+    """Return the folder with every CNI plugin of the cluster; None if there is none."""
     for folder in CNI_FOLDERS:
         if all((folder / plugin).is_file() for plugin in CNI_PLUGINS):
             return folder
@@ -69,14 +69,15 @@ def cni_plugins() -> Path | None:
 
 
 def install(packages: list[str], progress: Progress) -> None:
-    """Have apt-get install the packages, with a fresh index if the old one does not do.
+    """Install the packages with apt-get, with an updated index if the first attempt fails.
 
-    Raises EmbeddedError with apt-get's own words.
+    Raises EmbeddedError with the last line of apt-get.
     """
     step = f"apt-get install {' '.join(packages)}"
     if shutil.which("apt-get", path=SEARCH) is None:
         raise EmbeddedError(
-            f"there is no apt-get here to install {' '.join(packages)} with: install their like by hand"
+            f"cannot install {' '.join(packages)}: this machine has no apt-get; install the "
+            "programs with its own package manager"
         )
     progress.expect(1)
     progress.started(step)

@@ -1,4 +1,4 @@
-"""Builds one Go component from the module proxy in a wrapper module of its own."""
+"""Builds one Go component from the module proxy in a wrapper module."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REPLACED = "replaced.json"
 
 @dataclass(frozen=True)
 class Replaced:
-    """A requirement that the module proxy refuses, and what was built in its place."""
+    """A requirement that the module proxy does not serve, and the version that was built in its place."""
 
     module: str
     asked: str
@@ -43,17 +43,18 @@ def build_component(
     known: Substitutes = Substitutes(),  # noqa: B008  # it is frozen
     tag: str | None = None,
 ) -> None:
-    """Put the component's binaries, its kept files and the files `release` and `replaced.json` into `into`.
+    """Write the component's binaries and files, and the files `release` and `replaced.json`, to the folder `into`.
 
-    `moved` is told how far the compiler is; `known` is what may take the place of refused requirements; `tag` is the
-    release that the binaries shall print. Raises EmbeddedError with the compiler's or the proxy's last words.
+    `moved` is called with the progress of the compiler; `known` are the substitutes for requirements that the proxy
+    does not serve; `tag` is the release that the binaries print. Raises EmbeddedError with the last line of the
+    compiler or of the proxy.
     """
     module = into / "module"
     module.mkdir()
     proxy = ModuleProxy(go, module)
     moved("fetching the module")
     source = proxy.download(component.module, component.version)
-    moved("looking for what it requires")
+    moved("resolving its requirements")
     go_mod = proxy.go_mod(source)
     stated = {**stated_replaces(go_mod, component.staging_version), **component.replace}
     refusals = refused(proxy, go_mod, stated)
@@ -73,7 +74,7 @@ def build_component(
 
 
 def replaced_in(built: Path) -> tuple[Replaced, ...]:
-    """Return what had to be replaced in a component that was built; one of an earlier version does not say."""
+    """Return the replaced requirements of a component that was built; empty for one that lacks the file."""
     file = built / REPLACED
     return tuple(Replaced(**entry) for entry in json.loads(file.read_bytes())) if file.is_file() else ()
 
@@ -86,7 +87,7 @@ def _wrapper(component: GoComponent, replaces: dict[str, str]) -> str:
 
 
 def _release(component: GoComponent, source: Path) -> str:
-    """Return the release that the binaries shall print."""
+    """Return the release that the binaries print."""
     if component.release_file is None or not re.match(r"v0\.0\.0-", component.version):
         return component.version
     return (source / component.release_file).read_text(encoding="utf-8").strip() + "-dev"
@@ -113,7 +114,7 @@ def _compile(
         f"{output}{'/' if output == into else ''}",
         *component.binaries.values(),
     ]
-    # With --pdeathsig the compiler does not outlive whoever asked for it, however that ended.
+    # With --pdeathsig the compiler ends with the process that started it.
     with subprocess.Popen(
         ["setpriv", "--pdeathsig", "TERM", *command],
         cwd=module,
@@ -137,11 +138,11 @@ def _compile(
         )
     missing = [name for name in names if not (into / name).is_file()]
     if missing:
-        raise EmbeddedError(f"building {component.name} {component.version} made no {missing[0]}")
+        raise EmbeddedError(f"building {component.name} {component.version} produced no {missing[0]}")
 
 
 def _follow(process: subprocess.Popen[str], moved: Callable[[str], object]) -> list[str]:
-    """Count what `go build -v` names while it compiles; return what else it says."""
+    """Report the packages that `go build -v` lists while it compiles; return its other lines."""
     compiled, other = 0, []
     for line in process.stderr or ():
         text = line.rstrip()

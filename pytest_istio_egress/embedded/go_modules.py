@@ -1,4 +1,4 @@
-"""Asks the Go module proxy, as the user configured it, what it serves, and works out the replaces a module needs."""
+"""The versions that the user's Go module proxy serves, and the replaces that a module needs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _flags() -> str:
 
 
 class ModuleProxy:
-    """What the module proxy serves; `folder` holds a go.mod of our own, so that nobody else's is looked at."""
+    """The Go module proxy; `folder` gets an empty go.mod, so that Go reads none of a folder above it."""
 
     def __init__(self, go: Go, folder: Path) -> None:
         self._go = go
@@ -71,7 +71,7 @@ class ModuleProxy:
         return str(answer["Version"]), str(answer.get("Time", ""))
 
     def served(self, asked: Sequence[tuple[str, str]]) -> list[tuple[str, str] | None]:
-        """Answer `resolve` for many modules at once, in their order."""
+        """Return `resolve` of many modules at once, in their order."""
         if not asked:
             return []
         names = [f"{module}@{version}" for module, version in asked]
@@ -94,14 +94,14 @@ class ModuleProxy:
         return done.stdout.split()[1:]
 
     def download(self, module: str, version: str) -> Path:
-        """Fetch the module's source and return its folder. Raises EmbeddedError with the proxy's own words."""
+        """Fetch the module's source and return its folder. Raises EmbeddedError with the proxy's message."""
         done = self._go.run("mod", "download", "-json", f"{module}@{version}", folder=self._folder)
         answer: dict[str, Any] = json.loads(done.stdout or "{}")
         if done.returncode or "Dir" not in answer:
             if "no space left" in done.stderr + str(answer.get("Error")):
                 raise no_space(self._folder)
             said = str(answer.get("Error") or last_line(done.stderr))
-            raise unverified(said) or EmbeddedError(f"{module}@{version} cannot be had: {said}")
+            raise unverified(said) or EmbeddedError(f"cannot download {module}@{version}: {said}")
         return Path(answer["Dir"])
 
     def go_mod(self, folder: Path) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def refused(proxy: ModuleProxy, go_mod: dict[str, Any], stated: Collection[str])
 
 
 def substitutes_for(proxy: ModuleProxy, refusals: Mapping[str, str], known: Substitutes) -> dict[str, str]:
-    """Return the version to build in the place of each refused one: the nearest that the proxy serves.
+    """Return the version to build in place of each one that is not served: the nearest that the proxy serves.
 
     Modules that go together get one version, even if only one of them is refused. Raises EmbeddedError where the
     proxy serves no other version.
@@ -159,7 +159,7 @@ def _nearest(proxy: ModuleProxy, module: str, version: str, known: Substitutes) 
     }
     if not times:
         raise EmbeddedError(
-            f"the Go module proxy serves neither {' with '.join(family)} at {version} nor any other version"
+            f"the Go module proxy serves no version of {' with '.join(family)}: neither {version} nor another one"
         )
     in_lines = len(family) > 1 or not PSEUDO.match(version)
     nearest: str = min(times, key=lambda candidate: _distance(candidate, times[candidate], version, in_lines=in_lines))
@@ -167,10 +167,10 @@ def _nearest(proxy: ModuleProxy, module: str, version: str, known: Substitutes) 
 
 
 def _distance(candidate: str, time: str, asked: str, *, in_lines: bool) -> tuple[float, ...]:
-    """Tell how far a version is from the one that was asked for; a later one is nearer than an earlier one.
+    """Return the distance of a version from the requested one, as a sort key; later ones come before earlier ones.
 
     An earlier one of the same line (1.28, say) is nearer than a later one of the next. Not so for pseudo-versions,
-    unless the module has a branch for each line: their number says just which tag came before, their time says more.
+    unless the module has a branch for each line: their number is only that of the tag before, so their time decides.
     """
     (major, minor, patch), (asked_major, asked_minor, asked_patch) = _numbers(candidate), _numbers(asked)
     pseudo = None if in_lines else PSEUDO.match(asked)
@@ -204,7 +204,7 @@ def _documents(text: str) -> Iterator[dict[str, Any]]:
 
 def _no_proxy(stderr: str) -> EmbeddedError:
     return EmbeddedError(
-        f"the Go module proxy cannot be reached: {last_line(stderr)}", "go env GOPROXY  # is it right?"
+        f"the Go module proxy cannot be reached: {last_line(stderr)}", "go env GOPROXY  # check this setting"
     )
 
 
@@ -216,18 +216,18 @@ def unverified(said: str) -> EmbeddedError | None:
     module = found[1].partition("@")[0]
     kept = "$GONOSUMDB," if os.environ.get("GONOSUMDB") else ""
     return EmbeddedError(
-        f"the checksum database has no hash of {found[1]}: if you trust your module proxy, let Go do without",
+        f"the checksum database has no hash of {found[1]}: if you trust your module proxy, turn this check off",
         f"export GONOSUMDB={kept}{module}",
     )
 
 
 def unreachable(stderr: str) -> bool:
-    """Tell a proxy that gives no answer from one whose answer is no."""
+    """Return whether the proxy did not respond, rather than that it does not serve the module."""
     signs = ("dial tcp", "no such host", "connection refused", "i/o timeout", "TLS handshake", "proxyconnect")
     return any(sign in stderr for sign in signs)
 
 
 def last_line(text: str) -> str:
-    """Return the last line that says something."""
+    """Return the last line that is not empty."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else "no reason given"

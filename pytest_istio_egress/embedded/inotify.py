@@ -1,4 +1,4 @@
-"""Counts the kernel's inotify instances: each user has a number of them, and every cluster takes its share."""
+"""Checks the kernel's limit of inotify instances per user, of which every cluster needs some."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pytest_istio_egress.embedded.errors import EmbeddedError
 
 LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
 NEEDED = 20
-"""What root's part of one cluster takes while cases run: kubelet 13 to 15, containerd 2, and some to spare."""
+"""The instances that one cluster uses while cases run: kubelet 13 to 15, containerd 2, and a reserve."""
 
 
 def check_inotify(limit: int | None = None, processes: Path = Path("/proc")) -> None:
-    """Raise EmbeddedError where too few instances are left: containerd and kubelet would fail in their own words."""
+    """Raise EmbeddedError where too few instances are left: containerd and kubelet would fail with unclear messages."""
     allowed = int(LIMIT.read_text(encoding="ascii")) if limit is None else limit
     used = in_use(processes)
     if used + NEEDED > allowed:
         wanted = max(1024, 2 * allowed)
         raise EmbeddedError(
-            f"root has {used} of {allowed} inotify instances in use, and a cluster takes up to {NEEDED}",
-            f"sysctl fs.inotify.max_user_instances={wanted}  # or end a cluster: istio-egress cluster status",
+            f"root uses {used} of {allowed} inotify instances, and a cluster needs up to {NEEDED}",
+            f"sysctl fs.inotify.max_user_instances={wanted}  # or stop a cluster: istio-egress cluster status",
         )
 
 

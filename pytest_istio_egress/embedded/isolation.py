@@ -1,4 +1,4 @@
-"""The command that starts another one in namespaces of its own, all of which end with it."""
+"""The command that runs another one in new namespaces, which end with it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ exec nsenter --mount=/proc/self/ns/mnt --wd=/proc/tty -- sh -c '
 def isolated(*command: str, also: tuple[str, ...] = ()) -> list[str]:
     """Return `command` as it runs in new network, mount and PID namespaces; `also` names more, such as "--cgroup".
 
-    When whoever starts it ends, it is killed; when it ends, everything in its namespaces is.
+    It is killed when the process that started it ends; all processes of its namespaces are killed when it ends.
     """
     isolate = ["unshare", *also, *NAMESPACES, "--", *command]
     if root_is_a_mount(Path("/proc/self/mountinfo").read_text(encoding="utf-8")):
@@ -33,5 +33,5 @@ def isolated(*command: str, also: tuple[str, ...] = ()) -> list[str]:
 
 
 def root_is_a_mount(mountinfo: str) -> bool:
-    """Tell from the text of /proc/self/mountinfo whether / is a mount, which it is not in a chroot."""
+    """Return whether / is a mount, by the text of /proc/self/mountinfo; in a chroot it is none."""
     return any(line.split()[4] == "/" for line in mountinfo.splitlines() if line)

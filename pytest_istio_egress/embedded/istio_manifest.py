@@ -14,7 +14,7 @@ from pytest_istio_egress.embedded.errors import EmbeddedError
 from pytest_istio_egress.embedded.go_modules import last_line
 
 # Istio's own filters, which upstream Envoy lacks: istiod sends configuration with them, which a proxy without them
-# rejects, so that no new pod gets ready, unless the setting keeps it from doing so. The names are those under which a
+# rejects, so that no new pod becomes ready, unless the setting turns them off. The names are those under which a
 # filter is linked into Envoy; of each group one has to be there.
 FILTERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "values.pilot.env.PILOT_ENABLE_METADATA_EXCHANGE=false": (
@@ -72,7 +72,7 @@ def istio_settings(
         "components.egressGateways[0].enabled=true",
         f"meshConfig.outboundTrafficPolicy.mode={mesh_mode}",
         "meshConfig.accessLogFile=/dev/stdout",
-        # Without it only objects that name a revision are validated; `istioctl install` sees to it by itself.
+        # Without it only objects with a revision are validated; `istioctl install` sets it by itself.
         "values.defaultRevision=default",
         *for_proxy,
         *ONE_NODE,
@@ -104,7 +104,7 @@ def _loader() -> Any:  # the C loader has no type of its own and is not in every
 
 
 def tight(found: dict[str, Any]) -> dict[str, Any]:
-    """Have readiness asked at once and every second, so that a start does not wait for a probe's turn."""
+    """Set readiness probes to start at once and to run every second, so that a start does not wait for them."""
     if found["kind"] == "Deployment":
         for container in found["spec"]["template"]["spec"]["containers"]:
             if probe := container.get("readinessProbe"):

@@ -22,7 +22,7 @@ WHY = "the module proxy no longer serves it"
 
 @dataclass(frozen=True)
 class Found:
-    """What a name stands for: the module's version; and, by its own files, which release, and which Gateway API."""
+    """The version of the module that a name resolves to, and its release and Gateway API by the module's files."""
 
     version: str
     release: str
@@ -31,9 +31,9 @@ class Found:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The Istio to build, and what goes with it. `tag` is what it shall print, None: what its own file VERSION says.
+    """The Istio to build, with its Envoy. `tag` is the release that it prints; None: the one in its file VERSION.
 
-    `envoy` is the version of upstream Envoy that belongs to it, or the nearest; `envoy_notes` say so.
+    `envoy` is the version of upstream Envoy that belongs to it, or the nearest; then `envoy_notes` has a note.
     """
 
     component: GoComponent
@@ -46,7 +46,7 @@ class Chosen:
 
 
 def choose_istio(asked: str | None, shop: Workshop) -> Chosen:
-    """Choose the Istio asked for: a known release, a tag, a commit or another version; None means the default one.
+    """Return the Istio to build for a known release, a tag, a commit or another version; None means the default one.
 
     Raises EmbeddedError for a release that is too old or unknown, and for a version that is not served.
     """
@@ -62,7 +62,7 @@ def choose_istio(asked: str | None, shop: Workshop) -> Chosen:
 
 
 def _known(asked: str | None, release: Release, shop: Workshop) -> Chosen:
-    """Choose a known release. The default one alone, asked for by no name, gives way to what `@latest` names."""
+    """Choose a known release. Where the user named none, `@latest` replaces a default that is not served."""
     pinned = versions()
     envoy = pinned.envoy_with(asked) or release.envoy
     known = Chosen(pinned.istio_at(release.version), release.name, release.gateway_api, envoy)
@@ -75,18 +75,18 @@ def _known(asked: str | None, release: Release, shop: Workshop) -> Chosen:
     found = _found(shop, release.version, lambda proxy: resolve_default(release.version, proxy))
     if found.version == release.version:
         return known
-    note = f"Istio {release.version} is pinned, but {WHY}: {found.version} runs instead"
+    note = f"Istio {release.version} is pinned, but {WHY}: using {found.version}"
     return Chosen(pinned.istio_at(found.version), found.release, found.gateway_api, envoy, notes=(note,))
 
 
 def _refuse_unknown(asked: str) -> None:
-    """Turn down a release that is known to be too old, and a line that says too little."""
+    """Raise EmbeddedError for a release that is too old, and for an unknown one without its patch number."""
     if tag := TAG.fullmatch(asked):
         _refuse_old(asked, tag[1])
     if LINE.fullmatch(asked):
         _refuse_old(asked, asked)
         raise EmbeddedError(
-            f"Istio {asked} is not one of the releases {_names()}: name a tag of it that your Go module proxy serves, "
+            f"Istio {asked} is not one of the releases {_names()}: use a tag of it that your Go module proxy serves, "
             f"such as {asked}.0"
         )
 
@@ -94,7 +94,7 @@ def _refuse_unknown(asked: str) -> None:
 def _refuse_old(asked: str, release: str) -> None:
     oldest = versions().oldest_release
     if _numbers(release) < _numbers(oldest):
-        raise EmbeddedError(f"Istio {asked} is too old: name a release from {oldest} on")
+        raise EmbeddedError(f"Istio {asked} is too old: use {oldest} or a later release")
 
 
 def _names() -> str:
@@ -106,11 +106,11 @@ def _numbers(release: str) -> tuple[int, ...]:
 
 
 def _found(shop: Workshop, name: str, resolve: Callable[[ModuleProxy], str]) -> Found:
-    """Resolve once and remember it, unless the name may mean something else tomorrow."""
+    """Resolve a name. A tag, version or commit is resolved once and cached; a branch may move."""
     module = versions().components["istio"].module
 
     def find() -> Found:
-        shop.progress.note(f"asking the Go module proxy for {module}@{name}")
+        shop.progress.note(f"resolving {module}@{name} with the Go module proxy")
         with shop.module_proxy() as proxy:
             return look_at(proxy, module, resolve(proxy))
 
@@ -125,7 +125,7 @@ def _found(shop: Workshop, name: str, resolve: Callable[[ModuleProxy], str]) -> 
 
 
 def look_at(proxy: ModuleProxy, module: str, version: str) -> Found:
-    """Read from the module's own files which release it is. Raises EmbeddedError where they do not say."""
+    """Return the release by the module's own files. Raises EmbeddedError where they do not state it."""
     source = proxy.download(module, version)
     file = source / (versions().components["istio"].release_file or "VERSION")
     said = file.read_text(encoding="utf-8").strip() if file.is_file() else ""
@@ -134,52 +134,52 @@ def look_at(proxy: ModuleProxy, module: str, version: str) -> Found:
     gateway_api = required.get(versions().gateway_api_module)
     if not release or not gateway_api:
         raise EmbeddedError(
-            f"Istio {version} does not say in its files VERSION and go.mod which release it is: name "
+            f"Istio {version} does not state its release in the files VERSION and go.mod: use "
             f"{versions().oldest_release} or a later release"
         )
     return Found(version, release[0], gateway_api)
 
 
 def resolve_default(version: str, proxy: ModuleProxy) -> str:
-    """Return the pinned version while it is served, then what `@latest` names. Raises EmbeddedError if nothing is."""
+    """Return the pinned version if it is served, else `@latest`. Raises EmbeddedError if neither is served."""
     module = versions().components["istio"].module
     if answer := proxy.resolve(module, version) or proxy.resolve(module, "latest"):
         return answer[0]
-    raise EmbeddedError(f"the Go module proxy serves no Istio at all, neither {version} nor a later one")
+    raise EmbeddedError(f"the Go module proxy serves no version of Istio: neither {version} nor a later one")
 
 
 def resolve_named(asked: str, name: str, proxy: ModuleProxy) -> str:
-    """Return the module's version that a name stands for. Raises EmbeddedError if it is not served."""
+    """Return the version of the module that a name resolves to. Raises EmbeddedError if it is not served."""
     module = versions().components["istio"].module
     if answer := proxy.resolve(module, name):
         return answer[0]
     latest = proxy.resolve(module, "latest")
     served = f" (it serves {latest[0]})" if latest else ""
     raise EmbeddedError(
-        f"the Go module proxy does not serve Istio {asked}{served}: name {_names().replace(' and ', ' or ')}, or have "
-        "GOPROXY name a proxy that does",
+        f"the Go module proxy does not serve Istio {asked}{served}: use {_names().replace(' and ', ' or ')}, or set "
+        "GOPROXY to a proxy that serves it",
         f"go list -m {module}@{name}",
     )
 
 
 def envoy_for(release: str) -> tuple[str, tuple[str, ...]]:
-    """Return the version of upstream Envoy to run a release of Istio with, and what there is to say of it."""
+    """Return the version of upstream Envoy to run a release of Istio with, and notes where it is not Istio's own."""
     pinned = versions()
     newest = pinned.envoy_versions[-1]
     line = pinned.envoy_lines.get(release)
     if line is None:
-        return newest, (f"which Envoy belongs to Istio {release} is not known here: {newest}, the newest, runs",)
+        return newest, (f"the Envoy version of Istio {release} is unknown: using {newest}, the newest",)
     later = [version for version in pinned.envoy_versions if _numbers(version)[:2] >= _numbers(line)]
     if not later:
-        return newest, (f"Istio {release} has Envoy {line}, which is not to be had: {newest}, the newest, runs",)
+        return newest, (f"Istio {release} has Envoy {line}, which is not available: using {newest}, the newest",)
     if _numbers(later[0])[:2] == _numbers(line):
         return later[0], ()
-    return later[0], (f"Istio {release} has Envoy {line}, which is not to be had: {later[0]}, the next later, runs",)
+    return later[0], (f"Istio {release} has Envoy {line}, which is not available: using {later[0]}, the next one",)
 
 
-def told(what: str, replaced: tuple[Replaced, ...]) -> tuple[str, ...]:
-    """Return what is said of a component whose requirements were replaced, if any were."""
+def replacement_notes(what: str, replaced: tuple[Replaced, ...]) -> tuple[str, ...]:
+    """Return the note on a component that was built with replaced requirements; none where nothing was replaced."""
     if not replaced:
         return ()
-    each = ", ".join(f"{entry.built} for {entry.module} {entry.asked}" for entry in replaced)
-    return (f"{what} was built with other versions of what the Go module proxy refuses: {each}",)
+    each = ", ".join(f"{entry.module} {entry.built} instead of {entry.asked}" for entry in replaced)
+    return (f"{what} was built with other versions of modules that the Go module proxy does not serve: {each}",)

@@ -1,7 +1,7 @@
-"""Keeps one cluster: starts its namespaces, watches over it from outside, and clears up when it ends.
+"""Supervises one cluster: starts its namespaces, follows its events, and cleans up when it ends.
 
-It runs in a session of its own, away from the terminal. Two processes: this one, and a sweeper that does the
-clearing up when this one is killed.
+It runs in a new session, without a terminal. There are two processes: this one, and a second one that cleans up if
+this one is killed.
 """
 
 from __future__ import annotations
@@ -22,9 +22,13 @@ from pytest_istio_egress.embedded.isolation import isolated
 from pytest_istio_egress.embedded.node_plan import NodePlan
 from pytest_istio_egress.embedded.state import State
 
+STOPPED = "it was stopped"
+CALLER_ENDED = "the process that started it ended"
+"""Reasons for an end that is no failure: nothing of the cluster is kept."""
+
 
 class Keeper:
-    """`caller` is a pidfd of who asked for the cluster; `tied` means that the cluster ends when the caller does."""
+    """`caller` is a pidfd of the process that started the cluster; with `tied` the cluster ends with that process."""
 
     def __init__(self, state: State, caller: int, *, tied: bool) -> None:
         self._state = state
@@ -35,7 +39,7 @@ class Keeper:
         self._log = ""
 
     def keep(self, listener: int) -> None:
-        """Run the cluster to its end, whatever that is, and clear up."""
+        """Run the cluster until it ends, for any reason, and clean up."""
         wake, woken = os.pipe()
         os.set_blocking(woken, False)
         signal.set_wakeup_fd(woken)
@@ -66,7 +70,7 @@ class Keeper:
         )
 
     def _follow(self, node: subprocess.Popen[bytes], wake: int) -> None:
-        """Hand the node's events on until the node ends, the caller does, or someone says stop."""
+        """Forward the node's events until the node ends, the caller ends, or SIGTERM arrives."""
         assert node.stdout is not None
         events = node.stdout.fileno()
         buffer = b""
@@ -76,7 +80,7 @@ class Keeper:
             while True:
                 ready = {key.fd for key, _ in selector.select()}
                 if wake in ready:
-                    self._why = "asked to stop"
+                    self._why = STOPPED
                     return
                 if events in ready:
                     data = os.read(events, 1 << 16)
@@ -84,10 +88,10 @@ class Keeper:
                     for line in lines:
                         self._event(json.loads(line), selector)
                     if not data:
-                        self._why = self._why or "the node's own process was killed"
+                        self._why = self._why or "the process of the node was killed"
                         return
                 if self._caller in ready and self._caller in {key.fd for key in selector.get_map().values()}:
-                    self._why = "its caller ended"
+                    self._why = CALLER_ENDED
                     return
 
     def _event(self, event: dict[str, str], selector: selectors.BaseSelector) -> None:
@@ -102,16 +106,16 @@ class Keeper:
         self._tell(event)
 
     def _tell(self, event: dict[str, str]) -> None:
-        """Tell the caller, if it still listens."""
+        """Send an event to the caller, if it still reads them."""
         with contextlib.suppress(OSError):
             os.write(1, json.dumps(event).encode() + b"\n")
 
 
 def clear_up(state: State, cgroups: Iterable[Path], why: str, log: str) -> None:
-    """Remove what outlives the namespaces. Harmless when done twice."""
+    """Remove everything that outlives the namespaces. A second call has no effect."""
     remove_cgroups(cgroups)
     record = state.record()
-    if record is None or why in {"asked to stop", "its caller ended"}:
+    if record is None or why in {STOPPED, CALLER_ENDED}:
         state.remove()
         return
     if record.phase == "ended":
@@ -121,7 +125,7 @@ def clear_up(state: State, cgroups: Iterable[Path], why: str, log: str) -> None:
 
 
 def sweep_after(keeper: int, state: State) -> None:
-    """Wait for the keeper's end, however it comes, and clear up after it."""
+    """Wait for the end of the keeper, and clean up if it could not."""
     cgroups = NodePlan.read(state.folder).cgroups
     for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(ignored, signal.SIG_IGN)
@@ -130,11 +134,11 @@ def sweep_after(keeper: int, state: State) -> None:
         selector.select()
     record = state.record()
     if state.folder.is_dir() and (record is None or (record.phase != "ended" and not record.alive)):
-        clear_up(state, cgroups, "its keeper was killed", "")
+        clear_up(state, cgroups, "its supervisor process was killed", "")
 
 
 def main(folder: str, listener: str, caller: str, tied: str) -> int:
-    """Split off the sweeper, then keep the cluster whose state lies in `folder`."""
+    """Fork the process that cleans up, then supervise the cluster whose state is in `folder`."""
     path = Path(folder)
     state = State(path.name, path.parent)
     keeper = os.pidfd_open(os.getpid())

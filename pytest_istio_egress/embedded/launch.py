@@ -1,4 +1,4 @@
-"""Starts a cluster: its plan and keys, the keeper that holds it, the events until it is ready."""
+"""Starts a cluster: its plan and keys, its keeper, and the events until it is ready."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from pytest_istio_egress.embedded.progress import Progress
 from pytest_istio_egress.embedded.state import Record, State, boot_id, started_at
 from pytest_istio_egress.embedded.versions import versions
 
-STOP_PATIENCE = 30.0  # seconds for a keeper to clear up
+STOP_PATIENCE = 30.0  # seconds for a keeper to clean up
 _keepers: dict[str, subprocess.Popen[bytes]] = {}  # those that this process started: it is theirs to reap them
 
 
 def launch(state: State, parts: Parts, asked: dict[str, str], progress: Progress, *, tied: bool) -> Record:
     """Start a cluster of these parts and return the record of it once it is ready.
 
-    `asked` is what it will be known by; `tied`: it ends when the calling process does. Raises EmbeddedError, and then
-    nothing is left running.
+    `asked` are the requested settings, which its record keeps; with `tied` it ends with the calling process. Raises
+    EmbeddedError; then no process of it is left.
     """
     state.renew()
     with socket.socket() as listener:
@@ -125,7 +125,7 @@ def _spawn_keeper(state: State, listener: socket.socket, *, tied: bool) -> subpr
 
 
 def _follow(keeper: subprocess.Popen[bytes], name: str, progress: Progress) -> None:
-    """Show the start's events until the cluster is ready. Raises EmbeddedError when it ends instead."""
+    """Show the events of the start until the cluster is ready. Raises EmbeddedError if it ends before that."""
     assert keeper.stdout is not None
     for line in keeper.stdout:
         event = json.loads(line)
@@ -140,4 +140,4 @@ def _follow(keeper: subprocess.Popen[bytes], name: str, progress: Progress) -> N
             raise EmbeddedError(
                 f"cluster {name} did not start: {event['message']}{log}", f"istio-egress cluster logs --name {name}"
             )
-    raise EmbeddedError(f"cluster {name} did not start: its keeper was killed")
+    raise EmbeddedError(f"cluster {name} did not start: its supervisor process was killed")

@@ -1,9 +1,9 @@
-"""The node's own process: runs as PID 1 of the cluster's namespaces, starts every component and watches them.
+"""The process of the node: runs below PID 1 of the cluster's namespaces, starts all components and watches them.
 
     caller -- keeper -- unshare -- PID 1 (reaps) -- this -- etcd, kube-apiserver, kubelet, containerd, ...
 
-Whatever ends one of the first four ends the rest: each is tied to its parent by the kernel. A component's end is the
-cluster's end, too, but for the API server, which is started again: that it is away for a while is part of its life.
+When one of the first four ends, the kernel ends the rest: each is tied to its parent. The end of a component ends the
+cluster, too, except for the API server, which is restarted: Kubernetes tolerates its absence.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from pytest_istio_egress.embedded.node_setup import set_up_files, set_up_network
 from pytest_istio_egress.embedded.node_start import NotReadyError, Start
 
 LIVES = 5.0
-"""Seconds that a component has to have run to be started again: one that ends at once would go on ending."""
+"""The seconds that a component must have run to be restarted: one that ends at once would only end again."""
 
 
 class ComponentDiedError(Exception):
-    """A component ended although nobody asked it to."""
+    """A component ended unexpectedly."""
 
     def __init__(self, component: str, code: int) -> None:
         super().__init__(f"{component} ended with {code}" if code >= 0 else f"{component} was killed by signal {-code}")
@@ -51,11 +51,11 @@ class Node:
         self._group = group
 
     async def run(self, name: str, command: list[str]) -> None:
-        """Start a component; from then on its end is the node's end."""
+        """Start a component, whose end ends the node."""
         self._group.create_task(self._watch(name, await self._started(name, command)))
 
     async def keep(self, name: str, command: list[str]) -> None:
-        """Start a component, and again when it ends, as a kubelet does with a control plane's static pods."""
+        """Start a component, and restart it when it ends, as a kubelet restarts static pods of a control plane."""
         self._group.create_task(self._start_again(name, command, await self._started(name, command)))
 
     async def _started(self, name: str, command: list[str]) -> asyncio.subprocess.Process:
@@ -83,7 +83,7 @@ class Node:
 
 
 async def run_node(plan: NodePlan, listener: socket.socket) -> None:
-    """Start the cluster, say when it is ready, and stay until a component dies."""
+    """Start the cluster, report that it is ready, and wait until a component ends."""
     async with asyncio.TaskGroup() as group:
         node = Node(plan, group)
         start = Start(plan, tell)
@@ -112,7 +112,7 @@ async def run_node(plan: NodePlan, listener: socket.socket) -> None:
 
 
 def last_lines(log: Path, count: int = 12) -> str:
-    """Return a log's last lines."""
+    """Return the last lines of a log."""
     if not log.is_file():
         return ""
     with log.open("rb") as content:
@@ -139,13 +139,13 @@ def main(state: str, listener: str) -> int:
         set_up_files(plan)
         set_up_network()
         asyncio.run(run_node(plan, socket.socket(fileno=int(listener))))
-    except Exception as error:  # noqa: BLE001  # whatever ends the node, the keeper shall be able to say it
+    except Exception as error:  # noqa: BLE001  # the keeper reports any error that ends the node
         tell("failed", **reason(error, plan.logs))
     return 1
 
 
 def reason(error: BaseException, logs: Path) -> dict[str, str]:
-    """Say in words what the innermost first error was, with the last lines of a dead component's log."""
+    """Return the message of the innermost first error, with the last lines of the log of the component that ended."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, ComponentDiedError):

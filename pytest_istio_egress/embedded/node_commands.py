@@ -19,9 +19,9 @@ from pytest_istio_egress.embedded.node_plan import (
 
 
 def etcd(plan: NodePlan) -> list[str]:
-    """Its data lies in memory and ends with the node, so there is nothing to sync; nor has it anybody to wait for.
+    """Return the command of etcd: its data is in memory and ends with the node, so it need not be synced to a disk.
 
-    A new etcd leaves others the time of an election, a second by default, before it makes itself the leader.
+    A single etcd need not wait for others, which it does for the time of an election, a second by default.
     """
     client, peer = f"http://{ETCD}", "http://127.0.0.1:2380"
     return [
@@ -33,7 +33,7 @@ def etcd(plan: NodePlan) -> list[str]:
 
 
 def kube_apiserver(plan: NodePlan) -> list[str]:
-    """Serve on every address of the node: pods come through the Service, the outside through a forwarder."""
+    """Return the command of the API server. It serves pods through its Service, the machine through a forwarder."""
     return [
         plan.binary("kubernetes", "kube-apiserver"), f"--etcd-servers=http://{ETCD}", "--secure-port=6443",
         f"--advertise-address={NODE_ADDRESS}", f"--service-cluster-ip-range={SERVICE_RANGE}",
@@ -66,7 +66,7 @@ def kube_scheduler(plan: NodePlan) -> list[str]:
 
 
 def kube_proxy(plan: NodePlan) -> list[str]:
-    """Leave every conntrack setting alone: the kernel does not let a network namespace of ours write them."""
+    """Return the command of kube-proxy. It sets no conntrack limits, which cannot be set in a network namespace."""
     untouched = ("max-per-core", "min", "tcp-timeout-established", "tcp-timeout-close-wait", "udp-timeout",
                  "udp-timeout-stream")  # fmt: skip
     return [
@@ -77,7 +77,7 @@ def kube_proxy(plan: NodePlan) -> list[str]:
 
 
 def network_policy(plan: NodePlan) -> list[str]:
-    """Our own part: CNI's plugins do not enforce NetworkPolicy."""
+    """Return the command of this package's controller: CNI's plugins do not enforce NetworkPolicy."""
     module = "pytest_istio_egress.embedded.network_policy.controller"
     return [sys.executable, "-m", module, str(plan.pki), str(NETWORK_POLICY_HOLDS)]
 
@@ -110,7 +110,7 @@ disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.snapshotter.v1.bl
 
 
 def write_cni() -> None:
-    """Give each pod a link of its own to the node (ptp): then all its packets cross the node's forward chain.
+    """Connect each pod to the node by its own link (ptp), so that all its packets cross the node's forward chain.
 
     pod eth0 --veth-- node (routing; kube-proxy's and network policy's rules) --veth-- eth0 of another pod
     """
@@ -149,7 +149,7 @@ def kubelet(plan: NodePlan) -> list[str]:
         "failCgroupV1": False,
         "failSwapOn": False,
         "localStorageCapacityIsolation": False,
-        # The images cannot be pulled again and the disk is not the node's own: nothing is ever thrown out.
+        # Images cannot be pulled again and the disk is shared with the machine: nothing is ever evicted.
         "evictionHard": never,
         "imageGCHighThresholdPercent": 100,
         "clusterDNS": [DNS_SERVICE],

@@ -1,4 +1,4 @@
-"""What the node's own process is told: places, addresses, and which command starts which component."""
+"""The settings of the process of the node: paths, addresses, and the folders of its components."""
 
 from __future__ import annotations
 

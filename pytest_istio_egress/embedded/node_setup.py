@@ -1,4 +1,4 @@
-"""Prepares the node's namespaces: mounts, the image store, the network without a way out."""
+"""Prepares the node's namespaces: mounts, the image store, the network without a route out of it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from pytest_istio_egress.embedded.cgroups import mount_own_cgroups
 from pytest_istio_egress.embedded.node_plan import NODE_ADDRESS, RUN, NodePlan
 
-# The node's address sits on a bridge without ports (some kernels have no dummy device). A packet to anywhere
-# but a pod takes the default route into it, and no other device exists: there is nothing behind it.
+# The node's address is that of a bridge without ports (some kernels have no dummy device). Packets to anything but a
+# pod take the default route to it, and there is no other device.
 #
-#   pod -> node -> default route -> node0: nowhere, and rejected on the way
+#   pod -> node -> default route -> node0: rejected, and connected to nothing
 #
-# Without the reject a lookup made before kube-proxy has programmed the Service of DNS waits 5 s for an answer;
-# of the codes that ICMP has, this is one that ends the wait of a UDP socket too.
+# Without the reject a DNS lookup waits 5 s if kube-proxy has not yet programmed the Service of DNS. This ICMP code is
+# one of those that also end the wait of a UDP socket.
 LINKS = f"""
 link set lo up
 link add node0 type bridge
@@ -23,8 +23,8 @@ address add {NODE_ADDRESS}/24 dev node0
 link set node0 up
 route add default dev node0
 """
-# Rejections are answered every time: with the usual limit of about one a second, a resolver that is told "no" a
-# few times in a row gets silence next, and waits.
+# Every rejection is sent: with the default limit of about one per second, a resolver that is rejected several times
+# in a row gets no reply the next time, and waits.
 SETTINGS = {"ip_forward": "1", "icmp_ratelimit": "0"}
 NOWHERE = """
 table inet nowhere {
@@ -37,7 +37,7 @@ table inet nowhere {
 
 
 def set_up_files(plan: NodePlan) -> None:
-    """Lay memory over what components write outside their own folders, and link the cached images in."""
+    """Mount a tmpfs wherever components write outside of their folders, and link the cached images."""
     for folder in (Path("/run"), Path("/var/log")):
         mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", str(folder))
     for folder in (RUN, Path("/run/netns"), Path("/run/lock")):
@@ -48,14 +48,14 @@ def set_up_files(plan: NodePlan) -> None:
 
 
 def mount(*arguments: str) -> None:
-    """Mount something in the node's own mount namespace."""
+    """Mount a file system in the mount namespace of the node."""
     subprocess.run(["mount", *arguments], check=True, capture_output=True)
 
 
 def keep_writes_to_memory(folder: Path, but: tuple[Path, ...]) -> None:
-    """Have what is written below `folder` go to memory, except below the places in `but`.
+    """Redirect writes below `folder` to memory, except below the folders in `but`.
 
-    The kubelet makes /var/lib/kubelet wherever its own folder is; this way the machine never sees it.
+    The kubelet creates /var/lib/kubelet whatever its own folder is; so it is not created on the machine.
     """
     upper, work = RUN / "over" / "upper", RUN / "over" / "work"
     kept = {place: RUN / "over" / str(number) for number, place in enumerate(but) if folder in place.parents}
@@ -71,8 +71,8 @@ def keep_writes_to_memory(folder: Path, but: tuple[Path, ...]) -> None:
 def link_images(store: Path, root: Path) -> None:
     """Make a containerd root whose blobs and unpacked layers are links into the cache.
 
-    containerd only ever adds to these: layers are lower directories of overlays, and its two databases,
-    which it does write, are copied.
+    containerd only adds files to these: layers are lower directories of overlays, and its two databases, which it
+    changes, are copied.
     """
     blobs = Path("io.containerd.content.v1.content/blobs/sha256")
     snapshots = Path("io.containerd.snapshotter.v1.overlayfs")
@@ -86,7 +86,7 @@ def link_images(store: Path, root: Path) -> None:
 
 
 def set_up_network() -> None:
-    """Bring up loopback and the node's address, and let the node route."""
+    """Bring up the loopback and the node's address, and enable forwarding."""
     subprocess.run(["ip", "-batch", "-"], input=LINKS.encode(), check=True, capture_output=True)
     subprocess.run(["nft", "-f", "-"], input=NOWHERE.encode(), check=True, capture_output=True)
     for name, value in SETTINGS.items():

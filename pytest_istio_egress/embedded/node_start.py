@@ -1,4 +1,4 @@
-"""The order in which a cluster gets ready, each step waiting on a fact."""
+"""The steps until a cluster is ready, each of which polls for a fact."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from pytest_istio_egress.embedded.api_client import ApiClient, RefusedError, col
 from pytest_istio_egress.embedded.node_plan import ETCD, NETWORK_POLICY_HOLDS, NodePlan
 
 MANIFESTS = Path(__file__).parent / "manifests"
-PATIENCE = 120.0  # seconds until a start that does not get on is given up
-POLL = 0.05  # seconds between two looks at the API
-ETCD_POLL = 0.01  # the same at etcd, which takes a tenth of a second
-REFUSAL_PATIENCE = 15.0  # seconds until an object that the API server refuses is taken to be wrong
+PATIENCE = 120.0  # seconds until a start is given up
+POLL = 0.05  # seconds between two requests to the API
+ETCD_POLL = 0.01  # the same for etcd, which is ready in a tenth of a second
+REFUSAL_PATIENCE = 15.0  # seconds until an object that the API server rejects is an error
 APPLIERS = 6
 WEBHOOKS = "/apis/admissionregistration.k8s.io/v1"
 
 
 class NotReadyError(Exception):
-    """Something did not get ready in time; the text says what, and how it looked last."""
+    """A step was not ready in time; the text names it and its last state."""
 
 
 class Start:
-    """Applies what a cluster starts with and waits for it. `tell(event, **facts)` reports steps."""
+    """Applies the objects that a cluster starts with and waits for them. `tell(event, **facts)` reports steps."""
 
     def __init__(self, plan: NodePlan, tell: Callable[..., None]) -> None:
         self._plan = plan
@@ -46,7 +46,7 @@ class Start:
         return ApiClient(self._plan.pki)
 
     async def etcd_answers(self) -> None:
-        """Wait until etcd has its leader: an API server that finds it too early asks again only a second later."""
+        """Wait until etcd has a leader: an API server that connects before that retries only after a second."""
 
         def healthy() -> bool:
             with contextlib.closing(http.client.HTTPConnection(ETCD, timeout=PATIENCE)) as etcd:
@@ -56,11 +56,11 @@ class Start:
         await self._until(healthy, "etcd", poll=ETCD_POLL)
 
     async def api_answers(self) -> None:
-        """Wait until the API server serves. It gets ready a second later, while the other components start."""
+        """Wait until the API server serves. It is ready a second later, while the other components start."""
         await self._until(lambda: bool(self._api.request("GET", "/version")), "the API server")
 
     async def api_is_ready(self) -> None:
-        """Wait until the API server has finished what it does after its start."""
+        """Wait until the API server is ready, with its hooks after the start."""
         await self._until(lambda: self._api.request("GET", "/readyz") == "ok", "the API server")
 
     async def apply_manifests(self) -> None:
@@ -93,7 +93,7 @@ class Start:
         )
 
     def _webhooks_serve(self) -> bool:
-        """Tell whether istiod has put its certificate into its webhooks, and made validation binding."""
+        """Return whether istiod has set its webhooks' certificate, and the failure policy of validation to Fail."""
         hooks: list[dict[str, Any]] = []
         for kind in ("mutatingwebhookconfigurations", "validatingwebhookconfigurations"):
             for item in self._api.request("GET", f"{WEBHOOKS}/{kind}")["items"]:
@@ -101,7 +101,7 @@ class Start:
         return all(hook["clientConfig"].get("caBundle") and hook["failurePolicy"] == "Fail" for hook in hooks)
 
     async def _until(self, holds: Callable[[], bool], what: str, poll: float = POLL) -> None:
-        last = "no answer yet"
+        last = "no response yet"
         while time.monotonic() < self._deadline:
             try:
                 if await asyncio.to_thread(holds):
@@ -110,7 +110,7 @@ class Start:
             except (RefusedError, OSError, http.client.HTTPException) as error:
                 last = str(error) or type(error).__name__
             await asyncio.sleep(poll)
-        raise NotReadyError(f"{what} did not get ready within {PATIENCE:.0f} s (last seen: {last}){self._pods()}")
+        raise NotReadyError(f"{what} was not ready within {PATIENCE:.0f} s (last state: {last}){self._pods()}")
 
     def _pods(self) -> str:
         try:
@@ -133,7 +133,7 @@ class Start:
         for name in ("kube-system", "istio-system"):
             namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
             self._create_in_time(api, namespace)
-        # Pods take longest to get up, so what they need comes first and the definitions of Istio's kinds last.
+        # Pods take longest to start, so the objects that they need come first and Istio's CRDs last.
         objects.sort(key=lambda found: found["kind"] in {"CustomResourceDefinition", "Deployment"})
         waiting: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         for found in objects:
@@ -160,23 +160,23 @@ class Start:
                 failures.append(error)
 
     def _create_in_time(self, api: ApiClient, found: dict[str, Any]) -> None:
-        """Create an object; an API server that is not ready yet refuses some kinds for reasons that pass."""
+        """Create an object; an API server that is not ready yet rejects some kinds for a while."""
         give_up = time.monotonic() + REFUSAL_PATIENCE
         while True:
             try:
                 create(api, found)
             except (RefusedError, OSError, http.client.HTTPException) as error:
                 if time.monotonic() > give_up:
-                    raise NotReadyError(f"{found['kind']} {found['metadata']['name']} was refused: {error}") from error
+                    raise NotReadyError(f"{found['kind']} {found['metadata']['name']} was rejected: {error}") from error
                 time.sleep(POLL)
             else:
                 return
 
 
 def mesh_authority(pki: Path) -> list[dict[str, Any]]:
-    """Return the mesh's own certificate authority as Istio's documents have it plugged in.
+    """Return the mesh's certificate authority as the Secret of Istio's "Plug in CA Certificates".
 
-    With the root there from the start, the gateway's pod need not wait for istiod to publish it.
+    As the root exists from the start, the gateway's pod need not wait for istiod to publish it.
     """
     certificate, key = (
         (pki / "mesh-ca.crt").read_text(encoding="ascii"),
@@ -204,7 +204,7 @@ def mesh_authority(pki: Path) -> list[dict[str, Any]]:
 
 
 def create(api: ApiClient, found: dict[str, Any]) -> None:
-    """Create an object; one that is already there is left alone."""
+    """Create an object; one that exists is not changed."""
     try:
         api.request("POST", collection_path(found), found)
     except RefusedError as error:

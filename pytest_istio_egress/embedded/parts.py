@@ -1,4 +1,4 @@
-"""Brings together what one cluster is made of, from the cache or by building it."""
+"""Collects the parts of one cluster, from the cache or by building them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_istio_egress.embedded.cache import Cache
 from pytest_istio_egress.embedded.go_build import replaced_in
 from pytest_istio_egress.embedded.images import make_image_store
 from pytest_istio_egress.embedded.istio_manifest import istio_settings, make_istio_manifest
-from pytest_istio_egress.embedded.istio_release import Chosen, choose_istio, told
+from pytest_istio_egress.embedded.istio_release import Chosen, choose_istio, replacement_notes
 from pytest_istio_egress.embedded.progress import Progress
 from pytest_istio_egress.embedded.proxies import Proxy, own_proxy, upstream_proxy
 from pytest_istio_egress.embedded.root_filesystem import make_root_filesystem, root_filesystem_key
@@ -34,14 +34,14 @@ class Parts:
 
 
 def prepare(spec: ClusterSpec, cache: Cache, progress: Progress) -> Parts:
-    """Return everything the cluster needs, building and fetching what the cache lacks.
+    """Return the parts of a cluster; those that the cache lacks are built or downloaded.
 
     Raises EmbeddedError for a version that is not served, a failed build or a full disk.
     """
     pinned = versions()
     shop = Workshop(cache, progress)
     progress.expect(len(pinned.components) + (5 if spec.proxy_binary is None else 6))
-    # A version that is not to be had is found out before minutes go into building the rest.
+    # A version that is not available fails before the other parts are built, which takes minutes.
     istio = choose_istio(spec.istio, shop)
     proxy = proxy_for(spec, istio, shop)
     outside = upstream_proxy(shop, istio.envoy) if spec.proxy_binary else proxy
@@ -66,19 +66,19 @@ def prepare(spec: ClusterSpec, cache: Cache, progress: Progress) -> Parts:
 
 
 def proxy_for(spec: ClusterSpec, istio: Chosen, shop: Workshop) -> Proxy:
-    """Return the Envoy that proxies run: the user's own, the version asked for, else what goes with Istio."""
+    """Return the Envoy of the proxies: the user's own, the requested version, or the one that belongs to Istio."""
     if spec.proxy_binary is not None:
         return own_proxy(shop, spec.proxy_binary)
     return upstream_proxy(shop, spec.envoy or istio.envoy)
 
 
 def notes_of(spec: ClusterSpec, istio: Chosen, proxy: Proxy, components: dict[str, Path]) -> tuple[str, ...]:
-    """Return what a report has to say of the parts; which Envoy belongs to Istio only where none was asked for."""
+    """Return the notes for a report; those on the Envoy of this Istio only where the user chose no Envoy."""
     of_envoy = istio.envoy_notes if spec.envoy is None and spec.proxy_binary is None else ()
     built = [
         note
         for name, folder in components.items()
-        for note in told(f"{name.capitalize()} {release_in(folder)}", replaced_in(folder))
+        for note in replacement_notes(f"{name.capitalize()} {release_in(folder)}", replaced_in(folder))
     ]
     return (*istio.notes, *built, *of_envoy, *proxy.notes)
 
@@ -128,7 +128,7 @@ def _images(shop: Workshop, folders: dict[str, Path], images: tuple[Image, ...],
     sources = {
         source: folders[source.split("/")[0]] / source.split("/")[1] for i in images for source in i.files.values()
     }
-    # A folder's name in the cache is the hash of its recipe, so it stands for the content here.
+    # A folder's name in the cache is the hash of its recipe, so it identifies the content.
     key = recipe_key(images, sorted(f"{source}@{path.parent.name}" for source, path in sources.items()), root.name)
     return shop.step(
         "images",

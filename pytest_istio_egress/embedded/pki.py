@@ -32,7 +32,7 @@ class Authority:
 
     @staticmethod
     def new(name: str) -> Authority:
-        """Make a self-signed one."""
+        """Make a self-signed certificate authority."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = _builder(subject, subject, key)
@@ -86,7 +86,7 @@ def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def kubeconfig(server: str, authority: bytes, credentials: tuple[bytes, bytes], name: str) -> str:
-    """Return a kubeconfig (JSON is YAML) that carries its certificates inside."""
+    """Return a kubeconfig (JSON is YAML) with its certificates embedded."""
     certificate, key = credentials
     cluster = {"server": server, "certificate-authority-data": _base64(authority)}
     user = {"client-certificate-data": _base64(certificate), "client-key-data": _base64(key)}
@@ -108,7 +108,7 @@ def _base64(content: bytes) -> str:
 
 
 def write_private(file: Path, content: bytes | str) -> Path:
-    """Write a file that nobody but its owner ever could read."""
+    """Write a file that at no time anyone except its owner can read."""
     data = content.encode() if isinstance(content, str) else content
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as out:
@@ -117,10 +117,10 @@ def write_private(file: Path, content: bytes | str) -> Path:
 
 
 def make_pki(folder: Path, node: str, addresses: Sequence[str], outside: str, name: str) -> None:
-    """Fill `folder` with what the node's components read, and the kubeconfig for the outside.
+    """Write the certificates and kubeconfigs of the node's components to `folder`, and the one for the user.
 
-    `node` is the node's name, `addresses` what the API server's certificate is good for besides its usual
-    names, `outside` the URL that callers on this machine use.
+    `node` is the node's name, `addresses` are those of the API server's certificate besides its usual
+    names, `outside` is its URL on this machine.
     """
     authority = Authority.new("istio-egress-embedded")
     root = pem(authority.certificate)

@@ -1,4 +1,4 @@
-"""Looks before anything is started whether this machine can run a cluster, and says what mends it."""
+"""Checks before a start whether this machine can run a cluster; an error states the command that corrects it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pytest_istio_egress.embedded.progress import Progress
 from pytest_istio_egress.embedded.root_filesystem import root_filesystem_key
 from pytest_istio_egress.embedded.versions import versions
 
-# What the node will do, tried in namespaces that end at once. Each line names itself in case it fails.
+# The steps of the node, tried in namespaces that end at once. A step that fails prints its command.
 TRIAL = """
 try() { "$@" > /dev/null 2>&1 || { echo "$*" >&2; exit 1; }; }
 try mount -t tmpfs tmpfs /run
@@ -64,17 +64,17 @@ def _machine() -> None:
 def _rights() -> None:
     if os.geteuid() != 0:
         raise EmbeddedError(
-            "the embedded cluster needs root, for namespaces and mounts of its own", "sudo -E env PATH=$PATH ..."
+            "the embedded cluster needs root: it creates namespaces and mounts", "sudo -E env PATH=$PATH ..."
         )
 
 
 def _apt_user() -> None:
-    """apt gives up its rights to the user _apt while it downloads; bare root file systems may lack it."""
+    """Check for the user _apt, to which apt switches for downloads; minimal root file systems may lack it."""
     try:
         pwd.getpwnam("_apt")
     except KeyError:
         raise EmbeddedError(
-            "this machine has no user _apt, which apt downloads packages as",
+            "this machine lacks the user _apt, as which apt downloads packages",
             "useradd --system --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin _apt",
         ) from None
 
@@ -108,7 +108,7 @@ def _kernel() -> None:
     if tried.returncode:
         said = tried.stderr.strip().splitlines() or ["no reason given"]
         raise EmbeddedError(
-            f"this machine does not let root do what a node does in namespaces of its own: {said[-1]}",
+            f"root is not allowed to set up a node in new namespaces on this machine ({said[-1]})",
             "run in a virtual machine, or in a privileged container",
         )
 
@@ -123,12 +123,12 @@ def _has_overlay() -> bool:
 
 
 def _file_system(cache: Path) -> None:
-    """Containers cannot be unpacked onto an overlay, which is what a container's own root usually is."""
+    """Check that images can be unpacked into the cache: not on an overlay, such as the root of a container."""
     place = next(folder for folder in (cache, *cache.parents) if folder.exists())
     mounts = [line.split() for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()]
     below = [mount for mount in mounts if place.is_relative_to(mount[1])]
     if below and max(below, key=lambda mount: len(Path(mount[1]).parts))[2] == "overlay":
         raise EmbeddedError(
-            f"the cache {cache} lies on an overlay file system, which cannot hold unpacked images",
+            f"the cache {cache} is on an overlay file system, on which images cannot be unpacked",
             "export ISTIO_EGRESS_CACHE=/a/folder/on/another/file/system  # such as a volume",
         )

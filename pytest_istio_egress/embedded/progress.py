@@ -1,4 +1,4 @@
-"""Says how far the making and starting of a cluster is: live on a terminal, plain lines elsewhere."""
+"""Shows the progress of building and starting a cluster: live on a terminal, as plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ EVERY = 15.0  # seconds between plain lines about a step that takes long
 
 
 class Progress(Protocol):
-    """What is told while a cluster is made and started. Calls come from several threads."""
+    """The events of building and starting a cluster. Calls come from several threads."""
 
     def expect(self, steps: int) -> None:
-        """`steps` more steps will be made; told before the first of them starts."""
+        """Announce `steps` more steps, before the first of them starts."""
 
     def started(self, step: str) -> None:
-        """Work on `step` begins."""
+        """`step` has started."""
 
     def moved(self, step: str, detail: str) -> None:
-        """`step` got further; `detail` says how far, such as '120 packages compiled'."""
+        """`step` has progressed; `detail` is the progress, such as '120 packages compiled'."""
 
     def finished(self, step: str, how: str) -> None:
-        """`step` is over; `how` is one word: cached, built, fetched, ready."""
+        """`step` has finished; `how` is one word: cached, built, fetched, ready."""
 
     def note(self, text: str) -> None:
-        """One sentence that the user should see."""
+        """Show one sentence to the user."""
 
 
 class Silent:
-    """Tells nothing."""
+    """Shows nothing."""
 
     def expect(self, steps: int) -> None: ...
     def started(self, step: str) -> None: ...
@@ -42,9 +42,9 @@ class Silent:
 
 
 class Lines:
-    """Plain lines: one per finished step, and one every 15 s about whatever is still under way.
+    """Plain lines: one per finished step, and one every 15 s for the steps in progress.
 
-    `write` takes one line without its newline. Use it as a context manager: the ticking ends with the block.
+    `write` takes one line without its newline. Use it as a context manager: its thread ends with the block.
     """
 
     def __init__(self, write: Callable[[str], object]) -> None:
@@ -96,7 +96,7 @@ class Lines:
 
 
 class Live:
-    """The same on a terminal: finished steps stay as lines, those under way move below them."""
+    """The same on a terminal: finished steps stay as lines, those in progress move below them."""
 
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console

@@ -1,4 +1,4 @@
-"""The Envoy that Istio's proxies run: upstream's release, or one of the user's own; and what Istio is told of it."""
+"""The Envoy that Istio's proxies run, upstream's release or the user's own binary, and the settings it needs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pytest_istio_egress.embedded.workshop import Workshop
 
 @dataclass(frozen=True)
 class Proxy:
-    """An Envoy: `folder` holds it as `envoy`, `tag` tells its images apart, `settings` are what Istio needs for it."""
+    """An Envoy: the file `envoy` in `folder`; `tag` distinguishes its images, `settings` are those of Istio."""
 
     folder: Path
     version: str
@@ -36,10 +36,10 @@ def upstream_proxy(shop: Workshop, version: str) -> Proxy:
 
 
 def own_proxy(shop: Workshop, binary: Path) -> Proxy:
-    """Return the user's own Envoy. Raises EmbeddedError if it is none."""
+    """Return the user's own Envoy. Raises EmbeddedError where the file is not an Envoy."""
     folder = proxy_binary.proxy_folder(shop, binary)
     about = proxy_binary.about(folder)
-    notes = proxy_binary.told(binary, about)
+    notes = proxy_binary.proxy_notes(binary, about)
     return Proxy(folder, about.version, folder.name, about.commit, settings_for(about.extensions), notes)
 
 

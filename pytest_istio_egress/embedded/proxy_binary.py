@@ -1,4 +1,4 @@
-"""An Envoy of the user's own for Istio's proxies: its version, and which of Istio's filters it has, by asking it."""
+"""An Envoy of the user's own for Istio's proxies: its version, and its filters of Istio, by running it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from pytest_istio_egress.embedded.workshop import Workshop
 
 VERSION = re.compile(r"version: (\w+)/([^/]+)/")  # what `envoy --version` prints: commit/version/...
 EXTENSIONS = re.compile(r"\] {2,}([\w.]+): (.+)$", re.MULTILINE)  # a line of its log: kind of extension, their names
-NOT_A_BOOTSTRAP = "{istio_egress: asks}"  # Envoy logs its extensions, then turns this down and ends
-PATIENCE = 60.0  # seconds for it to answer
+NOT_A_BOOTSTRAP = "{istio_egress: asks}"  # Envoy logs its extensions, then rejects this and ends
+PATIENCE = 60.0  # seconds until it must have ended
 
 
 @dataclass(frozen=True)
 class About:
-    """What an Envoy says of itself. `extensions` are the names of all that is linked into it."""
+    """The version and commit of an Envoy; `extensions` are the names of all extensions that are linked into it."""
 
     version: str
     commit: str
@@ -30,27 +30,28 @@ class About:
 
 
 def fingerprint(binary: Path) -> str:
-    """Return what tells this content from another. Raises EmbeddedError for what is no file or cannot be run."""
+    """Return a hash of the content. Raises EmbeddedError where the path is not a file."""
     if not binary.is_file():
-        raise EmbeddedError(f"proxy binary {str(binary)!r} is not a file: name an Envoy for this machine")
+        raise EmbeddedError(f"proxy binary {str(binary)!r} is not a file: use an Envoy binary for this machine")
     with binary.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()[:16]
 
 
 def ask(binary: Path) -> About:
-    """Ask an Envoy for its version and extensions. Raises EmbeddedError when it does not say."""
+    """Run an Envoy to read its version and extensions. Raises EmbeddedError where it does not print them."""
     try:
         version = VERSION.search(_said(binary, "--version"))
         extensions = _said(binary, "--disable-hot-restart", "--log-level", "info", "--config-yaml", NOT_A_BOOTSTRAP)
     except (OSError, subprocess.TimeoutExpired) as error:
-        why = getattr(error, "strerror", None) or f"no answer in {PATIENCE:.0f} s"
+        why = getattr(error, "strerror", None) or f"no response within {PATIENCE:.0f} s"
         raise EmbeddedError(
-            f"proxy binary {str(binary)!r} cannot be run ({why}): name an Envoy for this machine", f"{binary} --version"
+            f"proxy binary {str(binary)!r} cannot be run ({why}): use an Envoy binary for this machine",
+            f"{binary} --version",
         ) from error
     names = {name.strip() for _, listed in EXTENSIONS.findall(extensions) for name in listed.split(",")}
     if not version or not names:
         raise EmbeddedError(
-            f"proxy binary {str(binary)!r} does not answer as Envoy does: name an Envoy for this machine",
+            f"proxy binary {str(binary)!r} does not print Envoy's version: use an Envoy binary for this machine",
             f"{binary} --version",
         )
     return About(version[2], version[1], tuple(sorted(names)))
@@ -71,7 +72,7 @@ def _said(binary: Path, *arguments: str) -> str:
 
 
 def proxy_folder(shop: Workshop, binary: Path) -> Path:
-    """Return a folder in the cache with a copy of the binary, `envoy`, and what it says of itself."""
+    """Return a folder in the cache with a copy of the binary, `envoy`, and its version and extensions."""
 
     def make(into: Path) -> None:
         (into / "about.json").write_text(json.dumps(asdict(ask(binary))), encoding="utf-8")
@@ -82,13 +83,13 @@ def proxy_folder(shop: Workshop, binary: Path) -> Path:
 
 
 def about(folder: Path) -> About:
-    """Return what a binary in the cache says of itself."""
+    """Return the version and extensions of a binary in the cache."""
     found = json.loads((folder / "about.json").read_bytes())
     return About(**{**found, "extensions": tuple(found["extensions"])})
 
 
-def told(binary: Path, found: About) -> tuple[str, ...]:
-    """Return what is said of a user's own Envoy."""
+def proxy_notes(binary: Path, found: About) -> tuple[str, ...]:
+    """Return the note on a user's own Envoy: its version, and the filters of Istio that it lacks."""
     missing = filters_missing(found.extensions)
-    how = f"lacks {', '.join(missing)}, and Istio does without" if missing else "has all filters of Istio's own"
+    how = f"lacks {', '.join(missing)} (Istio is configured for this)" if missing else "has all of Istio's own filters"
     return (f"proxies run {binary}, Envoy {found.version} ({found.commit[:12]}), which {how}",)

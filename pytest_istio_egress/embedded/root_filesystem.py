@@ -12,7 +12,7 @@ from pytest_istio_egress.embedded.errors import EmbeddedError
 from pytest_istio_egress.embedded.go_modules import last_line
 from pytest_istio_egress.embedded.versions import recipe_key
 
-# No package's own script runs (--variant=extract), so what those would have made is made here; $1 is the root.
+# No scripts of packages run (--variant=extract), so the files that they would create are created here; $1 is the root.
 FINISH = r"""
 set -e
 mkdir -p "$1/etc/ssl/certs" "$1/tmp" "$1/home"
@@ -32,7 +32,7 @@ rm -rf "$1"/usr/share/doc/* "$1"/usr/share/man/* "$1"/usr/share/locale/* "$1"/us
 
 
 def root_filesystem_key(packages: tuple[str, ...]) -> str:
-    """Return the cache key: the packages, the distribution's release and what is done to them."""
+    """Return the cache key: the packages, the distribution's release and the script."""
     return recipe_key("root", packages, suite(), platform.machine(), FINISH)
 
 
@@ -81,7 +81,7 @@ def make_root_filesystem(packages: tuple[str, ...], into: Path) -> None:
 
 
 def _mirrors() -> list[str]:
-    """Return the apt source files of the distribution itself; files of third parties stay out."""
+    """Return the apt source files of the distribution itself; those of third parties are left out."""
     folder = Path("/etc/apt")
     candidates = [
         folder / "sources.list",

@@ -1,4 +1,4 @@
-"""What a caller asks for, and what it gets."""
+"""The specification of a cluster, and the cluster that results."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class ClusterSpec:
     with the newest Envoy, another release with the one that belongs to it.
     `mesh_mode` is meshConfig.outboundTrafficPolicy.mode, `compatibility` Istio's compatibilityVersion such as 1.28
     (None: its own behaviour).
-    Raises EmbeddedError for a name that is not of lower-case letters, digits and '-' (at most 32), and for a
-    compatibility that is no release, and where two Envoys are asked for.
+    Raises EmbeddedError for a name that is not of lower-case letters, digits and '-' (at most 32), for a
+    compatibility that is not a release, and where two Envoys are given.
     """
 
     name: str = "default"
@@ -36,24 +36,26 @@ class ClusterSpec:
     def __post_init__(self) -> None:
         check_name(self.name)
         if self.mesh_mode not in MESH_MODES:
-            raise EmbeddedError(f"mesh mode {self.mesh_mode!r} is neither {' nor '.join(MESH_MODES)}")
+            raise EmbeddedError(f"invalid outboundTrafficPolicy mode {self.mesh_mode!r}: use {' or '.join(MESH_MODES)}")
         if self.compatibility is not None and not RELEASE.fullmatch(self.compatibility):
-            raise EmbeddedError(f"compatibility {self.compatibility!r} is no release of Istio: write it like 1.28")
+            raise EmbeddedError(f"invalid compatibilityVersion {self.compatibility!r}: use a release such as 1.28")
         if self.envoy is not None and self.proxy_binary is not None:
-            raise EmbeddedError(f"proxies run either Envoy {self.envoy} or {self.proxy_binary}: name one of them")
+            raise EmbeddedError(
+                f"Envoy {self.envoy} and the proxy binary {self.proxy_binary} are both given: use one of them"
+            )
 
 
 def check_name(name: str) -> None:
     """Raise EmbeddedError unless `name` can name a cluster, its folder and its cgroups."""
     if not NAME.fullmatch(name):
-        raise EmbeddedError(f"cluster name {name!r}: use up to 32 lower-case letters, digits and '-'")
+        raise EmbeddedError(f"invalid cluster name {name!r}: use up to 32 lower-case letters, digits and '-'")
 
 
 @dataclass(frozen=True)
 class EmbeddedCluster:
-    """A cluster that runs. `started` tells whether this call started it or found it running.
+    """A running cluster. `started` is whether this call started it, rather than found it running.
 
-    `notes` are sentences that belong into a report, such as a pinned version that is no longer served.
+    `notes` are sentences for a report, such as that a pinned version is no longer served.
     `istio`, `envoy`, `kubernetes` are versions; `binaries` holds kubectl and istioctl.
     """
 

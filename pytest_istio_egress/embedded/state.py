@@ -1,4 +1,4 @@
-"""What is kept about each cluster on disk: a folder with its record, kubeconfig and logs."""
+"""The state of each cluster on disk: a folder with its record, kubeconfig and logs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def cluster_names() -> list[str]:
 
 @dataclass(frozen=True)
 class Record:
-    """Who keeps a cluster and what runs in it. `phase` is starting, ready or ended; `why` tells why it ended.
+    """The keeper of a cluster, and its versions. `phase` is starting, ready or ended; `why` is the reason of its end.
 
     `keeper_started` is the keeper's start time in clock ticks since boot: a pid alone may be reused.
     """
@@ -50,7 +50,7 @@ class Record:
 
     @property
     def alive(self) -> bool:
-        """Tell whether the keeper still runs; when it does not, neither does the cluster."""
+        """Whether the keeper still runs; the cluster ends with it."""
         return self.boot == boot_id() and started_at(self.keeper) == self.keeper_started
 
 
@@ -63,7 +63,7 @@ class State:
 
     @property
     def kubeconfig(self) -> Path:
-        """For kubectl, istioctl and any other client on this machine."""
+        """The kubeconfig for kubectl, istioctl and other clients on this machine."""
         return self.folder / "pki" / "kubeconfig"
 
     @property
@@ -73,13 +73,13 @@ class State:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Let one process at a time start or end this cluster."""
+        """Lock the cluster: one process at a time starts or stops it."""
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(self.folder.parent / f".{self.name}.lock"):
             yield
 
     def record(self) -> Record | None:
-        """Return what was last written, or None."""
+        """Return the record, None where there is none."""
         try:
             data = json.loads((self.folder / "cluster.json").read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
@@ -104,7 +104,7 @@ class State:
         (self.folder / "pki").mkdir(mode=0o700)
 
     def keep_logs_only(self) -> None:
-        """Remove keys and plans of a cluster that ended by itself; its record and logs tell why."""
+        """Remove keys and plans of a cluster that ended by itself; its record and logs stay."""
         shutil.rmtree(self.folder / "pki", ignore_errors=True)
         (self.folder / "plan.json").unlink(missing_ok=True)
 
@@ -114,7 +114,7 @@ class State:
 
 
 def boot_id() -> str:
-    """Return what tells this run of the machine from an earlier one."""
+    """Return the id of the current boot of the machine."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 

@@ -1,4 +1,4 @@
-"""Brings a cluster that runs to another Istio or Envoy: istiod first, then the gateway, then new pods."""
+"""Upgrades a running cluster to another Istio or Envoy: istiod first, then the gateway, then new pods."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ from pytest_istio_egress.embedded.workshop import Workshop
 STEPS = 8  # Istio, Envoy, root file system, proxyv2, the definitions, the manifest, istiod, the gateway
 PATIENCE = "120s"  # for one Deployment to roll out
 DEPLOYMENTS = ("istiod", "istio-egressgateway")
-"""In the order in which Istio's documents upgrade them: the control plane first, then gateways, then workloads."""
+"""In the order of Istio's documentation: the control plane first, then gateways, then workloads."""
 
 
 def upgrade(spec: ClusterSpec, progress: Progress | None = None) -> EmbeddedCluster:
-    """Bring the running cluster `spec.name` to what `spec` asks for, and return it once all of it is rolled out.
+    """Change the running cluster `spec.name` to the versions of `spec`, and return it once they are rolled out.
 
         images of pilot and proxyv2 -> the node's containerd
-        Istio's manifest, rendered anew -> only objects that differ are replaced -> istiod, then the gateway roll
+        Istio's manifest, rendered again -> only objects that differ are replaced -> istiod, then the gateway roll
 
-    Istio stays as it is where `spec` names none. Pods of users keep the proxy they have until they are made anew, as on
-    any cluster. Raises EmbeddedError where no such cluster runs, or it does not get ready with the new one.
+    Without a version in `spec`, Istio is not changed. Pods of users keep their proxy until they are restarted, as on
+    any cluster. Raises EmbeddedError where no such cluster runs, or it does not become ready.
     """
-    told = progress or Silent()
+    display = progress or Silent()
     state = State(spec.name)
     with state.lock():
         record = state.record()
         if record is None or not record.alive or record.phase != "ready":
-            raise EmbeddedError(f"cluster {spec.name} does not run", f"istio-egress cluster up --name {spec.name}")
+            raise EmbeddedError(f"cluster {spec.name} is not running", f"istio-egress cluster up --name {spec.name}")
         spec = dataclasses.replace(spec, istio=spec.istio or record.asked["Istio"])
-        told.expect(STEPS)
-        record = Replacement(state, record, NodePlan.read(state.folder), told).to(spec)
+        display.expect(STEPS)
+        record = Replacement(state, record, NodePlan.read(state.folder), display).to(spec)
         state.write(record)
         return cluster_of(record, state, started=False)
 
@@ -65,7 +65,7 @@ class Replacement:
     progress: Progress
 
     def to(self, spec: ClusterSpec) -> Record:
-        """Bring the images in, then the objects that differ, then roll what runs; return the record of it."""
+        """Import the images, apply the objects that differ, roll the Deployments; return the new record."""
         shop = Workshop(Cache(), self.progress)
         chosen = choose_istio(spec.istio, shop)
         proxy = proxy_for(spec, chosen, shop)
@@ -87,7 +87,7 @@ class Replacement:
         return dataclasses.replace(self.record, asked=asked_of(spec), istio=release, envoy=proxy.version, notes=notes)
 
     def _bring_images(self, shop: Workshop, istio: Path, release: str, proxy: Proxy) -> str:
-        """Put proxyv2 under a name of its own, and a pilot that is another, into the node's containerd.
+        """Import proxyv2 under a new name, and pilot if it differs, into the containerd of the node.
 
         Return the name of proxyv2.
         """
@@ -109,7 +109,7 @@ class Replacement:
             self._import(archive)
 
     def _link_istioctl(self, istio: Path) -> None:
-        """Have the cluster's own istioctl be that of its Istio."""
+        """Replace the istioctl of the cluster by that of its Istio."""
         beside = self.state.folder / "bin" / "istioctl.new"
         beside.symlink_to(istio / "istioctl")
         beside.replace(self.state.folder / "bin" / "istioctl")
@@ -118,7 +118,7 @@ class Replacement:
         ctr = [self.plan.binary("containerd", "ctr"), "--address", CONTAINERD_SOCKET, "--namespace", "k8s.io"]
         inside = ["nsenter", f"--mount=/proc/{containerd_of(self.plan)}/ns/mnt", "--"]
         with archive.open("rb") as content:
-            # By its input: whatever the node sees of this machine's files, it need not see this one.
+            # Through its standard input: the node need not see this file of the machine.
             run([*inside, *ctr, "images", "import", "--snapshotter", "overlayfs", "-"], stdin=content.fileno())
 
     def _change(self, verb: str, objects: list[dict[str, Any]], *options: str) -> None:
@@ -127,7 +127,7 @@ class Replacement:
             self._kubectl(verb, *options, "-f", "-", given=document)
 
     def _roll(self, deployment: str, other: dict[str, Any] | None) -> None:
-        """Replace a Deployment that is to be another, or make it roll all the same; and wait until it has."""
+        """Replace a Deployment that differs, or restart it; and wait until it has rolled out."""
         if other:
             self._change("replace", [other])
         else:  # istiod reads the mesh's settings from a volume, which the kubelet renews once a minute
@@ -149,9 +149,9 @@ class Replacement:
 
 @dataclass(frozen=True)
 class Changes:
-    """Objects that a manifest has and an earlier one lacks, that it has otherwise, and that are gone.
+    """The objects of a manifest that are new, changed and removed in comparison with an earlier one.
 
-    Deployments that it has otherwise stand apart, by name: they come one after the other.
+    Changed Deployments are separate, by name: they are rolled one after the other.
     """
 
     new: list[dict[str, Any]]
@@ -187,15 +187,15 @@ def containerd_of(plan: NodePlan) -> int:
             try:
                 if Path(f"/proc/{process}/exe").samefile(plan.binary("containerd")):
                     return int(process)
-            except OSError:  # it ended while we looked
+            except OSError:  # it ended in the meantime
                 continue
     raise EmbeddedError(
-        f"cluster {plan.name} has no containerd any more", f"istio-egress cluster down --name {plan.name}"
+        f"containerd of cluster {plan.name} is not running", f"istio-egress cluster down --name {plan.name}"
     )
 
 
 def run(command: list[str], *, stdin: int) -> None:
-    """Run a command to its end. Raises EmbeddedError with its last words when it fails."""
+    """Run a command to its end. Raises EmbeddedError with its last line when it fails."""
     done = subprocess.run(command, stdin=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
         raise EmbeddedError(f"{Path(command[0]).name} {' '.join(command[1:])[:80]} failed: {last_line(done.stderr)}")

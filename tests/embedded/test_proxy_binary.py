@@ -14,7 +14,7 @@ from pytest_istio_egress.embedded.go_modules import Go
 from pytest_istio_egress.embedded.istio_manifest import FOR_UPSTREAM_ENVOY, istio_settings, settings_for
 from pytest_istio_egress.embedded.progress import Silent
 from pytest_istio_egress.embedded.proxies import own_proxy
-from pytest_istio_egress.embedded.proxy_binary import About, ask, fingerprint, told
+from pytest_istio_egress.embedded.proxy_binary import About, ask, fingerprint, proxy_notes
 from pytest_istio_egress.embedded.spec import ClusterSpec
 from pytest_istio_egress.embedded.versions import versions
 from pytest_istio_egress.embedded.workshop import Workshop
@@ -56,7 +56,7 @@ def test_what_is_no_envoy_is_one_line(tmp_path: Path, said: str) -> None:
     binary.write_text(said, encoding="utf-8")
     binary.chmod(0o755)
     with pytest.raises(
-        EmbeddedError, match=r"proxy binary .*other' (does not answer as Envoy|cannot be run)"
+        EmbeddedError, match=r"proxy binary .*other' (does not print Envoy's version|cannot be run)"
     ) as raised:
         ask(binary)
     assert "\n" not in str(raised.value)
@@ -90,9 +90,10 @@ def test_upstream_envoy_needs_all_of_them() -> None:
 def test_each_filter_that_is_lacking_has_its_setting(lacking: str, setting: str) -> None:
     has = tuple(name for name in OF_ISTIO if name != lacking)
     assert settings_for(has) == (setting,)
-    (note,) = told(Path("/opt/envoy"), About("1.38.1", COMMIT, has))
+    (note,) = proxy_notes(Path("/opt/envoy"), About("1.38.1", COMMIT, has))
     assert (
-        note == f"proxies run /opt/envoy, Envoy 1.38.1 ({COMMIT[:12]}), which lacks {lacking}, and Istio does without"
+        note
+        == f"proxies run /opt/envoy, Envoy 1.38.1 ({COMMIT[:12]}), which lacks {lacking} (Istio is configured for this)"
     )
 
 
@@ -102,7 +103,7 @@ def test_it_is_copied_once_and_told(tmp_path: Path) -> None:
     proxy = own_proxy(shop, binary)
     assert (proxy.folder / "envoy").read_bytes() == binary.read_bytes()
     assert (proxy.version, proxy.tag, proxy.settings) == ("1.38.1-dev", fingerprint(binary), ())
-    assert "has all filters of Istio's own" in proxy.notes[0]
+    assert "has all of Istio's own filters" in proxy.notes[0]
     assert own_proxy(shop, binary) == proxy
     usual = next(image for image in versions().images if "/proxyv2:" in image.name)
     assert proxy.image(usual, "1.30-dev").environment["ISTIO_META_ISTIO_PROXY_SHA"] == COMMIT
@@ -130,5 +131,5 @@ def test_a_cluster_is_known_by_the_envoy_that_goes_with_its_istio(spec: ClusterS
 
 
 def test_two_envoys_are_one_too_many(tmp_path: Path) -> None:
-    with pytest.raises(EmbeddedError, match="name one of them"):
+    with pytest.raises(EmbeddedError, match="use one of them"):
         ClusterSpec(envoy="1.40.0", proxy_binary=tmp_path)

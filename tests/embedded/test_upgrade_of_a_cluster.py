@@ -75,6 +75,6 @@ def test_another_release_of_istio(own: EmbeddedCluster) -> None:
 
 
 def test_no_cluster_to_upgrade() -> None:
-    with pytest.raises(EmbeddedError, match="does not run") as refused:
+    with pytest.raises(EmbeddedError, match="is not running") as refused:
         upgrade(ClusterSpec(name="nobody"))
     assert "cluster up" in (refused.value.remedy or "")

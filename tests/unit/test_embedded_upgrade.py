@@ -49,5 +49,5 @@ def test_settings_that_are_not_given_have_istios_defaults() -> None:
 
 @pytest.mark.parametrize("compatibility", ["", "latest", "1", "1.28.3", "1.28; id"])
 def test_invalid_compatibility_is_an_error(compatibility: str) -> None:
-    with pytest.raises(EmbeddedError, match="no release"):
+    with pytest.raises(EmbeddedError, match=r"invalid compatibilityVersion .*: use a release"):
         ClusterSpec(compatibility=compatibility)

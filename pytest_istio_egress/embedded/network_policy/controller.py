@@ -1,4 +1,4 @@
-"""Watches pods, namespaces and policies, and has the kernel hold what they say. A process inside the node."""
+"""Watches pods, namespaces and policies, and applies them as nftables rules. A process of the node."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ RESOURCES = {
     "namespaces": "/api/v1/namespaces",
     "policies": "/apis/networking.k8s.io/v1/networkpolicies",
 }
-RETRY = 0.2  # seconds until the API is asked again after a refusal
-TOGETHER = 0.02  # seconds in which changes are taken together
+RETRY = 0.2  # seconds until a request to the API is repeated after an error
+TOGETHER = 0.02  # seconds in which changes are collected
 
 
 class Store:
-    """The objects as last seen, by resource and uid; `changed` is set when one of them is."""
+    """The objects as last seen, by resource and uid; `changed` is set when one of them has changed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -33,13 +33,13 @@ class Store:
         self.changed = threading.Event()
 
     def replace(self, resource: str, items: list[dict[str, Any]]) -> None:
-        """Take over a whole list."""
+        """Replace the objects of a resource by those of a list."""
         with self._lock:
             self._objects[resource] = {item["metadata"]["uid"]: item for item in items}
         self.changed.set()
 
     def take(self, resource: str, event: dict[str, Any]) -> None:
-        """Take over one event of a watch."""
+        """Apply one event of a watch."""
         with self._lock:
             objects = self._objects[resource] or {}
             if event["type"] == "DELETED":
@@ -50,7 +50,7 @@ class Store:
         self.changed.set()
 
     def script(self) -> str | None:
-        """Return the rules for what is known; None until every resource has been listed."""
+        """Return the rules for the current objects; None until every resource has been listed."""
         with self._lock:
             if any(objects is None for objects in self._objects.values()):
                 return None
@@ -60,7 +60,7 @@ class Store:
 
 
 def follow(store: Store, resource: str, pki: Path) -> None:
-    """Keep one resource in the store up to date, for good."""
+    """Keep one resource in the store up to date, until the process ends."""
     api = ApiClient(pki, USER)
     path = RESOURCES[resource]
     while True:
@@ -69,7 +69,7 @@ def follow(store: Store, resource: str, pki: Path) -> None:
             store.replace(resource, found["items"])
             for event in api.watch(path, found["metadata"]["resourceVersion"]):
                 if event["type"] == "ERROR":
-                    break  # the version is too old to go on from: list again
+                    break  # the resource version has expired: list again
                 if event["type"] != "BOOKMARK":
                     store.take(resource, event)
         except (RefusedError, OSError, http.client.HTTPException, ValueError) as error:
@@ -78,7 +78,7 @@ def follow(store: Store, resource: str, pki: Path) -> None:
 
 
 def main(pki: str, ready: str) -> int:
-    """Enforce until killed; the file `ready` is made once the first rules hold."""
+    """Enforce until killed; the file `ready` is created when the first rules are in force."""
     store = Store()
     for resource in RESOURCES:
         threading.Thread(target=follow, args=(store, resource, Path(pki)), daemon=True).start()

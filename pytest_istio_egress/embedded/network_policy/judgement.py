@@ -1,4 +1,4 @@
-"""From pods, namespaces and policies to what each pod may do: pure functions on the API's own objects."""
+"""The traffic that policies allow each pod: pure functions of the API's pods, namespaces and policies."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pytest_istio_egress.embedded.network_policy.selectors import selects
 
 Direction = Literal["ingress", "egress"]
 Object = Mapping[str, Any]
-OVER = {"Succeeded", "Failed"}  # phases of a pod whose address may be another's already
+OVER = {"Succeeded", "Failed"}  # phases of a pod whose address another pod may have
 
 
 @dataclass(frozen=True)
 class Pod:
-    """What policies look at. `ports` maps (protocol, name) to the numbers its containers give that name."""
+    """The fields of a pod that policies use. `ports` maps (protocol, name) to numbers, of all its containers."""
 
     namespace: str
     labels: Mapping[str, str]
@@ -35,7 +35,7 @@ class Ports:
 
 @dataclass(frozen=True, order=True)
 class Allowed:
-    """One way that is open: the other side's networks (None: anyone) but for `without`, on `ports` (None: any)."""
+    """Allowed traffic: with `networks` (None: all) except `without`, on `ports` (None: all)."""
 
     networks: tuple[str, ...] | None
     without: tuple[str, ...] = ()
@@ -43,11 +43,11 @@ class Allowed:
 
 
 Judgement = dict[Direction, dict[str, list[Allowed]]]
-"""For each direction, the isolated pods' addresses with what is open to each; any other pod is not isolated."""
+"""For each direction, the addresses of isolated pods, each with its allowed traffic; other pods are not isolated."""
 
 
 def pods_of(objects: Iterable[Object]) -> list[Pod]:
-    """Return the pods that policies can select: those with an IPv4 address of their own."""
+    """Return the pods that policies can select: those with their own IPv4 address."""
     return [
         Pod(
             item["metadata"]["namespace"],
@@ -64,7 +64,7 @@ def pods_of(objects: Iterable[Object]) -> list[Pod]:
 
 def _named_ports(spec: Object) -> dict[tuple[str, str], tuple[int, ...]]:
     found: dict[tuple[str, str], tuple[int, ...]] = {}
-    # A sidecar is an init container that goes on: its ports count too.
+    # A sidecar is an init container that keeps running: its ports count too.
     for container in [*(spec.get("initContainers") or []), *spec["containers"]]:
         for port in container.get("ports") or []:
             if name := port.get("name"):
@@ -74,7 +74,7 @@ def _named_ports(spec: Object) -> dict[tuple[str, str], tuple[int, ...]]:
 
 
 def judge(pods: list[Pod], namespaces: Mapping[str, Mapping[str, str]], policies: Iterable[Object]) -> Judgement:
-    """Work out every isolated pod's open ways; `namespaces` maps a namespace's name to its labels."""
+    """Return the allowed traffic of every isolated pod; `namespaces` maps a namespace's name to its labels."""
     found: Judgement = {"ingress": {}, "egress": {}}
     for policy in policies:
         spec, namespace = policy["spec"], policy["metadata"]["namespace"]
@@ -88,7 +88,7 @@ def judge(pods: list[Pod], namespaces: Mapping[str, Mapping[str, str]], policies
 
 
 def directions(spec: Object) -> list[Direction]:
-    """Return the directions that a policy isolates: by default ingress, and egress if it speaks of it."""
+    """Return the directions that a policy isolates: by default ingress, and egress if it has egress rules."""
     types = spec.get("policyTypes") or ["Ingress", *(["Egress"] if spec.get("egress") else [])]
     return [direction for direction in ("ingress", "egress") if direction.capitalize() in types]
 
@@ -117,7 +117,7 @@ def _ways(
 def _peers(
     rule: Object, direction: Direction, namespace: str, pods: list[Pod], namespaces: Mapping[str, Mapping[str, str]]
 ) -> Iterator[tuple[tuple[str, ...] | None, tuple[str, ...], list[Pod]]]:
-    """Yield each set of peers: its networks, what is cut out of them, and the pods among them."""
+    """Yield each set of peers: its networks, the exceptions from them, and the pods among them."""
     peers = rule.get("from" if direction == "ingress" else "to") or []
     if not peers:
         yield None, (), pods
@@ -164,7 +164,7 @@ def _by_name(
     without: tuple[str, ...],
     others: list[Pod],
 ) -> Iterator[Allowed]:
-    """A name stands for what the receiving pod's containers call so: the pod itself, or each of the others."""
+    """Resolve the name of a port in the containers of the receiving pod: the pod itself, or each of its peers."""
     protocol = port.get("protocol", "TCP")
     key = (protocol, port["port"])
     if direction == "ingress":

@@ -1,4 +1,4 @@
-"""Writes a judgement down as one nftables transaction."""
+"""Renders the allowed traffic as one nftables transaction."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from pytest_istio_egress.embedded.network_policy.judgement import Allowed, Judgement, Ports
 
 TABLE = "inet network_policy"
-# What answers an allowed packet is allowed; everything else of a connection is judged packet by packet, so that
-# a policy that comes later ends it. A chain returns what it allows, so that both sides are asked.
+# Replies to an allowed packet are allowed; all other packets of a connection are checked one by one, so that a later
+# policy ends it. A chain returns packets that it allows, so that the rules of both sides apply.
 BASE = """\
   chain answers {
     ct direction reply ct state established accept
@@ -30,7 +30,7 @@ BASE = """\
 
 
 def ruleset(judgement: Judgement) -> str:
-    """Return the script for `nft -f -` that replaces the whole table at once; it depends on nothing but `judgement`."""
+    """Return the script for `nft -f -` that replaces the whole table at once; it depends only on `judgement`."""
     lines = [f"table {TABLE} {{}}", f"delete table {TABLE}", f"table {TABLE} {{"]
     for direction, other in (("ingress", "saddr"), ("egress", "daddr")):
         pods = judgement["ingress" if direction == "ingress" else "egress"]
@@ -71,6 +71,6 @@ def _port(ports: Ports) -> str:
 
 
 def _set(networks: Iterable[str]) -> str:
-    """nft takes no set whose ranges overlap, so they are merged first."""
+    """Merge the networks: nft rejects sets whose ranges overlap."""
     merged = ipaddress.collapse_addresses(ipaddress.IPv4Network(network, strict=False) for network in networks)
     return f"{{ {', '.join(str(network) for network in merged)} }}"
