@@ -113,7 +113,7 @@ def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def folder_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FolderProxy:
-    """A folder as the only module proxy of this test, and a module cache of its own."""
+    """A folder as the only module proxy of this test, and a separate module cache."""
     monkeypatch.setenv("GOPROXY", f"file://{tmp_path}/proxy")
     monkeypatch.setenv("GOSUMDB", "off")
     monkeypatch.setenv("GOMODCACHE", str(tmp_path / "modules"))

@@ -1,4 +1,4 @@
-"""A module proxy that serves what a test tells it to: one that stands in for ours, and a folder that Go reads."""
+"""A module proxy with the content that a test defines: a stand-in for `ModuleProxy`, and a folder that Go reads."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import pytest
 from pytest_istio_egress.embedded.go_modules import ModuleProxy
 
 Served = dict[tuple[str, str], tuple[str, str]]
-"""(module, what is asked) -> (version, time)."""
+"""(module, query) -> (version, time)."""
 
 needs_go = pytest.mark.skipif(shutil.which("go") is None, reason="there is no go on PATH")
 
 
 class StandIn:
-    """The questions that ModuleProxy answers, answered from what a test says."""
+    """The queries of ModuleProxy, with the results that a test defines."""
 
     def __init__(self, served: Served, tags: dict[str, list[str]] | None = None) -> None:
         self._served = served

@@ -1,4 +1,4 @@
-"""Which Istio is built for what is asked, what Envoy goes with it, and what is said of both."""
+"""The Istio that is built for a requested name, its Envoy, and the notes on both."""
 
 from __future__ import annotations
 

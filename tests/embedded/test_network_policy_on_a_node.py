@@ -1,4 +1,4 @@
-"""NetworkPolicy as the embedded node enforces it, asked with real packets between pods."""
+"""NetworkPolicy as the embedded node enforces it, tested with real packets between pods."""
 
 from __future__ import annotations
 

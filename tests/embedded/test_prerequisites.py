@@ -1,4 +1,4 @@
-"""What is said, in one line and before anything is started, on a machine that lacks something."""
+"""The error of one line, before anything is started, on a machine that lacks a prerequisite."""
 
 from __future__ import annotations
 

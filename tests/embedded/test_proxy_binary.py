@@ -1,4 +1,4 @@
-"""An Envoy of the user's own: what it says of itself, and what Istio is told of it."""
+"""The user's own Envoy: its version and extensions, and the settings of Istio for it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ esac
 
 
 def envoy(folder: Path, http: Sequence[str] = HTTP, network: Sequence[str] = NETWORK) -> Path:
-    """A program that answers as Envoy does."""
+    """A program that prints the same as Envoy."""
     binary = folder / "envoy"
     said = ENVOY.format(commit=COMMIT, http=", ".join(http), network=", ".join(network))
     binary.write_text(said, encoding="utf-8")
@@ -97,7 +97,7 @@ def test_each_filter_that_is_lacking_has_its_setting(lacking: str, setting: str)
     )
 
 
-def test_it_is_copied_once_and_told(tmp_path: Path) -> None:
+def test_proxy_binary_is_copied_once_and_noted(tmp_path: Path) -> None:
     shop = Workshop(Cache(tmp_path / "cache"), Silent(), Go(Path("go")))
     binary = envoy(tmp_path)
     proxy = own_proxy(shop, binary)

@@ -1,4 +1,4 @@
-"""What keys an entry of the cache, and what versions.toml must hold."""
+"""The keys of entries in the cache, and the required content of versions.toml."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded target: what is asked of it, whether it ends with the run, and how its failures are told."""
+"""The embedded target: its settings, its end with the run, and the messages of its failures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_istio_egress.settings.options import settings
 
 
 class Clusters:
-    """Stands in for the making of clusters; notes what was asked."""
+    """Stands in for the start of clusters; records the specifications."""
 
     def __init__(self, folder: Path) -> None:
         self.kubeconfig = folder / "config"

@@ -1,4 +1,4 @@
-"""Every setting can be given in three places; the nearest one wins, and contradictions are told in one line."""
+"""Every setting can be given in three places; the nearest one applies, and contradictions are errors of one line."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def test_sidecar_with_allow_any_fails_the_tests_of_a_block(run_suite: RunSuite, 
 
 
 def check_evidence(beside: Path, report: dict[str, Any]) -> None:
-    """Each failed case has its folder, in which every witness speaks of that very request."""
+    """Each failed case has its folder, with the evidence of every hop about that same request."""
     cases = [each for test in report["tests"] for each in test["parameters"] if each["result"] != "passed"]
     assert cases
     for case in cases:

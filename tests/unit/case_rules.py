@@ -122,7 +122,7 @@ def has_hosts_under_test(manifest: Path) -> None:
 
 
 def is_exported_to_named_namespaces(manifest: Path) -> None:
-    """Without exportTo a resource applies to the whole mesh, and a TCP entry then takes a port from everybody."""
+    """Without exportTo a resource applies to the whole mesh, and a TCP entry then takes its port in all of it."""
     for document in documents(manifest):
         if document["kind"] in EXPORTED:
             name = f"{document['kind']}/{document['metadata']['name']}"

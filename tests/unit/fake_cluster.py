@@ -1,4 +1,4 @@
-"""Collaborators of the pipeline without a cluster: what each was told stands in its attributes."""
+"""Collaborators of the pipeline without a cluster: their attributes record the calls."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CASE = Case(
 
 
 class FakePodLookup:
-    """Finds what `pods` holds."""
+    """Returns the pods of `pods`."""
 
     def __init__(self) -> None:
         self.pods: dict[str, Pod] = {}
