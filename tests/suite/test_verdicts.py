@@ -35,11 +35,11 @@ def test_all_tests_pass_repeatedly_and_nothing_is_left(run_suite: RunSuite, api:
         run = run_suite(*arguments)
         assert run.exit == 0, run.output
         assert run.ids("passed")
-        assert {name.partition("[")[0] for name in run.ids("skipped")} <= tests_for_istios_envoy()
+        assert {name.partition("[")[0] for name in run.ids("skipped")} <= ids_of_istios_envoy()
         assert snapshot(api) == before
 
 
-def tests_for_istios_envoy() -> set[str]:
+def ids_of_istios_envoy() -> set[str]:
     """Return JUnit's names of the tests that need Istio's build of Envoy, which the embedded cluster does not have."""
     return {
         shipped.id.replace(".py::", "::").replace("/", ".")
