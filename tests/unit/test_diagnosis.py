@@ -115,6 +115,36 @@ def test_transport_failure_is_read_at_every_hop_unless_documented() -> None:
     assert "another name" not in cause_of(expected=replace(OVER_TCP, failure="CERTIFICATE_VERIFY_FAILED"), line=failed)
 
 
+# Envoy before 1.37 logs the first for every reason, later the code and the reason; the log has "_" for spaces.
+BARE = "TLS_error:|268435581:SSL_routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:TLS_error_end"
+IN_DETAIL = (
+    "TLS_error:|268435581:SSL_routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify_cert_failed:_{}:TLS_error_end"
+)
+OF_X509 = "X509_verify_cert:_certificate_verification_error_at_depth_0:_{}"
+
+
+def test_bare_verify_failure_names_every_possible_reason() -> None:
+    text = cause_of(gateway=replace(PASSED, failure=BARE))
+    for reason in ("authority", "names", "dates", "revocation list"):
+        assert reason in text
+    assert "another authority" not in text
+
+
+@pytest.mark.parametrize(
+    ("detail", "sentence"),
+    [
+        (OF_X509.format("unable_to_get_local_issuer_certificate"), "another authority signed it"),
+        (OF_X509.format("self_signed_certificate_in_certificate_chain"), "another authority signed it"),
+        (OF_X509.format("certificate_has_expired"), "has expired"),
+        (OF_X509.format("certificate_revoked"), "is revoked"),
+        ("verify_SAN_list", "for another name"),
+        (OF_X509.format("unsupported_certificate_purpose"), "its log does not say why"),
+    ],
+)
+def test_verify_failure_with_a_reason_names_it(detail: str, sentence: str) -> None:
+    assert sentence in cause_of(line=replace(PASSED, failure=IN_DETAIL.format(detail)))
+
+
 def test_failed_control_wins_over_every_other_cause() -> None:
     control = Difference("control", "request of the same client", "passed", "failed")
     assert "Check the control first" in cause_of(difference=control, injected=False, line=None)
@@ -142,7 +172,7 @@ SENTENCES = [
         cause_of(line=replace(PASSED, failure=failure))
         for failure in (
             "secret_is_not_supplied_by_SDS", "verify_SAN_list", "certificate_revoked", "certificate_has_expired",
-            "CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER",
+            "CERTIFICATE_VERIFY_FAILED", "unable_to_get_local_issuer_certificate", "WRONG_VERSION_NUMBER",
         )
     ),
     *(

@@ -22,6 +22,7 @@ CAUSES: tuple[Cause, ...] = (
     tls.other_name,
     tls.revoked,
     tls.expired,
+    tls.other_authority,
     tls.not_verified,
     tls.not_tls,
     tls.plain_to_tls,

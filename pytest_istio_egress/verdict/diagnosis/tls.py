@@ -48,6 +48,8 @@ def _transport_failure(phrases: tuple[str, ...], text: str, *, unless: tuple[str
 _NAMES = ("SAN matcher", "SAN list")
 _LISTS = ("revoked", "CRL")
 _EXPIRED = ("has expired", "not yet valid")
+_AUTHORITIES = ("issuer certificate", "self signed certificate", "the first certificate", "signature failure")
+"""Details that Envoy adds to CERTIFICATE_VERIFY_FAILED since 1.37; before, the reason is always the bare code."""
 
 other_name = _transport_failure(
     _NAMES,
@@ -64,11 +66,18 @@ expired = _transport_failure(
     "The host's certificate has expired or is not yet valid (CERTIFICATE_VERIFY_FAILED). Check its dates, and the "
     "clock of the {hop}'s node.",
 )
-not_verified = _transport_failure(
-    ("CERTIFICATE VERIFY FAILED",),
+other_authority = _transport_failure(
+    _AUTHORITIES,
     "The {hop} does not trust the host's certificate (CERTIFICATE_VERIFY_FAILED): another authority signed it than "
     "the one configured for {cluster}. Check tls.caCertificates or tls.credentialName of the DestinationRule.",
     unless=(*_NAMES, *_LISTS, *_EXPIRED),
+)
+not_verified = _transport_failure(
+    ("CERTIFICATE VERIFY FAILED",),
+    "The {hop} does not accept the host's certificate for {cluster} (CERTIFICATE_VERIFY_FAILED), and its log does not "
+    "say why. Check the authority that signed it (tls.caCertificates or tls.credentialName of the DestinationRule), "
+    "its names (tls.sni, tls.subjectAltNames), its dates, and a revocation list (ca.crl).",
+    unless=(*_NAMES, *_LISTS, *_EXPIRED, *_AUTHORITIES),
 )
 not_tls = _transport_failure(
     ("WRONG VERSION NUMBER",),
