@@ -12,6 +12,7 @@ from kubernetes.client.exceptions import ApiException
 from tenacity import RetryCallState, Retrying, wait_fixed
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
+from pytest_istio_egress.cluster.discovery import added_labels
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.model.text import one_line
 from pytest_istio_egress.model.timeouts import Timeouts
@@ -64,6 +65,8 @@ class Applier:
         if sent["kind"] != "Namespace":
             metadata.setdefault("namespace", self.names.namespace(namespace))
         metadata["labels"] = {**(metadata.get("labels") or {}), RUN_LABEL: self.names.run}
+        if sent["kind"] == "Namespace":
+            metadata["labels"] |= added_labels(self.names.mesh.discovery, metadata["name"], metadata["labels"])
         return sent
 
     def apply(self, documents: Sequence[dict[str, Any]], namespace: str) -> list[Resource]:

@@ -84,6 +84,8 @@ class Environment:
         self.lease.start()
         # Certificates before the pods that mount them: a pod without its volume waits a minute for it.
         self._prepare_namespaces(applier)
+        for namespace in WORKER_NAMESPACES:
+            self._add_access_log(applier, namespace)
         applier.apply([document for document in documents if document["kind"] != "Namespace"], "")
         try:
             with ThreadPoolExecutor(6) as pool:
@@ -111,6 +113,7 @@ class Environment:
                 if document["kind"] == "Namespace":
                     copy_credentials(applier, document["metadata"]["name"], timeout=self.timeout)
                     copy_pull_secrets(applier, document["metadata"]["name"])
+                    self._add_access_log(applier, document["metadata"]["name"])
             created = {name: _workloads(parts, "egress-outside") for name, parts in documents.items()}
             for workload in chain.from_iterable(created.values()):
                 self.pod_lookup.ready(workload)
@@ -197,6 +200,10 @@ class Environment:
                 addresses[f"192.0.2.{number}"] = service.spec.cluster_ip
                 addresses[f"192.0.2.{int(number) + 100}"] = pod.address
         return addresses
+
+    def _add_access_log(self, applier: Applier, namespace: str) -> None:
+        """Give the proxies of a namespace the run's own access log; before its pods, so that no line is missed."""
+        applier.apply(load([self.manifests / "access_log.yaml"]), namespace)
 
     def _prepare_namespaces(self, applier: Applier) -> None:
         """Create the ConfigMaps and secrets that the pods of every namespace need."""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import ClusterError, reason
 from pytest_istio_egress.cluster.apply import load
+from pytest_istio_egress.cluster.gateway_log import GatewayLogCheck
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.network_policies import NetworkPolicyCheck
 from pytest_istio_egress.cluster.permissions import SECRETS, missing_permissions
 from pytest_istio_egress.model.case import Case
 from pytest_istio_egress.model.istio_versions import older
 from pytest_istio_egress.model.mesh_facts import BY_GATEWAY_API, ISTIOS_OWN_BUILD, MeshFacts
+from pytest_istio_egress.verdict.verdict import Expectation
 
 Detector = Callable[[Mesh], str | None]
 """Returns None where the mesh has the feature, else the reason to skip the tests that need it."""
@@ -41,9 +43,22 @@ def missing(case: Case, mesh: Mesh, fixtures: Path) -> dict[str, str]:
     return reasons
 
 
-def missing_by_probe(case: Case, network_policy: NetworkPolicyCheck) -> dict[str, str]:
-    """Return, as `missing` does, the PROBED features that the mesh lacks for a test."""
-    return {feature: why for feature in case.requires if feature in PROBED and (why := network_policy.not_enforced)}
+def missing_by_probe(
+    case: Case,
+    expectations: Sequence[Expectation],
+    mesh: Mesh,
+    network_policy: NetworkPolicyCheck,
+    gateway_log: GatewayLogCheck,
+) -> dict[str, str]:
+    """Return, as `missing` does, what the mesh lacks for a test and only shows with pods or resources of the run.
+
+    These are the PROBED features, and the log of the mesh's egress gateway, where an expectation states a line of it.
+    """
+    reasons = {feature: why for feature in case.requires if feature in PROBED and (why := network_policy.not_enforced)}
+    needs_log = any(outcome.gateway and outcome.gateway.at is None for _, outcome in expectations)
+    if needs_log and not mesh.facts.own_gateway and (why := _unusable_log(mesh, gateway_log.problem)):
+        reasons["egress-gateway"] = why
+    return reasons
 
 
 def implied(case: Case, facts: MeshFacts, fixtures: Path) -> list[str]:
@@ -97,12 +112,17 @@ def _egress_gateway(mesh: Mesh) -> str | None:
     missing_ports = [str(port) for port in (80, 443) if port not in gateway.ports]
     if missing_ports:
         return f"the egress gateway Service {service} lacks port {', '.join(missing_ports)}"
-    if not gateway.logs:
-        return (
-            f"the egress gateway {service} writes no access log in Istio's format (enable accessLogging with a "
-            "Telemetry resource in its namespace, or use --istio-egress-gateway own)"
-        )
-    return None
+    return _unusable_log(mesh, mesh.gateway_log_problem or "")
+
+
+def _unusable_log(mesh: Mesh, problem: str) -> str | None:
+    gateway = mesh.facts.gateway
+    if gateway is None or not problem:
+        return None
+    return (
+        f"the access log of the egress gateway {gateway.service}.{gateway.namespace} is no evidence: {problem} (change "
+        "it with a Telemetry resource in its namespace, or use --istio-egress-gateway own)"
+    )
 
 
 def _mesh_policy(mesh: Mesh) -> str | None:

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 
 from pytest_istio_egress.cluster.api import Api, ClusterError
+from pytest_istio_egress.cluster.log_config import LineParser
 from pytest_istio_egress.cluster.logs import ProxyLog
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.mesh_names import GATEWAY
-from pytest_istio_egress.cluster.names import Names
+from pytest_istio_egress.cluster.names import OF_ONE_WORKER, Names
 from pytest_istio_egress.cluster.pods import Pod, ready_pods
-from pytest_istio_egress.model.access_log import AccessLogLine
+from pytest_istio_egress.model.access_log import AccessLogLine, parse_line, parse_own_line
 
 LineLookup = Callable[[ProxyLog], AccessLogLine | None]
 """Looks up the line of a request in the log of a proxy."""
@@ -34,8 +35,16 @@ class AccessLogs:
         """Follow the log of a proxy, and return it; a log that is followed already is returned as it is."""
         with self._lock:
             if pod.uid not in self._logs:
-                self._logs[pod.uid] = ProxyLog(self.api, pod, self._arrived)
+                self._logs[pod.uid] = ProxyLog(self.api, pod, self._arrived, self._parser(pod))
             return self._logs[pod.uid]
+
+    def _parser(self, pod: Pod) -> LineParser:
+        """Return what reads the log of a proxy: the run's own proxies have a log of the run's own (access_log.yaml)."""
+        return parse_own_line if self.is_own(pod) else parse_line
+
+    def is_own(self, pod: Pod) -> bool:
+        """Whether a pod is in a namespace of this worker, whose proxies have a log of the run's own."""
+        return pod.namespace in {self.names.namespace(name) for name in OF_ONE_WORKER}
 
     def sidecar_line(
         self, pod: Pod, source: str, user_agent: str, *, since: float, timeout: float
@@ -59,13 +68,15 @@ class AccessLogs:
         """
         if not pods:
             raise ClusterError("no ready egress gateway pod: there is no access log to read")
-        if hop.user_agent != "-":
-            return self._await(pods, lambda log: log.of_request(hop.user_agent), timeout)
-        return self._await(pods, lambda log: log.of_peer(hop.upstream_local, since), timeout)
+        agent, peer = hop.user_agent, hop.upstream_local
+        if agent not in ("-", None):
+            return self._await(pods, lambda log: log.of_request(str(agent)), timeout)
+        return self._await(pods, lambda log: log.of_peer(str(peer), since), timeout)
 
     def proxy_line(self, hop: AccessLogLine, proxy: Pod, *, since: float, timeout: float) -> AccessLogLine | None:
         """Find the line of an Envoy's connection in the log of a forward proxy, by that Envoy's port."""
-        return self._await([proxy], lambda log: log.of_peer(hop.upstream_local, since), timeout)
+        peer = str(hop.upstream_local)
+        return self._await([proxy], lambda log: log.of_peer(peer, since), timeout)
 
     def _await(self, pods: Sequence[Pod], lookup: LineLookup, timeout: float) -> AccessLogLine | None:
         """Wait up to `timeout` seconds for a line in the log of any of these pods; None where none comes."""

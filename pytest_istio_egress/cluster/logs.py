@@ -12,9 +12,10 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
+from pytest_istio_egress.cluster.log_config import LineParser
 from pytest_istio_egress.cluster.pods import PROXY, Pod
 from pytest_istio_egress.cluster.retry import REQUEST_TIMEOUT
-from pytest_istio_egress.model.access_log import AccessLogLine, parse_line
+from pytest_istio_egress.model.access_log import AccessLogLine
 
 KEPT_LINES = 20_000
 _DAY = 24 * 3600.0
@@ -36,8 +37,9 @@ class ProxyLog:
     `arrived` is notified of every batch; logs may share it.
     """
 
-    def __init__(self, api: Api, pod: Pod, arrived: threading.Condition) -> None:
+    def __init__(self, api: Api, pod: Pod, arrived: threading.Condition, parse: LineParser) -> None:
         self.pod = pod
+        self.parse = parse
         self.readable = 0
         self.unreadable = 0
         self.trouble: str | None = None
@@ -54,9 +56,12 @@ class ProxyLog:
     def of_connection(self, source: str, user_agents: Container[str], since: float) -> AccessLogLine | None:
         """Return the newest line of a connection from `source` (address:port) with one of these user agents.
 
-        Only of lines that arrived after `since` (time.monotonic()): ports are reused.
+        Only of lines that arrived after `since` (time.monotonic()): ports are reused. A line in a format without user
+        agents is found by its source alone.
         """
-        return self._newest(self._by_source, source, since, lambda line: line.user_agent in user_agents)
+        return self._newest(
+            self._by_source, source, since, lambda line: line.user_agent is None or line.user_agent in user_agents
+        )
 
     def of_request(self, user_agent: str) -> AccessLogLine | None:
         """Return the newest line of requests with this user agent."""
@@ -144,7 +149,7 @@ class ProxyLog:
     def _store(self, raw: str) -> None:
         if len(self._order) == KEPT_LINES:
             self._drop(self._order.popleft())
-        line = parse_line(raw)
+        line = self.parse(raw)
         self._order.append(raw)
         self._lines[raw] = line
         if line is None:
@@ -164,4 +169,5 @@ class ProxyLog:
                     del index[key]
 
     def _places(self, line: AccessLogLine) -> tuple[tuple[_Index, str], ...]:
-        return (self._by_source, line.downstream_remote), (self._by_user_agent, line.user_agent)
+        by_source = self._by_source, line.downstream_remote
+        return (by_source, (self._by_user_agent, line.user_agent)) if line.user_agent is not None else (by_source,)

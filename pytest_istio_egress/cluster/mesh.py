@@ -11,8 +11,9 @@ from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.facts.objects import ApiObjectReader, name
 from pytest_istio_egress.cluster.facts.revisions import injectors, istiod
 from pytest_istio_egress.cluster.facts.table import FactOverrides, detect_facts
+from pytest_istio_egress.cluster.gateway_log import problem_of
 from pytest_istio_egress.cluster.mesh_config_map import MeshConfigMap
-from pytest_istio_egress.cluster.pods import Pod
+from pytest_istio_egress.cluster.pods import Pod, ready_pods
 from pytest_istio_egress.model.mesh_facts import DEFAULT_REVISION, MeshFacts, config_map_of
 
 
@@ -34,6 +35,17 @@ class Mesh:
     def facts(self) -> MeshFacts:
         """The facts of the run: those that the controller detected, else detected now and then cached."""
         return self._facts or detect_facts(ApiObjectReader(self.api), self.overrides)
+
+    @cached_property
+    def gateway_log_problem(self) -> str | None:
+        """Why the log of the mesh's egress gateway is no evidence, empty where it is; None: its configuration is empty.
+
+        The run's own gateway has a log of the run's own.
+        """
+        gateway = self.facts.gateway
+        if gateway is None or self.facts.own_gateway:
+            return ""
+        return problem_of(self.api, ready_pods(self.api, gateway.namespace, gateway.selector))
 
     def check(self) -> None:
         """Raise ClusterError unless the control plane is ready."""

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_istio_egress.cluster.discovery import Selectors, parsed
 from pytest_istio_egress.model.mesh_facts import STOCK_GATEWAY, Gateway, MeshFacts
 
 SYSTEM = "istio-system"
@@ -39,6 +40,8 @@ class MeshNames:
     trust_domain: str = TRUST_DOMAIN
     config_map: str = "istio"
     """The ConfigMap with the mesh configuration."""
+    discovery: Selectors = ()
+    """The mesh's discoverySelectors."""
 
     @classmethod
     def of(cls, facts: MeshFacts) -> MeshNames:
@@ -50,6 +53,7 @@ class MeshNames:
             injection=facts.injection,
             trust_domain=facts.value("trust-domain", TRUST_DOMAIN),
             config_map=facts.mesh_config,
+            discovery=parsed(facts.value("discovery-selectors")),
         )
 
     def render(self, text: str) -> str:

@@ -88,12 +88,17 @@ RUN = Role(
             ("list", *_MANAGE),
             "manifests of tests; list: those of others, to diagnose failures",
         ),
-        Permission("networking.istio.io", ("envoyfilters",), _CREATE, "markers that show whether proxies are in sync"),
+        Permission(
+            "networking.istio.io",
+            ("envoyfilters",),
+            _CREATE,
+            "the access log of the run's proxies; markers that show whether they are in sync",
+        ),
         Permission("networking.istio.io", ("serviceentries",), ("get",), "the address that Istio assigns to an entry"),
         Permission(
             "security.istio.io", ("authorizationpolicies", "requestauthentications"), _MANAGE, "manifests of tests"
         ),
-        Permission("telemetry.istio.io", ("telemetries",), _CREATE, "enables the access log in the run's namespaces"),
+        Permission("telemetry.istio.io", ("telemetries",), _CREATE, "replaces the mesh's access log in the run's namespaces"),
         Permission("gateway.networking.k8s.io", ("gateways", "httproutes", "tlsroutes"), _MANAGE, "manifests of tests"),
         Permission(
             "coordination.k8s.io", ("leases",), ("create", "list", "patch"), "the lease that shows that a run is alive"

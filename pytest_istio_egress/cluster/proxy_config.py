@@ -18,7 +18,9 @@ from pytest_istio_egress.cluster.config_dump import (
     narrowed,
     virtual_host,
 )
+from pytest_istio_egress.cluster.log_config import FOUND_BY, LineParser, log_problem
 from pytest_istio_egress.cluster.pods import Pod
+from pytest_istio_egress.cluster.proxy_sync import MARKER
 
 _SERIES = re.compile(r"(?P<name>\w+)\{(?P<labels>.*)\} (?P<value>\d+)")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
@@ -67,20 +69,16 @@ class ProxyConfig:
         """Return one listener, None if the proxy does not have it."""
         return next((listener for listener in self.listeners() if listener.name == name), None)
 
-    def logs_requests(self) -> bool:
-        """Whether the filters for outbound requests write an access log; true for a proxy without such filters."""
-        outbound = (
+    def log_problem(self, parse: LineParser, needed: Collection[str] = FOUND_BY) -> str | None:
+        """Return why the log of outbound requests cannot serve as evidence, empty where it can (log_config.py).
+
+        None without any listener that handles requests, as at a gateway without a Gateway.
+        """
+        active = (
             entry["active_state"]["listener"] for entry in self._dump("dynamic_listeners") if "active_state" in entry
         )
-        filters = [
-            settings
-            for listener in outbound
-            if listener.get("traffic_direction") == "OUTBOUND"
-            for chain in [*listener.get("filter_chains", []), listener.get("default_filter_chain", {})]
-            for settings in (entry.get("typed_config", {}) for entry in chain.get("filters", []))
-            if settings.get("@type", "").endswith(("HttpConnectionManager", "TcpProxy"))
-        ]
-        return not filters or any(settings.get("access_log") for settings in filters)
+        outbound = [each for each in active if each.get("traffic_direction") == "OUTBOUND"]
+        return log_problem((each for each in outbound if not each["name"].startswith(MARKER)), parse, needed)
 
     def virtual_hosts(self, route_config: str) -> list[VirtualHost]:
         """Return the virtual hosts of one route configuration (for outbound HTTP its name is the port)."""

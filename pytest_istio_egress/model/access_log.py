@@ -1,9 +1,13 @@
-"""Envoy's access log: one line per request or connection, in Istio's default text format or its JSON encoding."""
+"""Envoy's access log: one line per request or connection, in Istio's default text format or its JSON encoding.
+
+The run's own proxies have a log of their own (fixtures/access_log.yaml): the text format, with the word OWN at the end.
+"""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 # [START_TIME] "METHOD PATH PROTOCOL" CODE FLAGS DETAILS TERMINATION "FAILURE" RECEIVED SENT DURATION UPSTREAM_TIME
@@ -19,6 +23,9 @@ _TEXT = re.compile(
     r"(?P<cluster>\S+) (?P<upstream_local>\S+) (?P<downstream_local>\S+) (?P<downstream_remote>\S+) "
     r"(?P<server_name>\S+) (?P<route>\S+)\s*$"
 )
+
+OWN = "istio-egress"
+"""The last word of a line in the log that fixtures/access_log.yaml adds to the run's own proxies."""
 
 _JSON_KEYS = {
     "method": "method",
@@ -44,34 +51,42 @@ _JSON_KEYS = {
 
 @dataclass(frozen=True, kw_only=True)
 class AccessLogLine:
-    """One line, in Envoy's terms; `-` stands for a value that Envoy does not have."""
+    """One line, in Envoy's terms.
+
+    `-` stands for a value that Envoy does not have, such as the route of a TCP connection (0 for numbers). None stands
+    for a field that the format of the log does not have: its value is unknown.
+    """
 
     raw: str
-    """The line as it was written."""
-    start: str
-    method: str
-    protocol: str
-    status: int
-    flags: str
-    details: str
-    failure: str
-    duration: int
-    """Milliseconds."""
-    user_agent: str
-    request_id: str
-    authority: str
-    upstream: str
-    cluster: str
-    upstream_local: str
-    downstream_local: str
+    """The line as it was written, without OWN."""
     downstream_remote: str
-    server_name: str
-    route: str
+    start: str | None
+    method: str | None
+    protocol: str | None
+    status: int | None
+    flags: str | None
+    details: str | None
+    failure: str | None
+    duration: int | None
+    """Milliseconds."""
+    user_agent: str | None
+    request_id: str | None
+    authority: str | None
+    upstream: str | None
+    cluster: str | None
+    upstream_local: str | None
+    downstream_local: str | None
+    server_name: str | None
+    route: str | None
 
     @property
-    def forwarded(self) -> bool:
-        """Whether this Envoy had an upstream connection over which it forwarded the request."""
-        return self.upstream_local != "-"
+    def forwarded(self) -> bool | None:
+        """Whether this Envoy had an upstream connection over which it forwarded the request; None: unknown."""
+        return None if self.upstream_local is None else self.upstream_local != "-"
+
+    def has_flag(self, flag: str) -> bool:
+        """Whether Envoy logged a response flag for the request; several are separated by commas."""
+        return flag in (self.flags or "").split(",")
 
 
 def parse_line(raw: str) -> AccessLogLine | None:
@@ -82,37 +97,47 @@ def parse_line(raw: str) -> AccessLogLine | None:
     return _line(raw, match.groupdict()) if match else None
 
 
+def parse_own_line(raw: str) -> AccessLogLine | None:
+    """Read one line of the log of a proxy of the run; None for any other, such as one of the mesh's own log."""
+    text, _, last = raw.rstrip().rpartition(" ")
+    return parse_line(text) if last == OWN else None
+
+
 def _from_json(raw: str) -> AccessLogLine | None:
     try:
         entry = json.loads(raw)
     except json.JSONDecodeError:
         return None
-    if not isinstance(entry, dict) or "downstream_remote_address" not in entry:
+    if not isinstance(entry, dict) or not entry.get("downstream_remote_address"):
         return None
-    values = {name: entry.get(key) for name, key in _JSON_KEYS.items()}
-    # Istio 1.24.0 and 1.24.1 log the cluster's alternative name for statistics, which ends with a delimiter.
-    return _line(raw, values | {"cluster": str(values["cluster"] or "").removesuffix(";")})
+    values = {name: entry[key] for name, key in _JSON_KEYS.items() if key in entry}
+    if values.get("cluster"):
+        # Istio 1.24.0 and 1.24.1 log the cluster's alternative name for statistics, which ends with a delimiter.
+        values["cluster"] = str(values["cluster"]).removesuffix(";")
+    return _line(raw, values)
 
 
-def _line(raw: str, values: dict[str, object]) -> AccessLogLine:
-    def text(name: str) -> str:
-        value = values.get(name)
+def _line(raw: str, values: Mapping[str, object]) -> AccessLogLine:
+    def text(name: str) -> str | None:
+        if name not in values:
+            return None
+        value = values[name]
         return "-" if value in (None, "") else str(value)
 
-    def number(name: str) -> int:
+    def number(name: str) -> int | None:
         value = text(name)
-        return int(value) if value.isdigit() else 0
+        return None if value is None else int(value) if value.isdigit() else 0
 
     return AccessLogLine(
         raw=raw.rstrip(),
+        downstream_remote=str(values["downstream_remote"]),
         status=number("status"),
         duration=number("duration"),
         **{
             name: text(name)
             for name in (
                 "start", "method", "protocol", "flags", "details", "failure", "user_agent", "request_id", "authority",
-                "upstream", "cluster", "upstream_local", "downstream_local", "downstream_remote", "server_name",
-                "route",
+                "upstream", "cluster", "upstream_local", "downstream_local", "server_name", "route",
             )
         },
     )  # fmt: skip

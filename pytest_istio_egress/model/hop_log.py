@@ -35,8 +35,8 @@ class HopLog:
         texts = {name: getattr(parsed, name) for name in TEXT_FIELDS}
         return cls(
             line=unrender(parsed.raw),
-            status=parsed.status,
-            **{name: unrender(text) for name, text in texts.items() if text != ABSENT},
+            status=parsed.status or 0,
+            **{name: unrender(text) for name, text in texts.items() if text not in (ABSENT, None)},
         )
 
     @classmethod

@@ -14,6 +14,7 @@ FACTS = {
     "injection": "namespace label that enables sidecar injection, KEY=VALUE",
     "outbound-mode": "outboundTrafficPolicy mode of namespaces without a Sidecar resource",
     "mesh-sidecar": "mesh-wide Sidecar resource (in the root namespace, without a workloadSelector)",
+    "discovery-selectors": "discoverySelectors: the namespaces that the control plane reads",
     "egress-gateways": "egress gateways of the mesh",
     "access-log": "format of the access log that proxies write by default",
     "mutual-tls": "mode of the mesh-wide PeerAuthentication",
@@ -121,8 +122,6 @@ class Gateway:
     """The Service's ports, without the one for health checks."""
     made_by: str = ""
     """How it was installed, such as `istioctl` or BY_GATEWAY_API; empty where that is unknown."""
-    logs: bool = True
-    """Whether its proxies write an access log in one of Istio's formats."""
 
     @property
     def selector(self) -> str:

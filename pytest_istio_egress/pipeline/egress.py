@@ -68,7 +68,7 @@ class Egress:
         """
         expectation = probe, expected.for_probe(probe)
         verdict = self._with_control(self._verdict_on(expectation) or self._verify(expectation))
-        if trouble := verdict.failure_context.log_trouble:
+        if trouble := verdict.log_trouble:
             from pytest_istio_egress.cluster.logs import UnreadableLogError  # loads the Kubernetes client
 
             raise UnreadableLogError(trouble)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from pytest_istio_egress.cluster.api import reason
 from pytest_istio_egress.cluster.inspection import configuration, proxies
+from pytest_istio_egress.cluster.log_config import COMPARED
 from pytest_istio_egress.cluster.names import OF_ONE_WORKER
 from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.cluster.rejections import rejections
@@ -75,7 +76,7 @@ class FailureInspector:
             return replace(known, captured=captured, log_trouble=trouble)
         if expected.gateway is not None and exchange.gateway is None and exchange.went_to_gateway:
             pods = self._prober.gateway_pods(expected.gateway.at)
-            troubles = [proxies.log_trouble(self.context.api, logs.follow(each)) for each in pods]
+            troubles = [proxies.log_trouble(self.context.api, logs.follow(each), COMPARED) for each in pods]
             return replace(known, log_trouble=next(filter(None, troubles), ""))
         return known
 
@@ -99,7 +100,7 @@ class FailureInspector:
         known = replace(known, rejected=self._rejected(pods))
         exchange = verdict.exchange
         line, name = (exchange.gateway, GATEWAY) if exchange.gateway else (exchange.sidecar, "sidecar")
-        if line is None or name not in pods:
+        if line is None or line.cluster is None or name not in pods:
             return known
         return replace(known, cluster_type=proxies.cluster_type(self.context.api, pods[name], line.cluster))
 

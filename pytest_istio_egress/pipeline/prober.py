@@ -16,7 +16,7 @@ from pytest_istio_egress.model.probe import NoCurlResultError, Probe, parse
 from pytest_istio_egress.pipeline.case_setup import CaseSetup
 from pytest_istio_egress.pipeline.context import WorkerContext
 from pytest_istio_egress.pipeline.source_ports import SourcePorts
-from pytest_istio_egress.verdict.comparison import compare
+from pytest_istio_egress.verdict.comparison import compare, unknown_fields
 from pytest_istio_egress.verdict.verdict import Exchange, Expectation, Verdict, without_json_output
 
 _HOPS = ("gateway", "proxy")
@@ -55,6 +55,7 @@ class Prober:
                 expected=outcome,
                 exchange=exchange,
                 differences=compare(rendered, exchange),
+                unknown=unknown_fields(rendered, exchange),
                 attempts=attempt,
             )
             for (probe, outcome), rendered, exchange in zip(expectations, expected, exchanges, strict=True)
@@ -142,14 +143,14 @@ class Prober:
             timeout=timeouts.log_line if expected.sidecar else timeouts.log_flush,
         )
         gateway, addresses = None, exchange.addresses
-        if expected.gateway is not None and line is not None and line.forwarded:
+        if expected.gateway is not None and line is not None and line.forwarded is not False:
             pods = self.gateway_pods(expected.gateway.at)
             if pods or expected.gateway.at is None:
                 gateway = logs.gateway_line(line, pods, since=exchange.began, timeout=timeouts.log_line)
             addresses = {**addresses, "gateway": frozenset(pod.address for pod in pods)}
         proxy = None
         last = gateway or line
-        if expected.proxy is not None and last is not None and last.forwarded:
+        if expected.proxy is not None and last is not None and last.forwarded is not False:
             for pod in self.context.environment.forward_proxies:
                 proxy = logs.proxy_line(last, pod, since=exchange.began, timeout=timeouts.log_line)
         return replace(exchange, sidecar=line, gateway=gateway, proxy=proxy, addresses=addresses)

@@ -12,6 +12,7 @@ from urllib3.exceptions import HTTPError
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.environment import Environment
 from pytest_istio_egress.cluster.features import missing, missing_by_probe
+from pytest_istio_egress.cluster.gateway_log import GatewayLogCheck
 from pytest_istio_egress.cluster.log_lookup import AccessLogs
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.mesh_names import MeshNames
@@ -84,6 +85,20 @@ def _istio_egress_network_policy(_istio_egress_runner: CaseRunner) -> NetworkPol
 
 
 @pytest.fixture(scope="session")
+def _istio_egress_gateway_log(_istio_egress_runner: CaseRunner) -> GatewayLogCheck:
+    """Whether the log of the mesh's egress gateway is evidence; looked at when a test first needs it."""
+    context = _istio_egress_runner.context
+    return GatewayLogCheck(
+        context.api,
+        context.names,
+        _istio_egress_runner.case_setup.ensure_environment,
+        context.access_logs.gateways,
+        fixtures_folder(),
+        timeout=context.timeouts.settle,
+    )
+
+
+@pytest.fixture(scope="session")
 def _istio_egress_envoy_versions(_istio_egress_runner: CaseRunner, _istio_egress_mesh: Mesh) -> Callable[[str], str]:
     """The version of a client's Envoy, empty where it cannot be read: no test depends on it."""
 
@@ -109,7 +124,11 @@ def egress(_istio_egress_mesh: Mesh, _istio_egress_target: Target, request: pyte
     _stop_for(missing(case, _istio_egress_mesh, fixtures_folder()), _istio_egress_target)
     runner: CaseRunner = request.getfixturevalue("_istio_egress_runner")
     network_policy: NetworkPolicyCheck = request.getfixturevalue("_istio_egress_network_policy")
-    _stop_for(missing_by_probe(case, network_policy), _istio_egress_target)
+    gateway_log: GatewayLogCheck = request.getfixturevalue("_istio_egress_gateway_log")
+    _stop_for(
+        missing_by_probe(case, expectations_of(request), _istio_egress_mesh, network_policy, gateway_log),
+        _istio_egress_target,
+    )
     collector = EvidenceCollector(request.node, runner, case)
     request.node.stash[EVIDENCE_COLLECTOR] = collector
     stash = request.session.stash

@@ -87,7 +87,8 @@ def seen_text(seen: Exchange) -> str:
     parts = [f"status {seen.curl.status or '-'}, exit {seen.curl.exit}"]
     if seen.sidecar is not None:
         line = seen.sidecar
-        parts += [f"cluster {line.cluster}", f"route {line.route}", f"flags {line.flags}", f"details {line.details}"]
+        hop = {"cluster": line.cluster, "route": line.route, "flags": line.flags, "details": line.details}
+        parts += [f"{name} {value or 'unknown'}" for name, value in hop.items()]
     reached = seen.server_saw("server")
     parts.append(f"answered by {reached}" if reached else "no external server reached")
     return ", ".join(parts)

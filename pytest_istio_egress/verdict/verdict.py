@@ -55,7 +55,7 @@ class Exchange:
         """Whether the sidecar's own line names an address of the egress gateway as its upstream."""
         if self.sidecar is None:
             return False
-        return self.sidecar.upstream.rpartition(":")[0] in self.addresses.get("gateway", ())
+        return (self.sidecar.upstream or "").rpartition(":")[0] in self.addresses.get("gateway", ())
 
     @property
     def envoy_headers(self) -> list[str]:
@@ -76,6 +76,8 @@ class Verdict:
     expected: Outcome
     exchange: Exchange
     differences: tuple[Difference, ...]
+    unknown: tuple[str, ...] = ()
+    """Expected fields of access logs that the format of a log does not have, as `<hop> <field>`."""
     attempts: int
     """How many times the probe was sent until it passed, or its time to converge was over."""
     failure_context: FailureContext = field(default_factory=FailureContext)
@@ -85,5 +87,15 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing differs."""
-        return not self.differences
+        """Whether nothing differs, and every expected field is known."""
+        return not self.differences and not self.unknown
+
+    @property
+    def log_trouble(self) -> str:
+        """Why access logs do not tell whether the outcome is the expected one; empty where they do."""
+        if self.unknown and not self.differences:
+            return (
+                f"the access log has no field for the expected {', '.join(self.unknown)}: add it to the format of that "
+                "proxy's log (accessLogFormat of the mesh, or its provider in extensionProviders)"
+            )
+        return self.failure_context.log_trouble

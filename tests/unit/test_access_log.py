@@ -1,10 +1,13 @@
 """Access log lines as real proxies wrote them."""
 
 import json
+import re
 
 import pytest
+import yaml
 
-from pytest_istio_egress.model.access_log import parse_line
+from pytest_istio_egress.model.access_log import parse_line, parse_own_line
+from pytest_istio_egress.suite.discovery import fixtures_folder
 
 BLACK_HOLE = (
     '[2023-05-15T12:19:03.577Z] "- - -" 0 UH - - "-" 0 0 0 - "-" "-" "-" "-" "-" BlackHoleCluster - '
@@ -42,6 +45,7 @@ def test_text_line_of_direct_response_is_parsed() -> None:
 def test_transport_failure_with_spaces_and_bars_is_parsed() -> None:
     line = parse_line(FAILURE)
     assert line is not None
+    assert line.failure
     assert "CERTIFICATE_VERIFY_FAILED" in line.failure
     assert (line.cluster, line.server_name, line.duration) == ("outbound|443||h", "h", 12)
 
@@ -61,6 +65,43 @@ def test_json_line_gives_the_same_fields() -> None:
     line = parse_line(raw)
     assert line is not None
     assert (line.status, line.route, line.cluster, line.duration) == (502, "block_all", "-", 3)
+
+
+def test_field_that_a_json_format_does_not_have_is_unknown() -> None:
+    raw = json.dumps({"downstream_remote_address": "10.0.0.1:1", "response_flags": None, "response_code": 0})
+    line = parse_line(raw)
+    assert line is not None
+    assert (line.flags, line.status) == ("-", 0)
+    assert (line.cluster, line.route, line.duration, line.user_agent, line.forwarded) == (None, None, None, None, None)
+    assert not line.has_flag("UH")
+
+
+def test_own_line_is_the_text_format_with_a_mark() -> None:
+    line = parse_own_line(BLOCK_ALL + " istio-egress\n")
+    assert line is not None
+    assert line.raw == BLOCK_ALL
+    assert line == parse_line(BLOCK_ALL)
+
+
+@pytest.mark.parametrize("raw", [BLOCK_ALL, BLACK_HOLE, "Envoy says istio-egress", '{"method": "GET"}', ""])
+def test_line_of_the_meshs_own_log_is_none_of_the_runs(raw: str) -> None:
+    assert parse_own_line(raw) is None
+
+
+def test_format_of_the_runs_own_log_is_the_one_that_is_read() -> None:
+    documents = list(yaml.safe_load_all((fixtures_folder() / "access_log.yaml").read_text()))
+    patches = documents[0]["spec"]["configPatches"]
+    values = [patch["patch"]["value"] for patch in patches]
+    logs = [log for value in values for log in value.get("typed_config", value)["access_log"]]
+    assert [patch["applyTo"] for patch in patches] == ["NETWORK_FILTER", "NETWORK_FILTER", "LISTENER"]
+    for log in logs:
+        text = log["typed_config"]["log_format"]["text_format_source"]["inline_string"]
+        values_of = {"%RESPONSE_CODE%": "502", "%DURATION%": "3", "%ROUTE_NAME%": "block_all", "%BYTES_SENT%": "0"}
+        raw = re.sub(r"%[^%]+%", lambda match: values_of.get(match[0], "0"), text)  # noqa: B023  # used at once
+        line = parse_own_line(raw)
+        assert line
+        assert (line.status, line.duration, line.route) == (502, 3, "block_all")
+        assert text.endswith(" istio-egress\n")
 
 
 def test_json_line_of_istio_1_24_0_has_cluster_without_delimiter() -> None:

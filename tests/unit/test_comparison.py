@@ -12,9 +12,9 @@ from pytest_istio_egress.model.access_log import AccessLogLine
 from pytest_istio_egress.model.difference import Difference, HopName
 from pytest_istio_egress.model.outcome import BLACKHOLE_EXITS, BLACKHOLE_EXITS_OF_BYTES
 from pytest_istio_egress.model.probe import CurlResult
-from pytest_istio_egress.verdict.comparison import compare
+from pytest_istio_egress.verdict.comparison import compare, unknown_fields
 from pytest_istio_egress.verdict.record import expected_text
-from pytest_istio_egress.verdict.verdict import Exchange
+from pytest_istio_egress.verdict.verdict import Exchange, Verdict
 
 LINE = AccessLogLine(
     raw="...", start="", method="GET", protocol="HTTP/1.1", status=200, flags="-", details="via_upstream", failure="-",
@@ -173,3 +173,42 @@ def test_exit_55_passes_only_for_raw_bytes(exits: frozenset[int], passed: bool) 
 @pytest.mark.parametrize("expected", [blocked_http(), blocked_tcp(), Outcome(exit=28)])
 def test_block_fails_where_an_external_server_answered(expected: Outcome) -> None:
     assert "external server" in {difference.hop for difference in compare(expected, SEEN)}
+
+
+FEW_KEYS = replace(
+    LINE, cluster=None, route=None, flags=None, details=None, failure=None, duration=None, upstream_local=None
+)
+"""A line of a JSON format without the fields that are compared."""
+
+
+def test_unknown_field_is_no_difference_but_missing_evidence() -> None:
+    seen = replace(SEEN, sidecar=FEW_KEYS)
+    assert compare(DOCUMENTED, seen) == ()
+    unknown = unknown_fields(DOCUMENTED, seen)
+    assert unknown == (
+        "sidecar upstream cluster", "sidecar response flags", "sidecar response code details", "sidecar route",
+    )  # fmt: skip
+    verdict = Verdict(probe=seen.probe, expected=DOCUMENTED, exchange=seen, differences=(), unknown=unknown, attempts=1)
+    assert not verdict.passed
+    assert "has no field for the expected sidecar upstream cluster, sidecar response flags" in verdict.log_trouble
+
+
+def test_known_difference_counts_beside_an_unknown_field() -> None:
+    seen = replace(SEEN, sidecar=FEW_KEYS, curl=replace(CURL, status=503))
+    differences = compare(DOCUMENTED, seen)
+    assert [each.field for each in differences] == ["HTTP status"]
+    verdict = Verdict(
+        probe=seen.probe, expected=DOCUMENTED, exchange=seen, differences=differences, unknown=("route",), attempts=1
+    )
+    assert not verdict.log_trouble
+
+
+def test_gateway_line_that_cannot_be_found_for_want_of_an_address_is_unknown() -> None:
+    seen = replace(SEEN, sidecar=replace(LINE, upstream_local=None), gateway=None)
+    assert compare(DOCUMENTED, seen) == ()
+    assert unknown_fields(DOCUMENTED, seen) == ("sidecar upstream local address",)
+
+
+def test_complete_line_has_no_unknown_field() -> None:
+    assert unknown_fields(DOCUMENTED, SEEN) == ()
+    assert unknown_fields(Outcome(sidecar=False), replace(SEEN, sidecar=FEW_KEYS)) == ()

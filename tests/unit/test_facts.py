@@ -153,6 +153,11 @@ CHANGED: dict[str, tuple[str, Callable[[Objects], Objects], str]] = {
         lambda mesh: mesh.mesh(defaultConfig={"proxyMetadata": {"ISTIO_META_DNS_CAPTURE": "true"}}),
         "on",
     ),
+    "discovery selectors": (
+        "discovery-selectors",
+        lambda mesh: mesh.mesh(discoverySelectors=[{"matchLabels": {"mesh": "blue"}}]),
+        '[{"matchLabels": {"mesh": "blue"}}]',
+    ),
     "a trust domain": ("trust-domain", lambda mesh: mesh.mesh(trustDomain="corp.example"), "corp.example"),
     "another namespace": ("control-plane", Objects.moved, "istio-control"),
     "a default beside a revision": ("injection", lambda mesh: mesh.revision("canary"), "istio-injection=enabled"),
@@ -240,16 +245,6 @@ def test_gateway_setting_overrides_detection() -> None:
         detect_facts(Objects(), FactOverrides(gateway="edge/exit"))
 
 
-def test_gateway_without_a_readable_log_is_marked() -> None:
-    gateway = detect_facts(Objects().mesh(accessLogFile=""), FactOverrides()).gateway
-    assert gateway
-    assert not gateway.logs
-    silent = Objects().mesh(accessLogFile="").add("telemetry.istio.io/v1", "Telemetry", {"accessLogging": [{}]})
-    gateway = detect_facts(silent, FactOverrides()).gateway
-    assert gateway
-    assert gateway.logs
-
-
 def test_unreadable_fact_has_a_reason_and_others_a_value() -> None:
     facts = detect_facts(Objects(forbidden=["PeerAuthentication", "Pod"]), FactOverrides())
     assert "forbidden" in facts.facts["mutual-tls"].why
@@ -266,6 +261,12 @@ def test_essential_fact_can_be_overridden() -> None:
     facts = detect_facts(objects, FactOverrides(facts=overrides, places={"fact": "ini"}))
     assert facts.facts["injection"].origin == "ini"
     assert facts.istio == value(Objects(), "istio")
+
+
+def test_selectors_that_no_label_of_the_run_satisfies_end_the_detection() -> None:
+    by_name = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["shop"]}
+    with pytest.raises(ClusterError, match=r'"values": \["shop"\]'):
+        detect_facts(Objects().mesh(discoverySelectors=[{"matchExpressions": [by_name]}]), FactOverrides())
 
 
 def test_mesh_sidecar_is_detected_with_hosts_and_mode() -> None:

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 from kubernetes.client.exceptions import ApiException
 
+from pytest_istio_egress import Hop, get, reached
 from pytest_istio_egress.cluster import features
 from pytest_istio_egress.cluster.features import (
     DETECTORS,
@@ -17,11 +18,12 @@ from pytest_istio_egress.cluster.features import (
     missing,
     missing_by_probe,
 )
+from pytest_istio_egress.cluster.gateway_log import GatewayLogCheck
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.network_policies import NetworkPolicyCheck
 from pytest_istio_egress.cluster.permissions import SECRETS, actions
 from pytest_istio_egress.model.case import FEATURES, Case
-from pytest_istio_egress.model.mesh_facts import RUNS_OWN_GATEWAY, Fact, MeshFacts, MeshSidecar
+from pytest_istio_egress.model.mesh_facts import RUNS_OWN_GATEWAY, STOCK_GATEWAY, Fact, MeshFacts, MeshSidecar
 from pytest_istio_egress.suite.discovery import fixtures_folder
 
 FACTS = MeshFacts()
@@ -51,7 +53,23 @@ def test_probed_feature_is_missing_by_probe_only() -> None:
     assert not missing(needs_policies, mesh_with(FACTS), FIXTURES)
     for reason, expected in ((None, {}), ("not enforced", {"network-policy": "not enforced"})):
         check = cast(NetworkPolicyCheck, SimpleNamespace(not_enforced=reason))
-        assert missing_by_probe(needs_policies, check) == expected
+        log = cast(GatewayLogCheck, SimpleNamespace(problem="not looked at"))
+        assert missing_by_probe(needs_policies, [], mesh_with(FACTS), check, log) == expected
+
+
+def test_only_what_needs_the_gateways_log_is_skipped_without_it() -> None:
+    mesh = mesh_with(MeshFacts(gateway=STOCK_GATEWAY))
+    own = mesh_with(MeshFacts(gateway=RUNS_OWN_GATEWAY))
+    policies = cast(NetworkPolicyCheck, None)
+    log = cast(GatewayLogCheck, SimpleNamespace(problem="it goes to the file /x"))
+    at_the_gateway = [(get("http://a.test/"), reached(gateway=Hop(status=200)))]
+    at_another = [(get("http://a.test/"), reached(gateway=Hop(at="exit.egress-gateway")))]
+    reasons = missing_by_probe(case(), at_the_gateway, mesh, policies, log)
+    assert "istio-egressgateway.istio-system is no evidence: it goes to the file /x" in reasons["egress-gateway"]
+    assert not missing_by_probe(case(), at_another, mesh, policies, log)
+    assert not missing_by_probe(case(), at_the_gateway, own, policies, log)
+    usable = cast(GatewayLogCheck, SimpleNamespace(problem=""))
+    assert not missing_by_probe(case(), at_the_gateway, mesh, policies, usable)
 
 
 def test_test_with_a_role_is_skipped_without_the_permission_to_grant_it(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from pytest_istio_egress.cluster.logs import ProxyLog
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.pods import Pod
+from pytest_istio_egress.model.access_log import parse_line
 
 POD = Pod(namespace="here", name="sleep", uid="1", address="10.1.0.1", injected=True, container="curl")
 
@@ -70,7 +72,7 @@ def wait_for_lines(log: ProxyLog, count: int) -> None:
 
 
 def test_reused_port_finds_its_new_connection(kubelet: Kubelet) -> None:
-    log = ProxyLog(API, POD, threading.Condition())
+    log = ProxyLog(API, POD, threading.Condition(), parse_line)
     kubelet.lines = [line("10.1.0.1:4000", "BlackHoleCluster")]
     kubelet.written.set()
     wait_for_lines(log, 1)
@@ -87,7 +89,7 @@ def test_reused_port_finds_its_new_connection(kubelet: Kubelet) -> None:
 
 
 def test_line_of_another_request_on_the_connection_is_not_found(kubelet: Kubelet) -> None:
-    log = ProxyLog(API, POD, threading.Condition())
+    log = ProxyLog(API, POD, threading.Condition(), parse_line)
     kubelet.lines = [line("10.1.0.1:4000", "one", "egress/1"), line("10.1.0.1:4000", "two", "egress/2")]
     kubelet.written.set()
     wait_for_lines(log, 2)
@@ -100,7 +102,7 @@ def test_line_of_another_request_on_the_connection_is_not_found(kubelet: Kubelet
 
 def test_log_drops_its_oldest_lines(kubelet: Kubelet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "KEPT_LINES", 2)
-    log = ProxyLog(API, POD, threading.Condition())
+    log = ProxyLog(API, POD, threading.Condition(), parse_line)
     kubelet.lines = [line(f"10.1.0.1:{port}", "one") for port in (1, 2, 3)]
     kubelet.written.set()
     with log.arrived:
@@ -120,8 +122,32 @@ def test_hanging_stream_is_bypassed_by_a_separate_read(kubelet: Kubelet) -> None
     access_logs.forget()
 
 
+def test_log_of_the_runs_own_proxy_has_only_its_own_lines(kubelet: Kubelet) -> None:
+    names = Names("k3x9q", "gw0")
+    own = replace(POD, namespace=names.namespace("egress-client"))
+    access_logs = AccessLogs(API, cast(Mesh, None), names)
+    meshs, ours = line("10.1.0.1:4000", "meshs"), line("10.1.0.1:4000", "ours") + b" istio-egress"
+    kubelet.lines = [ours, meshs]
+    found = access_logs.sidecar_line(own, "10.1.0.1:4000", "egress/1", since=0.0, timeout=0.05)
+    assert found
+    assert found.cluster == "ours"
+    of_a_user = access_logs.sidecar_line(replace(POD, uid="2"), "10.1.0.1:4000", "egress/1", since=0.0, timeout=0.05)
+    assert of_a_user
+    assert of_a_user.cluster == "meshs"
+    access_logs.forget()
+
+
+def test_line_in_a_format_without_user_agents_is_found_by_its_source(kubelet: Kubelet) -> None:
+    access_logs = AccessLogs(API, cast(Mesh, None), Names("k3x9q", "gw0"))
+    kubelet.lines = [b'{"downstream_remote_address": "10.1.0.1:4000", "response_code": 200}']
+    found = access_logs.sidecar_line(POD, "10.1.0.1:4000", "egress/1", since=0.0, timeout=0.05)
+    assert found
+    assert (found.status, found.user_agent) == (200, None)
+    access_logs.forget()
+
+
 def test_trouble_is_cleared_by_the_next_read(kubelet: Kubelet) -> None:
-    log = ProxyLog(API, POD, threading.Condition())
+    log = ProxyLog(API, POD, threading.Condition(), parse_line)
     kubelet.fails = True
     log.read_back(1.0)
     assert log.trouble == "the kubelet is unavailable"

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
+from pytest_istio_egress.model.access_log import parse_line
 
 
 def tcp_proxy(**settings: Any) -> dict[str, Any]:
@@ -65,23 +66,19 @@ def test_awaited_secrets_and_warming_clusters_are_named(monkeypatch: pytest.Monk
     assert config.warming_clusters() == ["outbound|80||a.test"]
 
 
-@pytest.mark.parametrize(
-    ("filters", "logs"),
-    [
-        ([], True),  # a gateway without configuration
-        ([tcp_proxy(**{"@type": "x.TcpProxy"})], False),
-        ([tcp_proxy(**{"@type": "x.TcpProxy"}), tcp_proxy(**{"@type": "x.TcpProxy", "access_log": [{}]})], True),
-        ([tcp_proxy(**{"@type": "x.Metadata"})], True),
-    ],
-)
-def test_proxy_without_access_log_does_not_log_requests(
-    filters: list[dict[str, Any]], *, logs: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    listener = {"traffic_direction": "OUTBOUND", "filter_chains": [{"filters": filters}]}
-    dump = {"configs": [{"active_state": {"listener": listener}}, {"name": "warming"}]}
-    config = ProxyConfig(api=None, pod=None)  # type: ignore[arg-type]  # neither is used: the dump is given
-    monkeypatch.setattr(config, "text", {"/config_dump?resource=dynamic_listeners": json.dumps(dump)}.__getitem__)
-    assert config.logs_requests() is logs
+def test_log_of_outbound_requests_is_judged_without_the_marker(monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = [{"filters": [tcp_proxy(**{"@type": "x.TcpProxy"})]}]
+
+    def problem(name: str, direction: str) -> str | None:
+        listener = {"name": name, "traffic_direction": direction, "filter_chains": silent}
+        dump = {"configs": [{"active_state": {"listener": listener}}, {"name": "warming"}]}
+        config = ProxyConfig(api=None, pod=None)  # type: ignore[arg-type]  # neither is used: the dump is given
+        monkeypatch.setattr(config, "text", {"/config_dump?resource=dynamic_listeners": json.dumps(dump)}.__getitem__)
+        return config.log_problem(parse_line)
+
+    assert problem("0.0.0.0_80", "OUTBOUND") == "there is none"
+    assert problem("virtualInbound", "INBOUND") is None
+    assert problem("istio-egress-marker-3", "OUTBOUND") is None
 
 
 METRICS = """\

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.apply import RUN_LABEL
-from pytest_istio_egress.cluster.facts.mesh_config import CUSTOM, NO_LOG, access_log, telemetry_logs
 from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader, labels, name
 from pytest_istio_egress.model.mesh_facts import BY_GATEWAY_API, STOCK_GATEWAY, Gateway
 
@@ -15,12 +13,12 @@ OF_GATEWAY_API = "gateway.networking.k8s.io/gateway-name"
 _STATUS_PORT = 15021
 
 
-def egress_gateways(reader: ObjectReader, settings: dict[str, Any], root: str) -> list[Gateway]:
+def egress_gateways(reader: ObjectReader) -> list[Gateway]:
     """Return the gateways with "egress" in the name or labels, the one of Istio's documentation first."""
     gateways = []
     for service in reader.objects("v1", "Service"):
         if _is_egress(service) and RUN_LABEL not in labels(service):
-            gateway = as_gateway(reader, service, settings, root)
+            gateway = as_gateway(reader, service)
             if gateway:
                 gateways.append(gateway)
     return sorted(gateways, key=_documented_first)
@@ -36,18 +34,18 @@ def _is_egress(service: Object) -> bool:
     return bool(selector) and any("egress" in text for text in (name(service), *selector.values()))
 
 
-def named_gateway(reader: ObjectReader, gateway: str, settings: dict[str, Any], root: str) -> Gateway:
+def named_gateway(reader: ObjectReader, gateway: str) -> Gateway:
     """Return the gateway of NAMESPACE/SERVICE; raises ClusterError where the Service has no ready gateway pod."""
     namespace, _, service_name = gateway.partition("/")
     for service in reader.objects("v1", "Service", namespace):
         if name(service) == service_name:
-            if detected := as_gateway(reader, service, settings, root):
+            if detected := as_gateway(reader, service):
                 return detected
             raise ClusterError(f"Service {gateway} has no ready Istio gateway pod")
     raise ClusterError(f"--istio-egress-gateway: no Service {service_name} in namespace {namespace}")
 
 
-def as_gateway(reader: ObjectReader, service: Object, settings: dict[str, Any], root: str) -> Gateway | None:
+def as_gateway(reader: ObjectReader, service: Object) -> Gateway | None:
     """Return the gateway behind a Service, None where the Service has no ready gateway pod."""
     namespace = service["metadata"]["namespace"]
     selector = service["spec"].get("selector") or {}
@@ -64,7 +62,6 @@ def as_gateway(reader: ObjectReader, service: Object, settings: dict[str, Any], 
         labels=stock or selector,
         ports=tuple(port["port"] for port in service["spec"].get("ports") or [] if port["port"] != _STATUS_PORT),
         made_by=_made_by(service, routers),
-        logs=_logs(reader, namespace, settings, root),
     )
 
 
@@ -89,13 +86,3 @@ def _made_by(service: Object, pods: Sequence[Object]) -> str:
         return "Helm chart"
     injected = (pods[0]["metadata"].get("annotations") or {}).get("inject.istio.io/templates")
     return "gateway injection" if injected else ""
-
-
-def _logs(reader: ObjectReader, namespace: str, settings: dict[str, Any], root: str) -> bool:
-    """Whether its proxies write an access log in Istio's format; a Telemetry of the namespace overrides the mesh."""
-    if settings.get("accessLogFormat"):
-        return False
-    own = telemetry_logs(reader, namespace)
-    if own is not None:
-        return own
-    return not access_log(reader, settings, root).startswith((NO_LOG, CUSTOM))

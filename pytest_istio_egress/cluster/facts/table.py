@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from pytest_istio_egress.cluster import discovery
 from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.facts import gateways, installed_apis, mesh_config, proxies, revisions, security
 from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader
@@ -95,7 +96,7 @@ class Detection:
     @cached_property
     def gateways(self) -> list[Gateway]:
         """The mesh's egress gateways."""
-        return gateways.egress_gateways(self.reader, self.settings, self.root)
+        return gateways.egress_gateways(self.reader)
 
     def _first_gateway(self) -> Gateway | None:
         try:
@@ -113,7 +114,7 @@ class Detection:
             case choice if choice == NO_GATEWAY:
                 return None
             case name:
-                return gateways.named_gateway(self.reader, name, self.settings, self.root)
+                return gateways.named_gateway(self.reader, name)
 
 
 DETECTORS: dict[str, Callable[[Detection], str]] = {
@@ -124,6 +125,7 @@ DETECTORS: dict[str, Callable[[Detection], str]] = {
     "injection": lambda of: str(of.injector),
     "outbound-mode": lambda of: mesh_config.outbound_mode(of.settings, of.sidecar),
     "mesh-sidecar": lambda of: str(mesh_config.sidecar_of(of.sidecar) or NO_SIDECAR),
+    "discovery-selectors": lambda of: discovery.described(of.settings),
     "egress-gateways": lambda of: "; ".join(map(str, of.gateways)) or "none",
     "access-log": lambda of: mesh_config.access_log(of.reader, of.settings, of.root),
     "mutual-tls": lambda of: security.mutual_tls(of.reader, of.root),
@@ -139,7 +141,7 @@ DETECTORS: dict[str, Callable[[Detection], str]] = {
 }
 """The detector of each fact, in the order of mesh_facts.FACTS."""
 
-ESSENTIAL = ("control-plane", "revision", "injection", "istio", "outbound-mode")
+ESSENTIAL = ("control-plane", "revision", "injection", "istio", "outbound-mode", "discovery-selectors")
 """Facts that manifests and verdicts depend on: without them there is no run."""
 
 
@@ -153,9 +155,13 @@ def detect_facts(reader: ObjectReader, overrides: FactOverrides) -> MeshFacts:
     for name in ESSENTIAL:
         if facts[name].why:
             raise ClusterError(f"{facts[name].why} (or pass --istio-egress-fact {name}=VALUE)")
-    return MeshFacts(
+    detected = MeshFacts(
         facts=facts, istiod=detection.injector.service, gateway=detection.gateway(), sidecar=_mesh_sidecar(detection)
     )
+    selectors = discovery.parsed(detected.value("discovery-selectors"))
+    for label in (detected.injection, discovery.NOT_INJECTED):  # raises for a mesh that cannot see the run's namespaces
+        discovery.added_labels(selectors, "egress", dict([label]))
+    return detected
 
 
 def _mesh_sidecar(detection: Detection) -> MeshSidecar | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from pytest_istio_egress.cluster.api import Api
+from pytest_istio_egress.cluster.log_config import FOUND_BY
 from pytest_istio_egress.cluster.logs import ProxyLog
 from pytest_istio_egress.cluster.pods import PROXY, Pod, container_statuses, run
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
@@ -52,13 +53,12 @@ def _connections(api: Api, pod: Pod) -> int:
     return sum(map(int, _CONNECTIONS.findall(ProxyConfig(api, pod).text("/clusters"))))
 
 
-def log_trouble(api: Api, log: ProxyLog) -> str:
-    """Return why a proxy's access log cannot be used, empty where it can."""
+def log_trouble(api: Api, log: ProxyLog, needed: Collection[str] = FOUND_BY) -> str:
+    """Return why a proxy's access log cannot be used, empty where it can; `needed` are fields (log_config.COMPARED)."""
     if log.trouble:
         return f"cannot read the log of {log.pod}: {log.trouble}"
-    if log.pod.injected and not ProxyConfig(api, log.pod).logs_requests():
-        return f"the proxy of {log.pod} writes no access log: check the Telemetry resources that apply to it"
-    return ""
+    problem = ProxyConfig(api, log.pod).log_problem(log.parse, needed) if log.pod.injected else None
+    return f"the access log of {log.pod} cannot be used: {problem}" if problem else ""
 
 
 def line_missing(log: ProxyLog) -> str:

@@ -33,13 +33,14 @@ def without_route(expected: Outcome, exchange: Exchange, context: FailureContext
             "The egress gateway closed the connection before any request: none of its servers accepts it. "
             f"{sentence(fault)}"
         )
-    if line is None or "NR" not in line.flags.split(",") or (expected.gateway and expected.gateway.flags == "NR"):
+    if line is None or not line.has_flag("NR") or (expected.gateway and expected.gateway.flags == "NR"):
         return None
     advice = fault_or_check(
         fault,
         "Check that Gateway and VirtualService name the same host, and that they are exported to the gateway.",
     )
-    return f"The egress gateway received the request, but has no route for it (NR, {line.details}). {advice}"
+    details = f", {line.details}" if line.details else ""
+    return f"The egress gateway received the request, but has no route for it (NR{details}). {advice}"
 
 
 def mutual_tls_missing(expected: Outcome, exchange: Exchange, _: FailureContext) -> str | None:
@@ -50,8 +51,8 @@ def mutual_tls_missing(expected: Outcome, exchange: Exchange, _: FailureContext)
         return None
     return (
         "The egress gateway accepted no request from the sidecar: it requires mutual TLS (ISTIO_MUTUAL), and the "
-        f"sidecar uses none, or another server name, for {exchange.sidecar.cluster}. Check tls.mode and tls.sni of the "
-        "DestinationRule for the gateway's Service."
+        f"sidecar uses none, or another server name, for {exchange.sidecar.cluster or 'the gateway'}. "
+        "Check tls.mode and tls.sni of the DestinationRule for the gateway's Service."
     )
 
 
@@ -66,8 +67,9 @@ def _closed(expected: Outcome, exchange: Exchange) -> bool:
 def denied(expected: Outcome, exchange: Exchange, _: FailureContext) -> str | None:
     """An AuthorizationPolicy denied the request."""
     for name, hop, line in logged_hops(expected, exchange):
-        if line.details.startswith("rbac_access_denied") and hop.details != line.details and hop.status != line.status:
-            policy = line.details.partition("[")[2].removesuffix("]")
+        details = line.details or ""
+        if details.startswith("rbac_access_denied") and hop.details != details and hop.status != line.status:
+            policy = details.partition("[")[2].removesuffix("]")
             reason = "no ALLOW rule matches it" if policy in ("", "none") else f"policy {policy}"
             return f"The {name} denied the request ({reason}). Check the AuthorizationPolicies that select the {name}."
     return None

@@ -31,8 +31,9 @@ def timeout(expected: Outcome, exchange: Exchange, context: FailureContext) -> s
     advice = fault_or_check(
         rule and f"{rule}, and the host needs longer", "Check the VirtualService's timeout, and the host."
     )
-    duration = f"{hop.line.duration / 1000:g} s"
-    return f"The {hop.name} timed out waiting for {hop.line.cluster} after {duration} (UT). {advice}"
+    duration = "" if hop.line.duration is None else f" after {hop.line.duration / 1000:g} s"
+    upstream = hop.line.cluster or "the upstream"
+    return f"The {hop.name} timed out waiting for {upstream}{duration} (UT). {advice}"
 
 
 def fault_injected(expected: Outcome, exchange: Exchange, _: FailureContext) -> str | None:
@@ -40,7 +41,7 @@ def fault_injected(expected: Outcome, exchange: Exchange, _: FailureContext) -> 
     hop = flagged_hop(expected, exchange, "FI")
     if hop is None:
         return None
-    route = f" on route {hop.line.route}" if hop.line.route != "-" else ""
+    route = f" on route {hop.line.route}" if hop.line.route not in ("-", None) else ""
     return f"The {hop.name} injected a fault (FI){route}. Check http.fault of the VirtualService."
 
 
@@ -51,10 +52,12 @@ def no_route(expected: Outcome, exchange: Exchange, context: FailureContext) -> 
         return None
     advice = fault_or_check(
         context.fault("destination", "rule"),
-        f"Check the match conditions (host, path, port, sniHosts) of the VirtualService for {hop.line.authority}.",
+        f"Check the match conditions (host, path, port, sniHosts) of the VirtualService "
+        f"for {hop.line.authority or 'the host'}.",
     )
+    details = f", {hop.line.details}" if hop.line.details else ""
     return (
-        f"The {hop.name} has no route for the request (NR, {hop.line.details}): it has a listener, but nothing in it "
+        f"The {hop.name} has no route for the request (NR{details}): it has a listener, but nothing in it "
         f"matches. {advice}"
     )
 
@@ -91,7 +94,7 @@ def no_healthy_upstream(expected: Outcome, exchange: Exchange, context: FailureC
         context.fault("gateway"),
         "Check the endpoints (or workloadSelector) of the ServiceEntry, and outlierDetection.",
     )
-    return f"The {hop.name} has no healthy upstream in {hop.line.cluster} (UH). {advice}"
+    return f"The {hop.name} has no healthy upstream in {hop.line.cluster or 'the cluster'} (UH). {advice}"
 
 
 def not_connected(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
@@ -99,12 +102,12 @@ def not_connected(expected: Outcome, exchange: Exchange, context: FailureContext
     hop = flagged_hop(expected, exchange, "UF")
     if hop is None:
         return None
-    failure = f": {hop.line.failure.replace('_', ' ')}" if hop.line.failure != "-" else ""
+    failure = f": {hop.line.failure.replace('_', ' ')}" if hop.line.failure not in ("-", None) else ""
     advice = fault_or_check(
         context.fault("gateway"),
         "Check that the upstream listens there, and the endpoints and targetPort of the ServiceEntry.",
     )
-    return f"The {hop.name} could not connect to {hop.line.upstream} (UF){failure}. {advice}"
+    return f"The {hop.name} could not connect to {hop.line.upstream or 'the upstream'} (UF){failure}. {advice}"
 
 
 def upstream_reset(expected: Outcome, exchange: Exchange, _: FailureContext) -> str | None:
@@ -113,7 +116,8 @@ def upstream_reset(expected: Outcome, exchange: Exchange, _: FailureContext) -> 
     if hop is None:
         return None
     return (
-        f"The upstream {hop.line.upstream} ended the connection before it answered the {hop.name} ({hop.line.flags}). "
+        f"The upstream {hop.line.upstream or 'host'} ended the connection before it answered the {hop.name} "
+        f"({hop.line.flags}). "
         "Check that both use the same protocol (port names, HTTP/2, TLS)."
     )
 
@@ -133,7 +137,7 @@ def answer_of_host(expected: Outcome, exchange: Exchange, _: FailureContext) -> 
     for _name, _hop, line in logged_hops(expected, exchange):
         if line.details == "via_upstream" and line.status == exchange.curl.status:
             return (
-                f"The host itself answered {line.status}; every Envoy passed that answer on. Check the host "
-                f"{line.upstream}."
+                f"The host itself answered {line.status}; every Envoy passed that answer on. Check that host"
+                f"{f' ({line.upstream})' if line.upstream else ''}."
             )
     return None

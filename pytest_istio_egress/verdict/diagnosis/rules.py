@@ -33,7 +33,7 @@ def logged_hops(expected: Outcome, exchange: Exchange) -> Iterator[LoggedHop]:
 def flagged_hop(expected: Outcome, exchange: Exchange, flag: str) -> LoggedHop | None:
     """Return the Envoy that set a response flag which is not documented."""
     hops = logged_hops(expected, exchange)
-    return next((hop for hop in hops if flag in hop.line.flags.split(",") and hop.expected.flags != flag), None)
+    return next((hop for hop in hops if hop.line.has_flag(flag) and hop.expected.flags != flag), None)
 
 
 def sentence(fault: str) -> str:

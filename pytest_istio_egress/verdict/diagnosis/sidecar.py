@@ -74,7 +74,7 @@ def black_hole(expected: Outcome, exchange: Exchange, context: FailureContext) -
     line = exchange.sidecar
     if line is None or line.cluster != "BlackHoleCluster" or expected.cluster == "BlackHoleCluster":
         return None
-    chain = f", and no filter chain for server name {line.server_name}" if line.server_name != "-" else ""
+    chain = f", and no filter chain for server name {line.server_name}" if line.server_name not in ("-", None) else ""
     advice = fault_or_check(
         context.fault("entry"),
         "Check the port, protocol and exportTo of the ServiceEntry, and the egress hosts of the Sidecar.",

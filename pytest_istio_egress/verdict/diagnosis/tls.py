@@ -12,9 +12,9 @@ def secret_missing(expected: Outcome, exchange: Exchange, context: FailureContex
     """A credentialName leads to no Secret: Envoy keeps the cluster back (NC), later has it without (UF)."""
     fault = context.fault("secret")
     for name, hop, line in logged_hops(expected, exchange):
-        if hop.flags in line.flags.split(","):
+        if isinstance(hop.flags, str) and line.has_flag(hop.flags):
             continue
-        without = "secret is not supplied" in line.failure.replace("_", " ").lower()
+        without = "secret is not supplied" in (line.failure or "").replace("_", " ").lower()
         # Until the cluster exists (15 s), another may be in use: one without TLS, or with the secret it had before.
         kept_back = bool(fault) and expected.status != 503
         if without or kept_back:
@@ -22,7 +22,7 @@ def secret_missing(expected: Outcome, exchange: Exchange, context: FailureContex
                 fault,
                 "Check that the Secret is in the proxy's namespace, and that the proxy's service account may list it.",
             )
-            cluster = "the host's cluster" if line.cluster == "-" else line.cluster
+            cluster = "the host's cluster" if line.cluster in ("-", None) else line.cluster
             return f"The {name} has no certificate for {cluster}: its credentialName provided none. {advice}"
     return None
 
@@ -35,11 +35,13 @@ def _transport_failure(phrases: tuple[str, ...], text: str, *, unless: tuple[str
 
     def rule(expected: Outcome, exchange: Exchange, _: FailureContext) -> str | None:
         for name, hop, line in logged_hops(expected, exchange):
-            if hop.failure and hop.failure in line.failure:
+            if line.failure is None or (hop.failure and hop.failure in line.failure):
                 continue
             failure = line.failure.replace("_", " ")  # the access log has no spaces there
             if any(phrase in failure for phrase in phrases) and not any(phrase in failure for phrase in unless):
-                return text.format(hop=name, cluster=line.cluster, upstream=line.upstream)
+                return text.format(
+                    hop=name, cluster=line.cluster or "the host's cluster", upstream=line.upstream or "the upstream"
+                )
         return None
 
     return rule
