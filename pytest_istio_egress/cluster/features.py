@@ -120,8 +120,8 @@ def _unusable_log(mesh: Mesh, problem: str) -> str | None:
     if gateway is None or not problem:
         return None
     return (
-        f"the access log of the egress gateway {gateway.service}.{gateway.namespace} is no evidence: {problem} (change "
-        "it with a Telemetry resource in its namespace, or use --istio-egress-gateway own)"
+        f"the access log of the egress gateway {gateway.service}.{gateway.namespace} is no evidence: {problem} "
+        "(use --istio-egress-gateway own to deploy one)"
     )
 
 
