@@ -98,7 +98,9 @@ RUN = Role(
         Permission(
             "security.istio.io", ("authorizationpolicies", "requestauthentications"), _MANAGE, "manifests of tests"
         ),
-        Permission("telemetry.istio.io", ("telemetries",), _CREATE, "replaces the mesh's access log in the run's namespaces"),
+        Permission(
+            "telemetry.istio.io", ("telemetries",), _CREATE, "takes the mesh's own access log out of these namespaces"
+        ),
         Permission("gateway.networking.k8s.io", ("gateways", "httproutes", "tlsroutes"), _MANAGE, "manifests of tests"),
         Permission(
             "coordination.k8s.io", ("leases",), ("create", "list", "patch"), "the lease that shows that a run is alive"
