@@ -15,6 +15,7 @@ from pytest_istio_egress.model.outcome import (
     timed_out,
 )
 from pytest_istio_egress.model.probe import CLIENT, NEIGHBOUR, PLAIN, Probe, get, tcp, workload
+from pytest_istio_egress.model.sent_request import over_tls
 
 if TYPE_CHECKING:
     from pytest_istio_egress.pipeline.egress import Egress
@@ -33,6 +34,7 @@ __all__ = [
     "documented",
     "get",
     "outbound",
+    "over_tls",
     "reached",
     "reached_directly",
     "tcp",

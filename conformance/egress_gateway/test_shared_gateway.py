@@ -39,7 +39,7 @@ TO_THE_GATEWAY = outbound("istio-egressgateway.istio-system.svc.cluster.local")
                 cluster=TO_THE_GATEWAY,
                 gateway=Hop(cluster=outbound("via-gateway.test"), status=200),
                 source="gateway",
-                min_seconds=1.0,
+                seconds=1.0,
             ),
             id="slow-answer-through-the-gateway",
         ),

@@ -24,8 +24,8 @@ WAYS = {
 Test = Callable[[Egress, Probe, Outcome], None]
 
 
-def tunneled(to_exit: str, proxy_port: int, protocol: str, subset: str) -> Outcome:
-    target = {"tcp": 9000, "tls": 443}[subset]
+def tunneled(to_exit: str, proxy_port: int, protocol: str, subset: str, host: str) -> Outcome:
+    target, port, server_name = {"tcp": (9000, "9000", None), "tls": (443, "8443", host)}[subset]
     return reached(
         cluster=to_exit,
         gateway=Hop(at="exit.egress-gateway", cluster=outbound("tunnel-at-gateway.test", proxy_port, subset=subset)),
@@ -36,6 +36,7 @@ def tunneled(to_exit: str, proxy_port: int, protocol: str, subset: str) -> Outco
             status=200,
         ),
         source="proxy",
+        server_saw={"port": port, "server-name": server_name},
     )
 
 
@@ -52,12 +53,12 @@ def tunnels(summary: str, manifests: list[str], plain: str, secured: str, plain_
         parameters += [
             pytest.param(
                 tcp(host, plain_port, to=SECOND),
-                tunneled(to_exit[0], proxy_port, protocol, plain_as),
+                tunneled(to_exit[0], proxy_port, protocol, plain_as, host),
                 id=f"{way}-plain",
             ),
             pytest.param(
                 get(f"https://{host}/headers", to=SECOND),
-                tunneled(to_exit[1], proxy_port, protocol, "tls"),
+                tunneled(to_exit[1], proxy_port, protocol, "tls", host),
                 id=f"{way}-tls",
             ),
         ]

@@ -29,6 +29,7 @@ def tunneled(proxy_port: int, protocol: str, subset: str, target: int) -> Outcom
             status=200,
         ),
         source="proxy",
+        server_saw={"port": {9000: "9000", 443: "8443"}[target]},
     )
 
 

@@ -36,7 +36,7 @@ CLUSTER = outbound("both.test")
         ),
         pytest.param(
             get("http://both.test/delay/1", client=NEIGHBOUR),
-            reached(min_seconds=1.0),
+            reached(seconds=1.0),
             id="neighbour-without-the-rule",
         ),
     ],

@@ -30,7 +30,7 @@ CLIENT = "uncaptured.egress-client"
     [
         pytest.param(
             get("http://without-capture.test:18301/headers", client=CLIENT, to="127.0.0.1"),
-            reached(connected_to="127.0.0.1"),
+            reached(connected_to="127.0.0.1", server_saw={"port": "8080"}),
             id="listed-at-the-listener",
         ),
         pytest.param(

@@ -5,7 +5,7 @@ curl --HTTP/1.1--> sidecar --TLS, ALPN http/1.1 or h2--> outside:443
 
 import pytest
 
-from pytest_istio_egress import Egress, Outcome, Probe, documented, get, reached
+from pytest_istio_egress import Egress, Outcome, Probe, documented, get, over_tls, reached
 
 
 @documented(
@@ -18,12 +18,12 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get, reached
     [
         pytest.param(
             get("http://alpn-http.test/headers"),
-            reached(server_saw={"alpn": "http/1.1", "protocol": "HTTP/1.1"}),
+            reached(server_saw={**over_tls("alpn-http.test"), "alpn": "http/1.1", "protocol": "HTTP/1.1"}),
             id="http",
         ),
         pytest.param(
             get("http://alpn-http2.test/headers"),
-            reached(server_saw={"alpn": "h2", "protocol": "HTTP/2.0"}),
+            reached(server_saw={**over_tls("alpn-http2.test"), "alpn": "h2", "protocol": "HTTP/2.0"}),
             id="http2",
         ),
     ],

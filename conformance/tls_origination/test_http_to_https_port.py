@@ -5,7 +5,7 @@ curl --HTTP :80--> sidecar, route to :443 --TLS--> outside:443
 
 import pytest
 
-from pytest_istio_egress import Egress, Outcome, Probe, documented, get, outbound, reached
+from pytest_istio_egress import Egress, Outcome, Probe, documented, get, outbound, over_tls, reached
 
 
 @documented(
@@ -20,7 +20,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get, outboun
             get("http://to-port-443.test/headers"),
             reached(
                 cluster=outbound("to-port-443.test", 443),
-                server_saw={"port": "8443", "server-name": "to-port-443.test"},
+                server_saw=over_tls("to-port-443.test"),
             ),
             id="plain-http",
         ),

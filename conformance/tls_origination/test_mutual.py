@@ -7,7 +7,7 @@ curl --HTTP--> sidecar --mutual TLS--> outside:444, demands a certificate
 
 import pytest
 
-from pytest_istio_egress import Egress, Outcome, Probe, documented, get, reached
+from pytest_istio_egress import Egress, Outcome, Probe, documented, get, over_tls, reached
 
 WITHOUT_SECRET = frozenset({"NC", "UF", "UF,URX", "URX,UF"})
 """For 15 s Envoy holds back a cluster that waits for its Secret (NC); then the cluster takes over without it, and each
@@ -24,7 +24,7 @@ connection fails (UF; also URX after retries)."""
     [
         pytest.param(
             get("http://mutual.test/headers"),
-            reached(server_saw={"port": "8444", "client-certificate": "CN=client"}),
+            reached(server_saw={**over_tls("mutual.test", 444), "client-certificate": "CN=client"}),
             id="a-certificate-that-the-host-trusts",
         ),
         pytest.param(
@@ -33,6 +33,7 @@ connection fails (UF; also URX after retries)."""
                 status=400,
                 details="via_upstream",
                 body="The SSL certificate error",
+                server_saw=over_tls("mutual-wrong-client.test", 444),
             ),
             id="a-certificate-that-it-does-not-trust",
         ),
@@ -42,6 +43,7 @@ connection fails (UF; also URX after retries)."""
                 status=400,
                 details="via_upstream",
                 body="No required SSL certificate was sent",
+                server_saw={**over_tls("mutual-without.test", 444), "client-certificate": None},
             ),
             id="no-certificate",
         ),

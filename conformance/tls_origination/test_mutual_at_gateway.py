@@ -5,7 +5,7 @@ curl --HTTP--> sidecar --> exit: credentialName, a Secret of the gateway's names
 
 import pytest
 
-from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, get, outbound, reached
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, get, outbound, over_tls, reached
 
 HOST = "http://gateway-mutual.test/anything"
 TO_THE_GATEWAY = outbound("exit.egress-gateway.svc.cluster.local")
@@ -21,6 +21,7 @@ def refused_by_the_host(port: int, why: str) -> Outcome:
         cluster=TO_THE_GATEWAY,
         gateway=Hop(at=GATEWAY, cluster=outbound("gateway-mutual.test", port), status=400, details="via_upstream"),
         body=why,
+        server_saw=over_tls("gateway-mutual.test", 444),
     )
 
 
@@ -40,7 +41,7 @@ def refused_by_the_host(port: int, why: str) -> Outcome:
                 cluster=TO_THE_GATEWAY,
                 gateway=Hop(at=GATEWAY, cluster=outbound("gateway-mutual.test", 8001), status=200),
                 source="gateway",
-                server_saw={"port": "8444", "client-certificate": "CN=client"},
+                server_saw={**over_tls("gateway-mutual.test", 444), "client-certificate": "CN=client"},
             ),
             id="right-certificate",
         ),

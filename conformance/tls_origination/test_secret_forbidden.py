@@ -4,7 +4,7 @@ sleep          (account default)         -> sidecar --mutual TLS--> outside:444
 without-rights (account without-rights)  -> sidecar, which never gets the Secret
 """
 
-from pytest_istio_egress import Egress, Outcome, documented, get, outbound, reached
+from pytest_istio_egress import Egress, Outcome, documented, get, outbound, over_tls, reached
 
 WITHOUT_RIGHTS = "without-rights.egress-client"
 WITHOUT_SECRET = frozenset({"NC", "UF", "UF,URX", "URX,UF"})
@@ -23,7 +23,10 @@ def test_forbidden_secret_ends_with_503(egress: Egress) -> None:
     egress.apply("secret_forbidden_rules.yaml")
     egress.expect(
         get("http://with-rights.test/headers"),
-        reached(cluster=outbound("with-rights.test"), server_saw={"client-certificate": "CN=client"}),
+        reached(
+            cluster=outbound("with-rights.test"),
+            server_saw={**over_tls("with-rights.test", 444), "client-certificate": "CN=client"},
+        ),
     )
     egress.expect(
         get("http://without-a-secret.test:8081/headers", client=WITHOUT_RIGHTS),

@@ -5,7 +5,7 @@ curl --HTTP--> sidecar --TLS, checks the certificate--> outside:443
 
 import pytest
 
-from pytest_istio_egress import Egress, Outcome, Probe, documented, get, outbound, reached
+from pytest_istio_egress import Egress, Outcome, Probe, documented, get, outbound, over_tls, reached
 
 
 @documented(
@@ -21,7 +21,7 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get, outboun
             get("http://simple.test/headers"),
             reached(
                 source="client",
-                server_saw={"port": "8443", "server-name": "simple.test"},
+                server_saw=over_tls("simple.test"),
             ),
             id="the-right-authority",
         ),

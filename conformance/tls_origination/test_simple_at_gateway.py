@@ -5,7 +5,7 @@ curl --HTTP--> sidecar --> exit: credentialName, a Secret of the gateway's names
 
 import pytest
 
-from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, get, outbound, reached
+from pytest_istio_egress import Egress, Hop, Outcome, Probe, documented, get, outbound, over_tls, reached
 
 PAGE = "tasks/traffic-management/egress/egress-gateway-tls-origination/"
 HOST = "http://gateway-originates.test/anything"
@@ -21,7 +21,7 @@ def verified(port: int) -> Outcome:
         cluster=TO_THE_GATEWAY,
         gateway=Hop(at=GATEWAY, cluster=outbound("gateway-originates.test", port), status=200),
         source="gateway",
-        server_saw={"port": "8443", "server-name": "gateway-originates.test"},
+        server_saw=over_tls("gateway-originates.test"),
     )
 
 

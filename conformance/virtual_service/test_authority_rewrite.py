@@ -18,12 +18,12 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get, reached
     [
         pytest.param(
             get("http://authority-rewrite.test/anything/unchanged"),
-            reached(route="unchanged", request_headers={"host": "authority-rewrite.test"}),
+            reached(route="unchanged", server_saw={"host": "authority-rewrite.test"}),
             id="control-without-rewrite",
         ),
         pytest.param(
             get("http://authority-rewrite.test/anything/rewritten"),
-            reached(route="rewritten", request_headers={"host": "new-authority.test"}),
+            reached(route="rewritten", server_saw={"host": "new-authority.test"}),
             id="rewritten",
         ),
     ],

@@ -28,6 +28,8 @@ class HopLog:
     upstream: str = ""
     failure: str = ""
     """Envoy's upstream transport failure reason."""
+    seconds: float | None = None
+    """Envoy's own duration of the request or connection."""
 
     @classmethod
     def of(cls, parsed: AccessLogLine, unrender: Callable[[str], str] = str) -> HopLog:
@@ -36,6 +38,7 @@ class HopLog:
         return cls(
             line=unrender(parsed.raw),
             status=parsed.status or 0,
+            seconds=None if parsed.duration is None else parsed.duration / 1000,
             **{name: unrender(text) for name, text in texts.items() if text not in (ABSENT, None)},
         )
 
@@ -50,13 +53,15 @@ class HopLog:
         """Whether any field is known."""
         return any(True for _ in self.shown())
 
-    def shown(self) -> Iterator[tuple[str, str | int]]:
+    def shown(self) -> Iterator[tuple[str, str | float]]:
         """Yield the names and values of the fields that are set, without the line itself."""
         for name in ("status", *TEXT_FIELDS):
             if value := getattr(self, name):
                 yield name, value
+        if self.seconds is not None:
+            yield "seconds", self.seconds
 
-    def to_mapping(self) -> dict[str, str | int]:
+    def to_mapping(self) -> dict[str, str | float]:
         """Return it as a mapping for JSON and YAML; fields that are not set are left out."""
         return {"line": self.line, **dict(self.shown())}
 
@@ -72,7 +77,10 @@ class HopLog:
         texts = {name: values[name] for name in ("line", *TEXT_FIELDS) if name in values}
         if not all(isinstance(text, str) for text in texts.values()):
             raise TypeError("the fields of an access log line are texts")
-        return cls(**{"line": values["line"]} | texts, status=status)
+        seconds = values.get("seconds")
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float | None):
+            raise TypeError("the duration of an access log line is a number")
+        return cls(**{"line": values["line"]} | texts, status=status, seconds=seconds)
 
 
 TEXT_FIELDS = ("flags", "details", "cluster", "route", "protocol", "server_name", "upstream", "failure")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from urllib.parse import urlsplit
 
 CLIENT = "sleep.egress-client"
@@ -45,6 +46,9 @@ DEFAULT_PORTS = {"http": 80, "https": 443, "gopher": 70}
 CA_FILE = "/etc/egress-certificates/ca.crt"
 """The path of the run's certificate authority in every client pod."""
 
+HEADER_OPTIONS = frozenset({"-H", "--header"})
+"""curl's option that is followed by a header."""
+
 BODY_LIMIT = 64 * 1024
 """Bytes of a response body that are recorded; the rest is not needed as evidence."""
 
@@ -81,6 +85,16 @@ class Probe:
         """The port that curl connects to: the URL's, or the default of its scheme."""
         parts = urlsplit(self.url)
         return parts.port or DEFAULT_PORTS[parts.scheme]
+
+    @property
+    def authority(self) -> str:
+        """The Host header that curl sends: the one among its arguments, else the URL's host and port."""
+        for option, value in pairwise(self.arguments):
+            name, _, stated = value.partition(":")
+            if option in HEADER_OPTIONS and name.lower() == "host":
+                return stated.strip()
+        default = DEFAULT_PORTS[urlsplit(self.url).scheme]
+        return self.host if self.port == default else f"{self.host}:{self.port}"
 
     def resolve(self) -> tuple[str, ...]:
         """Return curl's arguments that set the host's address; empty where DNS or a literal address decides."""

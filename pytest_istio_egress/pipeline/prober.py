@@ -17,6 +17,7 @@ from pytest_istio_egress.pipeline.case_setup import CaseSetup
 from pytest_istio_egress.pipeline.context import WorkerContext
 from pytest_istio_egress.pipeline.source_ports import SourcePorts
 from pytest_istio_egress.verdict.comparison import compare, unknown_fields
+from pytest_istio_egress.verdict.controls import beside_controls
 from pytest_istio_egress.verdict.verdict import Exchange, Expectation, Verdict, without_json_output
 
 _HOPS = ("gateway", "proxy")
@@ -49,6 +50,7 @@ class Prober:
             exchanges = list(pool.map(self.send, [probe for probe, _ in expectations]))
         with self.context.timer.phase(f"log lines{suffix}"), ThreadPoolExecutor(len(expectations)) as pool:
             exchanges = list(pool.map(self._with_log_lines, expected, exchanges))
+        exchanges = beside_controls(list(zip(expected, exchanges, strict=True)))
         return [
             Verdict(
                 probe=probe,

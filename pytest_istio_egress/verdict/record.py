@@ -53,7 +53,7 @@ def record_of(verdict: Verdict, unrender: Unrender, envoy_version: str) -> dict[
     return cleaned
 
 
-def _hop_log(line: AccessLogLine | None, unrender: Unrender) -> dict[str, str | int] | None:
+def _hop_log(line: AccessLogLine | None, unrender: Unrender) -> dict[str, str | float] | None:
     return HopLog.of(line, unrender).to_mapping() if line else None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pytest_istio_egress.model.access_log import AccessLogLine
 from pytest_istio_egress.model.difference import Difference
@@ -43,12 +43,30 @@ class Exchange:
     """The line of the egress gateway."""
     proxy: AccessLogLine | None = None
     """The line of the forward proxy."""
+    control_seconds: float = 0.0
+    """The longest time of the controls that the same client sent beside it: how busy the node was."""
     addresses: Mapping[str, frozenset[str]]
     """Pod addresses by `client`, `gateway` and `proxy`: they give a name to the source address that the server saw."""
 
     def server_saw(self, fact: str) -> str | None:
         """Return what the external server reported (server, source, protocol, ...); None if it did not."""
         return self.curl.headers.get(SERVER_HEADER + fact) or None
+
+    @property
+    def seconds(self) -> float:
+        """Envoy's own duration; without a sidecar curl's, which includes the time between client and proxy."""
+        duration = self.sidecar.duration if self.sidecar else None
+        return self.curl.seconds if duration is None else duration / 1000
+
+    @property
+    def overhead(self) -> float:
+        """The seconds that the node needed for anything but waiting: between curl and Envoy, and for the controls."""
+        return max(self.curl.seconds - self.seconds, self.control_seconds)
+
+    @property
+    def sent_authority(self) -> str:
+        """The Host header that curl sent, with the run's names."""
+        return replace(self.probe, url=self.command[-1], arguments=self.command[1:-1]).authority if self.command else ""
 
     @property
     def went_to_gateway(self) -> bool:

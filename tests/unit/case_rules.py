@@ -19,6 +19,7 @@ from pytest_istio_egress.cluster.features import DETECTORS, PROBED
 from pytest_istio_egress.model.case import Case
 from pytest_istio_egress.plugin.parameters import expectations_in
 from pytest_istio_egress.suite.discovery import ShippedCase, fixtures_folder
+from pytest_istio_egress.verdict.controls import shows_overhead
 from pytest_istio_egress.verdict.verdict import Expectation
 
 EXPORTED = {"ServiceEntry", "VirtualService", "DestinationRule"}
@@ -88,6 +89,14 @@ def has_control_beside_each_block(shipped: ShippedCase) -> None:
     passing = {probe.client for probe, expected in pairs if not expected.blocked}
     for probe, expected in pairs:
         assert not expected.blocked or probe.client in passing, f"{probe.url} from {probe.client} has no control"
+
+
+def has_control_beside_each_time(shipped: ShippedCase) -> None:
+    """A documented time has a control without one, from the same client: it shows how busy the node is."""
+    pairs = expectations(shipped.function)
+    for probe, expected in pairs:
+        controls = [other for other, outcome in pairs if shows_overhead(other, outcome, probe)]
+        assert expected.seconds is None or controls, f"{probe.url} from {probe.client} has no control without a time"
 
 
 def has_no_block_among_controls(shipped: ShippedCase) -> None:
@@ -169,6 +178,7 @@ CASE_RULES = (
     has_existing_manifests_and_features,
     has_lower_case_names,
     has_control_beside_each_block,
+    has_control_beside_each_time,
     has_no_block_among_controls,
     has_reasons_for_independent_parameters,
     has_evidence_beside_each_status,

@@ -12,6 +12,7 @@ from pytest_istio_egress.model.access_log import AccessLogLine
 from pytest_istio_egress.model.difference import Difference, HopName
 from pytest_istio_egress.model.outcome import BLACKHOLE_EXITS, BLACKHOLE_EXITS_OF_BYTES
 from pytest_istio_egress.model.probe import CurlResult
+from pytest_istio_egress.model.sent_request import CLIENTS_PROTOCOL
 from pytest_istio_egress.verdict.comparison import compare, unknown_fields
 from pytest_istio_egress.verdict.record import expected_text
 from pytest_istio_egress.verdict.verdict import Exchange, Verdict
@@ -37,7 +38,7 @@ DOCUMENTED = Outcome(
     details="via_upstream", gateway=Hop(protocol="HTTP/1.1", status=200),
     proxy=Hop(method="GET", authority="api.test"), source="gateway",
     request_headers={"host": "api.test", "x-b3": None}, response_headers={"server": "envoy", "x-other": None},
-    body="api.test", min_seconds=0.04, connected_to="10.0.0.1",
+    body="api.test", seconds=0.04, connected_to="10.0.0.1",
 )  # fmt: skip
 
 
@@ -49,7 +50,8 @@ WRONG: list[tuple[dict[str, object], HopName, str]] = [
     ({"response_headers": {"server": None}}, "client", "response header server"),
     ({"response_headers": {"missing": "*"}}, "client", "response header missing"),
     ({"body": "other"}, "client", "response body"),
-    ({"min_seconds": 0.5}, "client", "duration"),
+    ({"seconds": 0.5}, "client", "duration"),
+    ({"seconds": 0.01}, "client", "duration"),
     ({"connected_to": "10.0.0.2"}, "client", "address that curl connected to"),
     ({"cluster": "BlackHoleCluster"}, "sidecar", "upstream cluster"),
     ({"route": "block_all"}, "sidecar", "route"),
@@ -70,6 +72,8 @@ WRONG: list[tuple[dict[str, object], HopName, str]] = [
     ({"reached": "second"}, "external server", "that answered"),
     ({"reached": None}, "external server", "that answered"),
     ({"server_saw": {"protocol": "HTTP/2.0"}}, "external server", "protocol"),
+    ({"server_saw": {"protocol": CLIENTS_PROTOCOL}}, "external server", "protocol"),
+    ({"server_saw": {"host": "api.test"}}, "external server", "host"),
     ({"source": "client"}, "external server", "source address"),
     ({"request_headers": {"host": "other"}}, "external server", "request header host"),
     ({"request_headers": {"x-request-id": None}}, "external server", "request header x-request-id"),
@@ -148,10 +152,51 @@ def test_difference_with_unknown_hop_is_refused(hop: object) -> None:
         Difference.from_mapping({"hop": hop, "field": "a", "expected": "b", "seen": "c"})
 
 
-@pytest.mark.parametrize(("seconds", "passed"), [(3.0, True), (2.998, True), (2.6, False)])
-def test_timer_may_be_slightly_early(seconds: float, passed: bool) -> None:  # noqa: FBT001  # what is expected
-    exchange = replace(SEEN, sidecar=replace(LINE, duration=int(seconds * 1000)))
-    assert (compare(replace(DOCUMENTED, min_seconds=3.0), exchange) == ()) is passed
+@pytest.mark.parametrize(
+    ("documented", "seconds", "controls", "passed"),
+    [
+        (3.0, 3.0, 0.02, True),
+        (3.0, 2.998, 0.02, True),
+        (3.0, 2.6, 0.02, False),
+        (3.0, 3.6, 0.02, True),
+        (3.0, 4.5, 0.02, False),
+        (0.5, 0.6, 0.02, True),
+        (0.5, 0.75, 0.02, False),
+        (0.5, 0.75, 0.2, True),  # so busy that a request without any timer takes 0.2 s
+        (3.0, 4.5, 0.5, False),
+    ],
+)
+def test_timer_may_be_slightly_early_and_as_late_as_the_controls_show(
+    documented: float,
+    seconds: float,
+    controls: float,
+    passed: bool,  # noqa: FBT001  # what is expected
+) -> None:
+    timed = replace(
+        SEEN,
+        sidecar=replace(LINE, duration=int(seconds * 1000)),
+        curl=replace(CURL, seconds=seconds + 0.01),
+        control_seconds=controls,
+    )
+    assert (compare(replace(DOCUMENTED, seconds=documented), timed) == ()) is passed
+
+
+def test_late_duration_names_the_overhead() -> None:
+    late = replace(SEEN, sidecar=replace(LINE, duration=4502), curl=replace(CURL, seconds=4.51), control_seconds=0.02)
+    (difference,) = compare(replace(DOCUMENTED, seconds=3.0), late)
+    assert str(difference) == "duration: expected 3 s, got 4.502 s, of which 0.02 s may be overhead"
+
+
+def test_duration_without_sidecar_is_curls() -> None:
+    plain = replace(SEEN, sidecar=None, curl=replace(CURL, seconds=1.6, headers={"x-outside-server": "outside"}))
+    bypass = Outcome(status=200, reached="outside", sidecar=False, seconds=1.0)
+    assert [difference.field for difference in compare(bypass, plain)] == ["duration"]
+
+
+def test_request_that_did_not_arrive_has_no_differences_in_what_arrived() -> None:
+    expected = replace(DOCUMENTED, server_saw={"host": "api.test", "path": "/"}, source=None, request_headers={})
+    exchange = replace(SEEN, curl=replace(CURL, headers={"server": "envoy"}))
+    assert [difference.field for difference in compare(expected, exchange)] == ["that answered"]
 
 
 def test_any_of_several_flags_passes() -> None:

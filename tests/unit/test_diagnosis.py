@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_istio_egress import Hop, Outcome, blocked_tcp, get
+from pytest_istio_egress import Hop, Outcome, blocked_tcp, get, reached, timed_out
 from pytest_istio_egress.model.access_log import AccessLogLine
 from pytest_istio_egress.model.difference import Difference
 from pytest_istio_egress.model.failure_context import FailureContext, Fault
@@ -41,8 +41,8 @@ def cause_of(
     **context: Any,
 ) -> str:
     exchange = Exchange(
-        probe=get("http://db.test:9000/"), command=(), kubectl_command="", began=0.0, curl=curl, sidecar=line,
-        gateway=gateway, addresses={"gateway": frozenset({"10.1.0.9"})},
+        probe=get("http://api.test/"), command=("curl", "http://api.test/"), kubectl_command="", began=0.0, curl=curl,
+        sidecar=line, gateway=gateway, addresses={"gateway": frozenset({"10.1.0.9"})},
     )  # fmt: skip
     return cause(
         Verdict(
@@ -157,6 +157,14 @@ def test_fault_of_rule_stands_between_cause_and_advice() -> None:
 
 
 FAULT = (Fault("rule", "something is wrong"), Fault("timeout", "rule x sets a timeout of 9s"))
+LATE = replace(PASSED, flags="UT", duration=4500)
+SENT_HOST = replace(OVER_GATEWAY, server_saw={"host": "api.test"})
+REWRITTEN = replace(CURL, headers={"x-outside-server": "outside", "x-outside-host": "other.test"})
+CHANGED = replace(PASSED, authority="other.test")
+REWRITES: list[dict[str, Any]] = [
+    {"line": TO_GATEWAY, "gateway": CHANGED},
+    {"line": replace(TO_GATEWAY, authority="other.test"), "gateway": CHANGED},
+]
 SENTENCES = [
     cause_of(line=None, injected=False),
     cause_of(line=None, proxy_trouble="CrashLoopBackOff"),
@@ -191,6 +199,9 @@ SENTENCES = [
     *(cause_of(line=replace(PASSED, flags=flags)) for flags in ("UT", "FI", "NR", "NC", "UH", "UF", "UC", "UPE", "DC")),
     cause_of(line=replace(PASSED, flags="UH"), cluster_type="STRICT_DNS"),
     *(cause_of(curl=replace(CURL, exit=code, error="error")) for code in (6, 7, 28, 35, 60)),
+    cause_of(expected=timed_out(after=3), line=LATE, curl=replace(CURL, status=504, headers={})),
+    cause_of(expected=reached(flags="DI", seconds=1), line=replace(LATE, flags="DI")),
+    *(cause_of(expected=SENT_HOST, curl=REWRITTEN, **hops) for hops in REWRITES),
     cause_of(line=replace(PASSED, status=404, details="via_upstream"), curl=replace(CURL, status=404)),
     cause_of(faults=FAULT),
     cause_of(),

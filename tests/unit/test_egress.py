@@ -102,7 +102,8 @@ def test_failed_check_under_interference_is_an_error() -> None:
 
 
 BLOCK = (get("http://blocked.test/"), blocked_tcp())
-CONTROL = (get("http://control.test/"), Outcome(status=200, reached="outside"))
+CONTROL_PROBE = get("http://control.test/")
+CONTROL = (CONTROL_PROBE, Outcome(status=200, reached="outside").for_probe(CONTROL_PROBE))
 
 
 def test_block_passes_beside_a_control_that_passed() -> None:

@@ -16,6 +16,7 @@ from pytest_istio_egress import (
     timed_out,
 )
 from pytest_istio_egress.model.outcome import BLACKHOLE_EXITS_OF_BYTES, PROBED_HOST
+from pytest_istio_egress.model.sent_request import sent_request
 
 
 def test_reached_is_200_of_the_server_through_the_probed_host() -> None:
@@ -45,7 +46,7 @@ def test_blocked_tls_is_blocked_tcp_with_exit_35() -> None:
 
 
 def test_timed_out_is_504_after_its_seconds() -> None:
-    assert timed_out(after=3) == Outcome(status=504, flags="UT", cluster=PROBED_HOST, min_seconds=3)
+    assert timed_out(after=3) == Outcome(status=504, flags="UT", cluster=PROBED_HOST, seconds=3)
 
 
 @pytest.mark.parametrize("outcome", [blocked_http(), blocked_tcp(), blocked_tls(), timed_out(after=1)])
@@ -79,7 +80,23 @@ def test_cluster_is_that_of_the_probed_host_and_port(probe: Probe, cluster: str)
 
 @pytest.mark.parametrize("outcome", [blocked_http(), blocked_tcp(), reached_directly(), reached(cluster="other")])
 def test_stated_cluster_is_kept(outcome: Outcome) -> None:
-    assert outcome.for_probe(get("http://api.test/")) is outcome
+    assert outcome.for_probe(get("http://api.test/")).cluster == outcome.cluster
+
+
+def test_external_server_receives_what_the_probe_sent_unless_the_case_states_another_value() -> None:
+    probe = get("http://api.test/headers")
+    received = reached(server_saw={"host": "rewritten.test", "alpn": "h2"}).for_probe(probe).server_saw
+    assert received == {**sent_request(probe), "host": "rewritten.test", "alpn": "h2"}
+
+
+@pytest.mark.parametrize("outcome", [blocked_http(), timed_out(after=1), Outcome(status=200)])
+def test_nothing_is_derived_where_no_external_server_answers(outcome: Outcome) -> None:
+    assert outcome.for_probe(get("http://api.test/")).server_saw == {}
+
+
+def test_outcome_for_a_probe_stays_the_same_when_it_is_derived_again() -> None:
+    probe = get("http://api.test/headers")
+    assert reached().for_probe(probe).for_probe(probe) == reached().for_probe(probe)
 
 
 def test_cluster_of_an_older_releases_outcome_is_that_of_the_probe() -> None:

@@ -99,6 +99,7 @@ def test_parameters_of_one_run_only_are_new_or_gone() -> None:
         ({"response_headers": ("date", "server: istio-envoy")}, "response header server: envoy -> istio-envoy"),
         ({"server_saw": "server second"}, "external server saw: server outside -> server second"),
         ({"seconds": 3.0}, "seconds: 0.1 -> 3.0"),
+        ({"sidecar": replace(line(1), seconds=1.5), "seconds": 1.6}, "sidecar seconds: 0.0 -> 1.5"),
         ({"expected": "status 503"}, "expected outcome: status 200 -> status 503"),
     ],
 )

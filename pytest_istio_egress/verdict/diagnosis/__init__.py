@@ -36,6 +36,8 @@ CAUSES: tuple[Cause, ...] = (
     # Timeouts and faults that rules set.
     routing.timeout_missing,
     routing.timeout,
+    routing.other_time,
+    routing.rewritten,
     routing.fault_injected,
     # Envoy's response flags, each with the fault that the configuration has.
     routing.no_route,

@@ -5,7 +5,11 @@ from __future__ import annotations
 from pytest_istio_egress.model.failure_context import FailureContext
 from pytest_istio_egress.model.outcome import Outcome
 from pytest_istio_egress.verdict.diagnosis.rules import fault_or_check, flagged_hop, logged_hops
+from pytest_istio_egress.verdict.duration import too_late
 from pytest_istio_egress.verdict.verdict import Exchange
+
+TIMED = {"UT": "timeout", "DI": "fault delay"}
+"""The rules that take a time, by the response flag that Envoy sets for them."""
 
 
 def timeout_missing(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
@@ -34,6 +38,35 @@ def timeout(expected: Outcome, exchange: Exchange, context: FailureContext) -> s
     duration = "" if hop.line.duration is None else f" after {hop.line.duration / 1000:g} s"
     upstream = hop.line.cluster or "the upstream"
     return f"The {hop.name} timed out waiting for {upstream}{duration} (UT). {advice}"
+
+
+def other_time(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
+    """The documented timeout or delay applied, and took longer than it is documented to take."""
+    line = exchange.sidecar
+    if expected.seconds is None or line is None or line.flags != expected.flags or line.flags not in TIMED:
+        return None
+    if not too_late(expected.seconds, exchange):
+        return None
+    rule = context.fault("timeout") if line.flags == "UT" else ""
+    advice = fault_or_check(rule, f"Check {TIMED[line.flags]} of the VirtualService or HTTPRoute.")
+    return (
+        f"The sidecar's {TIMED[line.flags]} ended after {exchange.seconds:g} s ({line.flags}), and the documented time "
+        f"is {expected.seconds:g} s. {advice}"
+    )
+
+
+def rewritten(expected: Outcome, exchange: Exchange, _: FailureContext) -> str | None:
+    """The request arrived with another Host header, which an Envoy on the path wrote: its line has it, too."""
+    received = exchange.server_saw("host")
+    if received in (None, exchange.sent_authority) or expected.server_saw.get("host") != exchange.probe.authority:
+        return None
+    hop = next((hop for hop in reversed(list(logged_hops(expected, exchange))) if hop.line.authority == received), None)
+    if hop is None:
+        return None
+    return (
+        f"The {hop.name} changed the Host header to {received}. Check rewrite.authority and the headers of the "
+        f"VirtualService that applies there (route {hop.line.route})."
+    )
 
 
 def fault_injected(expected: Outcome, exchange: Exchange, _: FailureContext) -> str | None:
