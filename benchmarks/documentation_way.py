@@ -26,6 +26,7 @@ import yaml
 from one_worker import new_runner, timed
 
 from pytest_istio_egress.cluster.apply import Applier, load
+from pytest_istio_egress.model.addresses import with_port
 from pytest_istio_egress.model.case import CASE_NAMESPACE, Case, case_of
 from pytest_istio_egress.model.outcome import Outcome
 from pytest_istio_egress.model.probe import Probe, parse
@@ -96,7 +97,7 @@ class Kubectl:
         curl = parse(self.run("exec", "-n", pod.namespace, pod.name, "-c", pod.container, "--", *words), "")
         if (curl.status or None) != expected.status or curl.exit not in expected.exits:
             return False
-        source = f"{curl.local_address}:{curl.local_port}"
+        source = with_port(curl.local_address, curl.local_port)
         logs = ("logs", "-n", pod.namespace, pod.name, "-c", "istio-proxy", "--tail", "200")
         return not pod.injected or until(lambda: source in self.run(*logs))
 

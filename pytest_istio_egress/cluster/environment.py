@@ -9,9 +9,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
+from pytest_istio_egress.cluster.address_names import RESERVED, RESERVED_SECOND
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.apply import Applier, load
 from pytest_istio_egress.cluster.names import (
@@ -23,7 +25,7 @@ from pytest_istio_egress.cluster.names import (
 )
 from pytest_istio_egress.cluster.network_policies import foreign_policies
 from pytest_istio_egress.cluster.pod_lookup import PodLookup
-from pytest_istio_egress.cluster.pods import Pod, run
+from pytest_istio_egress.cluster.pods import Pod, attribute, run
 from pytest_istio_egress.cluster.readiness import NotReadyError
 from pytest_istio_egress.cluster.run_lease import RunLease, delete
 from pytest_istio_egress.cluster.run_secrets import (
@@ -39,7 +41,8 @@ from pytest_istio_egress.model.probe import NEIGHBOUR, OUTSIDE
 
 STANDS_FOR = "istio-egress.dev/stands-for"
 """Annotation of an external server's Service: with the value N, 192.0.2.N in a manifest stands for the address of the
-Service, and 192.0.2.(N+100) for that of its pod."""
+Service, and 192.0.2.(N+100) for that of its pod; on a dual-stack cluster 2001:db8::N and 2001:db8::(N+100) for those in
+its second family."""
 CLIENTS = ("sleep.egress-plain", "sleep.egress-client")
 """The clients of every worker. Others are created with the first test that needs their fixture."""
 
@@ -197,8 +200,7 @@ class Environment:
             number = (service.metadata.annotations or {}).get(STANDS_FOR)
             if number:
                 pod = self.pod_lookup.server(f"{service.metadata.name}.egress-outside")
-                addresses[f"192.0.2.{number}"] = service.spec.cluster_ip
-                addresses[f"192.0.2.{int(number) + 100}"] = pod.address
+                addresses |= server_addresses(int(number), service, pod)
         return addresses
 
     def _add_access_log(self, applier: Applier, namespace: str) -> None:
@@ -215,6 +217,16 @@ class Environment:
             data = self.names.placement.gateway_overlay()
             applier.apply([config_map(GATEWAY_PLACEMENT, namespace, data) for namespace in WORKER_NAMESPACES], "")
         copy_credentials(applier, WORKER_NAMESPACES[0], timeout=self.timeout)
+
+
+def server_addresses(number: int, service: client.V1Service, pod: Pod) -> dict[str, str]:
+    """Return the addresses of an external server by the reserved ones."""
+    addresses = {f"{RESERVED}{number}": service.spec.cluster_ip, f"{RESERVED}{number + 100}": pod.address}
+    if pod.second_address:
+        addresses[f"{RESERVED_SECOND}{number + 100}"] = pod.second_address
+        for address in attribute(service.spec, "cluster_ips", "cluster_i_ps")[1:]:
+            addresses[f"{RESERVED_SECOND}{number}"] = address
+    return addresses
 
 
 def _workloads(documents: Iterable[dict[str, Any]], namespace: str) -> list[str]:

@@ -111,7 +111,7 @@ class AccessLogs:
 
     def gateway_addresses(self) -> frozenset[str]:
         """Return the addresses of the egress gateway's pods."""
-        return frozenset(pod.address for pod in self.gateways())
+        return frozenset().union(*(pod.addresses for pod in self.gateways()))
 
     def forget(self) -> None:
         """Stop to follow all logs; pods are looked up again when they are next needed."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_istio_egress.cluster.discovery import Selectors, parsed
+from pytest_istio_egress.model.addresses import IPV4
 from pytest_istio_egress.model.mesh_facts import STOCK_GATEWAY, Gateway, MeshFacts
 
 SYSTEM = "istio-system"
@@ -42,6 +43,8 @@ class MeshNames:
     """The ConfigMap with the mesh configuration."""
     discovery: Selectors = ()
     """The mesh's discoverySelectors."""
+    ip_families: tuple[str, ...] = (IPV4,)
+    """The IP families of pods, the first one first."""
 
     @classmethod
     def of(cls, facts: MeshFacts) -> MeshNames:
@@ -54,6 +57,7 @@ class MeshNames:
             trust_domain=facts.value("trust-domain", TRUST_DOMAIN),
             config_map=facts.mesh_config,
             discovery=parsed(facts.value("discovery-selectors")),
+            ip_families=facts.ip_families,
         )
 
     def render(self, text: str) -> str:

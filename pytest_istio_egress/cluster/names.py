@@ -2,19 +2,19 @@
 
     egress-client            a namespace of the suite          egress-client-k3x9q-gw0
     api.test                 a host outside the mesh           api.k3x9q.test
-    192.0.2.80               an external server's address      10.96.17.4
+    192.0.2.80               an external server's address      10.96.17.4, or fd00:10:96::11:4
 
-All three are reserved, so that a manifest can be pasted into kubectl without harm. The names of Istio's documentation
-(istio-system) are rendered by mesh_names.py.
+All three are reserved, so that a manifest can be pasted into kubectl without harm. Addresses are rendered by
+address_names.py, the names of Istio's documentation (istio-system) by mesh_names.py.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_istio_egress.cluster.address_names import Addresses
 from pytest_istio_egress.cluster.mesh_names import GATEWAY, MeshNames
 from pytest_istio_egress.model.placement import Placement
 
@@ -29,34 +29,6 @@ OF_ONE_WORKER = (*WORKER_NAMESPACES, GATEWAY_NAMESPACE)
 
 _NAMESPACE = re.compile(r"(?<![\w-])(" + "|".join(SHARED_NAMESPACES + OF_ONE_WORKER) + r")(?![\w-])")
 _HOST = re.compile(r"(?<=[\w*])\.test(?![\w-])(?!\.\w)")
-_ADDRESS = re.compile(r"(?<![\d.])192\.0\.2\.\d{1,3}(?![\d.]*\d)")
-
-
-class UnknownAddressError(Exception):
-    """A manifest or probe uses a reserved address that no external server has."""
-
-
-class Addresses(Mapping[str, str]):
-    """The addresses of external servers by the reserved ones; empty before the servers exist."""
-
-    def __init__(self, addresses: Mapping[str, str] | None = None) -> None:
-        self._addresses: Mapping[str, str] = dict(addresses or {})
-
-    def update(self, addresses: Mapping[str, str]) -> None:
-        """Replace all addresses atomically: other threads render with either the old or the new ones."""
-        self._addresses = dict(addresses)
-
-    def __getitem__(self, reserved: str) -> str:
-        """Return the address for a reserved one."""
-        return self._addresses[reserved]
-
-    def __iter__(self) -> Iterator[str]:
-        """Yield the reserved addresses."""
-        return iter(self._addresses)
-
-    def __len__(self) -> int:
-        """Return the number of addresses."""
-        return len(self._addresses)
 
 
 @dataclass(frozen=True)
@@ -90,7 +62,7 @@ class Names:
         text = self.mesh.render(text)
         text = _NAMESPACE.sub(self._namespace, text)
         text = _HOST.sub(f".{self.run}.test", text)
-        return _ADDRESS.sub(self._address, text)
+        return self.addresses.render(text, self.mesh.ip_families)
 
     def render_manifest(self, value: Any) -> Any:
         """Replace every reserved name in all strings of a YAML document, including keys."""
@@ -112,19 +84,8 @@ class Names:
             text = text.replace(f"{name}-{self.run}-{self.worker}", name)
         for name in SHARED_NAMESPACES:
             text = text.replace(f"{name}-{self.run}", name)
-        for reserved, address in self.addresses.items():
-            text = re.sub(rf"(?<![\d.]){re.escape(address)}(?![\d]|\.\d)", reserved, text)
-        return self.mesh.unrender(text)
+        return self.mesh.unrender(self.addresses.unrender(text, self.mesh.ip_families))
 
     def _namespace(self, match: re.Match[str]) -> str:
         name = match[1]
         return f"{name}-{self.run}" if name in SHARED_NAMESPACES else f"{name}-{self.run}-{self.worker}"
-
-    def _address(self, match: re.Match[str]) -> str:
-        try:
-            return self.addresses[match[0]]
-        except KeyError:
-            choices = ", ".join(sorted(self.addresses)) or "none"
-            raise UnknownAddressError(
-                f"unknown external server address {match[0]} (choose from {choices}; see fixtures/outside.yaml)"
-            ) from None

@@ -49,6 +49,13 @@ class Pod:
     """The container that commands run in: the first one that is not the proxy, else the proxy."""
     restarts: int = 0
     """Restarts of all its containers."""
+    second_address: str = ""
+    """Its address in the second family of a dual-stack cluster."""
+
+    @property
+    def addresses(self) -> frozenset[str]:
+        """Its addresses in all families."""
+        return frozenset(filter(None, (self.address, self.second_address)))
 
     def __str__(self) -> str:
         """Return it in kubectl's syntax."""
@@ -75,6 +82,11 @@ def container_statuses(pod: client.V1Pod) -> list[client.V1ContainerStatus]:
     return [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]
 
 
+def attribute(part: Any, name: str, older_name: str) -> list[Any]:
+    """Return a list that older releases of the Kubernetes client have under another name; empty where it is None."""
+    return getattr(part, name, None) or getattr(part, older_name, None) or []
+
+
 def _ready_pod(pod: client.V1Pod) -> Pod:
     containers = [*(pod.spec.init_containers or []), *pod.spec.containers]
     return Pod(
@@ -84,6 +96,7 @@ def _ready_pod(pod: client.V1Pod) -> Pod:
         address=pod.status.pod_ip,
         injected=any(container.name == PROXY for container in containers),
         container=next((c.name for c in pod.spec.containers if c.name != PROXY), PROXY),
+        second_address=next((entry.ip for entry in attribute(pod.status, "pod_ips", "pod_i_ps")[1:]), ""),
         restarts=sum(status.restart_count for status in container_statuses(pod)),
     )
 

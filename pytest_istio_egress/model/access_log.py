@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pytest_istio_egress.model.addresses import same_endpoint
+
 # [START_TIME] "METHOD PATH PROTOCOL" CODE FLAGS DETAILS TERMINATION "FAILURE" RECEIVED SENT DURATION UPSTREAM_TIME
 # "X-FORWARDED-FOR" "USER-AGENT" "X-REQUEST-ID" "AUTHORITY" "UPSTREAM_HOST" CLUSTER UPSTREAM_LOCAL DOWNSTREAM_LOCAL
 # DOWNSTREAM_REMOTE SERVER_NAME ROUTE
@@ -55,6 +57,8 @@ class AccessLogLine:
 
     `-` stands for a value that Envoy does not have, such as the route of a TCP connection (0 for numbers). None stands
     for a field that the format of the log does not have: its value is unknown.
+
+    Addresses have their ports and one form: 10.244.0.9:41000, [fd00::9]:41000.
     """
 
     raw: str
@@ -124,20 +128,25 @@ def _line(raw: str, values: Mapping[str, object]) -> AccessLogLine:
         value = values[name]
         return "-" if value in (None, "") else str(value)
 
+    def endpoint(name: str) -> str | None:
+        value = text(name)
+        return value and same_endpoint(value)
+
     def number(name: str) -> int | None:
         value = text(name)
         return None if value is None else int(value) if value.isdigit() else 0
 
     return AccessLogLine(
         raw=raw.rstrip(),
-        downstream_remote=str(values["downstream_remote"]),
+        downstream_remote=same_endpoint(str(values["downstream_remote"])),
         status=number("status"),
         duration=number("duration"),
         **{
             name: text(name)
             for name in (
                 "start", "method", "protocol", "flags", "details", "failure", "user_agent", "request_id", "authority",
-                "upstream", "cluster", "upstream_local", "downstream_local", "server_name", "route",
+                "cluster", "server_name", "route",
             )
         },
+        **{name: endpoint(name) for name in ("upstream", "upstream_local", "downstream_local")},
     )  # fmt: skip

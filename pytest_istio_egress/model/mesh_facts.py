@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from pytest_istio_egress.model.addresses import IPV4
+
 FACTS = {
     "istio": "Istio version",
     "revision": "revision of the control plane under test",
@@ -27,6 +29,8 @@ FACTS = {
     "gateway-api": "version and channel of the Gateway API CRDs",
     "definitions": "served versions of the ServiceEntry CRD",
     "ambient": "whether ambient mode is installed",
+    "ip-families": "IP families of pods, the first one first: IPv4, IPv6, or both",
+    "istio-dual-stack": "whether istiod configures proxies for both IP families (ISTIO_DUAL_STACK)",
 }
 """Description of every fact by name, as in `--istio-egress-fact NAME=VALUE`. cluster/facts/ detects them."""
 
@@ -186,6 +190,11 @@ class MeshFacts:
         """The namespace label that enables sidecar injection: key and value."""
         key, _, value = self.value("injection", "istio-injection=enabled").partition("=")
         return key, value
+
+    @property
+    def ip_families(self) -> tuple[str, ...]:
+        """The IP families of pods; IPv4 where they are unknown."""
+        return tuple(family.strip() for family in self.value("ip-families", IPV4).split(","))
 
     @property
     def own_gateway(self) -> bool:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from urllib.parse import urlsplit
 
+from pytest_istio_egress.model.addresses import bracketed, same_form
+
 CLIENT = "sleep.egress-client"
 """The injected client, `<app label>.<namespace>` by the manifests' names."""
 NEIGHBOUR = "sleep.egress-neighbour"
@@ -100,7 +102,7 @@ class Probe:
         """Return curl's arguments that set the host's address; empty where DNS or a literal address decides."""
         if self.to is None or (self.to == OUTSIDE if self.from_own_workload else not self.host.endswith(".test")):
             return ()
-        return ("--resolve", f"{self.host}:{self.port}:{self.to}")
+        return ("--resolve", f"{self.host}:{self.port}:{bracketed(self.to)}")
 
     def command(self, user_agent: str, local_ports: str) -> list[str]:
         """Return the command line. It prints the body, then curl's two JSON documents: the transfer, the headers.
@@ -150,7 +152,11 @@ def tcp(
 ) -> Probe:
     """Return a probe that sends an HTTP request as plain TCP, to a port that the mesh does not treat as HTTP."""
     return Probe(
-        url=f"http://{host}:{port}/headers", client=client, to=to, arguments=tuple(arguments), max_time=max_time
+        url=f"http://{bracketed(host)}:{port}/headers",
+        client=client,
+        to=to,
+        arguments=tuple(arguments),
+        max_time=max_time,
     )
 
 
@@ -194,9 +200,9 @@ def parse(stdout: str, stderr: str) -> CurlResult:
         status=int(report["http_code"]),
         error=report["errormsg"] or "",
         seconds=float(report["time_total"]),
-        local_address=report["local_ip"],
+        local_address=same_form(report["local_ip"]),
         local_port=int(report["local_port"]),
-        remote_address=report["remote_ip"],
+        remote_address=same_form(report["remote_ip"]),
         http_version=report["http_version"],
         headers={name.lower(): ", ".join(values) for name, values in received.items()},
         body=body[:BODY_LIMIT],

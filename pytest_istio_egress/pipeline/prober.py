@@ -11,6 +11,7 @@ from dataclasses import replace
 from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.pods import GoneError, Pod, run
 from pytest_istio_egress.cluster.readiness import NoPodError
+from pytest_istio_egress.model.addresses import with_port
 from pytest_istio_egress.model.outcome import Outcome
 from pytest_istio_egress.model.probe import NoCurlResultError, Probe, parse
 from pytest_istio_egress.pipeline.case_setup import CaseSetup
@@ -111,9 +112,9 @@ class Prober:
             sidecar=None,
             gateway=None,
             addresses={
-                "client": frozenset({pod.address}),
+                "client": pod.addresses,
                 "gateway": logs.gateway_addresses(),
-                "proxy": frozenset(pod.address for pod in self.context.environment.forward_proxies),
+                "proxy": frozenset().union(*(pod.addresses for pod in self.context.environment.forward_proxies)),
             },
         )
 
@@ -139,7 +140,7 @@ class Prober:
         logs, timeouts, curl = self.context.access_logs, self.context.timeouts, exchange.curl
         line = logs.sidecar_line(
             pod,
-            f"{curl.local_address}:{curl.local_port}",
+            with_port(curl.local_address, curl.local_port),
             exchange.command[exchange.command.index("--user-agent") + 1],
             since=exchange.began,
             timeout=timeouts.log_line if expected.sidecar else timeouts.log_flush,
@@ -149,7 +150,7 @@ class Prober:
             pods = self.gateway_pods(expected.gateway.at)
             if pods or expected.gateway.at is None:
                 gateway = logs.gateway_line(line, pods, since=exchange.began, timeout=timeouts.log_line)
-            addresses = {**addresses, "gateway": frozenset(pod.address for pod in pods)}
+            addresses = {**addresses, "gateway": frozenset().union(*(pod.addresses for pod in pods))}
         proxy = None
         last = gateway or line
         if expected.proxy is not None and last is not None and last.forwarded is not False:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pytest_istio_egress.model.addresses import IPV4, IPV6
 from pytest_istio_egress.model.mesh_facts import FACTS, NO_GATEWAY, OWN_GATEWAY, MeshSidecar
 from pytest_istio_egress.model.placement import toleration
 
@@ -93,6 +94,10 @@ def valid_fact(value: str) -> str:
             MeshSidecar.parse(value.partition("=")[2])
         except ValueError as error:
             return f"mesh-sidecar: {error}"
+    if not complaint and value.startswith("ip-families="):
+        families = value.partition("=")[2]
+        if not {family.strip() for family in families.split(",")} <= {IPV4, IPV6}:
+            return f"ip-families: invalid value {families!r}: use {IPV4}, {IPV6}, or both with a comma"
     return complaint
 
 

@@ -145,7 +145,7 @@ def _clients_protocol(exchange: Exchange) -> str:
 
 
 def _source_address(expected: str, exchange: Exchange) -> Iterator[Difference]:
-    address = exchange.server_saw("source")
+    address = exchange.source
     if address not in exchange.addresses.get(expected, frozenset()):
         owner = next((name for name, own in exchange.addresses.items() if address in own), "unknown")
         yield Difference("external server", "source address", f"the {expected}'s", f"{address} ({owner})")

@@ -109,8 +109,7 @@ def _server_saw(seen: Exchange) -> str:
         for name, value in sorted(seen.curl.headers.items())
         if name.startswith(SERVER_HEADER) and "certificate" not in name
     }
-    source = facts.get("source")
-    owner = next((name for name, own in seen.addresses.items() if source in own), None)
+    owner = next((name for name, own in seen.addresses.items() if seen.source in own), None)
     if owner:
         facts["source"] = f"the {owner}'s address"
     if facts and (received := request_headers(seen.curl.body)):

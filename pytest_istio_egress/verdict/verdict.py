@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pytest_istio_egress.model.access_log import AccessLogLine
+from pytest_istio_egress.model.addresses import same_form, without_port
 from pytest_istio_egress.model.difference import Difference
 from pytest_istio_egress.model.failure_context import FailureContext
 from pytest_istio_egress.model.outcome import Outcome
@@ -69,11 +70,17 @@ class Exchange:
         return replace(self.probe, url=self.command[-1], arguments=self.command[1:-1]).authority if self.command else ""
 
     @property
+    def source(self) -> str | None:
+        """The source address that the external server reported, in the form of `addresses`."""
+        address = self.server_saw("source")
+        return address and same_form(address)
+
+    @property
     def went_to_gateway(self) -> bool:
         """Whether the sidecar's own line names an address of the egress gateway as its upstream."""
         if self.sidecar is None:
             return False
-        return (self.sidecar.upstream or "").rpartition(":")[0] in self.addresses.get("gateway", ())
+        return without_port(self.sidecar.upstream or "") in self.addresses.get("gateway", ())
 
     @property
     def envoy_headers(self) -> list[str]:

@@ -125,3 +125,16 @@ def test_line_without_upstream_connection_was_not_forwarded() -> None:
     assert failed is not None
     assert not dropped.forwarded
     assert failed.forwarded
+
+
+def test_addresses_of_both_families_have_one_form() -> None:
+    written = FAILURE.replace("10.0.0.1:443", "[fd00:0:0:0::1]:443").replace(
+        "10.1.1.3:40000", "[::ffff:10.1.1.3]:40000"
+    )
+    line = parse_line(written.replace("10.1.1.1:1 ", "[fd00::2]:1 "))
+    assert line is not None
+    assert (line.upstream, line.upstream_local, line.downstream_remote) == (
+        "[fd00::1]:443",
+        "[fd00::2]:1",
+        "10.1.1.3:40000",
+    )

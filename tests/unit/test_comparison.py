@@ -257,3 +257,19 @@ def test_gateway_line_that_cannot_be_found_for_want_of_an_address_is_unknown() -
 def test_complete_line_has_no_unknown_field() -> None:
     assert unknown_fields(DOCUMENTED, SEEN) == ()
     assert unknown_fields(Outcome(sidecar=False), replace(SEEN, sidecar=FEW_KEYS)) == ()
+
+
+@pytest.mark.parametrize("reported", ["fd00::9", "fd00:0:0:0:0:0:0:9", "FD00::9"])
+def test_source_address_is_compared_in_one_form(reported: str) -> None:
+    curl = replace(CURL, headers={**CURL.headers, "x-outside-source": reported})
+    seen = replace(SEEN, curl=curl, addresses={"client": frozenset({"10.0.0.9", "fd00::9"})})
+    assert compare(replace(DOCUMENTED, source="client"), seen) == ()
+    assert seen.source == "fd00::9"
+
+
+def test_gateway_is_known_by_its_ipv6_address() -> None:
+    seen = replace(
+        SEEN, sidecar=replace(LINE, upstream="[fd00::7]:8080"), addresses={"gateway": frozenset({"fd00::7"})}
+    )
+    assert seen.went_to_gateway
+    assert not replace(seen, addresses={"gateway": frozenset({"fd00::8"})}).went_to_gateway

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from pytest_istio_egress.cluster.api import Api, ClusterError
-from pytest_istio_egress.cluster.environment import Environment
+from pytest_istio_egress.cluster.environment import Environment, server_addresses
 from pytest_istio_egress.cluster.names import Names
+from pytest_istio_egress.cluster.pods import Pod
 
 
 def test_failed_creation_is_reported_again_without_another_try(tmp_path: Path) -> None:
@@ -21,3 +23,24 @@ def test_failed_creation_is_reported_again_without_another_try(tmp_path: Path) -
         environment.build()
     assert second.value is first.value
     assert not environment.built
+
+
+@pytest.mark.parametrize("attribute", ["cluster_ips", "cluster_i_ps"])
+def test_server_of_a_dual_stack_cluster_has_addresses_in_both_families(attribute: str) -> None:
+    service: Any = SimpleNamespace(
+        spec=SimpleNamespace(cluster_ip="10.96.0.7", **{attribute: ["10.96.0.7", "fd00:10:96::7"]})
+    )
+    pod = Pod("n", "outside", "u", "10.244.0.9", injected=False, container="nginx", second_address="fd00:10:244::9")
+    assert server_addresses(80, service, pod) == {
+        "192.0.2.80": "10.96.0.7",
+        "192.0.2.180": "10.244.0.9",
+        "2001:db8::80": "fd00:10:96::7",
+        "2001:db8::180": "fd00:10:244::9",
+    }
+    assert pod.addresses == {"10.244.0.9", "fd00:10:244::9"}
+
+
+def test_server_of_one_family_has_one_address_of_each_kind() -> None:
+    service: Any = SimpleNamespace(spec=SimpleNamespace(cluster_ip="fd00:10:96::7", cluster_ips=["fd00:10:96::7"]))
+    pod = Pod("n", "outside", "u", "fd00:10:244::9", injected=False, container="nginx")
+    assert server_addresses(80, service, pod) == {"192.0.2.80": "fd00:10:96::7", "192.0.2.180": "fd00:10:244::9"}

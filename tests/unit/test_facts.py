@@ -117,6 +117,14 @@ def test_default_installation_has_all_facts() -> None:
     assert MeshFacts.of(json.loads(json.dumps(facts.to_mapping()))) == facts
 
 
+def with_pod_addresses(objects: Objects, *addresses: str) -> Objects:
+    """Change the addresses of the pods."""
+    for each in objects.held:
+        if each["kind"] == "Pod":
+            each["status"]["podIPs"] = [{"ip": address} for address in addresses]
+    return objects
+
+
 CHANGED: dict[str, tuple[str, Callable[[Objects], Objects], str]] = {
     "default mode": ("outbound-mode", lambda mesh: mesh.mesh(outboundTrafficPolicy={}), "ALLOW_ANY"),
     "mode of the mesh-wide Sidecar": (
@@ -160,6 +168,13 @@ CHANGED: dict[str, tuple[str, Callable[[Objects], Objects], str]] = {
     ),
     "a trust domain": ("trust-domain", lambda mesh: mesh.mesh(trustDomain="corp.example"), "corp.example"),
     "another namespace": ("control-plane", Objects.moved, "istio-control"),
+    "pods with IPv6 only": ("ip-families", lambda mesh: with_pod_addresses(mesh, "fd00::7"), "IPv6"),
+    "pods of both families": (
+        "ip-families",
+        lambda mesh: with_pod_addresses(mesh, "10.244.0.7", "fd00::7"),
+        "IPv4, IPv6",
+    ),
+    "IPv6 first": ("ip-families", lambda mesh: with_pod_addresses(mesh, "fd00::7", "10.244.0.7"), "IPv6, IPv4"),
     "a default beside a revision": ("injection", lambda mesh: mesh.revision("canary"), "istio-injection=enabled"),
 }
 
@@ -168,6 +183,21 @@ CHANGED: dict[str, tuple[str, Callable[[Objects], Objects], str]] = {
 def test_changed_object_changes_its_fact(fact: str, change: Callable[[Objects], Objects], expected: str) -> None:
     assert value(Objects(), fact) != expected or fact in ("mesh-sidecar", "injection")
     assert value(change(Objects()), fact) == expected
+
+
+def test_families_of_a_managed_control_plane_are_those_of_other_pods() -> None:
+    objects = Objects()
+    pod = next(each for each in objects.held if each["kind"] == "Pod")
+    pod["metadata"]["namespace"] = "kube-system"
+    host = copy.deepcopy(pod)
+    host["spec"]["hostNetwork"] = True
+    host["status"]["podIPs"] = [{"ip": "fd00::1"}]
+    objects.held.insert(0, host)
+    assert value(objects, "ip-families") == "IPv4"
+    objects.held = [each for each in objects.held if each["kind"] != "Pod"]
+    facts = detect_facts(objects, FactOverrides())
+    assert "no pod in istio-system or kube-system" in facts.facts["ip-families"].why
+    assert facts.ip_families == ("IPv4",)
 
 
 def test_chosen_revision_is_detected() -> None:

@@ -20,6 +20,7 @@ from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.model.access_log import parse_line
+from pytest_istio_egress.model.addresses import with_port
 
 POD = Pod(namespace="here", name="sleep", uid="1", address="10.1.0.1", injected=True, container="curl")
 
@@ -155,3 +156,13 @@ def test_trouble_is_cleared_by_the_next_read(kubelet: Kubelet) -> None:
     log.read_back(1.0)
     assert log.trouble is None
     log.close()
+
+
+def test_ipv6_connection_is_found_by_its_address_and_port(kubelet: Kubelet) -> None:
+    access_logs = AccessLogs(API, cast(Mesh, None), Names("k3x9q", "gw0"))
+    kubelet.lines = [line("[fd00:0:0:1::9]:4000", "outbound|80||api.test")]
+    source = with_port("fd00::1:0:0:0:9", 4000)
+    newest = access_logs.sidecar_line(POD, source, "egress/1", since=0.0, timeout=0.05)
+    assert newest
+    assert newest.cluster == "outbound|80||api.test"
+    access_logs.forget()

@@ -6,8 +6,9 @@ from typing import Any, cast
 import pytest
 
 from pytest_istio_egress.cluster import network_policies
+from pytest_istio_egress.cluster.address_names import Addresses
 from pytest_istio_egress.cluster.api import Api
-from pytest_istio_egress.cluster.names import Addresses, Names
+from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.network_policies import NetworkPolicyCheck
 from pytest_istio_egress.cluster.pods import CommandResult, Pod
 

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from pytest_istio_egress import Probe, get, workload
+from pytest_istio_egress import Probe, get, tcp, workload
 from pytest_istio_egress.model.probe import BODY_LIMIT, CA_FILE, NoCurlResultError, parse
 from pytest_istio_egress.pipeline.source_ports import SourcePorts
 
@@ -118,3 +118,18 @@ def test_body_is_not_mistaken_for_curls_json() -> None:
     )  # fmt: skip
     result = parse(f'\n--curl--{{"exitcode": 7}}\n--curl--{{}}\n--curl--{about}\n--curl--{{"a": ["b", "c"]}}', "")
     assert (result.exit, result.headers) == (0, {"a": "b, c"})
+
+
+@pytest.mark.parametrize(
+    ("to", "resolved"),
+    [("10.0.0.7", "api.example:80:10.0.0.7"), ("fd00::7", "api.example:80:[fd00::7]")],
+)
+def test_address_of_both_families_is_given_to_curl(to: str, resolved: str) -> None:
+    probe = get("http://api.example/", client=workload("deployment/payments", namespace="pay"), to=to)
+    assert probe.resolve() == ("--resolve", resolved)
+
+
+def test_ipv6_address_is_in_brackets_in_the_url() -> None:
+    probe = tcp("fd00::7", 9000)
+    assert probe.url == "http://[fd00::7]:9000/headers"
+    assert (probe.host, probe.port) == ("fd00::7", 9000)

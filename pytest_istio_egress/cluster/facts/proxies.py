@@ -1,4 +1,4 @@
-"""Facts about the proxies: native sidecars, the build of Envoy, ambient mode."""
+"""Facts about the proxies: native sidecars, the build of Envoy, ambient mode, dual stack."""
 
 from __future__ import annotations
 
@@ -25,6 +25,11 @@ def proxy_build(istiod: Object) -> str:
     filters = ("PILOT_ENABLE_METADATA_EXCHANGE", "PILOT_ENABLE_ALPN_FILTER")
     disabled = all(variables.get(name, "").lower() == "false" for name in filters)
     return "upstream Envoy" if disabled else ISTIOS_OWN_BUILD
+
+
+def dual_stack(istiod: Object) -> str:
+    """Return whether istiod configures proxies for both families of a dual-stack cluster (ISTIO_DUAL_STACK)."""
+    return "on" if environment(istiod).get("ISTIO_DUAL_STACK", "").lower() == "true" else "off"
 
 
 def ambient(reader: ObjectReader) -> str:

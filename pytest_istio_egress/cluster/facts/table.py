@@ -9,7 +9,15 @@ from typing import Any
 
 from pytest_istio_egress.cluster import discovery
 from pytest_istio_egress.cluster.api import ClusterError
-from pytest_istio_egress.cluster.facts import gateways, installed_apis, mesh_config, proxies, revisions, security
+from pytest_istio_egress.cluster.facts import (
+    gateways,
+    installed_apis,
+    mesh_config,
+    network,
+    proxies,
+    revisions,
+    security,
+)
 from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader
 from pytest_istio_egress.model.mesh_facts import (
     DEFAULT_REVISION,
@@ -138,6 +146,8 @@ DETECTORS: dict[str, Callable[[Detection], str]] = {
     "gateway-api": lambda of: installed_apis.gateway_api(of.reader),
     "definitions": lambda of: installed_apis.definitions(of.reader),
     "ambient": lambda of: proxies.ambient(of.reader),
+    "ip-families": lambda of: network.ip_families(of.reader, of.control_plane),
+    "istio-dual-stack": lambda of: proxies.dual_stack(of.istiod),
 }
 """The detector of each fact, in the order of mesh_facts.FACTS."""
 

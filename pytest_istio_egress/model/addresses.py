@@ -1,0 +1,60 @@
+"""IP addresses as text: one form of an address, and of address:port, for both families.
+
+Envoy, curl, nginx and Kubernetes each write an IPv6 address in their own way; two texts of one address must be equal.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+IPV4, IPV6 = "IPv4", "IPv6"
+"""The families, as Kubernetes names them in `ipFamilies`."""
+
+
+def same_form(address: str) -> str:
+    """Return an address in its shortest form, an IPv4 address mapped into IPv6 as IPv4; any other text as it is.
+
+    A server that listens for both families on one socket sees 10.244.0.9 as ::ffff:10.244.0.9.
+    """
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return str(mapped or parsed)
+
+
+def is_ipv6(host: str) -> bool:
+    """Whether a host is an IPv6 address, without brackets."""
+    try:
+        return ipaddress.ip_address(host).version == 6
+    except ValueError:
+        return False
+
+
+def family_of(address: str) -> str:
+    """Return the family of an address, as Kubernetes names it."""
+    return IPV6 if is_ipv6(address) else IPV4
+
+
+def bracketed(host: str) -> str:
+    """Return a host as URLs and curl's options have it: an IPv6 address in brackets."""
+    return f"[{host}]" if is_ipv6(host) else host
+
+
+def with_port(address: str, port: int | str) -> str:
+    """Return address:port as Envoy writes it: 10.244.0.9:41000 or [fd00::9]:41000."""
+    return f"{bracketed(same_form(address))}:{port}"
+
+
+def without_port(endpoint: str) -> str:
+    """Return the address of an address:port; of any other text, all before its last colon."""
+    return same_form(endpoint.rpartition(":")[0].removeprefix("[").removesuffix("]"))
+
+
+def same_endpoint(endpoint: str) -> str:
+    """Return address:port in one form; any other text, such as Envoy's `-`, as it is."""
+    address, colon, port = endpoint.rpartition(":")
+    if not colon or not port.isdigit():
+        return endpoint
+    return with_port(address.removeprefix("[").removesuffix("]"), port)
