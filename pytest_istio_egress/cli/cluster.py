@@ -23,6 +23,13 @@ def register_cluster_commands(commands: argparse._SubParsersAction[argparse.Argu
     verbs = cluster.add_subparsers(dest="verb", metavar="COMMAND", required=True)
     start = verbs.add_parser("up", help="Start the cluster (and build it, the first time) unless it is running")
     start.add_argument("--install-packages", action="store_true", help="Install missing Debian packages")
+    start.add_argument(
+        "--ip-family",
+        metavar="{ipv4,ipv6,dual}",
+        type=_ip_family,
+        default="ipv4",
+        help="IP family of pods and Services: ipv4 (default), ipv6, or dual (both, IPv4 first)",
+    )
     start.set_defaults(run=_run, act=_up)
     change = verbs.add_parser("upgrade", help="Change Istio, Envoy or Istio's settings of a running cluster")
     change.set_defaults(run=_run, act=_upgrade)
@@ -66,8 +73,8 @@ def _path(value: str) -> Path:
 def _spec(arguments: argparse.Namespace) -> ClusterSpec:
     from pytest_istio_egress.embedded.spec import ClusterSpec
 
-    names = ("name", "istio", "envoy", "mesh_mode", "compatibility", "proxy_binary")
-    return ClusterSpec(**{name: getattr(arguments, name) for name in names})
+    names = ("name", "istio", "envoy", "mesh_mode", "compatibility", "proxy_binary", "ip_family")
+    return ClusterSpec(**{name: value for name, value in vars(arguments).items() if name in names})
 
 
 def _mesh_mode(value: str) -> str:
@@ -75,6 +82,14 @@ def _mesh_mode(value: str) -> str:
 
     if value not in MESH_MODES:
         raise argparse.ArgumentTypeError(f"invalid choice: {value!r} (choose from {', '.join(MESH_MODES)})")
+    return value
+
+
+def _ip_family(value: str) -> str:
+    from pytest_istio_egress.embedded.spec import IP_FAMILIES
+
+    if value not in IP_FAMILIES:
+        raise argparse.ArgumentTypeError(f"invalid choice: {value!r} (choose from {', '.join(IP_FAMILIES)})")
     return value
 
 

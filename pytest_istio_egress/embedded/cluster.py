@@ -92,6 +92,7 @@ def asked_of(spec: ClusterSpec) -> dict[str, str]:
         "Envoy": _envoy_asked_of(spec),
         "mesh mode": spec.mesh_mode,
         "compatibility": spec.compatibility or "its own",
+        "IP family": spec.ip_family,
     }
 
 

@@ -34,6 +34,11 @@ ONE_NODE = (
     "values.global.proxy.resources.requests.cpu=10m",
     "values.global.proxy.resources.requests.memory=40Mi",
 )
+# Istio's documentation on dual stack: without them proxies listen on both families, but send to one.
+DUAL_STACK = (
+    "values.pilot.env.ISTIO_DUAL_STACK=true",
+    "meshConfig.defaultConfig.proxyMetadata.ISTIO_DUAL_STACK=true",
+)
 
 
 def settings_for(extensions: Collection[str]) -> tuple[str, ...]:
@@ -57,6 +62,7 @@ def istio_settings(
     compatibility: str | None = None,
     proxy_image: str | None = None,
     for_proxy: tuple[str, ...] = FOR_UPSTREAM_ENVOY,
+    ip_family: str = "ipv4",
 ) -> tuple[str, ...]:
     """Return what goes behind istioctl's --set, in order; None leaves out what Istio has a default for."""
     chosen = {
@@ -75,6 +81,7 @@ def istio_settings(
         # Without it only objects with a revision are validated; `istioctl install` sets it by itself.
         "values.defaultRevision=default",
         *for_proxy,
+        *(DUAL_STACK if ip_family == "dual" else ()),
         *ONE_NODE,
         *(f"{name}={value}" for name, value in chosen.items() if value),
     )

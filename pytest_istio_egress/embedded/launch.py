@@ -14,7 +14,7 @@ from pathlib import Path
 from pytest_istio_egress.embedded.cgroups import cgroup_folders
 from pytest_istio_egress.embedded.debian_packages import cni_plugins
 from pytest_istio_egress.embedded.errors import EmbeddedError
-from pytest_istio_egress.embedded.node_plan import API_SERVICE, NODE_ADDRESS, NodePlan
+from pytest_istio_egress.embedded.node_plan import NodePlan
 from pytest_istio_egress.embedded.parts import Parts
 from pytest_istio_egress.embedded.pki import make_pki
 from pytest_istio_egress.embedded.progress import Progress
@@ -38,7 +38,8 @@ def launch(state: State, parts: Parts, asked: dict[str, str], progress: Progress
         plan = _plan(state, parts)
         plan.write()
         outside = f"https://127.0.0.1:{listener.getsockname()[1]}"
-        make_pki(plan.pki, plan.node, ("127.0.0.1", NODE_ADDRESS, API_SERVICE), outside, plan.node)
+        own = [address for network in plan.networks for address in (network.node, network.api_service)]
+        make_pki(plan.pki, plan.node, ("127.0.0.1", *own), outside, plan.node)
         keeper = _spawn_keeper(state, listener, tied=tied)
     record = Record(
         name=state.name,
@@ -87,6 +88,7 @@ def _plan(state: State, parts: Parts) -> NodePlan:
         cni_plugins=plugins,
         pause_image=pause,
         cgroups=cgroup_folders(state.name),
+        ip_family=parts.ip_family,
     )
 
 

@@ -89,7 +89,7 @@ async def run_node(plan: NodePlan, listener: socket.socket) -> None:
         start = Start(plan, tell)
         tell("started", step="API server")
         await node.run("etcd", node_commands.etcd(plan))
-        node_commands.write_cni()
+        node_commands.write_cni(plan)
         await node.run("containerd", node_commands.containerd(plan))
         await start.etcd_answers()
         await node.keep("kube-apiserver", node_commands.kube_apiserver(plan))
@@ -137,7 +137,7 @@ def main(state: str, listener: str) -> int:
     plan = NodePlan.read(Path(state))
     try:
         set_up_files(plan)
-        set_up_network()
+        set_up_network(plan.networks)
         asyncio.run(run_node(plan, socket.socket(fileno=int(listener))))
     except Exception as error:  # noqa: BLE001  # the keeper reports any error that ends the node
         tell("failed", **reason(error, plan.logs))

@@ -7,13 +7,9 @@ import sys
 
 from pytest_istio_egress.embedded.node_plan import (
     CONTAINERD_SOCKET,
-    DNS_SERVICE,
     ETCD,
     NETWORK_POLICY_HOLDS,
-    NODE_ADDRESS,
-    POD_RANGE,
     RUN,
-    SERVICE_RANGE,
     NodePlan,
 )
 
@@ -36,7 +32,8 @@ def kube_apiserver(plan: NodePlan) -> list[str]:
     """Return the command of the API server. It serves pods through its Service, the machine through a forwarder."""
     return [
         plan.binary("kubernetes", "kube-apiserver"), f"--etcd-servers=http://{ETCD}", "--secure-port=6443",
-        f"--advertise-address={NODE_ADDRESS}", f"--service-cluster-ip-range={SERVICE_RANGE}",
+        f"--advertise-address={plan.networks[0].node}",
+        f"--service-cluster-ip-range={','.join(network.services for network in plan.networks)}",
         f"--tls-cert-file={plan.pki}/apiserver.crt", f"--tls-private-key-file={plan.pki}/apiserver.key",
         f"--client-ca-file={plan.pki}/ca.crt", "--authorization-mode=Node,RBAC", "--allow-privileged=true",
         "--enable-admission-plugins=NodeRestriction",
@@ -71,7 +68,8 @@ def kube_proxy(plan: NodePlan) -> list[str]:
                  "udp-timeout-stream")  # fmt: skip
     return [
         plan.binary("kubernetes", "kube-proxy"), f"--kubeconfig={plan.pki}/kube-proxy.conf", "--proxy-mode=iptables",
-        f"--hostname-override={plan.node}", f"--cluster-cidr={POD_RANGE}", "--iptables-min-sync-period=50ms",
+        f"--hostname-override={plan.node}", f"--cluster-cidr={','.join(network.pods for network in plan.networks)}",
+        "--iptables-min-sync-period=50ms",
         *(f"--conntrack-{name}=0" for name in untouched),
     ]  # fmt: skip
 
@@ -109,7 +107,7 @@ disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.snapshotter.v1.bl
     return [plan.binary("containerd"), "--config", f"{RUN}/containerd.toml", "--log-level", "warn"]
 
 
-def write_cni() -> None:
+def write_cni(plan: NodePlan) -> None:
     """Connect each pod to the node by its own link (ptp), so that all its packets cross the node's forward chain.
 
     pod eth0 --veth-- node (routing; kube-proxy's and network policy's rules) --veth-- eth0 of another pod
@@ -117,8 +115,8 @@ def write_cni() -> None:
     addresses = {
         "type": "host-local",
         "dataDir": f"{RUN}/cni-addresses",
-        "ranges": [[{"subnet": POD_RANGE}]],
-        "routes": [{"dst": "0.0.0.0/0"}],
+        "ranges": [[{"subnet": network.pods}] for network in plan.networks],
+        "routes": [{"dst": network.anywhere} for network in plan.networks],
     }
     plugins = [
         {"type": "ptp", "ipMasq": False, "mtu": 1500, "ipam": addresses},
@@ -152,7 +150,7 @@ def kubelet(plan: NodePlan) -> list[str]:
         # Images cannot be pulled again and the disk is shared with the machine: nothing is ever evicted.
         "evictionHard": never,
         "imageGCHighThresholdPercent": 100,
-        "clusterDNS": [DNS_SERVICE],
+        "clusterDNS": [plan.networks[0].dns_service],
         "clusterDomain": "cluster.local",
         "resolvConf": f"{RUN}/resolv.conf",
         "containerRuntimeEndpoint": f"unix://{CONTAINERD_SOCKET}",
@@ -163,8 +161,9 @@ def kubelet(plan: NodePlan) -> list[str]:
         "healthzPort": 0,
     }
     (RUN / "kubelet.json").write_text(json.dumps(config), encoding="utf-8")
-    (RUN / "resolv.conf").write_text(f"nameserver {DNS_SERVICE}\n", encoding="utf-8")
+    (RUN / "resolv.conf").write_text(f"nameserver {plan.networks[0].dns_service}\n", encoding="utf-8")
     return [
         plan.binary("kubernetes", "kubelet"), f"--config={RUN}/kubelet.json", f"--kubeconfig={plan.pki}/kubelet.conf",
-        f"--hostname-override={plan.node}", f"--node-ip={NODE_ADDRESS}", f"--root-dir={RUN}/kubelet",
+        f"--hostname-override={plan.node}", f"--root-dir={RUN}/kubelet",
+        f"--node-ip={','.join(network.node for network in plan.networks)}",
     ]  # fmt: skip

@@ -7,11 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-NODE_ADDRESS = "10.0.0.1"
-POD_RANGE = "10.244.0.0/16"
-SERVICE_RANGE = "10.96.0.0/16"
-API_SERVICE = "10.96.0.1"
-DNS_SERVICE = "10.96.0.10"
+from pytest_istio_egress.embedded.ip_families import NETWORKS, Network
+
 RUN = Path("/run/istio-egress")  # a tmpfs inside the node's mount namespace: it ends with the node
 NETWORK_POLICY_HOLDS = RUN / "network-policy.holds"
 CONTAINERD_SOCKET = "/run/containerd.sock"
@@ -30,6 +27,12 @@ class NodePlan:
     cni_plugins: Path
     pause_image: str
     cgroups: tuple[Path, ...]
+    ip_family: str = "ipv4"
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """The addresses in each of the cluster's IP families, the first one first."""
+        return NETWORKS[self.ip_family]
 
     @property
     def node(self) -> str:

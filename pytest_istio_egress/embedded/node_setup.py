@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_istio_egress.embedded.cgroups import mount_own_cgroups
-from pytest_istio_egress.embedded.node_plan import NODE_ADDRESS, RUN, NodePlan
+from pytest_istio_egress.embedded.ip_families import Network
+from pytest_istio_egress.embedded.node_plan import RUN, NodePlan
 
 # The node's address is that of a bridge without ports (some kernels have no dummy device). Packets to anything but a
 # pod take the default route to it, and there is no other device.
@@ -16,16 +18,24 @@ from pytest_istio_egress.embedded.node_plan import NODE_ADDRESS, RUN, NodePlan
 #
 # Without the reject a DNS lookup waits 5 s if kube-proxy has not yet programmed the Service of DNS. This ICMP code is
 # one of those that also end the wait of a UDP socket.
-LINKS = f"""
+LINKS = """
 link set lo up
 link add node0 type bridge
-address add {NODE_ADDRESS}/24 dev node0
 link set node0 up
-route add default dev node0
+"""
+# A device without ports has no carrier, so that the kernel would never end to look whether somebody else has its IPv6
+# address, and the address could not be used.
+ADDRESS = """
+address add {network.node}/{network.node_prefix} dev node0 {nodad}
+route add {network.anywhere} dev node0
 """
 # Every rejection is sent: with the default limit of about one per second, a resolver that is rejected several times
 # in a row gets no reply the next time, and waits.
-SETTINGS = {"ip_forward": "1", "icmp_ratelimit": "0"}
+SETTINGS = {
+    "IPv4": {"ipv4/ip_forward": "1", "ipv4/icmp_ratelimit": "0"},
+    # The node's ends of the links to pods have the same address, which is no duplicate.
+    "IPv6": {"ipv6/conf/all/forwarding": "1", "ipv6/icmp/ratelimit": "0", "ipv6/conf/default/accept_dad": "0"},
+}
 NOWHERE = """
 table inet nowhere {
   chain forward {
@@ -85,9 +95,17 @@ def link_images(store: Path, root: Path) -> None:
         shutil.copyfile(store / database, root / database)
 
 
-def set_up_network() -> None:
-    """Bring up the loopback and the node's address, and enable forwarding."""
+def set_up_network(networks: Sequence[Network]) -> None:
+    """Bring up the loopback and the node's addresses, and enable forwarding."""
+    for network in networks:
+        for name, value in SETTINGS[network.family].items():
+            Path("/proc/sys/net", name).write_text(value, encoding="ascii")
     subprocess.run(["ip", "-batch", "-"], input=LINKS.encode(), check=True, capture_output=True)
+    for network in networks:
+        subprocess.run(["ip", "-batch", "-"], input=addresses_of(network).encode(), check=True, capture_output=True)
     subprocess.run(["nft", "-f", "-"], input=NOWHERE.encode(), check=True, capture_output=True)
-    for name, value in SETTINGS.items():
-        Path("/proc/sys/net/ipv4", name).write_text(value, encoding="ascii")
+
+
+def addresses_of(network: Network) -> str:
+    """Return the lines for `ip -batch` that give the node its address and its default route of one family."""
+    return ADDRESS.format(network=network, nodad="nodad" if network.family == "IPv6" else "")

@@ -11,13 +11,14 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from pytest_istio_egress.embedded.api_client import ApiClient, RefusedError, collection_path
+from pytest_istio_egress.embedded.ip_families import Network
 from pytest_istio_egress.embedded.node_plan import ETCD, NETWORK_POLICY_HOLDS, NodePlan
 
 MANIFESTS = Path(__file__).parent / "manifests"
@@ -126,7 +127,7 @@ class Start:
         shipped = [file.read_text(encoding="utf-8") for file in sorted(MANIFESTS.glob("*.yaml"))]
         objects = [
             *mesh_authority(self._plan.pki),
-            *(found for text in shipped for found in yaml.safe_load_all(text)),
+            *(found for text in shipped for found in with_addresses(yaml.safe_load_all(text), self._plan.networks)),
             *json.loads(self._plan.istio_manifest.read_bytes()),
         ]
         api = ApiClient(self._plan.pki)
@@ -171,6 +172,16 @@ class Start:
                 time.sleep(POLL)
             else:
                 return
+
+
+def with_addresses(objects: Iterable[dict[str, Any]], networks: Sequence[Network]) -> Iterator[dict[str, Any]]:
+    """Yield the objects; the Service of DNS with its addresses, which pods know from their resolv.conf."""
+    for found in objects:
+        if (found["kind"], found["metadata"]["name"]) == ("Service", "kube-dns"):
+            addresses = [network.dns_service for network in networks]
+            policy = "SingleStack" if len(addresses) == 1 else "RequireDualStack"
+            found["spec"] |= {"clusterIP": addresses[0], "clusterIPs": addresses, "ipFamilyPolicy": policy}
+        yield found
 
 
 def mesh_authority(pki: Path) -> list[dict[str, Any]]:

@@ -31,6 +31,7 @@ class Parts:
     envoy: str
     kubernetes: str
     notes: tuple[str, ...]
+    ip_family: str
 
 
 def prepare(spec: ClusterSpec, cache: Cache, progress: Progress) -> Parts:
@@ -53,7 +54,9 @@ def prepare(spec: ClusterSpec, cache: Cache, progress: Progress) -> Parts:
         folders = {**components, "envoy": outside.folder, "proxy": proxy.folder}
         images = tuple(proxy.image(image, release) for image in pinned.images)
         store = _images(shop, folders, images, root.result())
-    settings = istio_settings(spec.mesh_mode, release, spec.compatibility, for_proxy=proxy.settings)
+    settings = istio_settings(
+        spec.mesh_mode, release, spec.compatibility, for_proxy=proxy.settings, ip_family=spec.ip_family
+    )
     return Parts(
         components=components,
         images=store,
@@ -62,6 +65,7 @@ def prepare(spec: ClusterSpec, cache: Cache, progress: Progress) -> Parts:
         envoy=proxy.version,
         kubernetes=pinned.components["kubernetes"].version,
         notes=notes_of(spec, istio, proxy, components),
+        ip_family=spec.ip_family,
     )
 
 

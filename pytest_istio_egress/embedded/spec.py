@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_istio_egress.embedded.errors import EmbeddedError
+from pytest_istio_egress.embedded.ip_families import NETWORKS
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 RELEASE = re.compile(r"\d+\.\d+")
 MESH_MODES = ("REGISTRY_ONLY", "ALLOW_ANY")
+IP_FAMILIES = tuple(NETWORKS)
 
 
 @dataclass(frozen=True)
@@ -21,9 +23,9 @@ class ClusterSpec:
     upstream Envoy, `proxy_binary` an Envoy of the user's own for Istio's proxies. Without them the default release runs
     with the newest Envoy, another release with the one that belongs to it.
     `mesh_mode` is meshConfig.outboundTrafficPolicy.mode, `compatibility` Istio's compatibilityVersion such as 1.28
-    (None: its own behaviour).
+    (None: its own behaviour). `ip_family` is one of IP_FAMILIES; dual has IPv4 first.
     Raises EmbeddedError for a name that is not of lower-case letters, digits and '-' (at most 32), for a
-    compatibility that is not a release, and where two Envoys are given.
+    compatibility that is not a release, for an unknown family, and where two Envoys are given.
     """
 
     name: str = "default"
@@ -32,11 +34,14 @@ class ClusterSpec:
     mesh_mode: str = "REGISTRY_ONLY"
     compatibility: str | None = None
     proxy_binary: Path | None = None
+    ip_family: str = "ipv4"
 
     def __post_init__(self) -> None:
         check_name(self.name)
         if self.mesh_mode not in MESH_MODES:
             raise EmbeddedError(f"invalid outboundTrafficPolicy mode {self.mesh_mode!r}: use {' or '.join(MESH_MODES)}")
+        if self.ip_family not in IP_FAMILIES:
+            raise EmbeddedError(f"invalid IP family {self.ip_family!r}: use {', '.join(IP_FAMILIES)}")
         if self.compatibility is not None and not RELEASE.fullmatch(self.compatibility):
             raise EmbeddedError(f"invalid compatibilityVersion {self.compatibility!r}: use a release such as 1.28")
         if self.envoy is not None and self.proxy_binary is not None:

@@ -48,9 +48,10 @@ def upgrade(spec: ClusterSpec, progress: Progress | None = None) -> EmbeddedClus
         record = state.record()
         if record is None or not record.alive or record.phase != "ready":
             raise EmbeddedError(f"cluster {spec.name} is not running", f"istio-egress cluster up --name {spec.name}")
-        spec = dataclasses.replace(spec, istio=spec.istio or record.asked["Istio"])
+        plan = NodePlan.read(state.folder)
+        spec = dataclasses.replace(spec, istio=spec.istio or record.asked["Istio"], ip_family=plan.ip_family)
         display.expect(STEPS)
-        record = Replacement(state, record, NodePlan.read(state.folder), display).to(spec)
+        record = Replacement(state, record, plan, display).to(spec)
         state.write(record)
         return cluster_of(record, state, started=False)
 
@@ -72,7 +73,9 @@ class Replacement:
         istio = shop.component(chosen.component, chosen.tag)
         release = release_in(istio)
         image = self._bring_images(shop, istio, release, proxy)
-        settings = istio_settings(spec.mesh_mode, release, spec.compatibility, image, proxy.settings)
+        settings = istio_settings(
+            spec.mesh_mode, release, spec.compatibility, image, proxy.settings, ip_family=spec.ip_family
+        )
         manifest = rendered_istio(shop, istio, settings, chosen.gateway_api)
         changes = changes_between(*(json.loads(file.read_bytes()) for file in (self.plan.istio_manifest, manifest)))
         self._change("create", changes.new)

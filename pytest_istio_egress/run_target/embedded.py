@@ -10,7 +10,7 @@ from pytest_istio_egress.settings.options import Settings
 
 def start(settings: Settings, say: Say) -> EmbeddedCluster:
     """Start the cluster, or return it where it is running; raises TargetError where it cannot be started."""
-    given = {name: getattr(settings, name) for name in ("name", "istio", "envoy", "proxy_binary")}
+    given = {name: getattr(settings, name) for name in ("name", "istio", "envoy", "proxy_binary", "ip_family")}
     try:
         with Lines(say) as progress:
             return up(

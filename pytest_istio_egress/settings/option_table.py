@@ -48,6 +48,12 @@ class Settings:
     proxy_binary: Path | None = option(
         kind="path", metavar="PATH", only_for=EMBEDDED, help="Your own Envoy binary for the embedded cluster's proxies"
     )
+    ip_family: str | None = option(
+        metavar="{ipv4,ipv6,dual}",
+        complaint=one_of(("ipv4", "ipv6", "dual"), "IP family"),
+        only_for=EMBEDDED,
+        help="IP family of the embedded cluster. Default: ipv4",
+    )
     name: str | None = option(metavar="NAME", only_for=EMBEDDED, help="Name of the embedded cluster")
     keep_cluster: bool = option(
         kind="flag", default=False, only_for=EMBEDDED, help="Leave the embedded cluster running after the run"

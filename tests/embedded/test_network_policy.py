@@ -19,7 +19,7 @@ def pod(namespace: str, name: str, address: str, *ports: tuple[str, int], **spec
     return {
         "metadata": {"namespace": namespace, "name": name, "labels": {"app": name}},
         "spec": {"containers": [{"name": "c", "ports": stated}], **spec},
-        "status": {"podIP": address, "phase": "Running"},
+        "status": {"podIPs": [{"ip": address}], "phase": "Running"},
     }
 
 
@@ -119,10 +119,38 @@ def test_only_pods_with_an_address_of_their_own_are_seen() -> None:
     over = pod("here", "over", "10.0.0.9")
     over["status"]["phase"] = "Succeeded"
     waiting = pod("here", "waiting", "10.0.0.9")
-    del waiting["status"]["podIP"]
-    assert not pods_of(
-        [over, waiting, pod("here", "host", "10.0.0.1", hostNetwork=True), pod("here", "six", "fd00::1")]
+    del waiting["status"]["podIPs"]
+    assert not pods_of([over, waiting, pod("here", "host", "10.0.0.1", hostNetwork=True)])
+
+
+def test_each_address_of_a_pod_has_the_rules_of_its_family() -> None:
+    client = pod("here", "client", "10.0.0.2")
+    client["status"]["podIPs"].append({"ip": "fd00::2"})
+    server = pod("there", "server", "10.0.0.4", ("web", 8080))
+    server["status"]["podIPs"].append({"ip": "fd00::4"})
+    peers = [
+        {"namespaceSelector": {"matchLabels": {"team": "b"}}},
+        {"ipBlock": {"cidr": "fd01::/16", "except": ["fd01:1::/32"]}},
+    ]
+    policy = {**of("client"), "policyTypes": ["Egress"], "egress": [{"to": peers}]}
+    script = ruleset(
+        judge(pods_of([client, server]), NAMESPACES, [{"metadata": {"namespace": "here"}, "spec": policy}])
     )
+    ipv4, ipv6 = (
+        script.partition(f"chain egress_{name} {{")[2].partition("}\n  ")[0] for name in ("10_0_0_2", "fd00__2")
+    )
+    assert "ip daddr { 10.0.0.4/32 } return" in ipv4
+    assert "ip6" not in ipv4
+    assert "ip6 daddr { fd00::4/128 } return" in ipv6
+    assert "ip6 daddr { fd01::/16 } ip6 daddr != { fd01:1::/32 } return" in ipv6
+    assert "ip daddr" not in ipv6
+    assert "map egress_ip { type ipv4_addr : verdict; elements = { 10.0.0.2 : jump egress_10_0_0_2 }; }" in script
+    assert "map egress_ip6 { type ipv6_addr : verdict; elements = { fd00::2 : jump egress_fd00__2 }; }" in script
+
+
+def test_neighbours_are_found_whatever_a_policy_allows() -> None:
+    script = ruleset({"ingress": {}, "egress": {"fd00::2": []}})
+    assert script.index("nd-neighbor-solicit") < script.index("ip6 saddr vmap @egress_ip6")
 
 
 @pytest.mark.parametrize(

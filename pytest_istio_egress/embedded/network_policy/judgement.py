@@ -16,7 +16,10 @@ OVER = {"Succeeded", "Failed"}  # phases of a pod whose address another pod may 
 
 @dataclass(frozen=True)
 class Pod:
-    """The fields of a pod that policies use. `ports` maps (protocol, name) to numbers, of all its containers."""
+    """The fields of a pod that policies use; a pod with an address of each IP family is two of these.
+
+    `ports` maps (protocol, name) to numbers, of all its containers.
+    """
 
     namespace: str
     labels: Mapping[str, str]
@@ -47,18 +50,17 @@ Judgement = dict[Direction, dict[str, list[Allowed]]]
 
 
 def pods_of(objects: Iterable[Object]) -> list[Pod]:
-    """Return the pods that policies can select: those with their own IPv4 address."""
+    """Return the pods that policies can select: those with an address of their own, each address as one pod."""
     return [
         Pod(
             item["metadata"]["namespace"],
             item["metadata"].get("labels") or {},
-            item["status"]["podIP"],
+            entry["ip"],
             _named_ports(item["spec"]),
         )
         for item in objects
-        if ":" not in item.get("status", {}).get("podIP", ":")
-        and item["status"].get("phase") not in OVER
-        and not item["spec"].get("hostNetwork")
+        for entry in item.get("status", {}).get("podIPs") or ()
+        if item["status"].get("phase") not in OVER and not item["spec"].get("hostNetwork")
     ]
 
 
@@ -125,9 +127,8 @@ def _peers(
     chosen: dict[str, Pod] = {}
     for peer in peers:
         if block := peer.get("ipBlock"):
-            if ":" not in block["cidr"]:
-                without = tuple(block.get("except") or ())
-                yield (block["cidr"],), without, [p for p in pods if _within(p.address, block["cidr"], without)]
+            without = tuple(block.get("except") or ())
+            yield (block["cidr"],), without, [p for p in pods if _within(p.address, block["cidr"], without)]
         else:
             for other in pods:
                 if _chosen(peer, other, namespace, namespaces):
