@@ -13,7 +13,8 @@ from pytest_istio_egress import Egress, Outcome, Probe, documented, get, outboun
 
 CAPTURING = "dns-client.egress-client"
 SECOND = "192.0.2.81"
-ALLOCATED = ipaddress.ip_network("240.240.0.0/16")
+ALLOCATED = {4: ipaddress.ip_network("240.240.0.0/16"), 6: ipaddress.ip_network("2001:2::/48")}
+"""The ranges of allocated addresses by the version of IP."""
 PAGE = "ops/configuration/traffic-management/dns-proxy/"
 
 
@@ -58,7 +59,7 @@ def test_captured_query_resolves_entry_host(egress: Egress, probe: Probe, expect
 
 @documented(
     source=f"{PAGE}#address-auto-allocation",
-    summary="Each ServiceEntry without an address is allocated one (240.240.x.y), so two TCP entries can share a port",
+    summary="Each ServiceEntry without an address is allocated one (240.240.x.y, 2001:2::x), so two TCP entries can share a port",
     manifests=["capture.yaml"],
     min_istio="1.25",
     # Since Istio 1.25: istiod allocates the addresses and writes them into the entry's status.
@@ -71,7 +72,9 @@ def test_entry_without_address_gets_allocated_address(egress: Egress, name: str,
         reached(server, cluster=outbound(f"{name}.test", 9000)),
     )
     used = verdict.exchange.curl.remote_address
-    egress.check(f"membership of {used} in {ALLOCATED}", ipaddress.ip_address(used) in ALLOCATED, expected=True)
+    address = ipaddress.ip_address(used)
+    network = ALLOCATED[address.version]
+    egress.check(f"membership of {used} in {network}", address in network, expected=True)
     entry = egress.resource("networking.istio.io/v1", "ServiceEntry", name)
     allocated = [each["value"] for each in entry.get("status", {}).get("addresses", [])]
     egress.check("address in the entry's status that curl connected to", [a for a in allocated if a == used], [used])

@@ -8,6 +8,8 @@ from pytest_istio_egress import Egress, Outcome, Probe, blocked_tls, documented,
 
 HOST = "outside.egress-outside.svc.cluster.local"
 CLUSTER = outbound(HOST, 443)
+LOOK_UPS = {("IPv4",): ("V4_ONLY",), ("IPv6",): ("V6_ONLY", "ALL"), ("IPv4", "IPv6"): ("V4_ONLY", "ALL")}
+"""By the IP families of pods; with settings of istiod proxies also look up the other family (ISTIO_DUAL_STACK)."""
 AT = "tasks/traffic-management/egress/egress-control/#access-an-external-https-service"
 
 
@@ -55,7 +57,7 @@ def test_https_entry_opens_its_host_only(egress: Egress, probe: Probe, expected:
 
 @documented(
     source=AT,
-    summary="An HTTPS ServiceEntry becomes a listener with a TCP proxy and a STRICT_DNS cluster for IPv4 addresses",
+    summary="An HTTPS ServiceEntry becomes a listener with a TCP proxy and a STRICT_DNS cluster for pods' IP family",
     manifests=["https_dns.yaml"],
     # Before, the chain had no server names; today it matches the host, without a VirtualService.
     outcomes=[
@@ -69,8 +71,8 @@ def test_https_entry_opens_its_host_only(egress: Egress, probe: Probe, expected:
 )
 def test_https_entry_becomes_listener_and_cluster(egress: Egress) -> None:
     host = egress.in_cluster(HOST)
-    listener = egress.config().listener("0.0.0.0_443")
-    egress.check("listener", listener and listener.name, "0.0.0.0_443")
+    listener = egress.config().listener(egress.in_cluster("0.0.0.0_443"))
+    egress.check("listener 0.0.0.0_443", "exists" if listener else "does not exist", "exists")
     assert listener
     chains = [chain for chain in listener.chains if chain.cluster == egress.in_cluster(CLUSTER)]
     egress.check("number of chains with the host's cluster", len(chains), 1)
@@ -80,6 +82,9 @@ def test_https_entry_becomes_listener_and_cluster(egress: Egress) -> None:
     cluster = egress.config().cluster(egress.in_cluster(CLUSTER))
     egress.check("cluster's type", cluster and cluster.type, "STRICT_DNS")
     assert cluster
-    egress.check("cluster's DNS look-up", cluster.raw.get("dns_lookup_family"), "V4_ONLY")
+    look_up = cluster.raw.get("dns_lookup_family")
+    egress.check(
+        f"DNS look-up {look_up} of the cluster", look_up in LOOK_UPS[tuple(sorted(egress.ip_families))], expected=True
+    )
     endpoint = cluster.raw["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"]
     egress.check("cluster's address", endpoint["socket_address"], {"address": host, "port_value": 443})

@@ -46,7 +46,7 @@ def test_tls_with_sni_hosts_routed_by_server_name(egress: Egress, probe: Probe, 
     outcomes=["virtual-service/sni-hosts-filter-chain"],
 )
 def test_sni_hosts_become_filter_chain(egress: Egress) -> None:
-    listener = egress.config().listener("0.0.0.0_443")
+    listener = egress.config().listener(egress.in_cluster("0.0.0.0_443"))
     chains = {chain.server_names: chain.cluster for chain in listener.chains} if listener else {}
     for host in ("second.test", "*.wild.test"):
         name = egress.in_cluster(host)

@@ -16,7 +16,7 @@ def answered_by(server: str, cluster: str) -> Outcome:
 
 
 def share(egress: Egress) -> dict[str, int]:
-    listener = egress.config().listener("0.0.0.0_443")
+    listener = egress.config().listener(egress.in_cluster("0.0.0.0_443"))
     chains = {chain.server_names: dict(chain.weights) for chain in listener.chains} if listener else {}
     return chains.get((egress.in_cluster("second.test"),), {})
 

@@ -64,7 +64,7 @@ def _stop_envoy(runner: CaseRunner) -> Iterator[None]:
     yield
     environment = runner.context.environment
     client = next(client for client in environment.clients if not client.startswith("sleep."))
-    address = "http://127.0.0.1:15000/drain_listeners"
+    address = "http://localhost:15000/drain_listeners"
     ran = run(runner.context.api, environment.pod(client), ["curl", "-sX", "POST", address], container=PROXY)
     if ran.exit != 0:
         raise RuntimeError(f"cannot stop the Envoy of {client}: {ran.stderr}")

@@ -6,7 +6,8 @@ from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.pods import PROXY, Pod, run
 from pytest_istio_egress.model.text import one_line
 
-ADDRESS = "http://127.0.0.1:15000"
+ADDRESS = "http://localhost:15000"
+"""By name: Envoy listens on 127.0.0.1, or on ::1 where pods have only IPv6 addresses."""
 
 
 class NoAnswerError(ClusterError):

@@ -91,6 +91,10 @@ class MeshNames:
             rendered[self.injection[0]] = self.injection[1]
         return rendered
 
+    def render_address_type(self, value: Mapping[Any, Any]) -> Mapping[Any, Any]:
+        """Replace the family of an EndpointSlice's addresses: external servers are in the first one."""
+        return {**value, "addressType": self.ip_families[0]} if value.get("addressType") == IPV4 else value
+
     def unrender(self, text: str) -> str:
         """Undo `render` for Services of the mesh; the run's own gateway keeps its name, which manifests use as well."""
         if self.gateway.namespace != "egress-gateway":

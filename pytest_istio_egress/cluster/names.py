@@ -73,7 +73,7 @@ class Names:
         if isinstance(value, dict):
             return {
                 self.render_manifest(key): self.render_manifest(item)
-                for key, item in self.mesh.render_labels(value).items()
+                for key, item in self.mesh.render_labels(self.mesh.render_address_type(value)).items()
             }
         return value
 

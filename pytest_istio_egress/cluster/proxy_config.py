@@ -99,7 +99,7 @@ class ProxyConfig:
 
     def requests(self, cluster: str) -> int:
         """Return the number of requests from a cluster to its endpoints; a TCP connection counts as one."""
-        counters = re.compile(re.escape(cluster) + r"::[^:]+:\d+::rq_total::(\d+)")
+        counters = re.compile(re.escape(cluster) + r"::\S+:\d+::rq_total::(\d+)")
         return sum(int(match[1]) for line in self.text("/clusters").splitlines() if (match := counters.fullmatch(line)))
 
     def metric(self, name: str, labels: Mapping[str, str]) -> int:

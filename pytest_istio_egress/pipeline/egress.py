@@ -139,6 +139,11 @@ class Egress:
         self.case_setup.ensure_environment()
         return self._names.render(text)
 
+    @property
+    def ip_families(self) -> tuple[str, ...]:
+        """The IP families of the cluster's pods, `IPv4` and `IPv6`, the first one first."""
+        return self._names.mesh.ip_families
+
     def resource(self, api_version: str, kind: str, name: str, namespace: str = CASE_NAMESPACE) -> dict[str, Any]:
         """Read a resource by the manifests' names; where it does not exist, the test fails."""
         content = self.case_setup.read(api_version, kind, name, namespace)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import cast
+from urllib.parse import urlsplit
 
 import pytest
 
 from pytest_istio_egress.cluster import admin as admin_module
-from pytest_istio_egress.cluster.admin import admin
+from pytest_istio_egress.cluster.admin import ADDRESS, admin
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.pods import CommandResult, Pod
 
@@ -37,3 +38,7 @@ def test_missing_response_is_an_error_with_the_pod(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(admin_module, "run", lambda *_: CommandResult(stdout="", stderr="refused", exit=7))
     with pytest.raises(ClusterError, match=r"proxy of exit-1 .* did not respond to GET /clusters .*: refused"):
         admin(API, GATEWAY, "/clusters")
+
+
+def test_admin_interface_is_found_in_both_families() -> None:
+    assert urlsplit(ADDRESS).hostname == "localhost"  # Envoy listens on 127.0.0.1, or on ::1 where there is no IPv4

@@ -118,6 +118,13 @@ def test_manifest_is_rendered_including_keys() -> None:
     }
 
 
+def test_endpoint_slice_has_the_family_of_its_addresses() -> None:
+    slice_ = {"kind": "EndpointSlice", "addressType": "IPv4", "endpoints": [{"addresses": ["192.0.2.80"]}]}
+    assert NAMES.render_manifest(slice_)["addressType"] == "IPv4"
+    on_ipv6 = ON_IPV6.render_manifest(slice_)
+    assert (on_ipv6["addressType"], on_ipv6["endpoints"]) == ("IPv6", [{"addresses": ["fd00:10:96::11:4"]}])
+
+
 def test_unknown_address_is_an_error_with_the_choices() -> None:
     with pytest.raises(UnknownAddressError, match=r"192\.0\.2\.99.*192\.0\.2\.80"):
         NAMES.render("192.0.2.99")

@@ -106,7 +106,8 @@ CLUSTERS = """\
 outbound|80||one.test::observability_name::outbound|80||one.test
 outbound|80||one.test::10.0.0.1:80::cx_total::100
 outbound|80||one.test::10.0.0.1:80::rq_total::3
-outbound|80||one.test::10.0.0.2:80::rq_total::4
+outbound|80||one.test::10.0.0.2:80::rq_total::2
+outbound|80||one.test::[fd00:0:1::2]:80::rq_total::2
 outbound|80||one.test::10.0.0.2:80::rq_success::1000
 outbound|80|v2|one.test::10.0.0.2:80::rq_total::10000
 """

@@ -12,7 +12,7 @@ from pytest_istio_egress.cluster.pods import PROXY, Pod, container_statuses, run
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
 
 _EXCLUSION = re.compile(r"traffic\.sidecar\.istio\.io/(exclude|include)Outbound")
-_HEALTH = "http://127.0.0.1:15021/healthz/ready"
+_HEALTH = "http://localhost:15021/healthz/ready"
 _CONNECTIONS = re.compile(r"^(?!xds-grpc|sds-grpc|prometheus_stats|agent)[^:]+::.*::cx_total::(\d+)$", re.MULTILINE)
 
 
