@@ -59,7 +59,7 @@ def test_captured_query_resolves_entry_host(egress: Egress, probe: Probe, expect
 
 @documented(
     source=f"{PAGE}#address-auto-allocation",
-    summary="Each ServiceEntry without an address is allocated one (240.240.x.y, 2001:2::x), so two TCP entries can share a port",
+    summary="Each ServiceEntry without an address is allocated one, so two TCP entries can share a port",
     manifests=["capture.yaml"],
     min_istio="1.25",
     # Since Istio 1.25: istiod allocates the addresses and writes them into the entry's status.
