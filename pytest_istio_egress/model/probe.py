@@ -96,7 +96,8 @@ class Probe:
             if option in HEADER_OPTIONS and name.lower() == "host":
                 return stated.strip()
         default = DEFAULT_PORTS[urlsplit(self.url).scheme]
-        return self.host if self.port == default else f"{self.host}:{self.port}"
+        host = bracketed(self.host)
+        return host if self.port == default else f"{host}:{self.port}"
 
     def resolve(self) -> tuple[str, ...]:
         """Return curl's arguments that set the host's address; empty where DNS or a literal address decides."""

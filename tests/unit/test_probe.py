@@ -132,4 +132,5 @@ def test_address_of_both_families_is_given_to_curl(to: str, resolved: str) -> No
 def test_ipv6_address_is_in_brackets_in_the_url() -> None:
     probe = tcp("fd00::7", 9000)
     assert probe.url == "http://[fd00::7]:9000/headers"
-    assert (probe.host, probe.port) == ("fd00::7", 9000)
+    assert (probe.host, probe.port, probe.authority) == ("fd00::7", 9000, "[fd00::7]:9000")
+    assert get("http://[fd00::7]/headers").authority == "[fd00::7]"
