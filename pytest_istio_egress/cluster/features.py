@@ -13,9 +13,9 @@ from pytest_istio_egress.cluster.gateway_log import GatewayLogCheck
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.network_policies import NetworkPolicyCheck
 from pytest_istio_egress.cluster.permissions import SECRETS, missing_permissions
-from pytest_istio_egress.model.case import Case
+from pytest_istio_egress.model.case import ALL, Case
 from pytest_istio_egress.model.istio_versions import older
-from pytest_istio_egress.model.mesh_facts import BY_GATEWAY_API, ISTIOS_OWN_BUILD, MeshFacts
+from pytest_istio_egress.model.mesh_facts import BY_GATEWAY_API, ISTIOS_OWN_BUILD, Fact, MeshFacts
 from pytest_istio_egress.verdict.verdict import Expectation
 
 Detector = Callable[[Mesh], str | None]
@@ -72,7 +72,9 @@ def implied(case: Case, facts: MeshFacts, fixtures: Path) -> list[str]:
     # A mesh-wide Sidecar applies to namespaces without one. A test without manifests is about pods, or about a user's
     # workloads.
     scope = ["own-sidecar-scope"] if case.manifests and "Sidecar" not in kinds else []
-    return grants + scope
+    # Tests of mesh_wide/ change the ConfigMap.
+    configuration = ["mesh-config"] if case.profile == ALL else []
+    return grants + scope + configuration
 
 
 def features(mesh: Mesh) -> dict[str, str | None]:
@@ -91,6 +93,8 @@ def features(mesh: Mesh) -> dict[str, str | None]:
 
 def _registry_only_mesh(mesh: Mesh) -> str | None:
     mode = mesh.facts.outbound_mode
+    if why := mesh.facts.facts.get("outbound-mode", Fact("")).why:
+        return f"the mesh's outboundTrafficPolicy is unknown: {why}"
     return None if mode == "REGISTRY_ONLY" else f"the mesh's outboundTrafficPolicy is {mode}, not REGISTRY_ONLY"
 
 
@@ -123,6 +127,10 @@ def _unusable_log(mesh: Mesh, problem: str) -> str | None:
         f"the access log of the egress gateway {gateway.service}.{gateway.namespace} is no evidence: {problem} "
         "(use --istio-egress-gateway own to deploy one)"
     )
+
+
+def _mesh_config(mesh: Mesh) -> str | None:
+    return None if mesh.facts.config_map else "the mesh configuration is not in a ConfigMap of this cluster"
 
 
 def _mesh_policy(mesh: Mesh) -> str | None:
@@ -189,6 +197,7 @@ def _own_sidecar_scope(mesh: Mesh) -> str | None:
 DETECTORS: dict[str, Detector] = {
     "registry-only-mesh": _registry_only_mesh,
     "mesh-policy": _mesh_policy,
+    "mesh-config": _mesh_config,
     "egress-gateway": _egress_gateway,
     "gateway-api": _gateway_api,
     "dynamic-dns": _dynamic_dns,

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import json
-import re
 from functools import cached_property
 
 from pytest_istio_egress.cluster.admin import admin
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.facts.objects import ApiObjectReader, name
-from pytest_istio_egress.cluster.facts.revisions import injectors, istiod
+from pytest_istio_egress.cluster.facts.proxies import ProxyInfo
+from pytest_istio_egress.cluster.facts.revisions import config_map, injectors, istiod
 from pytest_istio_egress.cluster.facts.table import FactOverrides, detect_facts
 from pytest_istio_egress.cluster.gateway_log import problem_of
 from pytest_istio_egress.cluster.mesh_config_map import MeshConfigMap
 from pytest_istio_egress.cluster.pods import Pod, ready_pods
-from pytest_istio_egress.model.mesh_facts import DEFAULT_REVISION, MeshFacts, config_map_of
+from pytest_istio_egress.model.mesh_facts import DEFAULT_REVISION, MeshFacts
 
 
 def meshes(api: Api) -> list[MeshConfigMap]:
     """Return the ConfigMap of every control plane with a sidecar injector."""
-    planes = dict.fromkeys((each.namespace, each.revision) for each in injectors(ApiObjectReader(api)))
-    return [MeshConfigMap(api, namespace, config_map_of(revision)) for namespace, revision in planes]
+    reader = ApiObjectReader(api)
+    planes = dict.fromkeys((each.namespace, each.revision) for each in injectors(reader))
+    return [
+        MeshConfigMap(api, namespace, config_map(istiod(reader, namespace, revision), revision))
+        for namespace, revision in planes
+    ]
 
 
 class Mesh:
@@ -48,9 +52,14 @@ class Mesh:
         return problem_of(self.api, ready_pods(self.api, gateway.namespace, gateway.selector))
 
     def check(self) -> None:
-        """Raise ClusterError unless the control plane is ready."""
+        """Raise ClusterError where the control plane's Deployment is not ready.
+
+        One that is elsewhere, as in a managed mesh, has none: the first proxy that gets its configuration shows it.
+        """
         facts = self.facts
         deployment = istiod(ApiObjectReader(self.api), facts.control_plane, facts.value("revision", DEFAULT_REVISION))
+        if deployment is None:
+            return
         if not (deployment.get("status") or {}).get("readyReplicas", 0):
             raise ClusterError(
                 f"{name(deployment)} in {facts.control_plane} has no ready replica ({deployment['spec']['replicas']} "
@@ -61,9 +70,7 @@ class Mesh:
         """Return the version of the Envoy in a pod, and its build where it is not a release."""
         response = admin(self.api, pod, "/server_info")
         try:
-            version = str(json.loads(response)["version"])
-        except (json.JSONDecodeError, KeyError) as error:
+            answer = json.loads(response)
+        except json.JSONDecodeError as error:
             raise ClusterError(f"the proxy of {pod} does not report its version: {response[:200]!r}") from error
-        # commit/version/status/build/TLS library, e.g. 0123abc/1.36.4/Clean/RELEASE/BoringSSL
-        match = re.match(r"[^/]*/([^/]+)/", version)
-        return match[1] if match else version
+        return ProxyInfo.of(answer).envoy

@@ -24,7 +24,10 @@ BEFORE = "istio-egress.dev/mesh-before"
 
 
 class MeshConfigMap:
-    """The ConfigMap with the mesh configuration of one control plane; one change at a time."""
+    """The ConfigMap with the mesh configuration of one control plane; one change at a time.
+
+    An empty name stands for a control plane whose configuration is not in the cluster: it cannot be changed.
+    """
 
     def __init__(self, api: Api, control_plane: str = "istio-system", config_map: str = "istio") -> None:
         self.api = api
@@ -71,7 +74,8 @@ class MeshConfigMap:
 
     def pending_restore(self) -> str | None:
         """Return the original text of a change that was not restored, None where there is none."""
-        before: str | None = (self._read().metadata.annotations or {}).get(BEFORE)
+        current = self._read_if_any()
+        before: str | None = ((current.metadata.annotations or {}) if current else {}).get(BEFORE)
         return before
 
     def restore(self, before: str) -> None:
@@ -88,8 +92,13 @@ class MeshConfigMap:
         self._patch({"metadata": {"annotations": {BEFORE: None}}})
 
     def version(self) -> str:
-        """Return the ConfigMap's version, which changes with the mesh configuration."""
-        return str(self._read().metadata.resource_version)
+        """Return the ConfigMap's version, which changes with the mesh configuration; empty where it does not exist."""
+        current = self._read_if_any()
+        return str(current.metadata.resource_version) if current else ""
+
+    def _read_if_any(self) -> client.V1ConfigMap | None:
+        """Return the ConfigMap, None where there is none: a control plane outside of the cluster may not need it."""
+        return self._read() if self.config_map else None
 
     def _read(self) -> client.V1ConfigMap:
         try:

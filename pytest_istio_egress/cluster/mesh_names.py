@@ -6,6 +6,7 @@ istio-egressgateway.istio-system        exit.tenants                     the egr
 {istio: egressgateway}                  {app: exit, tier: edge}          the labels of the gateway's pods
 {istio-injection: enabled}              {istio.io/rev: canary}           the injection label of namespaces
 cluster.local/ns/a/sa/b                 corp.example/ns/a/sa/b           the trust domain
+a.b.svc.cluster.local                   a.b.svc.corp.example             the cluster domain
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 from pytest_istio_egress.cluster.discovery import Selectors, parsed
 from pytest_istio_egress.model.addresses import IPV4
-from pytest_istio_egress.model.mesh_facts import STOCK_GATEWAY, Gateway, MeshFacts
+from pytest_istio_egress.model.mesh_facts import CLUSTER_DOMAIN, STOCK_GATEWAY, Gateway, MeshFacts
 
 SYSTEM = "istio-system"
 INJECTION = ("istio-injection", "enabled")
@@ -27,6 +28,7 @@ GATEWAY = f"{STOCK_GATEWAY.service}.{STOCK_GATEWAY.namespace}"
 _GATEWAY = re.compile(rf"(?<![\w-]){re.escape(GATEWAY)}(?![\w-])")
 _ISTIOD = re.compile(rf"(?<![\w-])istiod\.{SYSTEM}(?![\w-])")
 _SYSTEM = re.compile(rf"(?<![\w.-]){SYSTEM}(?![\w-])")
+_DOMAIN = re.compile(rf"(?<=\.svc\.){re.escape(CLUSTER_DOMAIN)}(?![\w.-]*\w)")
 _TRUST_DOMAIN = re.compile(rf"(?<![\w.-]){re.escape(TRUST_DOMAIN)}(?=/ns/)")
 
 
@@ -39,8 +41,9 @@ class MeshNames:
     gateway: Gateway = STOCK_GATEWAY
     injection: tuple[str, str] = INJECTION
     trust_domain: str = TRUST_DOMAIN
+    cluster_domain: str = CLUSTER_DOMAIN
     config_map: str = "istio"
-    """The ConfigMap with the mesh configuration."""
+    """The ConfigMap with the mesh configuration; empty where it is not in the cluster."""
     discovery: Selectors = ()
     """The mesh's discoverySelectors."""
     ip_families: tuple[str, ...] = (IPV4,)
@@ -55,7 +58,8 @@ class MeshNames:
             gateway=facts.gateway or STOCK_GATEWAY,
             injection=facts.injection,
             trust_domain=facts.value("trust-domain", TRUST_DOMAIN),
-            config_map=facts.mesh_config,
+            cluster_domain=facts.value("cluster-domain", CLUSTER_DOMAIN),
+            config_map=facts.config_map,
             discovery=parsed(facts.value("discovery-selectors")),
             ip_families=facts.ip_families,
         )
@@ -65,6 +69,7 @@ class MeshNames:
         text = _GATEWAY.sub(f"{self.gateway.service}.{self.gateway.namespace}", text)
         text = _ISTIOD.sub(f"{self.istiod}.{self.control_plane}", text)
         text = _SYSTEM.sub(self.control_plane, text)
+        text = _DOMAIN.sub(self.cluster_domain, text)
         return _TRUST_DOMAIN.sub(self.trust_domain, text)
 
     def render_items(self, value: list[Any]) -> list[Any]:
@@ -97,6 +102,7 @@ class MeshNames:
 
     def unrender(self, text: str) -> str:
         """Undo `render` for Services of the mesh; the run's own gateway keeps its name, which manifests use as well."""
+        text = text.replace(f".svc.{self.cluster_domain}", f".svc.{CLUSTER_DOMAIN}")
         if self.gateway.namespace != "egress-gateway":
             text = text.replace(f"{self.gateway.service}.{self.gateway.namespace}.", f"{GATEWAY}.")
         return text.replace(f"{self.istiod}.{self.control_plane}.", f"istiod.{SYSTEM}.")

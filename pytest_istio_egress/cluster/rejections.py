@@ -25,13 +25,24 @@ _REASON = re.compile(r"^: (.*)\Z", re.MULTILINE | re.DOTALL)
 def logged_rejections(log: str) -> list[str]:
     """Return kind, name and Envoy's reason of each rejected resource, each once."""
     entries = []
-    for entry in _REJECTED.finditer(log):
+    for entry in _REJECTED.finditer("\n".join(map(_plain, log.splitlines()))):
         text = entry["why"]
         name, reason = _NAME.search(text), _REASON.search(text)
         entries.append(
             one_line(f"{entry['kind']} {name[1]}: {reason[1]}" if name and reason else f"{entry['kind']} {text}")
         )
     return list(dict.fromkeys(entries))
+
+
+def _plain(line: str) -> str:
+    """Return a line of a log in JSON (`global.logAsJson`) as the text format has it, which may be several lines."""
+    if not line.startswith("{"):
+        return line
+    try:
+        entry = json.loads(line)
+    except json.JSONDecodeError:
+        return line
+    return f"0000-00-00 {entry.get('msg', '')}" if isinstance(entry, dict) else line
 
 
 def error_states(api: Api, pod: Pod) -> list[str]:

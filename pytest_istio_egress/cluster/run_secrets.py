@@ -66,7 +66,9 @@ def _authority(applier: Applier) -> str:
     namespace = names.namespace("egress-outside")
     authority = Authority(f"pytest-istio-egress run {names.run}", api.now())
     domain = f"{names.run}.test"
-    outside = authority.sign("outside", [f"*.{domain}", f"*.wild.{domain}", f"outside.{namespace}.svc.cluster.local"])
+    outside = authority.sign(
+        "outside", [f"*.{domain}", f"*.wild.{domain}", applier.names.render("outside.egress-outside.svc.cluster.local")]
+    )
     second = authority.sign("second", [f"second.{domain}"])
     public = authority.certificate.decode()
     marker = config_map(_AUTHORITY, namespace, {"ca.crt": public})

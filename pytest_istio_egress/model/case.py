@@ -15,6 +15,7 @@ CASE_NAMESPACE = "egress-client"
 FEATURES = {
     "registry-only-mesh": "the mesh's outboundTrafficPolicy is REGISTRY_ONLY",
     "mesh-policy": "no mesh-wide Sidecar overrides the mesh's outboundTrafficPolicy",
+    "mesh-config": "the mesh configuration is in a ConfigMap of the cluster (implied by mesh_wide/)",
     "egress-gateway": "an egress gateway with ports 80 and 443 and a readable access log",
     "gateway-api": "Gateway API CRDs are installed",
     "dynamic-dns": "ServiceEntry supports resolution DYNAMIC_DNS",

@@ -10,6 +10,7 @@ from pytest_istio_egress.model.addresses import IPV4
 
 FACTS = {
     "istio": "Istio version",
+    "proxies": "versions of Istio and Envoy in a proxy of the mesh",
     "revision": "revision of the control plane under test",
     "revisions": "all revisions, their versions and injection labels",
     "control-plane": "namespace of the control plane",
@@ -22,12 +23,13 @@ FACTS = {
     "mutual-tls": "mode of the mesh-wide PeerAuthentication",
     "dns-capture": "whether sidecars capture DNS queries (ISTIO_META_DNS_CAPTURE)",
     "native-sidecars": "whether istio-proxy is injected as a native sidecar",
-    "proxy-build": "build of Envoy that the control plane is configured for",
+    "proxy-build": "build of Envoy in the proxies",
+    "cluster-domain": "domain of Services in Istio's names",
     "trust-domain": "trust domain of the mesh",
     "pod-security": "number of namespaces by enforced Pod Security level",
     "network-policy": "number of NetworkPolicies (a probe tests whether they are enforced)",
     "gateway-api": "version and channel of the Gateway API CRDs",
-    "definitions": "served versions of the ServiceEntry CRD",
+    "definitions": "release and served versions of the ServiceEntry CRD",
     "ambient": "whether ambient mode is installed",
     "ip-families": "IP families of pods, the first one first: IPv4, IPv6, or both",
     "istio-dual-stack": "whether istiod configures proxies for both IP families (ISTIO_DUAL_STACK)",
@@ -44,6 +46,9 @@ MESH_SIDECAR_FORMAT = "NAME: hosts HOST ..., outboundTrafficPolicy MODE"
 DEFAULT_REVISION = "default"
 ISTIOS_OWN_BUILD = "Istio's own"
 """Value of the fact `proxy-build` for Envoy with the filters that Istio adds to it."""
+UPSTREAM_BUILD = "upstream Envoy"
+CLUSTER_DOMAIN = "cluster.local"
+"""The usual domain of Services, which manifests use."""
 BY_GATEWAY_API = "Gateway API"
 """`Gateway.made_by` of a gateway that istiod deployed for a Gateway of the Gateway API."""
 
@@ -155,6 +160,8 @@ class MeshFacts:
     """By their names in FACTS."""
     istiod: str = "istiod"
     """The name of the control plane's Service."""
+    config_map: str = "istio"
+    """The ConfigMap with the mesh configuration; empty where it is not in this cluster."""
     gateway: Gateway | None = None
     """The egress gateway under test, None where there is none."""
     sidecar: MeshSidecar | None = None
@@ -172,18 +179,13 @@ class MeshFacts:
 
     @property
     def outbound_mode(self) -> str:
-        """REGISTRY_ONLY, ALLOW_ANY or ALLOW_ANY_DYNAMIC_DNS, for namespaces without a Sidecar."""
-        return self.value("outbound-mode", "ALLOW_ANY")
+        """REGISTRY_ONLY, ALLOW_ANY, ALLOW_ANY_DYNAMIC_DNS, or that it is unknown, for namespaces without a Sidecar."""
+        return self.value("outbound-mode", "unknown outboundTrafficPolicy")
 
     @property
     def control_plane(self) -> str:
         """The control plane's namespace."""
         return self.value("control-plane", "istio-system")
-
-    @property
-    def mesh_config(self) -> str:
-        """The name of the ConfigMap with the mesh configuration."""
-        return config_map_of(self.value("revision", DEFAULT_REVISION))
 
     @property
     def injection(self) -> tuple[str, str]:
@@ -212,6 +214,7 @@ class MeshFacts:
         return cls(
             facts={name: Fact(**fact) for name, fact in written.get("facts", {}).items()},
             istiod=written.get("istiod", "istiod"),
+            config_map=written.get("config_map", "istio"),
             gateway=Gateway(**{**gateway, "ports": tuple(gateway["ports"])}) if gateway else None,
             sidecar=MeshSidecar(**{**sidecar, "hosts": tuple(sidecar["hosts"])}) if sidecar else None,
         )

@@ -144,6 +144,8 @@ def _hosts(context: WorkerContext, case_setup: CaseSetup, verdict: Verdict | Non
 
 def _mesh_config(context: WorkerContext) -> str:
     mesh = context.names.mesh
+    if not mesh.config_map:
+        return ""
     return str(context.api.core.read_namespaced_config_map(mesh.config_map, mesh.control_plane).data.get("mesh", ""))
 
 

@@ -91,7 +91,12 @@ class FailureInspector:
         own = [names.namespace(name) for name in OF_ONE_WORKER]
         # A user's own workload is subject to the user's own resources, in whatever namespace they are.
         namespaces, clients = (None, [pod.namespace]) if probe.from_own_workload else (own, own)
-        return replace(known, faults=tuple(faults(configuration.configuration(api, namespaces, clients), request)))
+        return replace(
+            known,
+            faults=tuple(
+                faults(configuration.configuration(api, namespaces, clients, names.mesh.cluster_domain), request)
+            ),
+        )
 
     def _proxies(self, known: FailureContext, verdict: Verdict, _: Pod) -> FailureContext:
         if not known.injected or known.proxy_trouble:

@@ -47,7 +47,7 @@ def detect_mesh(prepared: Prepared, settings: Settings, say: Say) -> Prepared:
 
 def after_pending_restore(mesh: Mesh, say: Say) -> Mesh:
     """Return the mesh without a pending change: that of a killed run is restored, that of another run waited for."""
-    settings = MeshConfigMap(mesh.api, mesh.facts.control_plane, mesh.facts.mesh_config)
+    settings = MeshConfigMap(mesh.api, mesh.facts.control_plane, mesh.facts.config_map)
     if settings.pending_restore() is None:
         return mesh
     restore_mesh_config(mesh.api, settings, say)

@@ -6,7 +6,13 @@ from collections.abc import Iterable
 
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.mesh import Mesh
-from pytest_istio_egress.cluster.permissions import Role, control_plane_role, mesh_wide_role, missing_permissions
+from pytest_istio_egress.cluster.permissions import (
+    MESH_CONFIG,
+    Role,
+    control_plane_role,
+    mesh_wide_role,
+    missing_permissions,
+)
 from pytest_istio_egress.run_target import Say, Target, TargetError
 
 
@@ -26,9 +32,9 @@ def check_permissions(api: Api, target: Target, roles: Iterable[Role], say: Say)
 def check_mesh_permissions(mesh: Mesh, target: Target, say: Say) -> None:
     """Check the permissions in the control plane's namespace, without which its detection may fail."""
     try:
-        names = mesh.facts.control_plane, mesh.facts.mesh_config
+        names = mesh.facts.control_plane, mesh.facts.config_map or MESH_CONFIG
     except ClusterError:
         check_permissions(mesh.api, target, (control_plane_role(),), say)
         raise
-    mesh_wide = [mesh_wide_role(*names)] if target.allow_mesh_wide else []
+    mesh_wide = [mesh_wide_role(*names)] if target.allow_mesh_wide and mesh.facts.config_map else []
     check_permissions(mesh.api, target, (control_plane_role(*names), *mesh_wide), say)

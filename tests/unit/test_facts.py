@@ -15,6 +15,7 @@ import yaml
 
 from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.facts.gateways import OF_GATEWAY_API
+from pytest_istio_egress.cluster.facts.mesh_config import merged
 from pytest_istio_egress.cluster.facts.objects import Object, selects
 from pytest_istio_egress.cluster.facts.table import DETECTORS, FactOverrides, detect_facts
 from pytest_istio_egress.cluster.features import DETECTORS as FEATURE_DETECTORS
@@ -38,6 +39,8 @@ class Objects:
     def __init__(self, objects: Sequence[Object] = STOCK, forbidden: Sequence[str] = ()) -> None:
         self.held = copy.deepcopy(list(objects))
         self.forbidden = forbidden
+        self.proxy: Object | None = None
+        """What every proxy says of itself; None where it does not answer."""
 
     def objects(self, api_version: str, kind: str, namespace: str | None = None) -> list[Object]:
         if kind in self.forbidden:
@@ -52,6 +55,10 @@ class Objects:
     def one(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Object | None:
         candidates = self.objects(api_version, kind, namespace)
         return next((held for held in candidates if held["metadata"]["name"] == name), None)
+
+    def server_info(self, namespace: str, pod: str) -> Object | None:
+        assert self.one("v1", "Pod", pod, namespace)
+        return self.proxy
 
     def held_as(self, kind: str, name: str) -> Object:
         return next(held for held in self.held if (held["kind"], held["metadata"]["name"]) == (kind, name))
@@ -153,7 +160,9 @@ CHANGED: dict[str, tuple[str, Callable[[Objects], Objects], str]] = {
     "no log": ("access-log", lambda mesh: mesh.mesh(accessLogFile=""), "none"),
     "a log by Telemetry": (
         "access-log",
-        lambda mesh: mesh.mesh(accessLogFile="").add("telemetry.istio.io/v1", "Telemetry", {"accessLogging": [{}]}),
+        lambda mesh: mesh.mesh(accessLogFile="").add(
+            "telemetry.istio.io/v1", "Telemetry", {"accessLogging": [{"providers": [{"name": "envoy"}]}]}
+        ),
         "text (Telemetry)",
     ),
     "DNS capture": (
@@ -205,7 +214,7 @@ def test_chosen_revision_is_detected() -> None:
         Objects().revision("canary"), FactOverrides(revision="canary", places={"revision": "command line"})
     )
     assert facts.injection == ("istio.io/rev", "canary")
-    assert (facts.istiod, facts.mesh_config) == ("istiod-canary", "istio-canary")
+    assert (facts.istiod, facts.config_map) == ("istiod-canary", "istio-canary")
     assert facts.facts["revision"].origin == "command line"
 
 
@@ -342,9 +351,211 @@ def test_selector_matches_as_in_the_api(
 @pytest.mark.parametrize("setting", ["true", "false"])
 def test_istio_metrics_require_istios_build_of_envoy(setting: str) -> None:
     mesh = Objects()
-    container = mesh.held_as("Deployment", "istiod")["spec"]["template"]["spec"]["containers"][0]
+    container = istiod_container(mesh)
     container["env"] = [
         {"name": name, "value": setting} for name in ("PILOT_ENABLE_METADATA_EXCHANGE", "PILOT_ENABLE_ALPN_FILTER")
     ]
     reason = FEATURE_DETECTORS["istio-metrics"](cast(Mesh, SimpleNamespace(facts=detect_facts(mesh, FactOverrides()))))
     assert (reason is None) is (setting == "true")
+
+
+def istiod_container(mesh: Objects) -> Object:
+    containers: list[Object] = mesh.held_as("Deployment", "istiod")["spec"]["template"]["spec"]["containers"]
+    return containers[0]
+
+
+def of_image(image: str, label: str = "") -> Objects:
+    """Return the mesh with another image of istiod, and another label app.kubernetes.io/version."""
+    mesh = Objects()
+    istiod_container(mesh)["image"] = image
+    istiod = mesh.held_as("Deployment", "istiod")
+    for metadata in (istiod["metadata"], istiod["spec"]["template"].setdefault("metadata", {})):
+        metadata.setdefault("labels", {})["app.kubernetes.io/version"] = label
+    return mesh
+
+
+DIGEST = "registry.example:5000/mesh/pilot@sha256:0123"
+PROXY = {
+    "version": "0123abc/1.38.3/Clean/RELEASE/BoringSSL",
+    "node": {
+        "id": "router~10.244.0.2~egress-1.istio-system~istio-system.svc.corp.example",
+        "metadata": {"ISTIO_VERSION": "1.30.3", "LABELS": {"istio.io/rev": "default"}},
+        "extensions": [{"name": "envoy.filters.http.istio_stats"}],
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("image", "label", "version"),
+    [
+        ("docker.io/istio/pilot:1.30.3-distroless", "1.0.0", "1.30.3-distroless"),
+        (DIGEST, "1.30.3", "1.30.3"),
+        ("registry.example:5000/mesh/pilot:latest", "1.30.3", "1.30.3"),
+        ("registry.example/mesh/pilot:2024.1", "1.30.3", "1.30.3"),
+        ("registry.example/mesh/pilot:1.0.17", "1.30.3", "1.30.3"),
+    ],
+)
+def test_version_is_that_of_a_release(image: str, label: str, version: str) -> None:
+    assert value(of_image(image, label), "istio") == version
+
+
+def test_version_is_that_of_istiods_container() -> None:
+    mesh = of_image("docker.io/istio/pilot:1.30.3")
+    containers = mesh.held_as("Deployment", "istiod")["spec"]["template"]["spec"]["containers"]
+    containers.insert(0, {"name": "vault-agent", "image": "vault:1.99.0", "env": [{"name": "A", "value": "b"}]})
+    assert value(mesh, "istio") == "1.30.3"
+
+
+def test_version_comes_from_a_proxy_where_istiod_does_not_tell_it() -> None:
+    mesh = of_image(DIGEST)
+    mesh.proxy = PROXY
+    assert value(mesh, "istio") == "1.30.3"
+    assert value(mesh, "proxies") == "Istio 1.30.3, Envoy 1.38.3"
+
+
+def test_version_that_nothing_tells_is_asked_for_in_one_line() -> None:
+    with pytest.raises(ClusterError, match=r"version of Istio \(or pass --istio-egress-fact istio=VALUE\)") as error:
+        detect_facts(of_image(DIGEST), FactOverrides())
+    assert "\n" not in str(error.value)
+    assert detect_facts(of_image(DIGEST), FactOverrides(facts={"istio": "1.30.3"})).istio == "1.30.3"
+    with pytest.raises(ClusterError, match="'newest' is not a release of Istio"):
+        detect_facts(of_image(DIGEST), FactOverrides(facts={"istio": "newest"}))
+
+
+def test_proxy_of_another_revision_tells_nothing() -> None:
+    mesh = of_image(DIGEST)
+    mesh.proxy = {**PROXY, "node": {**PROXY["node"], "metadata": {"LABELS": {"istio.io/rev": "canary"}}}}  # type: ignore[dict-item]  # a mapping
+    assert value(Objects(), "proxies") == "none at hand"
+    with pytest.raises(ClusterError, match="nor a proxy"):
+        detect_facts(mesh, FactOverrides())
+
+
+@pytest.mark.parametrize(
+    ("name", "build"), [("envoy.filters.http.istio_stats", "Istio's own"), ("x", "upstream Envoy")]
+)
+def test_build_of_the_proxies_is_read_from_a_proxy(name: str, build: str) -> None:
+    mesh = Objects()
+    istiod_container(mesh)["env"] = []
+    mesh.proxy = {**PROXY, "node": {"extensions": [{"name": name}]}}
+    assert value(mesh, "proxy-build") == build
+
+
+@pytest.mark.parametrize(
+    ("version", "setting", "told"),
+    [
+        ("1.26.8", None, "no (default)"), ("1.26.8", "true", "yes"), ("1.30.3", "false", "no"),
+        ("1.30.3", None, "where the kubelets"), ("1.30.3", "auto", "where the kubelets"),
+    ],
+)  # fmt: skip
+def test_native_sidecars_are_told_as_istiod_decides(version: str, setting: str | None, told: str) -> None:
+    mesh = of_image(f"docker.io/istio/pilot:{version}")
+    istiod_container(mesh)["env"] = [{"name": "ENABLE_NATIVE_SIDECARS", "value": setting}] if setting else []
+    assert value(mesh, "native-sidecars").startswith(told)
+
+
+@pytest.mark.parametrize("arguments", [["discovery", "--domain", "corp.local"], ["discovery", "--domain=corp.local"]])
+def test_cluster_domain_is_that_of_istiods_command_line(arguments: list[str]) -> None:
+    mesh = Objects()
+    istiod_container(mesh)["args"] = arguments
+    assert value(mesh, "cluster-domain") == "corp.local"
+
+
+def test_cluster_domain_is_that_of_a_proxy_without_istiod() -> None:
+    mesh = Objects().without("Deployment", "istiod")
+    mesh.proxy = PROXY
+    assert value(mesh, "cluster-domain") == "corp.example"
+
+
+def outside(mesh: Objects) -> Objects:
+    """Return the mesh with a control plane outside of the cluster: its webhooks are called by URL."""
+    mesh.without("Deployment", "istiod")
+    for hook in mesh.held_as("MutatingWebhookConfiguration", "istio-sidecar-injector")["webhooks"]:
+        hook["clientConfig"] = {"url": "https://istiod.example:15017/inject/cluster/one"}
+    mesh.proxy = PROXY
+    return mesh
+
+
+def test_control_plane_outside_of_the_cluster_is_detected() -> None:
+    facts = detect_facts(outside(Objects()), FactOverrides())
+    assert (facts.istio, facts.control_plane, facts.config_map) == ("1.30.3", "istio-system", "istio")
+    assert facts.injection == ("istio-injection", "enabled")
+
+
+def test_mesh_without_a_config_map_has_unknown_settings_and_cannot_be_changed() -> None:
+    facts = detect_facts(outside(Objects()).without("ConfigMap", "istio"), FactOverrides())
+    assert facts.config_map == ""
+    assert "no mesh configuration found" in facts.facts["outbound-mode"].why
+    mesh = cast(Mesh, SimpleNamespace(facts=facts))
+    assert "is unknown" in (FEATURE_DETECTORS["registry-only-mesh"](mesh) or "")
+    assert "not in a ConfigMap" in (FEATURE_DETECTORS["mesh-config"](mesh) or "")
+    assert facts.value("mutual-tls")  # what lies in other resources is known
+
+
+def test_config_map_is_the_one_that_istiod_mounts() -> None:
+    mesh = Objects()
+    volumes = mesh.held_as("Deployment", "istiod")["spec"]["template"]["spec"].setdefault("volumes", [])
+    volumes[:] = [{"name": "config", "configMap": {"name": "istio-default"}}]
+    mesh.held_as("ConfigMap", "istio")["metadata"]["name"] = "istio-default"
+    facts = detect_facts(mesh, FactOverrides())
+    assert (facts.config_map, facts.outbound_mode) == ("istio-default", "REGISTRY_ONLY")
+
+
+def test_shared_mesh_config_is_overridden_by_the_revisions_own() -> None:
+    mesh = Objects()
+    istiod_container(mesh)["env"] = [{"name": "SHARED_MESH_CONFIG", "value": "istio-shared"}]
+    shared = copy.deepcopy(mesh.held_as("ConfigMap", "istio"))
+    shared["metadata"]["name"] = "istio-shared"
+    shared["data"]["mesh"] = yaml.safe_dump(
+        {"outboundTrafficPolicy": {"mode": "ALLOW_ANY"}, "trustDomain": "corp.example", "accessLogFile": "/dev/stdout"}
+    )
+    mesh.held.append(shared)
+    own = mesh.held_as("ConfigMap", "istio")["data"]
+    own["mesh"] = yaml.safe_dump({"outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}})
+    assert value(mesh, "outbound-mode") == "REGISTRY_ONLY"
+    assert value(mesh, "trust-domain") == "corp.example"
+    assert value(mesh, "access-log") == "text"
+
+
+def test_mesh_configurations_are_merged_as_istiod_does() -> None:
+    base = {
+        "defaultConfig": {"proxyMetadata": {"A": "1", "B": "1"}, "concurrency": 1},
+        "extensionProviders": [{"name": "a", "zipkin": {}}, {"name": "b"}],
+        "trustDomainAliases": ["two"],
+        "outboundTrafficPolicy": {"mode": "ALLOW_ANY"},
+    }
+    over = {
+        "defaultConfig": {"proxyMetadata": {"B": "2"}},
+        "extensionProviders": [{"name": "a", "otel": {}}],
+        "trustDomainAliases": ["one"],
+        "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"},
+    }
+    assert merged(base, over) == {
+        "defaultConfig": {"proxyMetadata": {"A": "1", "B": "2"}, "concurrency": 1},
+        "extensionProviders": [{"name": "a", "otel": {}}, {"name": "b"}],
+        "trustDomainAliases": ["one", "two"],
+        "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"},
+    }
+
+
+LOGS: dict[str, tuple[dict[str, Any], list[dict[str, Any]] | None, str]] = {
+    "default providers": ({"accessLogFile": "", "defaultProviders": {"accessLogging": ["envoy"]}}, None, "text"),
+    "another provider": ({}, [{"providers": [{"name": "otel"}]}], "provider otel (Telemetry)"),
+    "both": ({}, [{"providers": [{"name": "envoy"}]}, {"providers": [{"name": "otel"}]}], "text, provider otel (Tel"),
+    "a filter": ({}, [{"filter": {"expression": "response.code >= 400"}}], "text, filtered (Telemetry)"),
+    "no provider anywhere": ({"accessLogFile": ""}, [{}], "none"),
+    "envoy redefined": (
+        {"extensionProviders": [{"name": "envoy"}]},
+        [{"providers": [{"name": "envoy"}]}],
+        "provider e",
+    ),
+}
+
+
+@pytest.mark.parametrize(("settings", "telemetry", "told"), LOGS.values(), ids=LOGS)
+def test_access_log_is_told_by_all_that_decides_it(
+    settings: dict[str, Any], telemetry: list[dict[str, Any]] | None, told: str
+) -> None:
+    mesh = Objects().mesh(**settings)
+    if telemetry:
+        mesh.add("telemetry.istio.io/v1", "Telemetry", {"accessLogging": telemetry})
+    assert value(mesh, "access-log").startswith(told)

@@ -11,18 +11,24 @@ from pytest_istio_egress import documented
 from pytest_istio_egress.cluster.features import missing
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.model.case import case_of
-from pytest_istio_egress.model.istio_versions import SUPPORTED, TESTED, older
+from pytest_istio_egress.model.istio_versions import SUPPORTED, TESTED, older, release
 from pytest_istio_egress.model.mesh_facts import Fact, MeshFacts
 from pytest_istio_egress.suite.discovery import fixtures_folder
 
 
 @pytest.mark.parametrize(
     ("version", "than", "expected"),
-    [("1.24.3", "1.25", True), ("1.9", "1.25", True), ("1.25.0", "1.25", False), ("v1.31-dev", "1.31", False),
-     ("0123abcd", "1.31", False), ("2.0", "1.31", False)],
+    [("1.24.3", "1.25", True), ("1.25.0", "1.25", False), ("v1.31-dev", "1.31", False), ("2.0", "1.31", False)],
 )  # fmt: skip
 def test_older(version: str, than: str, expected: bool) -> None:  # noqa: FBT001  # pytest hands it over by name
     assert older(version, than) is expected
+
+
+@pytest.mark.parametrize("version", ["", "latest", "0123abcd", "1.0.0", "2024.1", "sha256"])
+def test_what_is_no_release_is_neither_older_nor_newer(version: str) -> None:
+    assert release(version) is None
+    with pytest.raises(ValueError, match="is not a release of Istio"):
+        older(version, "1.31")
 
 
 def test_what_was_seen_is_supported() -> None:

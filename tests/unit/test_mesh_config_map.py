@@ -122,3 +122,9 @@ def test_change_of_a_killed_run_is_a_pending_restore(config_map: MeshConfigMap) 
     assert config_map.pending_restore() == TEXT
     config_map.restore(TEXT)
     assert config_map.pending_restore() is None
+
+
+def test_configuration_outside_of_the_cluster_has_no_change_and_no_version() -> None:
+    elsewhere = MeshConfigMap(cast(Api, None), "istio-system", "")
+    assert elsewhere.pending_restore() is None
+    assert elsewhere.version() == ""

@@ -59,4 +59,3 @@ def test_facts_survive_the_way_to_a_worker(sidecar: MeshSidecar | None) -> None:
 @pytest.mark.parametrize(("revision", "name"), [("default", "istio"), ("canary", "istio-canary")])
 def test_each_revision_has_its_own_config_map(revision: str, name: str) -> None:
     assert config_map_of(revision) == name
-    assert MeshFacts({"revision": Fact(revision)}).mesh_config == name

@@ -68,3 +68,11 @@ def test_own_gateway_is_rendered_for_the_worker() -> None:
     }
     assert names.namespace_of("istio-egressgateway.istio-system") == "egress-gateway-k3x9q-gw1"
     assert names.selector("istio-egressgateway.istio-system") == "gateway=egress-gateway-k3x9q-gw1"
+
+
+def test_cluster_domain_replaces_that_of_services_only() -> None:
+    names = MeshNames(cluster_domain="corp.local", trust_domain="td.example")
+    text = "a.b.svc.cluster.local *.svc.cluster.local cluster.local/ns/a x.svc.cluster.local.test my.cluster.local"
+    rendered = "a.b.svc.corp.local *.svc.corp.local td.example/ns/a x.svc.cluster.local.test my.cluster.local"
+    assert names.render(text) == rendered
+    assert names.unrender("outbound|80||a.b.svc.corp.local") == "outbound|80||a.b.svc.cluster.local"

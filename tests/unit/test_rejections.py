@@ -29,3 +29,18 @@ def test_short_entry_is_returned_as_it_is() -> None:
 
 def test_log_without_rejections_returns_nothing() -> None:
     assert logged_rejections("2026\tinfo\tall is well\n") == []
+
+
+JSON = r"""{"level":"warning","time":"2026-11-21T14:14:12.05Z","scope":"envoy config","msg":"delta config for type.googleapis.com/envoy.config.cluster.v3.Cluster rejected: goo.gle/debugstr   \nname: \"outbound|80||api.test\"\ntype: EDS\n: Proto constraint validation failed (RingHash: too large)","caller":"envoy config a.cc:282","thread":"13"}
+{"level":"info","time":"2026-11-21T14:14:12.06Z","scope":"envoy main","msg":"all is well"}
+{"level":"warning","time":"2026-11-21T14:14:12.07Z","scope":"envoy config","msg":"gRPC config for type.googleapis.com/envoy.config.listener.v3.Listener rejected: a b: no"}
+{"level":"info","msg":"later"}
+{broken
+"""  # noqa: E501  # as Envoy writes it with global.logAsJson
+
+
+def test_log_in_json_gives_the_same_entries() -> None:
+    assert logged_rejections(JSON) == [
+        "Cluster outbound|80||api.test: Proto constraint validation failed (RingHash: too large)",
+        "Listener a b: no",
+    ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pytest_istio_egress.cluster.facts.objects import ObjectReader
+from pytest_istio_egress.cluster.facts.objects import ObjectReader, labels
+from pytest_istio_egress.model.istio_versions import release
 
 NOT_INSTALLED = "not installed"
 _BUNDLE = "gateway.networking.k8s.io/bundle-version"
@@ -19,7 +20,11 @@ def gateway_api(reader: ObjectReader) -> str:
 
 
 def definitions(reader: ObjectReader) -> str:
-    """Return the served versions of the ServiceEntry CRD."""
+    """Return the release that the ServiceEntry CRD is of, where its labels name one, and its served versions."""
     crd = reader.one("apiextensions.k8s.io/v1", "CustomResourceDefinition", "serviceentries.networking.istio.io")
-    versions = crd["spec"]["versions"] if crd else []
-    return ", ".join(version["name"] for version in versions if version.get("served")) or NOT_INSTALLED
+    if crd is None:
+        return NOT_INSTALLED
+    served = ", ".join(version["name"] for version in crd["spec"]["versions"] if version.get("served"))
+    chart = labels(crd).get("helm.sh/chart", "").rpartition("base-")[2]
+    named = next((each for each in (labels(crd).get("app.kubernetes.io/version", ""), chart) if release(each)), "")
+    return f"{named}: {served}" if named else served

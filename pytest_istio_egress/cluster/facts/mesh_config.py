@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -14,13 +15,46 @@ CUSTOM = "custom format"
 NO_LOG = "none"
 
 
-def mesh_config(reader: ObjectReader, namespace: str, config_map: str) -> dict[str, Any]:
-    """Return the mesh configuration of a ConfigMap, without defaults; raises ClusterError."""
-    stored = reader.one("v1", "ConfigMap", config_map, namespace)
-    if stored is None:
-        raise ClusterError(f"no mesh configuration found (ConfigMap {config_map} in {namespace})")
-    settings: dict[str, Any] = yaml.safe_load((stored.get("data") or {}).get("mesh", "")) or {}
+SHARED = "SHARED_MESH_CONFIG"
+"""The environment variable of istiod with the name of a second ConfigMap, which its own one overrides."""
+
+
+def mesh_config(reader: ObjectReader, namespace: str, config_maps: Sequence[str]) -> dict[str, Any]:
+    """Return the mesh configuration of ConfigMaps, later ones first in rank; without defaults.
+
+    Raises ClusterError where none of them exists.
+    """
+    found = [stored for each in config_maps if (stored := reader.one("v1", "ConfigMap", each, namespace))]
+    if not found:
+        names = " or ".join(config_maps)
+        raise ClusterError(f"no mesh configuration found (ConfigMap {names} in {namespace})")
+    settings: dict[str, Any] = {}
+    for stored in found:
+        settings = merged(settings, yaml.safe_load((stored.get("data") or {}).get("mesh", "")) or {})
     return settings
+
+
+def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Apply a mesh configuration over another one as istiod does (ApplyMeshConfig in Istio's pkg/config/mesh).
+
+    Fields replace each other as a whole, except for the proxies' default configuration and default providers, which
+    are merged, and lists of extension providers and trust domain aliases, which are joined.
+    """
+    result = {**base, **over}
+    for field in ("defaultConfig", "defaultProviders"):
+        if field in base and field in over:
+            result[field] = _merged_fields(base[field] or {}, over[field] or {})
+    if "extensionProviders" in base and "extensionProviders" in over:
+        by_name = {each.get("name"): each for each in [*base["extensionProviders"], *over["extensionProviders"]]}
+        result["extensionProviders"] = list(by_name.values())
+    aliases = {*(base.get("trustDomainAliases") or []), *(over.get("trustDomainAliases") or [])}
+    return result | ({"trustDomainAliases": sorted(aliases)} if aliases else {})
+
+
+def _merged_fields(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Merge two default configurations; maps such as proxyMetadata are merged by key."""
+    maps = {field for field in base.keys() & over.keys() if isinstance(base[field], dict)}
+    return {**base, **over, **{field: {**base[field], **over[field]} for field in maps}}
 
 
 def root_namespace(settings: dict[str, Any], control_plane: str) -> str:
@@ -55,23 +89,41 @@ def sidecar_of(sidecar: Object | None) -> MeshSidecar | None:
 
 
 def access_log(reader: ObjectReader, settings: dict[str, Any], root: str) -> str:
-    """Return the default access log of proxies: text, json, CUSTOM or NO_LOG, and whether a Telemetry enables it."""
-    by_telemetry = telemetry_logs(reader, root)
-    if by_telemetry is False or (by_telemetry is None and not settings.get("accessLogFile")):
+    """Return the default access log of proxies, in words; what a proxy really logs is in its own configuration.
+
+    A Telemetry of the root namespace comes first, then default providers, then accessLogFile, as in Istio.
+    """
+    entries = _telemetry_logs(reader, root)
+    if any(entry.get("disabled") for entry in entries):
+        return NO_LOG
+    named = [provider.get("name") for entry in entries for provider in entry.get("providers") or []]
+    default = (settings.get("defaultProviders") or {}).get("accessLogging") or []
+    providers = named or default
+    if not providers and not settings.get("accessLogFile"):
         return NO_LOG
     encoding = CUSTOM if settings.get("accessLogFormat") else str(settings.get("accessLogEncoding", "TEXT")).lower()
-    return encoding + (" (Telemetry)" if by_telemetry else "")
+    others = [str(each) for each in providers if each != _BUILT_IN or _redefined(settings)]
+    logged = [encoding] if not providers or len(others) < len(providers) else []
+    words = ", ".join([*logged, *(f"provider {each}" for each in others)])
+    filtered = ", filtered" if any(entry.get("filter") for entry in entries) else ""
+    return words + filtered + (" (Telemetry)" if entries else "")
 
 
-def telemetry_logs(reader: ObjectReader, namespace: str) -> bool | None:
-    """Whether the Telemetry of a namespace enables the access log for all its workloads; None where it is unset."""
+_BUILT_IN = "envoy"
+"""The name of the provider that every mesh has: a log with the format of the mesh configuration."""
+
+
+def _redefined(settings: dict[str, Any]) -> bool:
+    return any(each.get("name") == _BUILT_IN for each in settings.get("extensionProviders") or [])
+
+
+def _telemetry_logs(reader: ObjectReader, namespace: str) -> list[dict[str, Any]]:
+    """Return the access logs that a Telemetry of the namespace states for all its workloads."""
     for telemetry in reader.objects("telemetry.istio.io/v1", "Telemetry", namespace):
         spec = telemetry.get("spec") or {}
-        if "selector" in spec or "targetRefs" in spec:
-            continue
-        for logging in spec.get("accessLogging") or []:
-            return not logging.get("disabled", False)
-    return None
+        if spec.get("accessLogging") and not spec.keys() & {"selector", "targetRefs", "targetRef"}:
+            return list(spec["accessLogging"])
+    return []
 
 
 def dns_capture(settings: dict[str, Any]) -> str:

@@ -1,13 +1,16 @@
-"""Reads a cluster's objects for the detectors: each kind is listed once, as plain mappings."""
+"""Reads a cluster's objects for the detectors: each kind is listed once, as plain mappings; and asks proxies."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from kubernetes.client.exceptions import ApiException
 
+from pytest_istio_egress.cluster.admin import admin
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
+from pytest_istio_egress.cluster.pods import PROXY, Pod
 
 Object = dict[str, Any]
 
@@ -21,6 +24,10 @@ class ObjectReader(Protocol):
 
     def one(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Object | None:
         """Return one object, None where it does not exist; raises ClusterError where it cannot be read."""
+        ...
+
+    def server_info(self, namespace: str, pod: str) -> Object | None:
+        """Return what the proxy of a pod says of itself (`/server_info`), None where it does not answer."""
         ...
 
 
@@ -48,6 +55,15 @@ class ApiObjectReader:
             place = f" in {namespace}" if namespace else ""
             raise ClusterError(f"cannot read {kind} {name}{place}: {reason(error)}") from error
         return read
+
+    def server_info(self, namespace: str, pod: str) -> Object | None:
+        """Return what the proxy of a pod says of itself."""
+        proxy = Pod(namespace=namespace, name=pod, uid="", address="", injected=True, container=PROXY)
+        try:
+            answer: Object = json.loads(admin(self.api, proxy, "/server_info"))
+        except (ClusterError, json.JSONDecodeError):
+            return None
+        return answer
 
     def _list(self, api_version: str, kind: str, namespace: str | None) -> list[Object]:
         if not self.api.serves(api_version, kind):

@@ -1,33 +1,98 @@
-"""Facts about the proxies: native sidecars, the build of Envoy, ambient mode, dual stack."""
+"""Facts about the proxies: what a running one says of itself, native sidecars, ambient mode, dual stack."""
 
 from __future__ import annotations
 
-from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader, labels
-from pytest_istio_egress.cluster.facts.revisions import environment, version
-from pytest_istio_egress.model.istio_versions import older
-from pytest_istio_egress.model.mesh_facts import ISTIOS_OWN_BUILD
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader, labels, name
+from pytest_istio_egress.cluster.facts.revisions import REVISION, environment
+from pytest_istio_egress.model.istio_versions import older, release
+from pytest_istio_egress.model.mesh_facts import ISTIOS_OWN_BUILD, UPSTREAM_BUILD
 
 _NATIVE_SINCE = "1.27"
-"""The release of Istio that injects native sidecars by default."""
+"""The release of Istio that injects native sidecars by default, on nodes that support them well."""
+_STATS = "envoy.filters.http.istio_stats"
+"""The filter for Istio's standard metrics, which upstream Envoy does not have."""
+_PROXY = "istio-proxy"
 
 
-def native_sidecars(istiod: Object) -> str:
+@dataclass(frozen=True)
+class ProxyInfo:
+    """What a running proxy says of itself (`/server_info` of its admin interface)."""
+
+    istio: str
+    """The version of Istio's agent, as istiod sees it; empty where it says none."""
+    envoy: str
+    extensions: frozenset[str]
+    """The names of the extensions that are linked into its Envoy."""
+    domain: str
+    """The cluster domain in its node id; empty where it has none."""
+
+    def __str__(self) -> str:
+        """Return both versions."""
+        return f"Istio {self.istio or 'unknown'}, Envoy {self.envoy}"
+
+    @classmethod
+    def of(cls, server_info: Object) -> ProxyInfo:
+        """Read the response of `/server_info`."""
+        node = server_info.get("node") or {}
+        version = str(server_info.get("version", ""))
+        # commit/version/status/build/TLS library, e.g. 0123abc/1.36.4/Clean/RELEASE/BoringSSL
+        parts = version.split("/")
+        # router~10.244.0.2~pod.namespace~namespace.svc.cluster.local
+        domain = str(node.get("id", "")).rpartition("~")[2].partition(".svc.")[2]
+        return cls(
+            istio=str((node.get("metadata") or {}).get("ISTIO_VERSION", "")),
+            envoy=parts[1] if len(parts) > 1 else version,
+            extensions=frozenset(str(each.get("name")) for each in node.get("extensions") or []),
+            domain=domain,
+        )
+
+
+def running_proxy(reader: ObjectReader, namespaces: Iterable[str], revision: str) -> ProxyInfo | None:
+    """Return what a ready proxy of the revision says of itself, None where none in these namespaces answers."""
+    answers = (reader.server_info(pod["metadata"]["namespace"], name(pod)) for pod in _pods(reader, namespaces))
+    by_revision = (ProxyInfo.of(answer) for answer in answers if answer and _revision(answer, revision) == revision)
+    return next(by_revision, None)
+
+
+def _pods(reader: ObjectReader, namespaces: Iterable[str]) -> Iterator[Object]:
+    for namespace in dict.fromkeys(namespaces):
+        for pod in reader.objects("v1", "Pod", namespace):
+            conditions = {each["type"]: each["status"] for each in (pod.get("status") or {}).get("conditions") or []}
+            spec = pod.get("spec") or {}
+            containers = [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
+            if conditions.get("Ready") == "True" and any(each["name"] == _PROXY for each in containers):
+                yield pod
+
+
+def _revision(server_info: Object, default: str) -> str:
+    own = ((server_info.get("node") or {}).get("metadata") or {}).get("LABELS") or {}
+    return str(own.get(REVISION, default))
+
+
+def native_sidecars(istiod: Object | None, version: str) -> str:
     """Return whether istiod injects native sidecars: by its environment, else by the default of its version."""
-    setting = environment(istiod).get("ENABLE_NATIVE_SIDECARS")
-    if setting:
-        return "yes" if setting.lower() == "true" else "no"
-    return "no (default)" if older(version(istiod), _NATIVE_SINCE) else "yes (default)"
+    setting = environment(istiod).get("ENABLE_NATIVE_SIDECARS", "").lower()
+    if setting in ("true", "false"):
+        return "yes" if setting == "true" else "no"
+    if not setting and (not release(version) or older(version, _NATIVE_SINCE)):
+        return "no (default)" if release(version) else "unknown"
+    return "where the kubelets of all nodes are 1.33 or newer (auto)"
 
 
-def proxy_build(istiod: Object) -> str:
-    """Return the build of Envoy that istiod is configured for: upstream's lacks the filters that Istio adds."""
+def proxy_build(proxy: ProxyInfo | None, istiod: Object | None) -> str:
+    """Return the build of Envoy: by the extensions of a running proxy, else by what istiod is configured for."""
+    if proxy is not None and proxy.extensions:
+        return ISTIOS_OWN_BUILD if _STATS in proxy.extensions else UPSTREAM_BUILD
     variables = environment(istiod)
     filters = ("PILOT_ENABLE_METADATA_EXCHANGE", "PILOT_ENABLE_ALPN_FILTER")
     disabled = all(variables.get(name, "").lower() == "false" for name in filters)
-    return "upstream Envoy" if disabled else ISTIOS_OWN_BUILD
+    return UPSTREAM_BUILD if disabled else ISTIOS_OWN_BUILD
 
 
-def dual_stack(istiod: Object) -> str:
+def dual_stack(istiod: Object | None) -> str:
     """Return whether istiod configures proxies for both families of a dual-stack cluster (ISTIO_DUAL_STACK)."""
     return "on" if environment(istiod).get("ISTIO_DUAL_STACK", "").lower() == "true" else "off"
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pytest_istio_egress.cluster.api import ClusterError
-from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader, labels, name, selects
-from pytest_istio_egress.model.mesh_facts import DEFAULT_REVISION
+from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader, labels, selects
+from pytest_istio_egress.model.istio_versions import release
+from pytest_istio_egress.model.mesh_facts import DEFAULT_REVISION, config_map_of
 
 REVISION = "istio.io/rev"
 TAG = "istio.io/tag"
+VERSION = "app.kubernetes.io/version"
 ENABLED = ("istio-injection", "enabled")
+OUTSIDE_NAMESPACE = "istio-system"
+"""The namespace with the root certificates and the settings of a control plane outside of the cluster, by default."""
 _SERVICE_OF_A_TAG = re.compile(r"^istiod-revision-tag-")
 
 
@@ -23,7 +28,7 @@ class Injector:
     label: tuple[str, str]
     revision: str
     service: str
-    """The Service of the control plane."""
+    """The Service of the control plane; empty for a control plane outside of the cluster."""
     namespace: str
     """The namespace of the control plane."""
 
@@ -37,16 +42,24 @@ def injectors(reader: ObjectReader) -> list[Injector]:
     by_label: dict[tuple[str, str], Injector] = {}
     for configuration in reader.objects("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"):
         hooks = [hook for hook in configuration.get("webhooks") or [] if "sidecar-injector" in hook["name"]]
-        service = next((hook["clientConfig"]["service"] for hook in hooks if hook["clientConfig"].get("service")), None)
-        if service is None:  # not an injector, or one outside the cluster
+        if not hooks:
             continue
         own = labels(configuration)
         revision = own.get(REVISION, DEFAULT_REVISION)
-        host = _SERVICE_OF_A_TAG.sub("", service["name"])
+        service, namespace = _control_plane(hooks)
         for label in _candidates(own, revision):
             if label not in by_label and any(_injects(hook, label) for hook in hooks):
-                by_label[label] = Injector(label, revision, host, service["namespace"])
+                by_label[label] = Injector(label, revision, service, namespace)
     return list(by_label.values())
+
+
+def _control_plane(hooks: Sequence[Object]) -> tuple[str, str]:
+    """Return Service and namespace of the control plane; one outside the cluster (webhooks by URL) has no Service."""
+    configs = [hook.get("clientConfig") or {} for hook in hooks]
+    service = next((config["service"] for config in configs if config.get("service")), None)
+    if service is None:
+        return "", OUTSIDE_NAMESPACE
+    return _SERVICE_OF_A_TAG.sub("", service["name"]), service["namespace"]
 
 
 def _candidates(labels: dict[str, str], revision: str) -> list[tuple[str, str]]:
@@ -94,28 +107,44 @@ def istiods(reader: ObjectReader, namespace: str) -> list[Object]:
     return [deployment for deployment in deployments if labels(deployment).get("app") == "istiod"]
 
 
-def istiod(reader: ObjectReader, namespace: str, revision: str) -> Object:
-    """Return the Deployment of istiod of one revision; raises ClusterError where it does not exist."""
-    deployments = istiods(reader, namespace)
-    if not deployments:
-        raise ClusterError(f"no istiod Deployment in namespace {namespace}")
-    matching = [each for each in deployments if labels(each).get(REVISION, DEFAULT_REVISION) == revision]
-    if not matching:
-        names = ", ".join(sorted(map(name, deployments)))
-        raise ClusterError(f"no istiod Deployment of revision {revision} in namespace {namespace} (only {names})")
-    return matching[0]
+def istiod(reader: ObjectReader, namespace: str, revision: str) -> Object | None:
+    """Return the Deployment of istiod of one revision; None where it is elsewhere, as in a managed mesh."""
+    own = (each for each in istiods(reader, namespace) if labels(each).get(REVISION, DEFAULT_REVISION) == revision)
+    return next(own, None)
 
 
-def version(deployment: Object) -> str:
-    """Return the version of Istio: the tag of istiod's image."""
-    image = str(deployment["spec"]["template"]["spec"]["containers"][0]["image"]).partition("@")[0]
-    return image.rsplit(":", 1)[-1] if ":" in image.rsplit("/", 1)[-1] else image
+def _container(deployment: Object | None) -> Object:
+    """Return istiod's container: others may stand beside it, or before it."""
+    containers: Sequence[Object] = deployment["spec"]["template"]["spec"]["containers"] if deployment else []
+    return next((each for each in containers if each.get("name") == "discovery"), containers[0] if containers else {})
 
 
-def environment(deployment: Object) -> dict[str, str]:
+def version(deployment: Object | None) -> str:
+    """Return the version of Istio by istiod's image tag, or its label; empty where neither is a release of Istio."""
+    image = str(_container(deployment).get("image", "")).partition("@")[0].rsplit("/", 1)[-1]
+    template = deployment["spec"]["template"] if deployment else {}
+    labelled = [labels(each).get(VERSION, "") for each in (template, deployment) if each and "metadata" in each]
+    return next((each for each in (image.partition(":")[2], *labelled) if release(each)), "")
+
+
+def environment(deployment: Object | None) -> dict[str, str]:
     """Return the environment variables of istiod that have literal values."""
-    container = deployment["spec"]["template"]["spec"]["containers"][0]
-    return {entry["name"]: str(entry.get("value", "")) for entry in container.get("env") or []}
+    return {entry["name"]: str(entry.get("value", "")) for entry in _container(deployment).get("env") or []}
+
+
+def argument(deployment: Object | None, option: str) -> str:
+    """Return the value of an option of istiod's command line, such as `--domain`; empty where it is not given."""
+    words = [str(word) for word in _container(deployment).get("args") or []]
+    joined = (word.removeprefix(f"{option}=") for word in words if word.startswith(f"{option}="))
+    apart = (value for word, value in pairwise(words) if word == option)
+    return next(iter((*joined, *apart)), "")
+
+
+def config_map(deployment: Object | None, revision: str) -> str:
+    """Return the name of the ConfigMap that istiod mounts as its mesh configuration, else Istio's name for it."""
+    volumes = deployment["spec"]["template"]["spec"].get("volumes") or [] if deployment else []
+    mounted = (each["configMap"]["name"] for each in volumes if each.get("name") == "config" and "configMap" in each)
+    return next(mounted, config_map_of(revision))
 
 
 def describe(reader: ObjectReader, injectors: Sequence[Injector]) -> str:
@@ -123,6 +152,6 @@ def describe(reader: ObjectReader, injectors: Sequence[Injector]) -> str:
     parts = []
     for namespace, revision in dict.fromkeys((each.namespace, each.revision) for each in injectors):
         own = [str(each) for each in injectors if (each.namespace, each.revision) == (namespace, revision)]
-        istio = version(istiod(reader, namespace, revision))
+        istio = version(istiod(reader, namespace, revision)) or "unknown version"
         parts.append(f"{revision} in {namespace} ({istio}; injects {', '.join(own)})")
     return "; ".join(parts)

@@ -19,7 +19,9 @@ from pytest_istio_egress.cluster.facts import (
     security,
 )
 from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader
+from pytest_istio_egress.model.istio_versions import release
 from pytest_istio_egress.model.mesh_facts import (
+    CLUSTER_DOMAIN,
     DEFAULT_REVISION,
     FOUND,
     NO_GATEWAY,
@@ -30,7 +32,6 @@ from pytest_istio_egress.model.mesh_facts import (
     Gateway,
     MeshFacts,
     MeshSidecar,
-    config_map_of,
 )
 from pytest_istio_egress.model.text import one_line
 
@@ -70,7 +71,7 @@ class Detection:
         injection, control_plane = self.overrides.fact("injection"), self.overrides.fact("control-plane")
         if injection and control_plane:
             key, _, value = injection.partition("=")
-            revision = self.overrides.revision or DEFAULT_REVISION
+            revision = self.overrides.revision or self.overrides.fact("revision") or DEFAULT_REVISION
             service = "istiod" if revision == DEFAULT_REVISION else f"istiod-{revision}"
             return revisions.Injector((key, value), revision, service, control_plane)
         return revisions.select(self.injectors, self.overrides.revision)
@@ -81,20 +82,60 @@ class Detection:
         return self.overrides.fact("control-plane") or self.injector.namespace
 
     @cached_property
-    def istiod(self) -> Object:
-        """The Deployment of the control plane."""
+    def istiod(self) -> Object | None:
+        """The Deployment of the control plane; None where it is elsewhere."""
         return revisions.istiod(self.reader, self.control_plane, self.injector.revision)
 
     @cached_property
+    def proxy(self) -> proxies.ProxyInfo | None:
+        """What a running proxy of the revision says of itself; None where none is at hand."""
+        try:
+            namespaces = [self.control_plane, *(gateway.namespace for gateway in self.gateways)]
+            return proxies.running_proxy(self.reader, namespaces, self.injector.revision)
+        except ClusterError:
+            return None  # without the permission to look at pods
+
+    def version(self) -> str:
+        """Return the version of Istio; raises ClusterError where nothing in the cluster tells it."""
+        told = revisions.version(self.istiod)
+        if not told and self.proxy and release(self.proxy.istio):
+            told = self.proxy.istio
+        if not told:
+            raise ClusterError("neither istiod's image and labels nor a proxy tell the version of Istio")
+        return told
+
+    @cached_property
+    def config_map(self) -> str:
+        """The name of the ConfigMap with the control plane's own mesh configuration."""
+        return revisions.config_map(self.istiod, self.injector.revision)
+
+    @cached_property
     def settings(self) -> dict[str, Any]:
-        """The mesh configuration."""
-        config_map = config_map_of(self.injector.revision)
-        return mesh_config.mesh_config(self.reader, self.control_plane, config_map)
+        """The mesh configuration: that of the control plane over the shared one, if it names one."""
+        shared = revisions.environment(self.istiod).get(mesh_config.SHARED)
+        names = [*([shared] if shared else []), self.config_map]
+        return mesh_config.mesh_config(self.reader, self.control_plane, names)
 
     @property
+    def has_config_map(self) -> bool:
+        """Whether the control plane's own mesh configuration is in the cluster; one that may not be read is."""
+        try:
+            return self.reader.one("v1", "ConfigMap", self.config_map, self.control_plane) is not None
+        except ClusterError:
+            return True
+
+    @cached_property
     def root(self) -> str:
-        """The root namespace, whose resources apply to the whole mesh."""
-        return mesh_config.root_namespace(self.settings, self.control_plane)
+        """The root namespace, whose resources apply to the whole mesh; by default that of the control plane."""
+        try:
+            return mesh_config.root_namespace(self.settings, self.control_plane)
+        except ClusterError:
+            return self.control_plane
+
+    def cluster_domain(self) -> str:
+        """Return the domain of Services in Istio's names: by istiod's command line, or by a proxy, or the usual one."""
+        told = revisions.argument(self.istiod, "--domain") or (self.proxy.domain if self.proxy else "")
+        return told or CLUSTER_DOMAIN
 
     @cached_property
     def sidecar(self) -> Object | None:
@@ -126,7 +167,8 @@ class Detection:
 
 
 DETECTORS: dict[str, Callable[[Detection], str]] = {
-    "istio": lambda of: revisions.version(of.istiod),
+    "istio": Detection.version,
+    "proxies": lambda of: str(of.proxy or "none at hand"),
     "revision": lambda of: of.injector.revision,
     "revisions": lambda of: revisions.describe(of.reader, of.injectors),
     "control-plane": lambda of: of.control_plane,
@@ -138,8 +180,9 @@ DETECTORS: dict[str, Callable[[Detection], str]] = {
     "access-log": lambda of: mesh_config.access_log(of.reader, of.settings, of.root),
     "mutual-tls": lambda of: security.mutual_tls(of.reader, of.root),
     "dns-capture": lambda of: mesh_config.dns_capture(of.settings),
-    "native-sidecars": lambda of: proxies.native_sidecars(of.istiod),
-    "proxy-build": lambda of: proxies.proxy_build(of.istiod),
+    "native-sidecars": lambda of: proxies.native_sidecars(of.istiod, revisions.version(of.istiod)),
+    "proxy-build": lambda of: proxies.proxy_build(of.proxy, of.istiod),
+    "cluster-domain": Detection.cluster_domain,
     "trust-domain": lambda of: str(of.settings.get("trustDomain") or "cluster.local"),
     "pod-security": lambda of: security.pod_security(of.reader),
     "network-policy": lambda of: security.network_policy(of.reader),
@@ -151,7 +194,7 @@ DETECTORS: dict[str, Callable[[Detection], str]] = {
 }
 """The detector of each fact, in the order of mesh_facts.FACTS."""
 
-ESSENTIAL = ("control-plane", "revision", "injection", "istio", "outbound-mode", "discovery-selectors")
+ESSENTIAL = ("control-plane", "revision", "injection", "istio")
 """Facts that manifests and verdicts depend on: without them there is no run."""
 
 
@@ -165,8 +208,14 @@ def detect_facts(reader: ObjectReader, overrides: FactOverrides) -> MeshFacts:
     for name in ESSENTIAL:
         if facts[name].why:
             raise ClusterError(f"{facts[name].why} (or pass --istio-egress-fact {name}=VALUE)")
+    if release(facts["istio"].value) is None:
+        raise ClusterError(f"{facts['istio'].value!r} is not a release of Istio: pass --istio-egress-fact istio=1.30.3")
     detected = MeshFacts(
-        facts=facts, istiod=detection.injector.service, gateway=detection.gateway(), sidecar=_mesh_sidecar(detection)
+        facts=facts,
+        istiod=detection.injector.service or "istiod",
+        config_map=detection.config_map if detection.has_config_map else "",
+        gateway=detection.gateway(),
+        sidecar=_mesh_sidecar(detection),
     )
     selectors = discovery.parsed(detected.value("discovery-selectors"))
     for label in (detected.injection, discovery.NOT_INJECTED):  # raises for a mesh that cannot see the run's namespaces

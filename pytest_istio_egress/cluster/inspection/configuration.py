@@ -8,17 +8,18 @@ from typing import Any
 from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import Api
-from pytest_istio_egress.verdict.analysis.configuration import CLUSTER_LOCAL, Configuration
+from pytest_istio_egress.verdict.analysis.configuration import Configuration
 from pytest_istio_egress.verdict.analysis.visibility import namespace_of, spec_of
 
 NETWORKING = "networking.istio.io/v1"
 
 
-def configuration(api: Api, namespaces: list[str] | None, clients: list[str]) -> Configuration:
+def configuration(api: Api, namespaces: list[str] | None, clients: list[str], domain: str) -> Configuration:
     """Return the Istio resources of some namespaces (None: of all), and the objects that they reference.
 
-    `clients` are the namespaces whose proxies may need secrets.
+    `clients` are the namespaces whose proxies may need secrets; `domain` is the cluster domain.
     """
+    suffix = f".svc.{domain}"
     resources = {
         kind: _resources(api, kind, namespaces)
         for kind in ("ServiceEntry", "VirtualService", "DestinationRule", "Gateway", "Sidecar")
@@ -29,7 +30,8 @@ def configuration(api: Api, namespaces: list[str] | None, clients: list[str]) ->
         destination_rules=resources["DestinationRule"],
         gateways=resources["Gateway"],
         sidecars=resources["Sidecar"],
-        services=_services(api, resources),
+        services=_services(api, resources, suffix),
+        service_suffix=suffix,
         gateway_ports={
             (namespace_of(gateway), gateway["metadata"]["name"]): _gateway_ports(api, gateway)
             for gateway in resources["Gateway"]
@@ -47,7 +49,7 @@ def _resources(api: Api, kind: str, namespaces: list[str] | None) -> list[dict[s
     return [{**item, "kind": kind} for each in lists for item in each["items"]]
 
 
-def _services(api: Api, resources: Mapping[str, list[dict[str, Any]]]) -> dict[str, frozenset[int]]:
+def _services(api: Api, resources: Mapping[str, list[dict[str, Any]]], suffix: str) -> dict[str, frozenset[int]]:
     """Return the ports of the Services that rules reference; one that does not exist is omitted."""
     hosts = {str(spec_of(policy).get("host", "")) for policy in resources["DestinationRule"]}
     for rule in resources["VirtualService"]:
@@ -55,8 +57,8 @@ def _services(api: Api, resources: Mapping[str, list[dict[str, Any]]]) -> dict[s
         for route in (route for protocol in ("http", "tls", "tcp") for route in spec.get(protocol) or []):
             hosts |= {str(destination["destination"].get("host", "")) for destination in route.get("route") or []}
     services = {}
-    for host in sorted(host for host in hosts if host.endswith(CLUSTER_LOCAL)):
-        name, _, namespace = host.removesuffix(CLUSTER_LOCAL).partition(".")
+    for host in sorted(host for host in hosts if host.endswith(suffix)):
+        name, _, namespace = host.removesuffix(suffix).partition(".")
         try:
             service = api.core.read_namespaced_service(name, namespace)
         except ApiException as error:

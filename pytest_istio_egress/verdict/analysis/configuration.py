@@ -8,8 +8,6 @@ from typing import Any
 
 from pytest_istio_egress.verdict.analysis.visibility import Document, covers, spec_of
 
-CLUSTER_LOCAL = ".svc.cluster.local"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
@@ -26,6 +24,8 @@ class Configuration:
     """The ports of each Service that a resource names and that exists, by its host."""
     gateway_ports: Mapping[tuple[str, str], frozenset[int] | None] = field(default_factory=dict)
     """By a Gateway's namespace and name, the ports of its pods' Services; None where it selects no pod."""
+    service_suffix: str = ".svc.cluster.local"
+    """What follows NAME.NAMESPACE in the host of a Service."""
     secrets: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
     """Names of Secrets by namespace, None where they may not be read."""
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from pytest_istio_egress.model.failure_context import Fault
 from pytest_istio_egress.verdict.analysis.configuration import (
-    CLUSTER_LOCAL,
     ClientRequest,
     Configuration,
     ports_of,
@@ -31,7 +30,7 @@ def faults(configuration: Configuration, request: ClientRequest) -> Iterator[Fau
 
 def _destination(configuration: Configuration, rule: Document, destination: Mapping[str, Any]) -> Iterator[Fault]:
     host = str(destination.get("host", ""))
-    host = host if "." in host else f"{host}.{namespace_of(rule)}{CLUSTER_LOCAL}"
+    host = host if "." in host else f"{host}.{namespace_of(rule)}{configuration.service_suffix}"
     entries = configuration.entries_of(host)
     ports = configuration.services.get(host, frozenset()) | {port for entry in entries for port in ports_of(entry)}
     if not entries and host not in configuration.services:
