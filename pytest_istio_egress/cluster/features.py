@@ -52,10 +52,12 @@ def missing_by_probe(
 ) -> dict[str, str]:
     """Return, as `missing` does, what the mesh lacks for a test and only shows with pods or resources of the run.
 
-    These are the PROBED features, and the log of the mesh's egress gateway, where an expectation states a line of it.
+    These are the PROBED features, and the log of the mesh's egress gateway, where the test states a line of it.
     """
     reasons = {feature: why for feature in case.requires if feature in PROBED and (why := network_policy.not_enforced)}
-    needs_log = any(outcome.gateway and outcome.gateway.at is None for _, outcome in expectations)
+    at_gateway = any(outcome.gateway and outcome.gateway.at is None for _, outcome in expectations)
+    # A test without such parameters states its outcomes in its body.
+    needs_log = at_gateway or ("egress-gateway" in case.requires and not expectations)
     if needs_log and not mesh.facts.own_gateway and (why := _unusable_log(mesh, gateway_log.problem)):
         reasons["egress-gateway"] = why
     return reasons

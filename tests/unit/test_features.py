@@ -67,6 +67,9 @@ def test_only_what_needs_the_gateways_log_is_skipped_without_it() -> None:
     reasons = missing_by_probe(case(), at_the_gateway, mesh, policies, log)
     assert "istio-egressgateway.istio-system is no evidence: it goes to the file /x" in reasons["egress-gateway"]
     assert not missing_by_probe(case(), at_another, mesh, policies, log)
+    in_its_body = replace(case(), requires=("egress-gateway",))
+    assert missing_by_probe(in_its_body, [], mesh, policies, log)
+    assert not missing_by_probe(case(), [], mesh, policies, log)
     assert not missing_by_probe(case(), at_the_gateway, own, policies, log)
     usable = cast(GatewayLogCheck, SimpleNamespace(problem=""))
     assert not missing_by_probe(case(), at_the_gateway, mesh, policies, usable)

@@ -24,7 +24,7 @@ def test_older(version: str, than: str, expected: bool) -> None:  # noqa: FBT001
     assert older(version, than) is expected
 
 
-@pytest.mark.parametrize("version", ["", "latest", "0123abcd", "1.0.0", "2024.1", "sha256"])
+@pytest.mark.parametrize("version", ["", "latest", "0123abcd", "2024.1", "sha256"])
 def test_what_is_no_release_is_neither_older_nor_newer(version: str) -> None:
     assert release(version) is None
     with pytest.raises(ValueError, match="is not a release of Istio"):

@@ -119,12 +119,17 @@ BY_RELEASE = reached(before_istio={"1.30": blocked_http(), "1.9": blocked_tls(),
         ("1.30.0", BY_RELEASE),
         ("1.31-dev", BY_RELEASE),
         ("2.0", BY_RELEASE),
-        ("", BY_RELEASE),
-        ("c0ffee1", BY_RELEASE),
     ],
 )
 def test_outcome_is_that_of_the_first_release_after_the_version(version: str, expected: Outcome) -> None:
     assert BY_RELEASE.for_istio(version) == expected
+
+
+@pytest.mark.parametrize("version", ["", "c0ffee1"])
+def test_version_that_is_no_release_is_not_taken_for_the_newest(version: str) -> None:
+    with pytest.raises(ValueError, match="is not a release of Istio"):
+        BY_RELEASE.for_istio(version)
+    assert reached().for_istio(version) == reached()
 
 
 def test_outcome_without_older_releases_is_that_of_each_version() -> None:

@@ -9,12 +9,14 @@ from itertools import pairwise
 
 from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader, labels, selects
-from pytest_istio_egress.model.istio_versions import release
+from pytest_istio_egress.model.istio_versions import older, release
 from pytest_istio_egress.model.mesh_facts import DEFAULT_REVISION, config_map_of
 
 REVISION = "istio.io/rev"
 TAG = "istio.io/tag"
 VERSION = "app.kubernetes.io/version"
+_OLDEST = "1.20"
+"""Before the oldest release that is supported (model/istio_versions.py)."""
 ENABLED = ("istio-injection", "enabled")
 OUTSIDE_NAMESPACE = "istio-system"
 """The namespace with the root certificates and the settings of a control plane outside of the cluster, by default."""
@@ -124,7 +126,12 @@ def version(deployment: Object | None) -> str:
     image = str(_container(deployment).get("image", "")).partition("@")[0].rsplit("/", 1)[-1]
     template = deployment["spec"]["template"] if deployment else {}
     labelled = [labels(each).get(VERSION, "") for each in (template, deployment) if each and "metadata" in each]
-    return next((each for each in (image.partition(":")[2], *labelled) if release(each)), "")
+    return next((each for each in (image.partition(":")[2], *labelled) if _is_release(each)), "")
+
+
+def _is_release(version: str) -> bool:
+    """Whether it is a release of Istio, and no build number of somebody's own, such as 1.0.17."""
+    return release(version) is not None and not older(version, _OLDEST)
 
 
 def environment(deployment: Object | None) -> dict[str, str]:
