@@ -1,0 +1,173 @@
+"""A pytest plugin for noticed_changes.py: every test runs once for each change of a manifest that it applies.
+
+The changes of a module run one after the other, in one pytest session; xdist distributes the modules.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from mutations import Change, Document, changes_of_area
+from without_manifests import judge_parameters_separately
+
+if TYPE_CHECKING:  # a plugin named by -p is loaded before the suite's own
+    from pytest_istio_egress.model.case import Case
+    from pytest_istio_egress.pipeline.runner import CaseRunner
+    from pytest_istio_egress.report.results import Results
+    from pytest_istio_egress.verdict.verdict import Verdict
+
+RESULTS = "NOTICED_CHANGES_RESULTS"
+"""The environment variable with the path of the file to which results are written, one JSON object a line."""
+EVERY_FIELD = "NOTICED_CHANGES_EVERY_FIELD"
+"""Set where each field of each resource is changed, not only the first one of a manifest."""
+NOT_RUN = frozenset({"mesh_wide", "validation"})
+"""Areas whose manifests are not changed: each run of the first takes minutes; those of the second are dry runs."""
+UNCHANGED = 0
+"""The number of the run without a change, in which every parameter must pass."""
+_MANIFEST = re.compile(r"\w+\.yaml")
+
+
+_NUMBER = re.compile(r"@(\d+)-?|-@(\d+)(?=\])")
+
+
+class ChangedManifests:
+    """The change that the current test runs with."""
+
+    def __init__(self) -> None:
+        self.current: Change | None = None
+        self.noticed_by: str | None = None
+        """The test function that noticed it; the others need not run with it."""
+        self.runner: CaseRunner | None = None
+
+    def select(self, change: Change | None) -> None:
+        """Run the next test with a change; under another one than before, the test is set up afresh."""
+        if change is self.current:
+            return
+        self.current, self.noticed_by = change, None
+        if self.runner is not None:
+            self.runner.case_setup.case = None
+
+    def documents(self, documents: list[Document]) -> list[Document]:
+        """Return the documents with the change."""
+        return self.current.apply(documents) if self.current else documents
+
+
+CHANGED = ChangedManifests()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_istio_egress_runner(runner: CaseRunner) -> None:
+    """Change the manifests, in every worker; a failure needs no explanation here."""
+    runner.case_setup.first_manifests = CHANGED.documents
+    runner.case_setup.later_manifests = CHANGED.documents
+    runner.inspector.explained = unexplained  # type: ignore[method-assign]  # reading the cluster takes seconds
+    judge_parameters_separately(runner)
+    CHANGED.runner = runner
+
+
+def unexplained(verdict: Verdict) -> Verdict:
+    """Return the verdict without a cause."""
+    return verdict
+
+
+@pytest.fixture(autouse=True)
+def istio_egress_change(request: pytest.FixtureRequest) -> None:
+    """Select the change before the test is set up: autouse fixtures come first."""
+    if not hasattr(request, "param"):
+        return
+    CHANGED.select(request.param)
+    if CHANGED.noticed_by not in (None, request.node.nodeid.partition("[")[0]):
+        pytest.skip("another test has noticed the change")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test without a change, and once for each change of its manifests."""
+    from pytest_istio_egress.model.case import case_of  # the plugin is loaded before the suite's own
+
+    case = case_of(metafunc.function)
+    if case is None or case.folder.name in NOT_RUN:
+        return
+    used = manifests_of(metafunc.function, case)
+    changes = {UNCHANGED: None} | {
+        number: change for number, change in _changes(case.folder).items() if change.mutation.manifest in used
+    }
+    metafunc.parametrize(
+        "istio_egress_change", changes.values(), ids=[f"@{number}" for number in changes], indirect=True
+    )
+
+
+def manifests_of(function: Any, case: Case) -> set[str]:
+    """Return the manifests that a test applies, at its beginning or in its course, as `area/file.yaml`."""
+    named = {const for const in function.__code__.co_consts if isinstance(const, str) and _MANIFEST.fullmatch(const)}
+    marks = [mark.args[1] for mark in getattr(function, "pytestmark", []) if mark.name == "parametrize"]
+    first = {manifest.name for manifest in case.manifests}
+    return {f"{case.folder.name}/{name}" for name in first | named | set(_MANIFEST.findall(repr(marks)))}
+
+
+@cache
+def _changes(folder: Path) -> Mapping[int, Change]:
+    """Return the changes of an area by number; they are the same in every process."""
+    found = changes_of_area(folder, every_field=EVERY_FIELD in os.environ)
+    return dict(enumerate(found, start=UNCHANGED + 1))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the parameters of a module under one change together, and one change next to the other."""
+    items.sort(key=lambda item: (item.nodeid.partition("::")[0], number_of(item.nodeid)))
+
+
+def number_of(nodeid: str) -> int:
+    """Return the number of the change that a test runs with."""
+    found = _NUMBER.search(nodeid)
+    return int(found[1] or found[2]) if found else UNCHANGED
+
+
+def parameter_of(nodeid: str) -> str:
+    """Return the id that the test has in an ordinary run."""
+    return _NUMBER.sub("", nodeid).replace("[]", "")
+
+
+def path_of_suite() -> Path:
+    """Return the folder of the shipped tests."""
+    from pytest_istio_egress.suite.discovery import suite_folder  # the plugin is loaded before the suite's own
+
+    return suite_folder()
+
+
+@cache
+def _results() -> Results:
+    from pytest_istio_egress.report.results import Results  # the plugin is loaded before the suite's own
+
+    return Results()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note that a change was noticed, where it ran; write each result, on the controller alone."""
+    if report.failed and report.when == "call" and CHANGED.current and CHANGED.noticed_by is None:
+        CHANGED.noticed_by = report.nodeid.partition("[")[0]
+    path = os.environ.get(RESULTS)
+    if not path or "PYTEST_XDIST_WORKER" in os.environ:
+        return
+    results = _results()
+    results.add(report, report.when or "call")
+    if report.when != "teardown":
+        return
+    result = results.by_id.pop(report.nodeid)
+    number = number_of(report.nodeid)
+    area = Path(path_of_suite(), report.nodeid.split("/")[1])
+    line = {
+        "parameter": parameter_of(report.nodeid),
+        "change": str(_changes(area)[number].mutation) if number != UNCHANGED else "",
+        "result": result.result,
+        "reason": str(result.differences[0]) if result.differences else result.cause,
+    }
+    with Path(path).open("a") as file:
+        file.write(json.dumps(line) + "\n")
