@@ -34,13 +34,14 @@ def register_traffic_command(commands: argparse._SubParsersAction[argparse.Argum
         "--revision", metavar="NAME", help="Istio revision or tag of the clients. Default: the mesh's default revision"
     )
     for option in PLACEMENT_OPTIONS:
+        repeated = option.kind == "list"
         start.add_argument(
             f"--{option.name.replace('_', '-')}",
             type=checked(option),
-            action="append",
-            default=[],
+            action="append" if repeated else "store",
+            default=[] if repeated else option.default,
             metavar=option.metavar,
-            help=option.help.replace("the run's", "its") + ". Can be repeated",
+            help=option.help.replace("the run's", "its") + ". Can be repeated" * repeated,
         )
     report = verbs.add_parser(
         "report", help="Report the losses of each kind, and when they happened. Exit code 1: more than allowed"

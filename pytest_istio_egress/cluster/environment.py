@@ -55,14 +55,14 @@ class Environment:
         self.names = names
         self.manifests = manifests
         self.timeout = timeout
-        self.pod_lookup = PodLookup(api, names, timeout, self._curl_image)
+        self.pod_lookup = PodLookup(api, names, timeout, self._curl)
         self._case_workloads: list[str] = []
         self._fixture_workloads: dict[str, list[str]] = {}
         self._active_fixtures: list[str] = []
         self._error: Exception | None = None
         self.built = False
         """Whether the clients and servers of the suite exist."""
-        self.lease = RunLease(api, names.run, names.namespace("egress-outside"))
+        self.lease = RunLease(api, names.run, names.namespace("egress-outside"), names.placement)
         """Started with the namespaces, stopped by `leave`."""
 
     def build(self) -> None:
@@ -158,12 +158,13 @@ class Environment:
             raise ClusterError(f"client {client} needs fixtures=['neighbour_client.yaml'] in @documented")
         return self.pod_lookup.client(client)
 
-    def _curl_image(self) -> str:
+    def _curl(self) -> dict[str, Any]:
+        """Return the container with curl of the clients, as it is sent."""
         documents = [
             document for document in load([self.manifests / "client.yaml"]) if document["kind"] == "Deployment"
         ]
         pods = Applier(self.api, self.names).rendered(documents[0], "")["spec"]["template"]["spec"]
-        return str(next(container["image"] for container in pods["containers"] if container["name"] == "curl"))
+        return next(dict(container) for container in pods["containers"] if container["name"] == "curl")
 
     def leave(self) -> None:
         """Start to delete this worker's namespaces, which takes a while, while other workers still run.
@@ -183,7 +184,7 @@ class Environment:
     def reaches_outside(self) -> bool:
         """Whether a client without a sidecar reaches an external server, that is, whether the network works."""
         url = self.names.render(f"http://{OUTSIDE}/status/200")
-        command = ["curl", "--silent", "--output", "/dev/null", "--max-time", "5", url]
+        command = ["curl", "--silent", "--noproxy", "*", "--output", "/dev/null", "--max-time", "5", url]
         return run(self.api, self.pod("sleep.egress-plain"), command).exit == 0
 
     def forget(self) -> None:

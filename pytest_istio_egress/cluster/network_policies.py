@@ -75,7 +75,8 @@ class NetworkPolicyCheck:
         return False
 
     def _reaches(self, pod: Pod, url: str) -> bool:
-        return run(self.api, pod, ["curl", "--silent", "--output", "/dev/null", "--max-time", "2", url]).exit == 0
+        command = ["curl", "--silent", "--noproxy", "*", "--output", "/dev/null", "--max-time", "2", url]
+        return run(self.api, pod, command).exit == 0
 
     def _reason(self) -> str:
         return (

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime
 import secrets
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -31,14 +32,16 @@ _MIN_REMAINING = 300
 """Seconds that a container must have left to be reused."""
 
 
-def probing_pod(api: Api, workload: str, image: str, *, timeout: float) -> Pod:
+def probing_pod(api: Api, workload: str, curl: Mapping[str, Any], *, timeout: float) -> Pod:
     """Return a ready pod of `<kind>/<name>.<namespace>` whose container is the one with curl.
+
+    `curl` is the container of the suite's clients, whose image and user it gets.
 
     Raises ClusterError where the workload does not exist, or the container cannot be added or does not start in time.
     """
     name, _, namespace = workload.rpartition(".")
     pod = ready_pod(api, namespace, selector(api, name, namespace), timeout=timeout)
-    return replace(pod, container=_usable(api, pod) or _add(api, pod, image, timeout=timeout))
+    return replace(pod, container=_usable(api, pod) or _add(api, pod, curl, timeout=timeout))
 
 
 def selector(api: Api, workload: str, namespace: str) -> str:
@@ -67,17 +70,15 @@ def _term(expression: dict[str, Any]) -> str:
     return terms[expression["operator"]]
 
 
-def container(name: str, image: str) -> dict[str, Any]:
+def container(name: str, curl: Mapping[str, Any]) -> dict[str, Any]:
     """Build the container for restricted Pod Security; its user is not 1337, whose traffic is not redirected."""
     return {
         "name": name,
-        "image": image,
+        "image": curl["image"],
         "command": ["sleep", str(LIFETIME)],
         "securityContext": {
-            "runAsUser": 100,
+            **curl["securityContext"],
             "runAsNonRoot": True,
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
             "seccompProfile": {"type": "RuntimeDefault"},
         },
     }
@@ -93,11 +94,11 @@ def _usable(api: Api, pod: Pod) -> str | None:
     return None
 
 
-def _add(api: Api, pod: Pod, image: str, *, timeout: float) -> str:
+def _add(api: Api, pod: Pod, curl: Mapping[str, Any], *, timeout: float) -> str:
     name = f"{PREFIX}{secrets.token_hex(3)}"
     try:
         api.core.patch_namespaced_pod_ephemeralcontainers(
-            pod.name, pod.namespace, {"spec": {"ephemeralContainers": [container(name, image)]}}
+            pod.name, pod.namespace, {"spec": {"ephemeralContainers": [container(name, curl)]}}
         )
     except ApiException as error:
         raise ClusterError(f"cannot add an ephemeral container to {pod}: {reason(error)}") from error

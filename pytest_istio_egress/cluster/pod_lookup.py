@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.names import Names
@@ -14,13 +15,13 @@ from pytest_istio_egress.model.probe import is_workload
 
 
 class PodLookup:
-    """Ready pods by `<app label>.<namespace>`; `curl_image` returns the image for probes from users' workloads."""
+    """Ready pods by `<app label>.<namespace>`; `curl` returns the container for probes from users' workloads."""
 
-    def __init__(self, api: Api, names: Names, timeout: float, curl_image: Callable[[], str]) -> None:
+    def __init__(self, api: Api, names: Names, timeout: float, curl: Callable[[], Mapping[str, Any]]) -> None:
         self.api = api
         self.names = names
         self.timeout = timeout
-        self._curl_image = curl_image
+        self._curl = curl
         self._clients: dict[str, Pod] = {}
         self._servers: dict[str, Pod] = {}
         self._user_pods: dict[str, Pod] = {}
@@ -40,7 +41,7 @@ class PodLookup:
         """
         if is_workload(workload):
             with self._user_pods_lock:
-                pod = probing_pod(self.api, workload, self._curl_image(), timeout=self.timeout)
+                pod = probing_pod(self.api, workload, self._curl(), timeout=self.timeout)
                 self._user_pods[workload] = pod
                 return pod
         if workload not in self._clients:

@@ -38,7 +38,7 @@ _PAUSE = 0.05
 _WAIT = """
 i=0
 while :; do
-  case $(curl -s --max-time 2 '{address}/config_dump?resource=dynamic_listeners&name_regex=^{name}$') in
+  case $(curl -s --noproxy '*' --max-time 2 '{address}/config_dump?resource=dynamic_listeners&name_regex=^{name}$') in
     *'"active_state"'*) exit 0 ;;
   esac
   i=$((i+1)); [ $i -lt {turns} ] || exit 9

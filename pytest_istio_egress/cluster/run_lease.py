@@ -17,6 +17,7 @@ from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.apply import FIELD_MANAGER, RUN_LABEL
 from pytest_istio_egress.cluster.mesh_config_map import MeshConfigMap
 from pytest_istio_egress.cluster.poll import poll
+from pytest_istio_egress.model.placement import Placement
 
 LEASE = "run"
 TRAFFIC_LABEL = "istio-egress.dev/traffic"
@@ -41,10 +42,11 @@ class LeftoverRun:
 class RunLease:
     """Holds a Lease in one of the run's namespaces until it is stopped."""
 
-    def __init__(self, api: Api, run: str, namespace: str) -> None:
+    def __init__(self, api: Api, run: str, namespace: str, placement: Placement = Placement()) -> None:  # noqa: B008  # frozen
         self._api = api
         self._run = run
         self._namespace = namespace
+        self._placement = placement
         self._stop = threading.Event()
 
     def start(self) -> None:
@@ -65,10 +67,10 @@ class RunLease:
                 continue
 
     def _renew(self) -> None:
-        renew_lease(self._api, self._run, self._namespace, seconds=HELD_FOR)
+        renew_lease(self._api, self._run, self._namespace, self._placement, seconds=HELD_FOR)
 
 
-def renew_lease(api: Api, run: str, namespace: str, *, seconds: int) -> None:
+def renew_lease(api: Api, run: str, namespace: str, placement: Placement, *, seconds: int) -> None:
     """Acquire or renew a run's lease, by the API server's clock: the run counts as alive for so many seconds."""
     lease: dict[str, Any] = {
         "apiVersion": "coordination.k8s.io/v1",
@@ -79,7 +81,11 @@ def renew_lease(api: Api, run: str, namespace: str, *, seconds: int) -> None:
     try:
         # Not by the typed client, which omits the six digits that a MicroTime must have.
         api.resource(lease["apiVersion"], lease["kind"]).server_side_apply(
-            body=lease, name=LEASE, namespace=namespace, field_manager=FIELD_MANAGER, force_conflicts=True
+            body=placement.apply_to(lease),
+            name=LEASE,
+            namespace=namespace,
+            field_manager=FIELD_MANAGER,
+            force_conflicts=True,
         )
     except ApiException as error:
         raise ClusterError(f"cannot renew the run's lease: {reason(error)}") from error

@@ -1,4 +1,4 @@
-"""Images and scheduling of the run's pods: image names, pull secrets, node selectors, tolerations."""
+"""What a cluster demands of the run's objects: images, scheduling, labels, user ids, resources."""
 
 from __future__ import annotations
 
@@ -11,13 +11,21 @@ IMAGES = ("curl", "go-httpbin", "nginx-unprivileged", "envoy")
 """The images of fixtures and tests, by the last part of their names."""
 GATEWAY_PLACEMENT = "egress-placement"
 """The ConfigMap with the scheduling of the pods that istiod deploys for a Gateway of the Gateway API."""
-_GATEWAY_API = "gateway.networking.k8s.io/"
+AUTO, FIXED, ASSIGNED = USER_IDS = ("auto", "fixed", "assigned")
+"""Who chooses the user ids of the run's containers: FIXED is the manifests, ASSIGNED the platform."""
+POD_SECURITY = "pod-security.kubernetes.io/"
+"""The prefix of the labels of a namespace that Pod Security reads."""
+INJECTED_IMAGE = "auto"
+"""The image of a container that injection replaces by the mesh's proxy."""
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+_GATEWAY_API = "gateway.networking.k8s.io/"
+_PROXY = "istio-proxy"
+_LINUX = {"kubernetes.io/os": "linux"}
 
 
 @dataclass(frozen=True)
 class Placement:
-    """How the run's pods differ from the plain manifests."""
+    """How the run's objects differ from the plain manifests."""
 
     images: Mapping[str, str] = field(default_factory=dict)
     """Replacements for images, by their names in IMAGES."""
@@ -26,6 +34,18 @@ class Placement:
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: tuple[str, ...] = ()
     """KEY[=VALUE][:EFFECT], the syntax of `kubectl taint`."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels of every object and pod; those that a manifest has itself stay."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    """Annotations of every object and pod; those that a manifest has itself stay."""
+    resources: Mapping[str, str] = field(default_factory=dict)
+    """Requests and limits of every container but the proxy, as in a ResourceQuota: `requests.cpu: 50m`."""
+    user_ids: str = AUTO
+    """One of USER_IDS; AUTO is FIXED until the platform is known."""
+    pod_security: tuple[str, ...] | None = None
+    """The reserved namespaces that need the Pod Security labels of their manifests, None for all."""
+    proxy_image: str = INJECTED_IMAGE
+    """The image of injected gateways before injection."""
 
     def to_mapping(self) -> dict[str, Any]:
         """Return plain data that JSON can hold."""
@@ -34,8 +54,8 @@ class Placement:
     @classmethod
     def of(cls, written: Mapping[str, Any]) -> Placement:
         """Read what `to_mapping` returned."""
-        lists = {name: tuple(written.get(name, ())) for name in ("pull_secrets", "tolerations")}
-        return cls(images=written.get("images", {}), node_selector=written.get("node_selector", {}), **lists)
+        values: dict[str, Any] = {n: tuple(each) if isinstance(each, list) else each for n, each in written.items()}
+        return cls(**values)
 
     @classmethod
     def from_options(
@@ -45,26 +65,87 @@ class Placement:
         pull_secret: Iterable[str],
         node_selector: Iterable[str],
         toleration: Iterable[str],
+        label: Iterable[str],
+        annotation: Iterable[str],
+        resource: Iterable[str],
+        user_ids: str,
     ) -> Placement:
         """Build it from the values of the options of these names, which are valid."""
-        return cls(pairs(image), tuple(pull_secret), pairs(node_selector), tuple(toleration))
+        return cls(
+            images=pairs(image),
+            pull_secrets=tuple(pull_secret),
+            node_selector=pairs(node_selector),
+            tolerations=tuple(toleration),
+            labels=pairs(label),
+            annotations=pairs(annotation),
+            resources=pairs(resource),
+            user_ids=user_ids,
+        )
 
     def apply_to(self, document: dict[str, Any]) -> dict[str, Any]:
-        """Change the pods of a manifest in place and return it; a manifest without pods stays as it is."""
-        pods = _pods(document)
-        if self.scheduling and document["kind"] == "Gateway" and document["apiVersion"].startswith(_GATEWAY_API):
-            reference = {"group": "", "kind": "ConfigMap", "name": GATEWAY_PLACEMENT}
-            document["spec"].setdefault("infrastructure", {})["parametersRef"] = reference
-        if pods is not None:
-            for container in [*pods.get("initContainers", []), *pods.get("containers", [])]:
-                container["image"] = self.images.get(image_name(container["image"]), container["image"])
-            if self.pull_secrets:
-                pods["imagePullSecrets"] = [{"name": secret.partition("/")[2]} for secret in self.pull_secrets]
-            if "nodeSelector" in self.scheduling:
-                pods["nodeSelector"] = {**pods.get("nodeSelector", {}), **self.scheduling["nodeSelector"]}
-            if "tolerations" in self.scheduling:
-                pods["tolerations"] = [*pods.get("tolerations", []), *self.scheduling["tolerations"]]
+        """Change a manifest with the run's names in place, and return it."""
+        self._describe(document.setdefault("metadata", {}))
+        if document["kind"] == "Namespace":
+            self._restrict(document["metadata"])
+        if document["kind"] == "Gateway" and document["apiVersion"].startswith(_GATEWAY_API):
+            self._place_gateway(document["spec"])
+        template = _template(document)
+        if template is not None:
+            if document["kind"] != "Pod":
+                self._describe(template.setdefault("metadata", {}))
+            self._place(template["spec"])
         return document
+
+    def _describe(self, metadata: dict[str, Any]) -> None:
+        for name, wanted in (("labels", self.labels), ("annotations", self.annotations)):
+            if wanted:
+                metadata[name] = {**wanted, **(metadata.get(name) or {})}
+
+    def _restrict(self, metadata: dict[str, Any]) -> None:
+        """Leave out Pod Security labels that no pod of a namespace needs: some users may not set them."""
+        name, labels = str(metadata["name"]), metadata.get("labels") or {}
+        needed = self.pod_security is None or any(name.startswith(reserved) for reserved in self.pod_security)
+        for label in [each for each in labels if each.startswith(POD_SECURITY)]:
+            if label in self.labels:
+                labels[label] = self.labels[label]
+            elif not needed:
+                del labels[label]
+
+    def _place_gateway(self, spec: dict[str, Any]) -> None:
+        """Place the objects that istiod makes for a Gateway of the Gateway API."""
+        wanted: dict[str, Any] = {"labels": dict(self.labels), "annotations": dict(self.annotations)}
+        if self.scheduling:
+            wanted["parametersRef"] = {"group": "", "kind": "ConfigMap", "name": GATEWAY_PLACEMENT}
+        given = {name: value for name, value in wanted.items() if value}
+        if given:
+            spec["infrastructure"] = {**(spec.get("infrastructure") or {}), **given}
+
+    def _place(self, pods: dict[str, Any]) -> None:
+        # No variables for the Services of the namespace: some programs read such names as their own settings.
+        pods.setdefault("enableServiceLinks", False)
+        pods["nodeSelector"] = {**_LINUX, **(pods.get("nodeSelector") or {}), **self.node_selector}
+        for container in [*pods.get("initContainers", []), *pods.get("containers", [])]:
+            self._place_container(container)
+        if self.pull_secrets:
+            pods["imagePullSecrets"] = [{"name": secret.partition("/")[2]} for secret in self.pull_secrets]
+        if self.tolerations:
+            pods["tolerations"] = [*pods.get("tolerations", []), *self.scheduling["tolerations"]]
+        if self.user_ids == ASSIGNED:
+            _leave_user_open(pods)
+
+    def _place_container(self, container: dict[str, Any]) -> None:
+        image = container["image"]
+        container["image"] = self.proxy_image if image == INJECTED_IMAGE else self.image(image)
+        if container["name"] != _PROXY:  # its resources are the mesh's
+            for resource, amount in self.resources.items():
+                kind, _, name = resource.partition(".")
+                container.setdefault("resources", {}).setdefault(kind, {})[name] = amount
+        if self.user_ids == ASSIGNED:
+            _leave_user_open(container)
+
+    def image(self, image: str) -> str:
+        """Return the image that replaces one of a manifest, or that one."""
+        return self.images.get(image_name(image), image)
 
     @property
     def scheduling(self) -> dict[str, Any]:
@@ -100,13 +181,20 @@ def toleration(written: str) -> dict[str, str]:
     return {**match, **({"effect": effect} if effect else {})}
 
 
-def _pods(document: dict[str, Any]) -> dict[str, Any] | None:
-    spec = document.get("spec") or {}
+def _leave_user_open(owner: dict[str, Any]) -> None:
+    """Remove the user from the securityContext of a pod or container."""
+    context = owner.get("securityContext")
+    if context:
+        owner["securityContext"] = {name: value for name, value in context.items() if name != "runAsUser"}
+
+
+def _template(document: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the pod, or the pod template, of a manifest; None where it has none."""
     if document["kind"] == "Pod":
-        return document.get("spec")
-    template = spec.get("template") if isinstance(spec, dict) else None
-    pods = template.get("spec") if isinstance(template, dict) and document["kind"] in _WITH_PODS else None
-    return pods if isinstance(pods, dict) else None
+        return document
+    spec = document.get("spec")
+    template = spec.get("template") if isinstance(spec, dict) and document["kind"] in _WITH_PODS else None
+    return template if isinstance(template, dict) and isinstance(template.get("spec"), dict) else None
 
 
 _WITH_PODS = frozenset({"Deployment", "DaemonSet", "StatefulSet", "Job"})

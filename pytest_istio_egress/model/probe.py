@@ -116,6 +116,8 @@ class Probe:
             "--user-agent", user_agent,
             "--local-port", local_ports,
             *self.resolve(),
+            # A policy may set http_proxy in all pods: curl must not send its request to that proxy.
+            *(() if "--proxy" in self.arguments else ("--noproxy", "*")),
             *self.arguments,
             "--write-out", f"{_SEPARATOR}%{{json}}{_SEPARATOR}%{{header_json}}",
             self.url,

@@ -14,7 +14,8 @@ from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.mesh_config_map import MeshConfigMap
 from pytest_istio_egress.cluster.permissions import RUN
 from pytest_istio_egress.cluster.run_lease import remove_leftovers, restore_mesh_config
-from pytest_istio_egress.model.placement import pairs
+from pytest_istio_egress.cluster.user_ids import with_user_ids
+from pytest_istio_egress.model.placement import Placement, pairs
 from pytest_istio_egress.run_target import Prepared, Say, TargetError
 from pytest_istio_egress.run_target.permission_check import check_mesh_permissions, check_permissions
 from pytest_istio_egress.settings.options import Settings
@@ -35,7 +36,8 @@ def detect_mesh(prepared: Prepared, settings: Settings, say: Say) -> Prepared:
         mesh = after_pending_restore(mesh, say)
         gateway = mesh.facts.gateway
         description = f"egress gateway {gateway}" if gateway else "no egress gateway"
-        target = replace(prepared.target, mesh=mesh.facts.to_mapping())
+        placement = with_user_ids(Placement.of(prepared.target.placement), api)
+        target = replace(prepared.target, mesh=mesh.facts.to_mapping(), placement=placement.to_mapping())
         reasons = features(mesh)
         remove_leftovers(api, say)
     except ApiException as error:

@@ -9,6 +9,7 @@ from pytest_istio_egress.model.placement import Placement
 from pytest_istio_egress.run_target import NoClusterError, Prepared, Say, Target
 from pytest_istio_egress.run_target.reachability import kubernetes_version
 from pytest_istio_egress.settings.kubeconfig import NoContextError, chosen_context
+from pytest_istio_egress.settings.option_table import PLACEMENT_OPTIONS
 from pytest_istio_egress.settings.options import EMBEDDED, Settings
 
 USE_EMBEDDED = "to start a cluster on this machine, add --istio-egress-target embedded"
@@ -58,9 +59,4 @@ def _target(settings: Settings, run: str, kubeconfig: Path | None, context: str 
 
 def placement_of(settings: Settings) -> Placement:
     """Return the placement of the run's pods from the settings."""
-    return Placement.from_options(
-        image=settings.image,
-        pull_secret=settings.pull_secret,
-        node_selector=settings.node_selector,
-        toleration=settings.toleration,
-    )
+    return Placement.from_options(**{option.name: getattr(settings, option.name) for option in PLACEMENT_OPTIONS})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,6 +20,9 @@ CONTEXT_HELP = "Kubeconfig context. Default: the current context"
 Complaint = Callable[[str], str]
 """Returns why a value is invalid, empty where it is valid."""
 _KEY = "option"
+_LABEL_KEY = re.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
+_RESOURCE = re.compile(r"(requests|limits)\.[a-z0-9./-]+=[0-9.]+[A-Za-z0-9]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +124,29 @@ def valid_toleration(value: str) -> str:
     except ValueError as error:
         return str(error)
     return ""
+
+
+def valid_label(value: str) -> str:
+    """Check a label: KEY=VALUE in the syntax of Kubernetes."""
+    key, equals, text = value.partition("=")
+    if equals and _LABEL_KEY.fullmatch(key) and _LABEL_VALUE.fullmatch(text):
+        return ""
+    return f"invalid label {value!r}: use KEY=VALUE, such as team=payments or example.com/owner=a"
+
+
+def valid_annotation(value: str) -> str:
+    """Check an annotation: KEY=VALUE with any text as the value."""
+    key, equals, _ = value.partition("=")
+    if equals and _LABEL_KEY.fullmatch(key):
+        return ""
+    return f"invalid annotation {value!r}: use KEY=VALUE, such as example.com/owner=team a"
+
+
+def valid_resource(value: str) -> str:
+    """Check a request or limit of a container."""
+    if _RESOURCE.fullmatch(value):
+        return ""
+    return f"invalid value {value!r}: use requests.RESOURCE=AMOUNT or limits.RESOURCE=AMOUNT, such as limits.cpu=500m"
 
 
 def _is_namespaced(value: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pytest_istio_egress.model.case import FEATURES, PROFILES
 from pytest_istio_egress.model.mesh_facts import FACTS
-from pytest_istio_egress.model.placement import IMAGES
+from pytest_istio_egress.model.placement import AUTO, IMAGES, USER_IDS
 from pytest_istio_egress.settings.option import (
     CONTEXT,
     CONTEXT_HELP,
@@ -19,9 +19,12 @@ from pytest_istio_egress.settings.option import (
     one_of,
     option,
     options_of,
+    valid_annotation,
     valid_fact,
     valid_gateway,
+    valid_label,
     valid_namespaced_name,
+    valid_resource,
     valid_toleration,
 )
 
@@ -123,6 +126,35 @@ class Settings:
         complaint=valid_toleration,
         help="Toleration of the run's pods",
     )
+    label: tuple[str, ...] = option(
+        kind="list",
+        metavar="KEY=VALUE",
+        default=(),
+        complaint=valid_label,
+        help="Label of the run's namespaces, pods and all other objects",
+    )
+    annotation: tuple[str, ...] = option(
+        kind="list",
+        metavar="KEY=VALUE",
+        default=(),
+        complaint=valid_annotation,
+        help="Annotation of the run's namespaces, pods and all other objects",
+    )
+    resource: tuple[str, ...] = option(
+        kind="list",
+        metavar="requests|limits.RESOURCE=AMOUNT",
+        default=(),
+        complaint=valid_resource,
+        help="Request or limit of the run's containers, such as limits.cpu=500m (of proxies: with the annotations "
+        "sidecar.istio.io/proxyCPU, proxyMemory, proxyCPULimit, proxyMemoryLimit)",
+    )
+    user_ids: str = option(
+        metavar="{" + ",".join(USER_IDS) + "}",
+        default=AUTO,
+        complaint=one_of(USER_IDS, "choice"),
+        help="User ids of the run's containers. 'fixed': those of the manifests. 'assigned': none is set, so the "
+        "platform assigns them. 'auto' (default): assigned on OpenShift, else fixed",
+    )
     timeout_scale: float = option(
         kind="factor", metavar="FACTOR", default=1.0, help="Multiply all timeouts by this factor. Default: 1"
     )
@@ -147,6 +179,8 @@ class Settings:
 
 
 OPTIONS = options_of(Settings)
-_OF_PLACEMENT = ("image", "pull_secret", "node_selector", "toleration")
+_OF_PLACEMENT = (
+    "image", "pull_secret", "node_selector", "toleration", "label", "annotation", "resource", "user_ids"
+)  # fmt: skip
 PLACEMENT_OPTIONS = tuple(option for option in OPTIONS if option.name in _OF_PLACEMENT)
 """The options that model.placement.Placement is built from."""

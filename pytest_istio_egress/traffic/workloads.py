@@ -23,6 +23,7 @@ from pytest_istio_egress.cluster.poll import poll
 from pytest_istio_egress.cluster.readiness import ready_pod
 from pytest_istio_egress.cluster.run_lease import namespaces_of_run, remove, renew_lease
 from pytest_istio_egress.cluster.run_secrets import config_map, copy_pull_secrets
+from pytest_istio_egress.cluster.user_ids import with_user_ids
 from pytest_istio_egress.model.placement import Placement
 from pytest_istio_egress.model.probe import OUTSIDE
 from pytest_istio_egress.traffic.kinds import KINDS
@@ -72,7 +73,7 @@ class Traffic:
                 f"losses, `istio-egress traffic stop --name {self.name}` stops it"
             )
         mesh = Mesh(self.api, overrides=FactOverrides(revision))
-        self.names = replace(self.names, mesh=MeshNames.of(mesh.facts), placement=placement)
+        self.names = replace(self.names, mesh=MeshNames.of(mesh.facts), placement=with_user_ids(placement, self.api))
         through_gateway = mesh.facts.gateway is not None
         if not through_gateway:
             say("no ready egress gateway found: no traffic through it")
@@ -134,7 +135,7 @@ class Traffic:
         applier = Applier(self.api, self.names)
         applier.apply([document for document in documents if document["kind"] == "Namespace"], "")
         # The lease lasts as long as the traffic may, so that no run deletes it as a leftover.
-        renew_lease(self.api, self.name, self.server, seconds=LIFETIME)
+        renew_lease(self.api, self.name, self.server, self.names.placement, seconds=LIFETIME)
         for namespace in (_SERVER, _CLIENT):
             copy_pull_secrets(applier, namespace)
         self._certificates(applier)

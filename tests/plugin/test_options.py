@@ -18,6 +18,10 @@ OF_OPTION = {
     "pull_secret": "images/pull",
     "node_selector": "pool=mesh",
     "toleration": "pool=mesh:NoSchedule",
+    "label": "team=payments",
+    "annotation": "example.com/owner=a",
+    "resource": "limits.cpu=500m",
+    "user_ids": "assigned",
 }
 """Samples of the settings whose values are checked."""
 

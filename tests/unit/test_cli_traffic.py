@@ -12,7 +12,16 @@ from pytest_istio_egress.model.placement import Placement
 from pytest_istio_egress.settings.option_table import PLACEMENT_OPTIONS
 from pytest_istio_egress.traffic import workloads
 
-WRONG = {"image": "foo=registry.example/foo", "pull_secret": "pull", "node_selector": "pool", "toleration": "a:b"}
+WRONG = {
+    "image": "foo=registry.example/foo",
+    "pull_secret": "pull",
+    "node_selector": "pool",
+    "toleration": "a:b",
+    "label": "team",
+    "annotation": "owner",
+    "resource": "cpu=1",
+    "user_ids": "mine",
+}
 
 
 @pytest.fixture
@@ -41,6 +50,10 @@ def test_placement_options_reach_the_pods(started: list[Placement]) -> None:
         "--node-selector=pool=mesh",
         "--toleration=pool=mesh:NoSchedule",
         "--toleration=spot",
+        "--label=team=payments",
+        "--annotation=example.com/owner=team a",
+        "--resource=limits.cpu=500m",
+        "--user-ids=assigned",
     ]
     assert main(["traffic", "start", *arguments]) == 0
     assert main(["traffic", "start"]) == 0
@@ -50,6 +63,10 @@ def test_placement_options_reach_the_pods(started: list[Placement]) -> None:
             pull_secrets=("images/pull",),
             node_selector={"pool": "mesh"},
             tolerations=("pool=mesh:NoSchedule", "spot"),
+            labels={"team": "payments"},
+            annotations={"example.com/owner": "team a"},
+            resources={"limits.cpu": "500m"},
+            user_ids="assigned",
         ),
         Placement(),
     ], "options of one command do not apply to the next"

@@ -90,6 +90,9 @@ def api_with_states(*states: client.V1ContainerState | None) -> tuple[Mock, list
     return api, names
 
 
+CURL = {"image": "curl", "securityContext": {"runAsUser": 100}}
+
+
 @pytest.fixture
 def ready(monkeypatch: pytest.MonkeyPatch) -> None:
     """A ready pod of every workload."""
@@ -108,7 +111,7 @@ EXITED = client.V1ContainerState(terminated=client.V1ContainerStateTerminated(ex
 @pytest.mark.usefixtures("ready")
 def test_container_is_used_as_soon_as_it_runs() -> None:
     api, names = api_with_states(None, WAITING, RUNNING)
-    assert probing_pod(api, PAYMENTS, "curl", timeout=5).container == names[0]
+    assert probing_pod(api, PAYMENTS, CURL, timeout=5).container == names[0]
 
 
 @pytest.mark.usefixtures("ready")
@@ -119,4 +122,4 @@ def test_container_is_used_as_soon_as_it_runs() -> None:
 def test_container_that_does_not_run_is_an_error_with_the_reason(state: client.V1ContainerState, message: str) -> None:
     api, _ = api_with_states(state)
     with pytest.raises(ClusterError, match=message):
-        probing_pod(api, PAYMENTS, "curl", timeout=0)
+        probing_pod(api, PAYMENTS, CURL, timeout=0)

@@ -30,7 +30,7 @@ def proxy_trouble(api: Api, pod: Pod) -> str:
         stopped = (state and (state.waiting or state.terminated)) or None
         return str(stopped.reason or "it exited") if stopped else "it runs, but its readiness probe fails"
     # The kubelet's readiness probe needs up to a minute to notice a failure.
-    curl = ["curl", "-s", "--max-time", "5", "-o", "/dev/null", "-w", "%{http_code}", _HEALTH]
+    curl = ["curl", "-s", "--noproxy", "*", "--max-time", "5", "-o", "/dev/null", "-w", "%{http_code}", _HEALTH]
     status = run(api, pod, curl).stdout
     return "" if status == "200" else f"its health check {_HEALTH} returns {status.replace('000', '') or 'no response'}"
 
