@@ -43,6 +43,8 @@ STANDS_FOR = "istio-egress.dev/stands-for"
 """Annotation of an external server's Service: with the value N, 192.0.2.N in a manifest stands for the address of the
 Service, and 192.0.2.(N+100) for that of its pod; on a dual-stack cluster 2001:db8::N and 2001:db8::(N+100) for those in
 its second family."""
+ENVIRONMENT = ("outside", "plain", "neighbour", "client")
+"""The fixtures that every test needs, in the order in which they are applied."""
 CLIENTS = ("sleep.egress-plain", "sleep.egress-client")
 """The clients of every worker. Others are created with the first test that needs their fixture."""
 
@@ -81,7 +83,7 @@ class Environment:
 
     def _build(self) -> None:
         applier = Applier(self.api, self.names)
-        documents = load(self.manifests / f"{name}.yaml" for name in ("outside", "plain", "neighbour", "client"))
+        documents = load(self.manifests / f"{name}.yaml" for name in ENVIRONMENT)
         namespaces = [document for document in documents if document["kind"] == "Namespace"]
         applier.apply(namespaces, "")
         self.lease.start()

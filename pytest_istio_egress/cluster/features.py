@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from kubernetes.client.exceptions import ApiException
 
+from pytest_istio_egress.cluster.admission import object_name
 from pytest_istio_egress.cluster.api import ClusterError, reason
 from pytest_istio_egress.cluster.apply import load
 from pytest_istio_egress.cluster.gateway_log import GatewayLogCheck
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.network_policies import NetworkPolicyCheck
 from pytest_istio_egress.cluster.permissions import SECRETS, missing_permissions
-from pytest_istio_egress.model.case import ALL, Case
+from pytest_istio_egress.model.case import ALL, OWN_GATEWAY_FIXTURE, Case
 from pytest_istio_egress.model.istio_versions import older
 from pytest_istio_egress.model.mesh_facts import BY_GATEWAY_API, ISTIOS_OWN_BUILD, Fact, MeshFacts
 from pytest_istio_egress.verdict.verdict import Expectation
@@ -26,10 +27,11 @@ class UnknownFeatureError(Exception):
     """A test requires a feature that does not exist."""
 
 
-def missing(case: Case, mesh: Mesh, fixtures: Path) -> dict[str, str]:
+def missing(case: Case, mesh: Mesh, fixtures: Path, refused: Mapping[str, str]) -> dict[str, str]:
     """Return the features that the mesh lacks for a test, each with the reason; none where the test can run.
 
-    PROBED features are left to `missing_by_probe`: this needs no pods.
+    `refused` says why the cluster refuses some objects, by the names of `objects_of`: a test that applies one of them
+    cannot run. PROBED features are left to `missing_by_probe`: this needs no pods.
     """
     for feature in case.requires:
         if feature not in DETECTORS and feature not in PROBED:
@@ -38,6 +40,8 @@ def missing(case: Case, mesh: Mesh, fixtures: Path) -> dict[str, str]:
             )
     needed = [feature for feature in (*case.requires, *implied(case, mesh.facts, fixtures)) if feature not in PROBED]
     reasons = {feature: why for feature in needed if (why := DETECTORS[feature](mesh))}
+    for name in sorted(objects_of(case, mesh.facts, fixtures) & refused.keys()):
+        reasons[name] = f"this cluster refuses {name}: {refused[name]}"
     if case.min_istio and older(mesh.facts.istio, case.min_istio):
         reasons["istio"] = f"documented since Istio {case.min_istio}; the mesh has {mesh.facts.istio}"
     return reasons
@@ -65,10 +69,7 @@ def missing_by_probe(
 
 def implied(case: Case, facts: MeshFacts, fixtures: Path) -> list[str]:
     """Return the features that a test's manifests need in this mesh, in addition to those that it requires."""
-    own = ["gateway.yaml"] if facts.own_gateway and "egress-gateway" in case.requires else []
-    kinds = {
-        document["kind"] for document in load([*case.manifests, *(fixtures / name for name in (*case.fixtures, *own))])
-    }
+    kinds = objects_of(case, facts, fixtures)
     # Kubernetes lets users grant only the permissions that they have.
     grants = ["secrets-for-proxies"] if "Role" in kinds else []
     # A mesh-wide Sidecar applies to namespaces without one. A test without manifests is about pods, or about a user's
@@ -77,6 +78,13 @@ def implied(case: Case, facts: MeshFacts, fixtures: Path) -> list[str]:
     # Tests of mesh_wide/ change the ConfigMap.
     configuration = ["mesh-config"] if case.profile == ALL else []
     return grants + scope + configuration
+
+
+def objects_of(case: Case, facts: MeshFacts, fixtures: Path) -> set[str]:
+    """Return the objects of a test's manifests and fixtures: their kinds, and each Deployment by its name, too."""
+    own = [OWN_GATEWAY_FIXTURE] if facts.own_gateway and "egress-gateway" in case.requires else []
+    documents = load([*case.manifests, *(fixtures / name for name in (*case.fixtures, *own))])
+    return {document["kind"] for document in documents} | {object_name(document) for document in documents}
 
 
 def features(mesh: Mesh) -> dict[str, str | None]:

@@ -69,6 +69,7 @@ RUN = Role(
             "curl in client pods; Envoy's configuration (create: since Kubernetes 1.35)",
         ),
         Permission("", ("pods/log",), ("get",), "Envoy's access log of sidecars and the egress gateway"),
+        Permission("", ("pods",), ("create",), "dry runs only: whether injection and policies accept the run's pods"),
         Permission("", ("events",), ("list",), "why a pod is not ready"),
         Permission("", ("services",), ("get", "list", *_MANAGE), "external servers; the mesh's egress gateway"),
         Permission("", ("configmaps",), ("get", *_CREATE), "certificates and configuration of servers"),
@@ -158,6 +159,14 @@ def mesh_wide_role(control_plane: str = CONTROL_PLANE, mesh_config: str = MESH_C
     )
 
 
+ENDPOINTS = Role(
+    "istio-egress-endpoints",
+    "Optional: on OpenShift, for tests with Endpoints and EndpointSlices. Without this role these tests are skipped.",
+    (
+        Permission("", ("endpoints/restricted",), ("create",), "endpoints with the addresses of the run's pods"),
+        Permission("discovery.k8s.io", ("endpointslices/restricted",), ("create",), "the same"),
+    ),
+)
 OWN_WORKLOADS = Role(
     "istio-egress-own-workloads",
     "Optional: for probes from your own workloads, through an ephemeral container in one of their pods.",
@@ -171,7 +180,7 @@ OWN_WORKLOADS = Role(
 def roles(control_plane: str = CONTROL_PLANE, mesh_config: str = MESH_CONFIG) -> tuple[Role, ...]:
     """Return all roles for a mesh with this control plane and ConfigMap."""
     names = control_plane, mesh_config
-    return RUN, control_plane_role(*names), SECRETS, OWN_WORKLOADS, mesh_wide_role(*names)
+    return RUN, control_plane_role(*names), SECRETS, ENDPOINTS, OWN_WORKLOADS, mesh_wide_role(*names)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator
 
 import pytest
@@ -14,6 +13,7 @@ from pytest_istio_egress.cluster.apply import RefusedError
 from pytest_istio_egress.cluster.logs import UnreadableLogError
 from pytest_istio_egress.cluster.proxy_sync import ProxyNotSyncedError
 from pytest_istio_egress.cluster.readiness import NotReadyError
+from pytest_istio_egress.cluster.refusals import hint_of
 from pytest_istio_egress.model.probe import NoCurlResultError
 from pytest_istio_egress.model.result_names import ERROR, FAILED
 from pytest_istio_egress.pipeline.egress import MismatchError
@@ -24,49 +24,6 @@ from pytest_istio_egress.report.results import PROPERTY, recorded_result
 
 CLUSTER_ERRORS = (ClusterError, ApiException, HTTPError, NoCurlResultError)
 """Errors that say nothing about the mesh: the cluster, or the connection to it, failed."""
-
-HINTS_BY_MESSAGE: tuple[tuple[re.Pattern[str], str], ...] = (
-    (
-        re.compile(r"failed (?:to call|calling) webhook \"(?P<webhook>\S*validation\.istio\.io)\""),
-        "Istio's validation webhook {webhook} does not respond: check istiod's pods, and the network between the API "
-        "server and istiod.",
-    ),
-    (
-        re.compile(r"failed (?:to call|calling) webhook \"(?P<webhook>[^\"]+)\""),
-        "The webhook {webhook} does not respond: check its pods, and the network between the API server and them.",
-    ),
-    (
-        re.compile(r"admission webhook \"(?P<webhook>\S*validation\.istio\.io)\" denied"),
-        "Istio's validation ({webhook}) rejected the manifest: compare its fields with this version of Istio.",
-    ),
-    (
-        re.compile(r"admission webhook \"(?P<webhook>[^\"]+)\" denied"),
-        "A policy of this cluster rejected it, not Istio: exempt the run's namespaces from the webhook {webhook}.",
-    ),
-    (
-        re.compile(r"ValidatingAdmissionPolicy '(?P<policy>[^']+)'"),
-        "A policy of this cluster rejected it, not Istio: exempt the run's namespaces from the "
-        "ValidatingAdmissionPolicy {policy}.",
-    ),
-    (
-        re.compile(r"violates PodSecurity \"(?P<level>[^\"]+)\""),
-        "The Pod Security level {level} rejects the pod: check the labels pod-security.kubernetes.io/* of its "
-        "namespace and the cluster's default level; istio-init needs Istio CNI below level privileged.",
-    ),
-    (
-        re.compile(r"(?:exceeded|failed) quota: (?P<quota>[^\s,:]+)"),
-        "The ResourceQuota {quota} rejected it: raise it, or exempt the run's namespaces.",
-    ),
-    (
-        re.compile(r"(?:minimum|maximum) \S+ usage per (?:Container|Pod|PersistentVolumeClaim)"),
-        "A LimitRange rejected it: check `kubectl get limitrange --all-namespaces`.",
-    ),
-    (
-        re.compile(r"User \"(?P<user>[^\"]+)\" cannot (?P<verb>\w+) resource"),
-        "The user {user} has no permission for it: compare `kubectl auth can-i --list` with `istio-egress rights`.",
-    ),
-)
-"""What to do next, by the message of the API server, which says who rejected a request."""
 
 HINTS_BY_TYPE: tuple[tuple[type[BaseException], str], ...] = (
     (ProxyNotSyncedError, "Check istiod's pods and log, and `istioctl proxy-status`."),
@@ -88,9 +45,8 @@ def error_line(error: BaseException) -> str:
 
 
 def _hint(error: BaseException, message: str) -> str:
-    for pattern, hint in HINTS_BY_MESSAGE:
-        if found := pattern.search(message):
-            return hint.format(**found.groupdict())
+    if hint := hint_of(message):
+        return hint
     return next((hint for kind, hint in HINTS_BY_TYPE if isinstance(error, kind)), "")
 
 

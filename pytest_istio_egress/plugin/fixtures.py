@@ -121,7 +121,7 @@ def egress(_istio_egress_mesh: Mesh, _istio_egress_target: Target, request: pyte
     case = case_of(request.function)
     if case is None:
         pytest.fail(f"{request.node.nodeid} uses `egress` but is not declared with @documented", pytrace=False)
-    _stop_for(missing(case, _istio_egress_mesh, fixtures_folder()), _istio_egress_target)
+    _stop_for(missing(case, _istio_egress_mesh, fixtures_folder(), _istio_egress_target.refused), _istio_egress_target)
     runner: CaseRunner = request.getfixturevalue("_istio_egress_runner")
     network_policy: NetworkPolicyCheck = request.getfixturevalue("_istio_egress_network_policy")
     gateway_log: GatewayLogCheck = request.getfixturevalue("_istio_egress_gateway_log")

@@ -35,6 +35,8 @@ class Target:
     """MeshFacts.to_mapping()"""
     placement: Mapping[str, Any] = field(default_factory=dict)
     """Placement.to_mapping()"""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Why the cluster refuses objects of a kind that only some tests need, by kind."""
     require: tuple[str, ...] = ()
     """Features whose lack fails tests instead of skipping them."""
 

@@ -17,6 +17,7 @@ from pytest_istio_egress.cluster.run_lease import remove_leftovers, restore_mesh
 from pytest_istio_egress.cluster.user_ids import with_user_ids
 from pytest_istio_egress.model.placement import Placement, pairs
 from pytest_istio_egress.run_target import Prepared, Say, TargetError
+from pytest_istio_egress.run_target.admission_check import check_admission
 from pytest_istio_egress.run_target.permission_check import check_mesh_permissions, check_permissions
 from pytest_istio_egress.settings.options import Settings
 
@@ -40,6 +41,7 @@ def detect_mesh(prepared: Prepared, settings: Settings, say: Say) -> Prepared:
         target = replace(prepared.target, mesh=mesh.facts.to_mapping(), placement=placement.to_mapping())
         reasons = features(mesh)
         remove_leftovers(api, say)
+        target = check_admission(api, target, mesh.facts, say)
     except ApiException as error:
         raise TargetError(f"cannot detect the mesh: {reason(error)}") from error
     except (ClusterError, HTTPError) as error:

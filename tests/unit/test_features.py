@@ -45,12 +45,12 @@ def test_every_feature_has_a_detector_or_a_probe() -> None:
 
 def test_unknown_feature_is_an_error_with_the_choices() -> None:
     with pytest.raises(UnknownFeatureError, match=r"unknown feature 'egress-gatway' .*egress-gateway"):
-        missing(replace(case(), requires=("egress-gatway",)), mesh_with(FACTS), FIXTURES)
+        missing(replace(case(), requires=("egress-gatway",)), mesh_with(FACTS), FIXTURES, {})
 
 
 def test_probed_feature_is_missing_by_probe_only() -> None:
     needs_policies = replace(case(), requires=("network-policy",))
-    assert not missing(needs_policies, mesh_with(FACTS), FIXTURES)
+    assert not missing(needs_policies, mesh_with(FACTS), FIXTURES, {})
     for reason, expected in ((None, {}), ("not enforced", {"network-policy": "not enforced"})):
         check = cast(NetworkPolicyCheck, SimpleNamespace(not_enforced=reason))
         log = cast(GatewayLogCheck, SimpleNamespace(problem="not looked at"))
@@ -84,9 +84,9 @@ def test_test_with_a_role_is_skipped_without_the_permission_to_grant_it(
     assert "secrets-for-proxies" in implied(granting, FACTS, FIXTURES)
     assert "secrets-for-proxies" not in implied(other, FACTS, FIXTURES)
     monkeypatch.setattr(features, "missing_permissions", lambda _api, roles: actions(roles[0]))
-    (reason,) = missing(granting, mesh_with(FACTS), FIXTURES).values()
+    (reason,) = missing(granting, mesh_with(FACTS), FIXTURES, {}).values()
     assert SECRETS.name in reason
-    assert not missing(other, mesh_with(FACTS), FIXTURES)
+    assert not missing(other, mesh_with(FACTS), FIXTURES, {})
 
 
 @pytest.mark.parametrize(
@@ -112,9 +112,9 @@ def test_mesh_sidecar_skips_tests_without_a_sidecar_only_if_it_limits_hosts(
     (tmp_path / "entry.yaml").write_text("{apiVersion: networking.istio.io/v1, kind: ServiceEntry}")
     # As a worker gets it.
     mesh = mesh_with(MeshFacts.of(MeshFacts(sidecar=sidecar).to_mapping()))
-    assert bool(missing(case(tmp_path / "entry.yaml"), mesh, FIXTURES)) is limits
-    assert not missing(case(tmp_path / "entry.yaml", tmp_path / "sidecar.yaml"), mesh, FIXTURES)
-    assert not missing(case(), mesh, FIXTURES), "without manifests, it is about pods or a user's workloads"
+    assert bool(missing(case(tmp_path / "entry.yaml"), mesh, FIXTURES, {})) is limits
+    assert not missing(case(tmp_path / "entry.yaml", tmp_path / "sidecar.yaml"), mesh, FIXTURES, {})
+    assert not missing(case(), mesh, FIXTURES, {}), "without manifests, it is about pods or a user's workloads"
 
 
 @pytest.mark.parametrize(

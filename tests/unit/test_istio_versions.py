@@ -45,7 +45,7 @@ def test_a_case_that_begins_with_a_later_version_says_why_it_is_skipped() -> Non
 
     case = case_of(test_it)
     assert case
-    reasons = missing(case, mesh_of("1.29.1"), fixtures_folder())
+    reasons = missing(case, mesh_of("1.29.1"), fixtures_folder(), {})
     assert "1.30" in reasons["istio"]
     assert "1.29.1" in reasons["istio"]
-    assert not missing(case, mesh_of("1.30.0"), fixtures_folder())
+    assert not missing(case, mesh_of("1.30.0"), fixtures_folder(), {})

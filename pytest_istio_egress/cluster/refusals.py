@@ -1,0 +1,107 @@
+"""Who refused a request, from the message of the API server, and what to do next.
+
+Policy engines, quotas, Pod Security and webhooks all answer through the API server; only its words tell them apart.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+_EXEMPT = (
+    "give the run's objects what it demands (--istio-egress-label, --istio-egress-annotation, --istio-egress-image, "
+    "--istio-egress-resource), or exempt the run's namespaces (label istio-egress.dev/run) from"
+)
+
+REFUSALS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (
+        re.compile(r"failed (?:to call|calling) webhook \"(?P<webhook>\S*\.istio\.io)\""),
+        "Istio's webhook {webhook} does not respond: check istiod's pods, and that the API server reaches their port "
+        "15017 (private clusters need a firewall rule from the control plane to the nodes).",
+    ),
+    (
+        re.compile(r"failed (?:to call|calling) webhook \"(?P<webhook>[^\"]+)\""),
+        "The webhook {webhook} does not respond: check its pods, and the network between the API server and them.",
+    ),
+    (
+        re.compile(r"admission webhook \"(?P<webhook>\S*validation\.istio\.io)\" denied"),
+        "Istio's validation ({webhook}) rejected the manifest: compare its fields with this version of Istio.",
+    ),
+    (
+        re.compile(r"admission webhook \"(?P<webhook>rancher\.cattle\.io\.[^\"]+)\" denied.*Unauthorized"),
+        "Rancher ({webhook}) lets only users with the verb updatepsa on projects set Pod Security labels: grant it, "
+        "or install Istio CNI, so that no such label is needed.",
+    ),
+    (
+        re.compile(r"admission webhook \"(?P<webhook>[^\"]+)\" denied"),
+        f"A policy of this cluster rejected it, not Istio: {_EXEMPT} the webhook {{webhook}}.",
+    ),
+    (
+        re.compile(r"ValidatingAdmissionPolicy '(?P<policy>[^']+)'"),
+        f"A policy of this cluster rejected it, not Istio: {_EXEMPT} the ValidatingAdmissionPolicy {{policy}}.",
+    ),
+    (
+        re.compile(r"violates PodSecurity \"(?P<level>[^\"]+)\""),
+        "The Pod Security level {level} rejects the pod: check the labels pod-security.kubernetes.io/* of its "
+        "namespace and the cluster's default level; istio-init needs Istio CNI below level privileged.",
+    ),
+    (
+        re.compile(r"unable to validate against any security context constraint"),
+        "No security context constraint (SCC) of OpenShift allows the pod: let the platform choose the user "
+        "(--istio-egress-user-ids assigned), and install Istio with its CNI plugin.",
+    ),
+    (
+        re.compile(r"endpoint address (?P<address>\S+) is not allowed"),
+        "OpenShift restricts endpoints with addresses of pods: grant `create` on endpoints/restricted and "
+        "endpointslices/restricted (in docs/rights.yaml).",
+    ),
+    (
+        re.compile(r"(?:exceeded|failed) quota: (?P<quota>[^\s,:]+)"),
+        "The ResourceQuota {quota} rejected it: raise it, set --istio-egress-resource, or exempt the run's namespaces.",
+    ),
+    (
+        re.compile(
+            r"(?:minimum|maximum) \S+ usage per (?:Container|Pod|PersistentVolumeClaim)|max limit to request ratio"
+        ),
+        "A LimitRange rejected it: check `kubectl get limitrange --all-namespaces`, and set --istio-egress-resource "
+        "(of proxies: --istio-egress-annotation sidecar.istio.io/proxyCPULimit=...).",
+    ),
+    (
+        re.compile(r"User \"(?P<user>[^\"]+)\" cannot (?P<verb>\w+) resource"),
+        "The user {user} has no permission for it: compare `kubectl auth can-i --list` with `istio-egress rights`.",
+    ),
+    (
+        re.compile(r"(?:^|: )Unauthorized\b"),
+        "The API server does not accept these credentials, or they have expired: log in again, and check them with "
+        "`kubectl auth whoami`.",
+    ),
+)
+"""What to do next, by the message of the API server, which says who rejected a request."""
+
+_NOT_ABOUT_THE_CLUSTER = re.compile(r"validation\.istio\.io\" denied|User \"[^\"]+\" cannot|does not support dry run")
+"""Refusals of one manifest or one user: Istio's validation, RBAC; and webhooks that a dry run must not call."""
+
+
+def hint_of(message: str) -> str:
+    """Return what to do after a refusal, empty where the message does not say who refused."""
+    for pattern, hint in REFUSALS:
+        if found := pattern.search(message):
+            return hint.format(**found.groupdict())
+    return ""
+
+
+def is_of_the_cluster(message: str) -> bool:
+    """Whether a rule of the cluster refused a request, so that it refuses all objects of its kind."""
+    return bool(hint_of(message)) and not _NOT_ABOUT_THE_CLUSTER.search(message)
+
+
+def by_message(refused: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the refused kinds by the message of the refusal, so that each rule is told once.
+
+    Messages that differ in names of objects only, as those of one policy do, have the same hint; the first one stands
+    for all of them.
+    """
+    grouped: dict[str, tuple[str, list[str]]] = {}
+    for kind, message in refused.items():
+        grouped.setdefault(hint_of(message) or message, (message, []))[1].append(kind)
+    return dict(grouped.values())

@@ -1,0 +1,51 @@
+"""Tells once, before anything is tested, what the cluster refuses of a run's objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from pytest_istio_egress.cluster.admission import AdmissionCheck
+from pytest_istio_egress.cluster.api import Api
+from pytest_istio_egress.cluster.apply import load
+from pytest_istio_egress.cluster.environment import ENVIRONMENT
+from pytest_istio_egress.cluster.mesh_names import MeshNames
+from pytest_istio_egress.cluster.names import Names
+from pytest_istio_egress.cluster.refusals import by_message, hint_of
+from pytest_istio_egress.model.mesh_facts import MeshFacts
+from pytest_istio_egress.model.placement import Placement
+from pytest_istio_egress.run_target import Say, Target, TargetError
+from pytest_istio_egress.suite.discovery import fixtures_folder, manifest_files, suite_folder
+
+
+def check_admission(api: Api, target: Target, facts: MeshFacts, say: Say) -> Target:
+    """Return the target with the placement that the cluster demands, and with what it refuses of some tests.
+
+    Raises TargetError where it refuses what every test needs.
+    """
+    names = Names(target.run, "", mesh=MeshNames.of(facts), placement=Placement.of(target.placement))
+    fixtures = fixtures_folder()
+    everywhere = [fixtures / f"{name}.yaml" for name in ENVIRONMENT]
+    others = [file for file in sorted(fixtures.glob("*.yaml")) if file not in everywhere]
+    check = AdmissionCheck(api, names, load(everywhere), load([*others, *manifest_files(suite_folder())]))
+    admission = check.run()
+    for line in refusal_lines(admission.needed):
+        say(f"istio-egress: {line}")
+    if admission.needed:
+        raise TargetError(
+            f"the cluster of context {target.context!r} refuses what every test needs "
+            f"({', '.join(sorted(admission.needed))}); nothing was tested"
+        )
+    return replace(target, placement=admission.placement.to_mapping(), refused=_explained(admission.other))
+
+
+def refusal_lines(refused: dict[str, str]) -> Iterable[str]:
+    """Yield a line for each rule that refuses kinds of objects: the kinds, the message, what to do."""
+    for message, kinds in by_message(refused).items():
+        hint = hint_of(message)
+        yield f"refused: {', '.join(sorted(kinds))}: {message.rstrip('.')}{f'. hint: {hint}' if hint else ''}"
+
+
+def _explained(refused: dict[str, str]) -> dict[str, Any]:
+    return {kind: f"{message.rstrip('.')}. hint: {hint_of(message)}" for kind, message in refused.items()}
