@@ -35,7 +35,6 @@ from pytest_istio_egress.cluster.run_secrets import (
     distribute_authority,
 )
 from pytest_istio_egress.model.case import OWN_GATEWAY_FIXTURE
-from pytest_istio_egress.model.mesh_facts import RUNS_OWN_GATEWAY
 from pytest_istio_egress.model.placement import GATEWAY_PLACEMENT
 from pytest_istio_egress.model.probe import NEIGHBOUR, OUTSIDE
 
@@ -103,7 +102,7 @@ class Environment:
 
     def needed(self, fixtures: Iterable[str], requires: Iterable[str]) -> list[str]:
         """Return the fixtures that a test needs in this mesh, including the run's own egress gateway."""
-        own = "egress-gateway" in requires and self.names.mesh.gateway == RUNS_OWN_GATEWAY
+        own = "egress-gateway" in requires and self.names.mesh.gateway.is_runs_own
         return [*fixtures, OWN_GATEWAY_FIXTURE] if own else [*fixtures]
 
     def activate(self, fixtures: Iterable[str]) -> None:

@@ -10,13 +10,14 @@ from kubernetes.client.exceptions import ApiException
 from pytest_istio_egress.cluster.admission import object_name
 from pytest_istio_egress.cluster.api import ClusterError, reason
 from pytest_istio_egress.cluster.apply import load
+from pytest_istio_egress.cluster.facts.gateways import untestable
 from pytest_istio_egress.cluster.gateway_log import GatewayLogCheck
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.network_policies import NetworkPolicyCheck
 from pytest_istio_egress.cluster.permissions import SECRETS, missing_permissions
 from pytest_istio_egress.model.case import ALL, OWN_GATEWAY_FIXTURE, Case
 from pytest_istio_egress.model.istio_versions import older
-from pytest_istio_egress.model.mesh_facts import BY_GATEWAY_API, ISTIOS_OWN_BUILD, Fact, MeshFacts
+from pytest_istio_egress.model.mesh_facts import ISTIOS_OWN_BUILD, Fact, MeshFacts
 from pytest_istio_egress.verdict.verdict import Expectation
 
 Detector = Callable[[Mesh], str | None]
@@ -115,17 +116,10 @@ def _egress_gateway(mesh: Mesh) -> str | None:
         return (
             "no egress gateway found"
             + (f": {why}" if why else "")
-            + " (use --istio-egress-gateway NAMESPACE/SERVICE to select one, or own to deploy one)"
+            + " (omit --istio-egress-gateway none to deploy one for the run, or select one with NAMESPACE/SERVICE)"
         )
-    service = f"{gateway.service}.{gateway.namespace}"
-    if gateway.made_by == BY_GATEWAY_API:
-        return (
-            f"the egress gateway {service} is managed by the Gateway API and ignores Istio's Gateway and "
-            "VirtualService resources (use --istio-egress-gateway own)"
-        )
-    missing_ports = [str(port) for port in (80, 443) if port not in gateway.ports]
-    if missing_ports:
-        return f"the egress gateway Service {service} lacks port {', '.join(missing_ports)}"
+    if reason := untestable(gateway):
+        return f"{reason} (use --istio-egress-gateway own)"
     return _unusable_log(mesh, mesh.gateway_log_problem or "")
 
 

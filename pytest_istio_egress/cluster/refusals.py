@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 
 _EXEMPT = (
-    "give the run's objects what it demands (--istio-egress-label, --istio-egress-annotation, --istio-egress-image, "
-    "--istio-egress-resource), or exempt the run's namespaces (label istio-egress.dev/run) from"
+    "give the run's objects what it demands (--istio-egress-label, -annotation, -image, -resource, -user-ids), or "
+    "exempt the run's namespaces (label istio-egress.dev/run) from"
 )
 
 REFUSALS: tuple[tuple[re.Pattern[str], str], ...] = (

@@ -39,6 +39,8 @@ FACTS = {
 FOUND = "found"
 OWN_GATEWAY = "own"
 NO_GATEWAY = "none"
+MESH_GATEWAY = "mesh"
+"""Choices of the egress gateway under test: deployed by the run, none, or the mesh's whatever can be tested with it."""
 NO_SIDECAR = "none"
 NO_EGRESS = "no egress"
 MESH_SIDECAR_FORMAT = "NAME: hosts HOST ..., outboundTrafficPolicy MODE"
@@ -137,6 +139,11 @@ class Gateway:
         """The label selector of its pods, in kubectl's syntax."""
         return ",".join(f"{key}={value}" for key, value in sorted(self.labels.items()))
 
+    @property
+    def is_runs_own(self) -> bool:
+        """Whether it is the one of fixtures/gateway.yaml."""
+        return (self.namespace, self.service) == ("egress-gateway", "exit")
+
     def __str__(self) -> str:
         """Return a human-readable form in one line."""
         details = [self.selector, f"ports {','.join(map(str, self.ports))}", self.made_by]
@@ -201,7 +208,7 @@ class MeshFacts:
     @property
     def own_gateway(self) -> bool:
         """Whether the egress gateway under test is the run's own."""
-        return self.gateway == RUNS_OWN_GATEWAY
+        return self.gateway is not None and self.gateway.is_runs_own
 
     def to_mapping(self) -> dict[str, Any]:
         """Return plain data that JSON can hold."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pytest_istio_egress.model.addresses import IPV4, IPV6
-from pytest_istio_egress.model.mesh_facts import FACTS, NO_GATEWAY, OWN_GATEWAY, MeshSidecar
+from pytest_istio_egress.model.mesh_facts import FACTS, MESH_GATEWAY, NO_GATEWAY, OWN_GATEWAY, MeshSidecar
 from pytest_istio_egress.model.placement import toleration
 
 CONTEXT = "context"
@@ -112,9 +112,9 @@ def valid_namespaced_name(value: str) -> str:
 
 def valid_gateway(value: str) -> str:
     """Check the name of an egress gateway."""
-    if value in (OWN_GATEWAY, NO_GATEWAY) or _is_namespaced(value):
+    if value in (MESH_GATEWAY, OWN_GATEWAY, NO_GATEWAY) or _is_namespaced(value):
         return ""
-    return f"invalid value {value!r}: use NAMESPACE/SERVICE, {OWN_GATEWAY!r} or {NO_GATEWAY!r}"
+    return f"invalid value {value!r}: use NAMESPACE/SERVICE, {MESH_GATEWAY!r}, {OWN_GATEWAY!r} or {NO_GATEWAY!r}"
 
 
 def valid_toleration(value: str) -> str:

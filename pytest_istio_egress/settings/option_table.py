@@ -78,8 +78,8 @@ class Settings:
     gateway: str | None = option(
         metavar="NAMESPACE/SERVICE",
         complaint=valid_gateway,
-        help="Egress gateway Service to test. Default: auto-detect. 'own': deploy one for this run. 'none': skip tests "
-        "that need one",
+        help="Egress gateway Service to test. Default: the mesh's, if tests can use one; else the run deploys one. "
+        "'mesh': only the mesh's. 'own': deploy one for this run. 'none': skip tests that need one",
     )
     fact: tuple[str, ...] = option(
         kind="list",

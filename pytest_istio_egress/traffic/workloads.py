@@ -24,6 +24,7 @@ from pytest_istio_egress.cluster.readiness import ready_pod
 from pytest_istio_egress.cluster.run_lease import namespaces_of_run, remove, renew_lease
 from pytest_istio_egress.cluster.run_secrets import config_map, copy_pull_secrets
 from pytest_istio_egress.cluster.user_ids import with_user_ids
+from pytest_istio_egress.model.mesh_facts import MESH_GATEWAY
 from pytest_istio_egress.model.placement import Placement
 from pytest_istio_egress.model.probe import OUTSIDE
 from pytest_istio_egress.traffic.kinds import KINDS
@@ -72,7 +73,7 @@ class Traffic:
                 f"traffic {self.name} exists already: `istio-egress traffic report --name {self.name}` reports its "
                 f"losses, `istio-egress traffic stop --name {self.name}` stops it"
             )
-        mesh = Mesh(self.api, overrides=FactOverrides(revision))
+        mesh = Mesh(self.api, overrides=FactOverrides(revision, MESH_GATEWAY))
         self.names = replace(self.names, mesh=MeshNames.of(mesh.facts), placement=with_user_ids(placement, self.api))
         through_gateway = mesh.facts.gateway is not None
         if not through_gateway:

@@ -66,6 +66,34 @@ def hint_of(line: str) -> str:
             id="limit-range",
         ),
         pytest.param(
+            'pods "sleep" is forbidden: minimum memory usage per Container is 64Mi, but request is 32Mi',
+            ["LimitRange", "--istio-egress-resource"],
+            id="limit-range-minimum",
+        ),
+        pytest.param(
+            'pods "sleep-" is forbidden: unable to validate against any security context constraint: [provider '
+            '"restricted-v2": .containers[0].runAsUser: Invalid value: 100: must be in the ranges]',
+            ["SCC", "--istio-egress-user-ids assigned"],
+            id="security-context-constraint",
+        ),
+        pytest.param(
+            "endpoints is forbidden: endpoint address 10.128.0.7 is not allowed",
+            ["endpoints/restricted"],
+            id="restricted-endpoints",
+        ),
+        pytest.param(
+            'admission webhook "rancher.cattle.io.namespaces" denied the request: Unauthorized',
+            ["updatepsa"],
+            id="rancher-pod-security",
+        ),
+        pytest.param("Unauthorized", ["credentials", "kubectl auth whoami"], id="credentials"),
+        pytest.param(
+            'failed calling webhook "rev.namespace.sidecar-injector.istio.io": failed to call webhook: Post '
+            '"https://istiod.istio-system.svc:443/inject?timeout=10s": context deadline exceeded',
+            ["15017", "rev.namespace.sidecar-injector.istio.io"],
+            id="injection-webhook-does-not-respond",
+        ),
+        pytest.param(
             'sidecars.networking.istio.io is forbidden: User "ci" cannot create resource "sidecars" in API group '
             '"networking.istio.io" in the namespace "egress-client"',
             ["The user ci has no permission", "istio-egress rights"],

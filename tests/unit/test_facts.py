@@ -262,17 +262,24 @@ def test_gateway_of_the_gateway_api_is_no_egress_gateway_feature() -> None:
     for each in objects.held:
         if each["kind"] in ("Service", "Pod"):
             each["metadata"]["labels"] = {**each["metadata"]["labels"], OF_GATEWAY_API: "egress"}
-    facts = detect_facts(objects, FactOverrides())
+    facts = detect_facts(objects, FactOverrides(gateway="mesh"))
     assert facts.gateway
     assert facts.gateway.made_by == BY_GATEWAY_API
     mesh = cast(Mesh, SimpleNamespace(gateway=facts.gateway, facts=facts))
     assert "Gateway API" in (FEATURE_DETECTORS["egress-gateway"](mesh) or "")
+    own = detect_facts(objects, FactOverrides()).gateway
+    assert own
+    assert own.is_runs_own
+    assert "managed by the Gateway API" in own.made_by
 
 
 def test_gateway_that_is_not_ready_is_not_detected() -> None:
     objects = Objects()
     next(each for each in objects.held if each["kind"] == "Pod")["status"]["conditions"] = []
-    assert detect_facts(objects, FactOverrides()).gateway is None
+    assert detect_facts(objects, FactOverrides(gateway="mesh")).gateway is None
+    facts = detect_facts(objects, FactOverrides())
+    assert facts.own_gateway, "without a gateway of the mesh the run deploys its own"
+    assert MeshFacts.of(facts.to_mapping()).own_gateway
     with pytest.raises(ClusterError, match="no ready Istio gateway pod"):
         detect_facts(objects, FactOverrides(gateway="istio-system/istio-egressgateway"))
 
@@ -288,7 +295,7 @@ def test_unreadable_fact_has_a_reason_and_others_a_value() -> None:
     facts = detect_facts(Objects(forbidden=["PeerAuthentication", "Pod"]), FactOverrides())
     assert "forbidden" in facts.facts["mutual-tls"].why
     assert "forbidden" in facts.facts["egress-gateways"].why
-    assert facts.gateway is None
+    assert facts.own_gateway
     assert facts.value("trust-domain") == "cluster.local"
 
 

@@ -45,6 +45,20 @@ def named_gateway(reader: ObjectReader, gateway: str) -> Gateway:
     raise ClusterError(f"--istio-egress-gateway: no Service {service_name} in namespace {namespace}")
 
 
+def untestable(gateway: Gateway) -> str | None:
+    """Return why no test can use a gateway, None where tests can."""
+    service = f"{gateway.service}.{gateway.namespace}"
+    if gateway.made_by == BY_GATEWAY_API:
+        return (
+            f"the egress gateway {service} is managed by the Gateway API and ignores Istio's Gateway and "
+            "VirtualService resources"
+        )
+    missing_ports = [str(port) for port in (80, 443) if port not in gateway.ports]
+    if missing_ports:
+        return f"the egress gateway Service {service} lacks port {', '.join(missing_ports)}"
+    return None
+
+
 def as_gateway(reader: ObjectReader, service: Object) -> Gateway | None:
     """Return the gateway behind a Service, None where the Service has no ready gateway pod."""
     namespace = service["metadata"]["namespace"]

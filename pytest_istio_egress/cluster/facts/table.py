@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -24,6 +24,7 @@ from pytest_istio_egress.model.mesh_facts import (
     CLUSTER_DOMAIN,
     DEFAULT_REVISION,
     FOUND,
+    MESH_GATEWAY,
     NO_GATEWAY,
     NO_SIDECAR,
     OWN_GATEWAY,
@@ -42,7 +43,7 @@ class FactOverrides:
 
     revision: str | None = None
     gateway: str | None = None
-    """`own`, `none` or NAMESPACE/SERVICE."""
+    """`mesh`, `own`, `none` or NAMESPACE/SERVICE; None: the mesh's where tests can use it, else `own`."""
     facts: Mapping[str, str] = field(default_factory=dict)
     """Values by the names of facts."""
     places: Mapping[str, str] = field(default_factory=dict)
@@ -147,17 +148,28 @@ class Detection:
         """The mesh's egress gateways."""
         return gateways.egress_gateways(self.reader)
 
-    def _first_gateway(self) -> Gateway | None:
+    def _found_gateways(self) -> list[Gateway]:
         try:
-            return self.gateways[0] if self.gateways else None
+            return self.gateways
         except ClusterError:
-            return None  # the fact "egress-gateways" has the reason
+            return []  # the fact "egress-gateways" has the reason
+
+    def _testable_gateway(self) -> Gateway:
+        """Return the first gateway that tests can use; without one the run deploys its own."""
+        found = self._found_gateways()
+        reasons = [gateways.untestable(gateway) for gateway in found]
+        if None in reasons:
+            return found[reasons.index(None)]
+        why = reasons[0] if reasons else "the mesh has none"
+        return replace(RUNS_OWN_GATEWAY, made_by=f"{RUNS_OWN_GATEWAY.made_by}, as {why}")
 
     def gateway(self) -> Gateway | None:
         """Return the egress gateway under test."""
         match self.overrides.gateway:
             case None:
-                return self._first_gateway()
+                return self._testable_gateway()
+            case choice if choice == MESH_GATEWAY:
+                return next(iter(self._found_gateways()), None)
             case choice if choice == OWN_GATEWAY:
                 return RUNS_OWN_GATEWAY
             case choice if choice == NO_GATEWAY:
