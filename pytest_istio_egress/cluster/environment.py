@@ -60,7 +60,8 @@ class Environment:
         self._case_workloads: list[str] = []
         self._fixture_workloads: dict[str, list[str]] = {}
         self._active_fixtures: list[str] = []
-        self._error: Exception | None = None
+        self.failure: Exception | None = None
+        """Why the clients and servers could not be created, None where they were or are not needed yet."""
         self.built = False
         """Whether the clients and servers of the suite exist."""
         self.lease = RunLease(api, names.run, names.namespace("egress-outside"), names.placement)
@@ -71,12 +72,12 @@ class Environment:
 
         After a failure, later calls raise the same error without a retry: each test would wait as long.
         """
-        if self._error:
-            raise self._error
+        if self.failure:
+            raise self.failure
         try:
             self._build()
         except Exception as error:
-            self._error = error
+            self.failure = error
             raise
         self.built = True
 

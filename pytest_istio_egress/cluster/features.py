@@ -15,6 +15,7 @@ from pytest_istio_egress.cluster.gateway_log import GatewayLogCheck
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.network_policies import NetworkPolicyCheck
 from pytest_istio_egress.cluster.permissions import SECRETS, missing_permissions
+from pytest_istio_egress.cluster.refusals import with_hint
 from pytest_istio_egress.model.case import ALL, OWN_GATEWAY_FIXTURE, Case
 from pytest_istio_egress.model.istio_versions import older
 from pytest_istio_egress.model.mesh_facts import ISTIOS_OWN_BUILD, Fact, MeshFacts
@@ -42,7 +43,7 @@ def missing(case: Case, mesh: Mesh, fixtures: Path, refused: Mapping[str, str]) 
     needed = [feature for feature in (*case.requires, *implied(case, mesh.facts, fixtures)) if feature not in PROBED]
     reasons = {feature: why for feature in needed if (why := DETECTORS[feature](mesh))}
     for name in sorted(objects_of(case, mesh.facts, fixtures) & refused.keys()):
-        reasons[name] = f"this cluster refuses {name}: {refused[name]}"
+        reasons[name] = f"this cluster refuses {name}: {with_hint(refused[name])}"
     if case.min_istio and older(mesh.facts.istio, case.min_istio):
         reasons["istio"] = f"documented since Istio {case.min_istio}; the mesh has {mesh.facts.istio}"
     return reasons

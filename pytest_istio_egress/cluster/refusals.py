@@ -90,6 +90,12 @@ def hint_of(message: str) -> str:
     return ""
 
 
+def with_hint(message: str) -> str:
+    """Return a message with what to do next, where it says who refused."""
+    hint = hint_of(message)
+    return f"{message.rstrip('.')}. hint: {hint}" if hint else message
+
+
 def is_of_the_cluster(message: str) -> bool:
     """Whether a rule of the cluster refused a request, so that it refuses all objects of its kind."""
     return bool(hint_of(message)) and not _NOT_ABOUT_THE_CLUSTER.search(message)

@@ -35,6 +35,8 @@ CORE, EXTENDED, ALL = PROFILES = ("core", "extended", "all")
 """Which tests run; a later profile includes all tests of an earlier one."""
 MESH_WIDE = "mesh_wide"
 """The folder of the cases that change the mesh configuration."""
+MESH_WIDE_NOT_ALLOWED = "changes mesh-wide configuration: requires --istio-egress-allow-mesh-wide"
+"""Why such a case is skipped unless the user allows it."""
 OWN_GATEWAY_FIXTURE = "gateway.yaml"
 
 Test = TypeVar("Test", bound=Callable[..., Any])

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from pytest_istio_egress.model.case import PROFILES, case_of
+from pytest_istio_egress.model.case import MESH_WIDE_NOT_ALLOWED, PROFILES, case_of
 from pytest_istio_egress.model.text import one_line
 from pytest_istio_egress.settings.options import Settings
 from pytest_istio_egress.suite import discovery as shipped
@@ -17,7 +17,6 @@ from pytest_istio_egress.suite.discovery import ROOT, id_of
 
 MESH_WIDE = f"{ROOT}/mesh_wide"
 MARKER = "istio_egress"
-MESH_WIDE_NOT_ALLOWED = "changes mesh-wide configuration: requires --istio-egress-allow-mesh-wide"
 
 
 class CollectionHooks:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_istio_egress.model.result_names import SKIPPED
 from pytest_istio_egress.plugin import header
 from pytest_istio_egress.plugin.collection import needs_cluster
 from pytest_istio_egress.plugin.progress import Progress
 from pytest_istio_egress.plugin.scheduler import CaseScheduler
 from pytest_istio_egress.plugin.stash import TARGET
 from pytest_istio_egress.plugin.terminal import Terminal, write_summary
-from pytest_istio_egress.plugin.worker import HANDED_OVER
+from pytest_istio_egress.plugin.worker import ENVIRONMENT_FAILED, HANDED_OVER
 from pytest_istio_egress.report.results import Results, flattened
 from pytest_istio_egress.run_target import NoClusterError, TargetError, new_run
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 CLUSTER_UNUSABLE = 3
 """pytest's exit code when the cluster or its mesh cannot be used, or cannot be cleaned."""
+ALL_SKIPPED = 6
+"""pytest's exit code when every test was skipped: a gate must not be green on that."""
 
 
 class Controller:
@@ -93,6 +96,10 @@ class Controller:
         """
         try:
             result = yield
+            if self._environment_failed(session):
+                session.exitstatus = CLUSTER_UNUSABLE
+            elif session.exitstatus == pytest.ExitCode.OK and self._all_skipped():
+                session.exitstatus = ALL_SKIPPED
             if self.prepared is not None:
                 self._release(self.prepared, session)
         except KeyboardInterrupt:
@@ -114,10 +121,25 @@ class Controller:
             self.terminal.warn(f"istio-egress: {error}")
             session.exitstatus = CLUSTER_UNUSABLE
 
+    def _environment_failed(self, session: pytest.Session) -> bool:
+        """Whether a worker stopped the run; xdist carries its reason to its own object on the controller."""
+        xdist: Any = self.config.pluginmanager.getplugin("dsession")
+        reasons = (session.shouldstop, xdist and xdist.shouldstop)
+        return any(str(reason).startswith(ENVIRONMENT_FAILED) for reason in reasons)
+
+    def _all_skipped(self) -> bool:
+        results = self.results.all()
+        return bool(results) and all(result.result == SKIPPED for result in results)
+
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Write the matrix."""
         if self.results.by_id:
             write_summary(terminalreporter, self.results.all(), time.monotonic() - self.began)
+            if self._all_skipped():
+                self.terminal.warn(
+                    f"istio-egress: every test was skipped, so nothing was tested (exit code {ALL_SKIPPED}); the "
+                    "reasons are above"
+                )
 
     def results_and_target(self) -> tuple[list[Result], Prepared | None]:
         """Return the results so far, and the target once it is prepared."""

@@ -24,9 +24,11 @@ from pytest_istio_egress.model.placement import Placement
 from pytest_istio_egress.pipeline.context import WorkerContext
 from pytest_istio_egress.pipeline.egress import Egress
 from pytest_istio_egress.pipeline.runner import CaseRunner, case_runner
+from pytest_istio_egress.plugin.failure_reports import error_line
 from pytest_istio_egress.plugin.parameters import expectations_of
 from pytest_istio_egress.plugin.recorder import EvidenceCollector, VerdictRecorder
 from pytest_istio_egress.plugin.stash import EVIDENCE_COLLECTOR, TARGET, VERDICTS
+from pytest_istio_egress.plugin.worker import ENVIRONMENT_FAILED
 from pytest_istio_egress.report.results import PHASES_PROPERTY
 from pytest_istio_egress.run_target import Target
 from pytest_istio_egress.suite.discovery import fixtures_folder
@@ -125,14 +127,14 @@ def egress(_istio_egress_mesh: Mesh, _istio_egress_target: Target, request: pyte
     runner: CaseRunner = request.getfixturevalue("_istio_egress_runner")
     network_policy: NetworkPolicyCheck = request.getfixturevalue("_istio_egress_network_policy")
     gateway_log: GatewayLogCheck = request.getfixturevalue("_istio_egress_gateway_log")
-    _stop_for(
-        missing_by_probe(case, expectations_of(request), _istio_egress_mesh, network_policy, gateway_log),
-        _istio_egress_target,
-    )
     collector = EvidenceCollector(request.node, runner, case)
     request.node.stash[EVIDENCE_COLLECTOR] = collector
     stash = request.session.stash
     try:
+        probed = missing_by_probe(
+            case, expectations_of(request), _istio_egress_mesh, network_policy, gateway_log
+        )
+        _stop_for(probed, _istio_egress_target)
         if runner.enter(case):
             stash[VERDICTS] = []  # should probing fail, the next parameter probes for itself
             stash[VERDICTS] = runner.verify(expectations_of(request))
@@ -141,6 +143,9 @@ def egress(_istio_egress_mesh: Mesh, _istio_egress_target: Target, request: pyte
         yield Egress(runner, runner.case_setup, case, stash[VERDICTS], record=record, collect=collector)
     finally:
         request.node.user_properties.append((PHASES_PROPERTY, runner.context.timer.take()))
+        if failure := runner.context.environment.failure:
+            # Each further test would end in the same error.
+            request.session.shouldstop = f"{ENVIRONMENT_FAILED}: {error_line(failure)}"
 
 
 def _stop_for(reasons: Mapping[str, str], target: Target) -> None:

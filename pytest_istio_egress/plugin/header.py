@@ -1,13 +1,9 @@
-"""The lines at the head of a run: cluster, mesh, versions."""
+"""The lines at the head of a run: target and run; the lines about cluster and mesh are those of run_target."""
 
 from __future__ import annotations
 
-from pytest_istio_egress.model.mesh_facts import MeshFacts
 from pytest_istio_egress.run_target import Prepared
 from pytest_istio_egress.settings.options import Settings
-
-_WIDTH = 100
-"""Characters of a line of facts."""
 
 
 def before_connecting(settings: Settings, run: str) -> list[str]:
@@ -18,26 +14,8 @@ def before_connecting(settings: Settings, run: str) -> list[str]:
 
 
 def after_detection(prepared: Prepared) -> list[str]:
-    """Return the cluster, the versions and the facts of the mesh."""
-    target = prepared.target
-    name = f"context {target.context}" if target.context else target.kind
-    mesh = MeshFacts.of(target.mesh)
-    return [
-        f"istio-egress: {name}, Kubernetes {prepared.kubernetes}",
-        f"istio-egress: Istio {mesh.istio}, {mesh.outbound_mode}, {prepared.gateway}",
-        *(f"istio-egress:   {line}" for line in _facts(mesh)),
-        *(f"istio-egress: {note}" for note in target.notes),
-    ]
+    """Return the cluster, the versions and the facts of the mesh, and what the cluster refuses."""
+    # Imported here: listing the suite needs no Kubernetes client.
+    from pytest_istio_egress.run_target import description
 
-
-def _facts(mesh: MeshFacts) -> list[str]:
-    """Return every fact that the line above does not contain, several to a line."""
-    in_line_above = {"istio", "outbound-mode", "egress-gateways"}
-    facts = [f"{name}: {fact}" for name, fact in mesh.facts.items() if name not in in_line_above]
-    lines: list[str] = []
-    for fact in facts:
-        if lines and len(lines[-1]) + len(fact) < _WIDTH:
-            lines[-1] += f" | {fact}"
-        else:
-            lines.append(fact)
-    return lines
+    return description.after_detection(prepared)

@@ -83,8 +83,8 @@ class ReportFiles:
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Note what stopped the run: Ctrl-C, or a cluster that cannot be used."""
         message = str(excinfo.value)
-        interrupted = isinstance(excinfo.value, KeyboardInterrupt) or not message
-        self.stopped = "interrupted" if interrupted else f"stopped: {message}"
+        # A run that a worker stopped is interrupted too, with the reason as its message.
+        self.stopped = f"stopped: {message}" if message else "interrupted"
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

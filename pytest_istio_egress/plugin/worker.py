@@ -10,6 +10,8 @@ import pytest
 from pytest_istio_egress.plugin.stash import TARGET
 from pytest_istio_egress.run_target import Target
 
+ENVIRONMENT_FAILED = "istio-egress: no clients and servers"
+"""The beginning of the reason for which a worker stops the run; xdist hands it to the controller."""
 HANDED_OVER = "istio_egress_target"
 """The key in xdist's workerinput: the file that contains the target before the worker gets its first test."""
 

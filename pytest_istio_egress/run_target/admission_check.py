@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
 from pytest_istio_egress.cluster.admission import AdmissionCheck
 from pytest_istio_egress.cluster.api import Api
@@ -12,7 +11,7 @@ from pytest_istio_egress.cluster.apply import load
 from pytest_istio_egress.cluster.environment import ENVIRONMENT
 from pytest_istio_egress.cluster.mesh_names import MeshNames
 from pytest_istio_egress.cluster.names import Names
-from pytest_istio_egress.cluster.refusals import by_message, hint_of
+from pytest_istio_egress.cluster.refusals import by_message, with_hint
 from pytest_istio_egress.model.mesh_facts import MeshFacts
 from pytest_istio_egress.model.placement import Placement
 from pytest_istio_egress.run_target import Say, Target, TargetError
@@ -37,15 +36,10 @@ def check_admission(api: Api, target: Target, facts: MeshFacts, say: Say) -> Tar
             f"the cluster of context {target.context!r} refuses what every test needs "
             f"({', '.join(sorted(admission.needed))}); nothing was tested"
         )
-    return replace(target, placement=admission.placement.to_mapping(), refused=_explained(admission.other))
+    return replace(target, placement=admission.placement.to_mapping(), refused=admission.other)
 
 
-def refusal_lines(refused: dict[str, str]) -> Iterable[str]:
+def refusal_lines(refused: Mapping[str, str]) -> Iterable[str]:
     """Yield a line for each rule that refuses kinds of objects: the kinds, the message, what to do."""
     for message, kinds in by_message(refused).items():
-        hint = hint_of(message)
-        yield f"refused: {', '.join(sorted(kinds))}: {message.rstrip('.')}{f'. hint: {hint}' if hint else ''}"
-
-
-def _explained(refused: dict[str, str]) -> dict[str, Any]:
-    return {kind: f"{message.rstrip('.')}. hint: {hint_of(message)}" for kind, message in refused.items()}
+        yield f"refused: {', '.join(sorted(kinds))}: {with_hint(message)}"

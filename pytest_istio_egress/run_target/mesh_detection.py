@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from kubernetes.client.exceptions import ApiException
@@ -23,30 +25,52 @@ from pytest_istio_egress.settings.options import Settings
 
 
 def detect_mesh(prepared: Prepared, settings: Settings, say: Say) -> Prepared:
-    """Detect facts and features of the mesh; raises TargetError where there is no working Istio.
+    """Detect facts and features of the mesh, and what the cluster refuses; raises TargetError without a working Istio.
 
-    Namespaces of killed runs are deleted, for their configuration slows the mesh down.
+    What killed runs left is removed first: its configuration slows the mesh down, or differs from the mesh's own.
     """
+    with _cluster_errors_as_target_errors():
+        mesh = after_pending_restore(_working_mesh(prepared, settings, say), say)
+        remove_leftovers(mesh.api, say)
+        return _examined(prepared, mesh, say)
+
+
+def look_beforehand(prepared: Prepared, settings: Settings, say: Say) -> tuple[Prepared, Mesh]:
+    """Detect the same as `detect_mesh`, and leave the cluster as it is; the mesh is for further questions."""
+    with _cluster_errors_as_target_errors():
+        mesh = _working_mesh(prepared, settings, say)
+        return _examined(prepared, mesh, say), mesh
+
+
+def _working_mesh(prepared: Prepared, settings: Settings, say: Say) -> Mesh:
+    target = prepared.target
+    api = Api(target.kubeconfig, target.context, target.timeouts)
+    check_permissions(api, target, (RUN,), say)
+    overrides = FactOverrides(settings.revision, settings.gateway, pairs(settings.fact), settings.places)
+    mesh = Mesh(api, overrides=overrides)
+    check_mesh_permissions(mesh, target, say)
+    mesh.check()
+    return mesh
+
+
+def _examined(prepared: Prepared, mesh: Mesh, say: Say) -> Prepared:
+    gateway = mesh.facts.gateway
+    description = f"egress gateway {gateway}" if gateway else "no egress gateway"
+    placement = with_user_ids(Placement.of(prepared.target.placement), mesh.api)
+    target = replace(prepared.target, mesh=mesh.facts.to_mapping(), placement=placement.to_mapping())
+    reasons = features(mesh)
+    target = check_admission(mesh.api, target, mesh.facts, say)
+    return replace(prepared, target=target, gateway=description, features=reasons)
+
+
+@contextmanager
+def _cluster_errors_as_target_errors() -> Iterator[None]:
     try:
-        api = Api(prepared.target.kubeconfig, prepared.target.context, prepared.target.timeouts)
-        check_permissions(api, prepared.target, (RUN,), say)
-        overrides = FactOverrides(settings.revision, settings.gateway, pairs(settings.fact), settings.places)
-        mesh = Mesh(api, overrides=overrides)
-        check_mesh_permissions(mesh, prepared.target, say)
-        mesh.check()
-        mesh = after_pending_restore(mesh, say)
-        gateway = mesh.facts.gateway
-        description = f"egress gateway {gateway}" if gateway else "no egress gateway"
-        placement = with_user_ids(Placement.of(prepared.target.placement), api)
-        target = replace(prepared.target, mesh=mesh.facts.to_mapping(), placement=placement.to_mapping())
-        reasons = features(mesh)
-        remove_leftovers(api, say)
-        target = check_admission(api, target, mesh.facts, say)
+        yield
     except ApiException as error:
         raise TargetError(f"cannot detect the mesh: {reason(error)}") from error
     except (ClusterError, HTTPError) as error:
         raise TargetError(reason(error)) from error
-    return replace(prepared, target=target, gateway=description, features=reasons)
 
 
 def after_pending_restore(mesh: Mesh, say: Say) -> Mesh:

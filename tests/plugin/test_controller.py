@@ -15,7 +15,8 @@ import pytest
 from repository import Repository  # type: ignore[import-not-found]  # pytest puts this folder on the path
 
 from pytest_istio_egress.model.kube_context import IN_CLUSTER
-from pytest_istio_egress.plugin.controller import CLUSTER_UNUSABLE
+from pytest_istio_egress.plugin.controller import ALL_SKIPPED, CLUSTER_UNUSABLE
+from pytest_istio_egress.plugin.worker import ENVIRONMENT_FAILED
 from pytest_istio_egress.run_target import Target, TargetError, new_run, reachability
 from pytest_istio_egress.run_target.reachability import kubernetes_version
 from pytest_istio_egress.settings import kubeconfig as kubeconfig_module
@@ -194,8 +195,9 @@ def test_cluster_is_not_contacted_when_no_test_is_selected(repository: Repositor
     result = repository.run("--istio-egress", "-k", "no_such_name", *more)
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
     result = repository.run("--istio-egress", "conformance/mesh_wide", *more)
-    assert result.ret == pytest.ExitCode.OK
+    assert result.ret == ALL_SKIPPED
     result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["istio-egress: every test was skipped, so nothing was tested (exit code 6)*"])
     assert not repository.notes.exists()
 
 
@@ -238,3 +240,22 @@ def test_failed_cleanup_is_exit_3(repository: Repository, monkeypatch: pytest.Mo
     result = repository.run("--istio-egress")
     assert result.ret == CLUSTER_UNUSABLE
     result.stdout.fnmatch_lines(["istio-egress: a namespace is stuck", "*4 passed*"])
+
+
+@pytest.mark.parametrize("more", [[], ["-n", "2"]])
+def test_run_without_clients_and_servers_is_told_once_and_exit_3(repository: Repository, more: list[str]) -> None:
+    end = f"""
+        import pytest
+
+        @pytest.mark.parametrize("number", range(5))
+        def test_ending(egress, request, number):
+            request.session.shouldstop = "{ENVIRONMENT_FAILED}: no ready pod"
+            assert False
+    """
+    repository.write({"dns/test_ending.py": end})
+    result = repository.run(
+        "--istio-egress", "conformance/dns/test_ending.py", "--istio-egress-report", "r.yaml", *more
+    )
+    assert result.ret == CLUSTER_UNUSABLE
+    result.assert_outcomes(failed=1)
+    assert "no ready pod" in (repository.path / "r.yaml").read_text()

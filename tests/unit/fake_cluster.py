@@ -42,6 +42,7 @@ class FakeEnvironment:
         self.pod_lookup = FakePodLookup()
         self.built = False
         self.builds = 0
+        self.failure: Exception | None = None
         self.pod_error: Exception | None = None
         self.pods_requested: list[str] = []
         self.own_gateways: list[str] = []

@@ -12,7 +12,9 @@ from pytest_istio_egress.cli.main import main
 HEAVY = ("pytest_istio_egress.embedded", "filelock", "platformdirs", "rich", "kubernetes", "cryptography")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["cluster", "up", "--help"], ["traffic", "start", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["cluster", "up", "--help"], ["traffic", "start", "--help"], ["doctor", "--help"]]
+)
 def test_help_loads_no_optional_library(arguments: list[str]) -> None:
     # None in sys.modules makes every import of that name fail.
     code = (
