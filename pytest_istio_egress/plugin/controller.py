@@ -128,7 +128,7 @@ class Controller:
         return any(str(reason).startswith(ENVIRONMENT_FAILED) for reason in reasons)
 
     def _all_skipped(self) -> bool:
-        results = self.results.all()
+        results = [] if self.config.getoption("setupplan", default=False) else self.results.all()
         return bool(results) and all(result.result == SKIPPED for result in results)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
