@@ -131,9 +131,7 @@ def egress(_istio_egress_mesh: Mesh, _istio_egress_target: Target, request: pyte
     request.node.stash[EVIDENCE_COLLECTOR] = collector
     stash = request.session.stash
     try:
-        probed = missing_by_probe(
-            case, expectations_of(request), _istio_egress_mesh, network_policy, gateway_log
-        )
+        probed = missing_by_probe(case, expectations_of(request), _istio_egress_mesh, network_policy, gateway_log)
         _stop_for(probed, _istio_egress_target)
         if runner.enter(case):
             stash[VERDICTS] = []  # should probing fail, the next parameter probes for itself
