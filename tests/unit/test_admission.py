@@ -112,7 +112,7 @@ def test_nothing_is_refused_where_no_rule_refuses(check: Callable[[Cluster], Adm
     assert accepted.placement == Placement(pod_security=())
 
 
-@pytest.mark.parametrize("kind", ["Namespace", "Service", "ConfigMap", "Secret", "Telemetry", "EnvoyFilter"])
+@pytest.mark.parametrize("kind", ["Namespace", "Service", "ConfigMap", "Secret", "EnvoyFilter"])
 def test_refused_kind_that_every_test_needs_stops_the_run(kind: str, check: Callable[[Cluster], Admission]) -> None:
     refused = check(Cluster(refuses(kind)))
     assert POLICY in refused.needed[kind]

@@ -33,7 +33,7 @@ INVALID: list[tuple[Complaint, str, str]] = [
     (valid_fact, "mesh-sidecar", "invalid value 'mesh-sidecar': use NAME=VALUE"),
     (valid_fact, "mesh-sidecar=*/*", "mesh-sidecar: invalid value '.*': use 'none' or 'NAME: hosts HOST ..., outbound"),
     (valid_fact, "ip-families=ipv6", "ip-families: invalid value 'ipv6': use IPv4, IPv6, or both with a comma"),
-    (valid_gateway, "exit", "invalid value 'exit': use NAMESPACE/SERVICE, 'own' or 'none'"),
+    (valid_gateway, "exit", "invalid value 'exit': use NAMESPACE/SERVICE, 'mesh', 'own' or 'none'"),
     (IMAGE, "nginx=x", r"unknown image 'nginx' \(choose from curl, envoy\)"),
     (IMAGE, "curl=", "invalid value 'curl=': use NAME=VALUE"),
     (key_value(), "pool", "invalid value 'pool': use KEY=VALUE"),
