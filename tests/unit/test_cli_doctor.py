@@ -10,6 +10,7 @@ import pytest
 
 from pytest_istio_egress.cli import doctor
 from pytest_istio_egress.cli.main import main
+from pytest_istio_egress.cluster.features import DETECTORS
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.model.mesh_facts import STOCK_GATEWAY, Fact, MeshFacts
 from pytest_istio_egress.run_target import NoClusterError, Prepared, Target, TargetError, mesh_detection, selection
@@ -36,14 +37,8 @@ def prepared(**refused: str) -> Prepared:
 @pytest.fixture
 def mesh(monkeypatch: pytest.MonkeyPatch) -> Mesh:
     """A mesh with every feature."""
-    monkeypatch.setattr("pytest_istio_egress.cluster.features.DETECTORS", dict.fromkeys(FEATURES, lambda _: None))
+    monkeypatch.setattr("pytest_istio_egress.cluster.features.DETECTORS", dict.fromkeys(DETECTORS, lambda _: None))
     return cast(Mesh, SimpleNamespace(facts=MESH, api=None))
-
-
-FEATURES = (
-    "registry-only-mesh", "mesh-policy", "egress-gateway", "gateway-api", "dynamic-dns", "dynamic-dns-mesh",
-    "validation-webhook", "istio-metrics", "secrets-for-proxies", "own-sidecar-scope",
-)  # fmt: skip
 
 
 def settings(**given: Any) -> Any:
