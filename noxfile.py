@@ -17,6 +17,7 @@ PINNED = tomllib.loads(Path("pytest_istio_egress/embedded/versions.toml").read_t
 ENVOY_VERSIONS = PINNED["envoy"]["versions"]
 ISTIO_RELEASES = sorted(PINNED["istio"]["releases"])
 ISTIO_VERSIONS = ("1.24", "1.26", "1.28", "1.30")
+IP_FAMILIES = ("ipv6", "dual")
 UNIT_TESTS = ("tests/unit", "tests/test_import_rules.py")
 SCRIPTS = ("bootstrap", "kind/up", "kind/down")
 WORKFLOWS = (".github/workflows/ci.yml", "docs/ci/github.yml")
@@ -78,6 +79,14 @@ def embedded(session: nox.Session) -> None:
     """Run the suite on the embedded cluster with the pinned versions."""
     session.install("-e", ".")
     session.run(*EMBEDDED, *session.posargs)
+
+
+@nox.session(name="embedded-ip-family")
+@nox.parametrize("ip_family", IP_FAMILIES, ids=IP_FAMILIES)
+def embedded_ip_family(session: nox.Session, ip_family: str) -> None:
+    """Run the suite on an embedded cluster with IPv6, alone or beside IPv4."""
+    session.install("-e", ".")
+    session.run(*EMBEDDED, "--istio-egress-name", ip_family, "--istio-egress-ip-family", ip_family, *session.posargs)
 
 
 @nox.session(name="embedded-envoy")

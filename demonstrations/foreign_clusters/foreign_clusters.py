@@ -73,7 +73,8 @@ def start_and_test(foreign: Foreign, tests: list[str]) -> dict[str, Any]:
     """Start a cluster, change it, run the tests, remove it; return the figures for the page."""
     sys.stdout.write(f"== {foreign['name']}: {foreign['differs']}\n")
     sys.stdout.flush()
-    cluster = up(ClusterSpec(name=f"foreign-{foreign['name']}"[:32]), tied_to_caller=True)
+    spec = ClusterSpec(name=f"foreign-{foreign['name']}"[:32], ip_family=foreign.get("ip_family", "ipv4"))
+    cluster = up(spec, tied_to_caller=True)
     try:
         make(foreign, cluster)
         with tempfile.TemporaryDirectory(prefix="foreign-") as folder:

@@ -199,6 +199,15 @@ def _own_sidecar_scope(mesh: Mesh) -> str | None:
     return f"a mesh-wide Sidecar limits the hosts of proxies, and this test has no Sidecar ({sidecar})"
 
 
+def _dual_stack(mesh: Mesh) -> str | None:
+    families = mesh.facts.ip_families
+    if len(families) == 1:
+        return f"the cluster is not dual-stack: its pods have only {families[0]} addresses"
+    if mesh.facts.value("istio-dual-stack") != "on":
+        return "Istio is not configured for dual stack (ISTIO_DUAL_STACK in istiod's environment)"
+    return None
+
+
 DETECTORS: dict[str, Detector] = {
     "registry-only-mesh": _registry_only_mesh,
     "mesh-policy": _mesh_policy,
@@ -210,6 +219,7 @@ DETECTORS: dict[str, Detector] = {
     "validation-webhook": _validation_webhook,
     "istio-metrics": _istio_metrics,
     "secrets-for-proxies": _secrets_for_proxies,
+    "dual-stack": _dual_stack,
     "own-sidecar-scope": _own_sidecar_scope,
 }
 PROBED = frozenset({"network-policy"})

@@ -24,6 +24,7 @@ FEATURES = {
     "validation-webhook": "Istio's validating webhook is active",
     "secrets-for-proxies": "the run can let proxies read secrets of their namespace (implied by a Role)",
     "istio-metrics": "the proxies have Istio's standard metrics, which upstream Envoy lacks",
+    "dual-stack": "pods have addresses of both IP families, and Istio is configured for both (ISTIO_DUAL_STACK)",
     "own-sidecar-scope": "no mesh-wide Sidecar limits the hosts of proxies (implied by manifests without a Sidecar)",
 }
 """What a case may require of a mesh, by name; cluster/features.py detects each of them."""

@@ -132,6 +132,13 @@ def with_pod_addresses(objects: Objects, *addresses: str) -> Objects:
     return objects
 
 
+def with_dual_stack(objects: Objects) -> Objects:
+    """Configure istiod for both IP families."""
+    container = objects.held_as("Deployment", "istiod")["spec"]["template"]["spec"]["containers"][0]
+    container["env"] = [*container.get("env", []), {"name": "ISTIO_DUAL_STACK", "value": "true"}]
+    return objects
+
+
 CHANGED: dict[str, tuple[str, Callable[[Objects], Objects], str]] = {
     "default mode": ("outbound-mode", lambda mesh: mesh.mesh(outboundTrafficPolicy={}), "ALLOW_ANY"),
     "mode of the mesh-wide Sidecar": (
@@ -183,6 +190,7 @@ CHANGED: dict[str, tuple[str, Callable[[Objects], Objects], str]] = {
         lambda mesh: with_pod_addresses(mesh, "10.244.0.7", "fd00::7"),
         "IPv4, IPv6",
     ),
+    "dual stack": ("istio-dual-stack", with_dual_stack, "on"),
     "IPv6 first": ("ip-families", lambda mesh: with_pod_addresses(mesh, "fd00::7", "10.244.0.7"), "IPv6, IPv4"),
     "a default beside a revision": ("injection", lambda mesh: mesh.revision("canary"), "istio-injection=enabled"),
 }

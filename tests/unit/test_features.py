@@ -170,3 +170,19 @@ def test_dynamic_dns_needs_istio_1_30_whatever_the_crd_has(istio: str, supported
     api = SimpleNamespace(resource=lambda *_: crd)
     mesh = cast(Mesh, SimpleNamespace(api=api, facts=MeshFacts({"istio": Fact(istio)})))
     assert (DETECTORS["dynamic-dns"](mesh) is None) is supported
+
+
+@pytest.mark.parametrize(
+    ("families", "setting", "reason"),
+    [
+        ("IPv4", "on", "its pods have only IPv4 addresses"),
+        ("IPv6", "off", "its pods have only IPv6 addresses"),
+        ("IPv4, IPv6", "off", "ISTIO_DUAL_STACK"),
+        ("IPv6, IPv4", "on", ""),
+    ],
+)
+def test_dual_stack_requires_both_families_and_istios_setting(families: str, setting: str, reason: str) -> None:
+    facts = MeshFacts(facts={"ip-families": Fact(families), "istio-dual-stack": Fact(setting)})
+    why = DETECTORS["dual-stack"](mesh_with(facts))
+    assert reason in (why or "")
+    assert bool(why) is bool(reason)
