@@ -11,7 +11,7 @@ from pytest_istio_egress import documented
 from pytest_istio_egress.cluster.features import missing
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.model.case import case_of
-from pytest_istio_egress.model.istio_versions import SUPPORTED, TESTED, older, release
+from pytest_istio_egress.model.istio_versions import older, release
 from pytest_istio_egress.model.mesh_facts import Fact, MeshFacts
 from pytest_istio_egress.suite.discovery import fixtures_folder
 
@@ -29,10 +29,6 @@ def test_what_is_no_release_is_neither_older_nor_newer(version: str) -> None:
     assert release(version) is None
     with pytest.raises(ValueError, match="is not a release of Istio"):
         older(version, "1.31")
-
-
-def test_what_was_seen_is_supported() -> None:
-    assert set(TESTED) <= set(SUPPORTED)
 
 
 def mesh_of(istio: str) -> Mesh:
