@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+import canary
+
 from pytest_istio_egress.embedded.state import State
 from pytest_istio_egress.model.result_names import RESULTS
 from pytest_istio_egress.report.comparison import KINDS, Change, compare_runs, environment_changes
@@ -104,7 +106,7 @@ def main() -> int:
     parser.add_argument(
         "--only",
         action="append",
-        choices=[upgrade.name for upgrade in UPGRADES],
+        choices=[canary.NAME, *(upgrade.name for upgrade in UPGRADES)],
         help="only this upgrade; may be repeated",
     )
     parser.add_argument("--reports", type=Path, help="folder to save the reports in (default: they are not saved)")
@@ -116,10 +118,14 @@ def main() -> int:
     more = [word for word in rest if word != "--"]
     with tempfile.TemporaryDirectory() as folder:
         reports = (arguments.reports or Path(folder)).absolute()
+        packages = ["--install-packages"] if arguments.install_packages else []
+        if not arguments.only or canary.NAME in arguments.only:
+            suite = ["--istio-egress-allow-mesh-wide", *more, str(ROOT / "conformance")]
+            canary.perform(reports / canary.NAME, suite, run_suite, up=packages)
         for upgrade in UPGRADES:
             if not arguments.only or upgrade.name in arguments.only:
-                perform(upgrade, reports, more, up=("--install-packages",) if arguments.install_packages else ())
-        parts = [part for upgrade in UPGRADES for part in section(upgrade, reports)]
+                perform(upgrade, reports, more, up=packages)
+        parts = [*canary_section(reports), *(part for upgrade in UPGRADES for part in section(upgrade, reports))]
     arguments.page.write_text("\n\n".join([HEAD, *(part.rstrip() for part, _ in parts)]) + "\n", encoding="utf-8")
     sys.stdout.write(f"{arguments.page}\n")
     return int(not all(right for _, right in parts))
@@ -174,24 +180,58 @@ def section(upgrade: Upgrade, reports: Path) -> Iterator[tuple[str, bool]]:
     files = [report_of(upgrade, number, reports) for number in range(len(upgrade.steps))]
     if not all(file.is_file() for file in files):
         return
-    runs = [read_report(file) for file in files]
-    rows: list[str] = []
-    lists: list[str] = []
-    right = True
-    for number, (before, after) in enumerate(pairwise(runs)):
-        pair = f"{upgrade.steps[number].name} → {upgrade.steps[number + 1].name}"
-        changes = compare_runs(before, after)
-        gate = gate_of(files[number], files[number + 1])
-        figures = [str(sum(change.kind == kind for change in changes)) for kind in KINDS]
-        rows.append(f"| {pair} | {results_of(before)} | {results_of(after)} | {' | '.join(figures)} | {gate} |")
-        about = cell("; ".join(environment_changes(before, after)))
-        lists += [f"{pair}{f' ({about})' if about else ''}: {counts(changes)}", "", *examples(changes), ""]
-        right = right and gate == upgrade.gate
-    head = ["upgrade", "before", "after", *KINDS, "exit code"]
-    table = ["| " + " | ".join(head) + " |", "| " + " | ".join("---" for _ in head) + " |", *rows]
     areas = ", ".join(path.removeprefix("conformance/") for path in upgrade.paths if path != "conformance")
     description = f"{upgrade.description} Areas: {areas}." if areas else upgrade.description
-    yield "\n".join([f"## {upgrade.name}", "", description, "", *table, "", *lists]), right
+    compared = comparisons([step.name for step in upgrade.steps], files)
+    right = all(each.gate == upgrade.gate for each in compared)
+    yield "\n".join([f"## {upgrade.name}", "", description, "", *lines_of(compared)]), right
+
+
+def canary_section(reports: Path) -> Iterator[tuple[str, bool]]:
+    """Yield the page's section on the canary upgrade; nothing where reports are missing."""
+    files = [reports / canary.NAME / f"{name}.yaml" for name in canary.SUITES]
+    losses = canary.section(reports / canary.NAME)
+    if not losses or not all(file.is_file() for file in files):
+        return
+    names = [canary.FROM, f"clients of {canary.TO}, gateway of {canary.FROM}", canary.TO]
+    compared = comparisons(names, files)
+    head = [f"## {canary.NAME}", "", canary.DESCRIPTION, ""]
+    yield "\n".join([*head, *lines_of(compared), *losses]), all(each.gate == 0 for each in compared)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two runs of the suite, what changed between them, and the exit code of `compare`."""
+
+    pair: str
+    before: Run
+    after: Run
+    changes: list[Change]
+    gate: int
+
+
+def comparisons(names: Sequence[str], files: Sequence[Path]) -> list[Compared]:
+    """Compare the reports of each two steps that follow each other."""
+    found = []
+    for (old, before), (new, after) in pairwise(zip(names, files, strict=True)):
+        runs = read_report(before), read_report(after)
+        found.append(Compared(f"{old} → {new}", *runs, compare_runs(*runs), gate_of(before, after)))
+    return found
+
+
+def lines_of(compared: Sequence[Compared]) -> list[str]:
+    """Return a table with a row for each comparison, then the changes of each."""
+    head = ["upgrade", "before", "after", *KINDS, "exit code"]
+    rows = ["| " + " | ".join(head) + " |", "| " + " | ".join("---" for _ in head) + " |"]
+    lists: list[str] = []
+    for each in compared:
+        figures = [str(sum(change.kind == kind for change in each.changes)) for kind in KINDS]
+        cells = [each.pair, results_of(each.before), results_of(each.after), *figures, str(each.gate)]
+        rows.append(f"| {' | '.join(cells)} |")
+        about = cell("; ".join(environment_changes(each.before, each.after)))
+        title = f"{each.pair}{f' ({about})' if about else ''}: {counts(each.changes)}"
+        lists += [title, "", *examples(each.changes), ""]
+    return [*rows, "", *lists]
 
 
 def gate_of(before: Path, after: Path) -> int:

@@ -32,6 +32,11 @@ def register_cluster_commands(commands: argparse._SubParsersAction[argparse.Argu
     )
     start.set_defaults(run=_run, act=_up)
     change = verbs.add_parser("upgrade", help="Change Istio, Envoy or Istio's settings of a running cluster")
+    change.add_argument(
+        "--revision",
+        metavar="NAME",
+        help="Install it as a second revision beside the running Istio, which stays as it is, for a canary upgrade",
+    )
     change.set_defaults(run=_run, act=_upgrade)
     for verb in (start, change):
         verb.add_argument(
@@ -129,12 +134,16 @@ def _up(arguments: argparse.Namespace) -> int:
 
 def _upgrade(arguments: argparse.Namespace) -> int:
     from pytest_istio_egress.embedded.progress import progress_on
-    from pytest_istio_egress.embedded.upgrade import upgrade
+    from pytest_istio_egress.embedded.upgrade import add_revision, upgrade
 
+    spec = _spec(arguments)
     with progress_on(sys.stderr) as progress:
-        cluster = upgrade(_spec(arguments), progress)
+        cluster = add_revision(spec, arguments.revision, progress) if arguments.revision else upgrade(spec, progress)
     for note in cluster.notes:
         print(note)
+    if arguments.revision:
+        print(f"cluster {cluster.name} has the revision {arguments.revision} beside Istio {cluster.istio}")
+        return 0
     print(f"cluster {cluster.name} upgraded: Istio {cluster.istio}, Envoy {cluster.envoy}")
     return 0
 

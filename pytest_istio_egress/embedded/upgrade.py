@@ -1,12 +1,14 @@
-"""Upgrades a running cluster to another Istio or Envoy: istiod first, then the gateway, then new pods."""
+"""Upgrades a running cluster to another Istio or Envoy, in place or as a second revision."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import json
+import re
 import subprocess
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,8 @@ from pytest_istio_egress.embedded.errors import EmbeddedError
 from pytest_istio_egress.embedded.go_modules import last_line
 from pytest_istio_egress.embedded.images import make_image_archive
 from pytest_istio_egress.embedded.istio_manifest import istio_settings
-from pytest_istio_egress.embedded.istio_release import choose_istio
+from pytest_istio_egress.embedded.istio_release import Chosen, choose_istio
+from pytest_istio_egress.embedded.manifest_changes import changes_between
 from pytest_istio_egress.embedded.node_plan import CONTAINERD_SOCKET, NodePlan
 from pytest_istio_egress.embedded.parts import notes_of, proxy_for, release_in, rendered_istio, root_folder
 from pytest_istio_egress.embedded.progress import Progress, Silent
@@ -28,6 +31,7 @@ from pytest_istio_egress.embedded.versions import Image, versions
 from pytest_istio_egress.embedded.workshop import Workshop
 
 STEPS = 8  # Istio, Envoy, root file system, proxyv2, the definitions, the manifest, istiod, the gateway
+REVISION = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 PATIENCE = "120s"  # for one Deployment to roll out
 DEPLOYMENTS = ("istiod", "istio-egressgateway")
 """In the order of Istio's documentation: the control plane first, then gateways, then workloads."""
@@ -42,6 +46,23 @@ def upgrade(spec: ClusterSpec, progress: Progress | None = None) -> EmbeddedClus
     Without a version in `spec`, Istio is not changed. Pods of users keep their proxy until they are restarted, as on
     any cluster. Raises EmbeddedError where no such cluster runs, or it does not become ready.
     """
+    return _changed(spec, lambda replacement, wanted: replacement.to(wanted), progress)
+
+
+def add_revision(spec: ClusterSpec, revision: str, progress: Progress | None = None) -> EmbeddedCluster:
+    """Install the Istio of `spec` as a second revision of the running cluster `spec.name`, as for a canary upgrade.
+
+    The running control plane, the egress gateway and all pods stay as they are; istioctl becomes that of the new
+    revision. Raises EmbeddedError for an invalid name, where no such cluster runs, or istiod does not become ready.
+    """
+    if not REVISION.fullmatch(revision) or revision == "default":
+        raise EmbeddedError(f"invalid revision {revision!r}: use lower-case letters, digits and '-', such as 1-31")
+    return _changed(spec, lambda replacement, wanted: replacement.beside(wanted, revision), progress)
+
+
+def _changed(
+    spec: ClusterSpec, change: Callable[[Replacement, ClusterSpec], Record], progress: Progress | None
+) -> EmbeddedCluster:
     display = progress or Silent()
     state = State(spec.name)
     with state.lock():
@@ -51,9 +72,33 @@ def upgrade(spec: ClusterSpec, progress: Progress | None = None) -> EmbeddedClus
         plan = NodePlan.read(state.folder)
         spec = dataclasses.replace(spec, istio=spec.istio or record.asked["Istio"], ip_family=plan.ip_family)
         display.expect(STEPS)
-        record = Replacement(state, record, plan, display).to(spec)
+        record = change(Replacement(state, record, plan, display), spec)
         state.write(record)
         return cluster_of(record, state, started=False)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """The Istio and Envoy of an upgrade; `image` is the name of proxyv2 on the node."""
+
+    shop: Workshop
+    chosen: Chosen
+    istio: Path
+    release: str
+    proxy: Proxy
+    image: str
+
+    def manifest(self, spec: ClusterSpec, more: tuple[str, ...] = ()) -> Path:
+        """Return the file of Istio's objects with the settings of `spec`; `more` overrides the usual ones."""
+        settings = istio_settings(
+            spec.mesh_mode,
+            self.release,
+            spec.compatibility,
+            self.image,
+            self.proxy.settings,
+            ip_family=spec.ip_family,
+        )
+        return rendered_istio(self.shop, self.istio, (*settings, *more), self.chosen.gateway_api)
 
 
 @dataclass(frozen=True)
@@ -67,27 +112,44 @@ class Replacement:
 
     def to(self, spec: ClusterSpec) -> Record:
         """Import the images, apply the objects that differ, roll the Deployments; return the new record."""
-        shop = Workshop(Cache(), self.progress)
-        chosen = choose_istio(spec.istio, shop)
-        proxy = proxy_for(spec, chosen, shop)
-        istio = shop.component(chosen.component, chosen.tag)
-        release = release_in(istio)
-        image = self._bring_images(shop, istio, release, proxy)
-        settings = istio_settings(
-            spec.mesh_mode, release, spec.compatibility, image, proxy.settings, ip_family=spec.ip_family
-        )
-        manifest = rendered_istio(shop, istio, settings, chosen.gateway_api)
+        wanted = self._wanted(spec)
+        manifest = wanted.manifest(spec)
         changes = changes_between(*(json.loads(file.read_bytes()) for file in (self.plan.istio_manifest, manifest)))
         self._change("create", changes.new)
         self._change("replace", changes.other)
         for name in DEPLOYMENTS:
             self._step(name, "rolled out", functools.partial(self._roll, name, changes.deployments.get(name)))
         self._change("delete", changes.gone, "--ignore-not-found")
-        components = {**self.plan.components, "istio": istio}
+        components = {**self.plan.components, "istio": wanted.istio}
         dataclasses.replace(self.plan, istio_manifest=manifest, components=components).write()
-        self._link_istioctl(istio)
-        notes = notes_of(spec, chosen, proxy, {"istio": istio})
-        return dataclasses.replace(self.record, asked=asked_of(spec), istio=release, envoy=proxy.version, notes=notes)
+        self._link_istioctl(wanted.istio)
+        notes = notes_of(spec, wanted.chosen, wanted.proxy, {"istio": wanted.istio})
+        return dataclasses.replace(
+            self.record, asked=asked_of(spec), istio=wanted.release, envoy=wanted.proxy.version, notes=notes
+        )
+
+    def beside(self, spec: ClusterSpec, revision: str) -> Record:
+        """Import the images and install the control plane as a revision; return the record with a note on it."""
+        wanted = self._wanted(spec)
+        without_gateway = ("components.egressGateways[0].enabled=false", f"revision={revision}")
+        manifest = wanted.manifest(spec, without_gateway)
+        changes = changes_between(*(json.loads(file.read_bytes()) for file in (self.plan.istio_manifest, manifest)))
+        definitions = [found for found in changes.other if found["kind"] == "CustomResourceDefinition"]
+        self._change("replace", definitions)
+        self._change("create", changes.new)
+        self._step(f"istiod-{revision}", "rolled out", functools.partial(self._wait_for, f"istiod-{revision}"))
+        self._link_istioctl(wanted.istio)
+        note = f"revision {revision} is Istio {wanted.release} with Envoy {wanted.proxy.version}"
+        return dataclasses.replace(self.record, notes=(*self.record.notes, note))
+
+    def _wanted(self, spec: ClusterSpec) -> _Wanted:
+        """Build what is missing of the Istio and Envoy of `spec`, and import their images."""
+        shop = Workshop(Cache(), self.progress)
+        chosen = choose_istio(spec.istio, shop)
+        proxy = proxy_for(spec, chosen, shop)
+        istio = shop.component(chosen.component, chosen.tag)
+        release = release_in(istio)
+        return _Wanted(shop, chosen, istio, release, proxy, self._bring_images(shop, istio, release, proxy))
 
     def _bring_images(self, shop: Workshop, istio: Path, release: str, proxy: Proxy) -> str:
         """Import proxyv2 under a new name, and pilot if it differs, into the containerd of the node.
@@ -135,6 +197,9 @@ class Replacement:
             self._change("replace", [other])
         else:  # istiod reads the mesh's settings from a volume, which the kubelet renews once a minute
             self._kubectl("-n", "istio-system", "rollout", "restart", f"deployment/{deployment}")
+        self._wait_for(deployment)
+
+    def _wait_for(self, deployment: str) -> None:
         self._kubectl("-n", "istio-system", "rollout", "status", f"deployment/{deployment}", f"--timeout={PATIENCE}")
 
     def _kubectl(self, *arguments: str, given: str = "") -> None:
@@ -150,37 +215,8 @@ class Replacement:
         self.progress.finished(step, how)
 
 
-@dataclass(frozen=True)
-class Changes:
-    """The objects of a manifest that are new, changed and removed in comparison with an earlier one.
-
-    Changed Deployments are separate, by name: they are rolled one after the other.
-    """
-
-    new: list[dict[str, Any]]
-    other: list[dict[str, Any]]
-    deployments: dict[str, dict[str, Any]]
-    gone: list[dict[str, Any]]
-
-
-def changes_between(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> Changes:
-    """Compare two manifests."""
-    old, new = ({_key(found): found for found in objects} for objects in (before, after))
-    other = [found for key, found in new.items() if key in old and found != old[key]]
-    return Changes(
-        new=[found for key, found in new.items() if key not in old],
-        other=[found for found in other if found["kind"] != "Deployment"],
-        deployments={found["metadata"]["name"]: found for found in other if found["kind"] == "Deployment"},
-        gone=[found for key, found in old.items() if key not in new],
-    )
-
-
 def _image(name: str) -> Image:
     return next(image for image in versions().images if f"/{name}:" in image.name)
-
-
-def _key(found: dict[str, Any]) -> tuple[str, str, str]:
-    return found["kind"], found["metadata"].get("namespace", ""), found["metadata"]["name"]
 
 
 def containerd_of(plan: NodePlan) -> int:

@@ -8,7 +8,8 @@ import pytest
 
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedError
 from pytest_istio_egress.embedded.istio_manifest import istio_settings
-from pytest_istio_egress.embedded.upgrade import changes_between
+from pytest_istio_egress.embedded.manifest_changes import changes_between
+from pytest_istio_egress.embedded.upgrade import add_revision
 
 
 def manifest(kind: str, name: str, **more: object) -> dict[str, Any]:
@@ -51,3 +52,9 @@ def test_settings_that_are_not_given_have_istios_defaults() -> None:
 def test_invalid_compatibility_is_an_error(compatibility: str) -> None:
     with pytest.raises(EmbeddedError, match=r"invalid compatibilityVersion .*: use a release"):
         ClusterSpec(compatibility=compatibility)
+
+
+@pytest.mark.parametrize("revision", ["", "default", "1.31", "-a", "Canary"])
+def test_invalid_revision_is_an_error(revision: str) -> None:
+    with pytest.raises(EmbeddedError, match=r"invalid revision .*: use lower-case letters"):
+        add_revision(ClusterSpec(name="none-such"), revision)
