@@ -32,8 +32,8 @@ SUITES = ("before", "canary", "after")
 DESCRIPTION = f"""\
 From Istio {FROM} to {TO} as Istio documents a [canary upgrade](https://istio.io/latest/docs/setup/upgrade/canary/): a
 second revision is installed, namespaces move to it, then the egress gateway, and the old revision is removed.
-`istio-egress traffic` sends traffic of every kind meanwhile. The suite runs on {FROM}, then with clients of {TO} and the
-gateway of {FROM}, and at the end on {TO} alone."""
+`istio-egress traffic` sends traffic of every kind meanwhile. The suite runs on {FROM}, then with clients of {TO} and
+the gateway of {FROM}, and at the end on {TO} alone."""
 
 
 @dataclass(frozen=True)

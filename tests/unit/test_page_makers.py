@@ -56,6 +56,21 @@ def test_upgrade_page_has_the_makers_text(monkeypatch: pytest.MonkeyPatch) -> No
         assert f"## {each.name}\n\n{each.description}" in page("upgrade")
 
 
+def test_canary_section_is_made_of_its_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    upgrade = maker("demonstrations/upgrade/upgrade.py", monkeypatch)
+    folder = tmp_path / "canary"
+    folder.mkdir()
+    assert list(upgrade["canary_section"](tmp_path)) == []
+    report = (ROOT / "tests" / "unit" / "reports" / "version_2.yaml").read_text(encoding="utf-8")
+    for number, name in enumerate(upgrade["canary"].SUITES):
+        (folder / f"{name}.yaml").write_text(report.replace("id: szewix", f"id: szewi{number}"), encoding="utf-8")
+    for number, step in enumerate(upgrade["canary"].STEPS):
+        (folder / f"traffic-{number}.md").write_text(f"| {step.name} |\n", encoding="utf-8")
+    ((text, _),) = upgrade["canary_section"](tmp_path)
+    assert upgrade["canary"].DESCRIPTION in text
+    assert all(f"**{step.name}**: {step.description}\n\n| {step.name} |" in text for step in upgrade["canary"].STEPS)
+
+
 def test_traffic_page_has_the_makers_text(monkeypatch: pytest.MonkeyPatch) -> None:
     for step in maker("demonstrations/traffic/traffic.py", monkeypatch)["STEPS"]:
         assert f"- {step.name}: {step.description}\n" in page("traffic")
