@@ -151,8 +151,11 @@ def resolve_default(version: str, proxy: ModuleProxy) -> str:
 def resolve_named(asked: str, name: str, proxy: ModuleProxy) -> str:
     """Return the version of the module that a name resolves to. Raises EmbeddedError if it is not served."""
     module = versions().components["istio"].module
-    if answer := proxy.resolve(module, name):
-        return answer[0]
+    # Istio's tags have no "v". A proxy that reads the repository takes them as they are; one that serves a tag as a
+    # module's version has to put it in front.
+    for query in [name, f"v{name}"] if TAG.fullmatch(name) else [name]:
+        if answer := proxy.resolve(module, query):
+            return answer[0]
     latest = proxy.resolve(module, "latest")
     served = f" (it serves {latest[0]})" if latest else ""
     raise EmbeddedError(

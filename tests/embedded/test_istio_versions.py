@@ -71,6 +71,11 @@ def test_a_version_asked_for_by_name_never_gives_way() -> None:
     assert raised.value.remedy == "go list -m istio.io/istio@1.30.2"
 
 
+@pytest.mark.parametrize("served", ["1.28.10", "v1.28.10"])
+def test_a_tag_is_found_with_and_without_its_v(served: str) -> None:
+    assert resolve_named("1.28.10", "1.28.10", proxy({(ISTIO, served): ("v1.28.10", "")})) == "v1.28.10"
+
+
 def test_nothing_served_at_all_is_an_error() -> None:
     with pytest.raises(EmbeddedError, match="serves no version of Istio"):
         resolve_default(PINNED, proxy({}))
