@@ -71,6 +71,15 @@ class ProxyLog:
         """Return the newest line since then of a connection from `source` (address:port), of any protocol."""
         return self._newest(self._by_source, source, since, lambda _: True)
 
+    def reuses(self, line: AccessLogLine) -> bool:
+        """Whether an earlier request was logged on the same upstream connection as this line's."""
+        with self.arrived:
+            known = (self._lines[raw] for raw in self._order if raw != line.raw)
+            return line.forwarded is True and any(
+                each is not None and (each.upstream_local, each.upstream) == (line.upstream_local, line.upstream)
+                for each in known
+            )
+
     def _newest(
         self, index: _Index, key: str, since: float, fits: Callable[[AccessLogLine], bool]
     ) -> AccessLogLine | None:

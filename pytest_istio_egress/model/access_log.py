@@ -35,6 +35,7 @@ _JSON_KEYS = {
     "status": "response_code",
     "flags": "response_flags",
     "details": "response_code_details",
+    "termination": "connection_termination_details",
     "failure": "upstream_transport_failure_reason",
     "duration": "duration",
     "user_agent": "user_agent",
@@ -82,6 +83,8 @@ class AccessLogLine:
     downstream_local: str | None
     server_name: str | None
     route: str | None
+    termination: str | None = None
+    """Why Envoy ended the connection (connection termination details), such as a refusal by a policy."""
 
     @property
     def forwarded(self) -> bool | None:
@@ -145,7 +148,7 @@ def _line(raw: str, values: Mapping[str, object]) -> AccessLogLine:
             name: text(name)
             for name in (
                 "start", "method", "protocol", "flags", "details", "failure", "user_agent", "request_id", "authority",
-                "cluster", "server_name", "route",
+                "cluster", "server_name", "route", "termination",
             )
         },
         **{name: endpoint(name) for name in ("upstream", "upstream_local", "downstream_local")},

@@ -14,7 +14,7 @@ from pytest_istio_egress.model.case import CASE_NAMESPACE, Case
 from pytest_istio_egress.model.difference import Difference
 from pytest_istio_egress.model.outcome import Outcome
 from pytest_istio_egress.model.probe import CLIENT, Probe
-from pytest_istio_egress.verdict.diagnosis import cause, configuration
+from pytest_istio_egress.verdict.diagnosis import CONTROL_FAILED, configuration
 from pytest_istio_egress.verdict.failure_text import check_failure, probe_failure
 from pytest_istio_egress.verdict.verdict import Expectation, Verdict
 
@@ -199,5 +199,4 @@ class Egress:
             return verdict
         urls = ", ".join(control.probe.url for control in controls) or "no control was sent"
         difference = Difference("control", "request of the same client", "passed", f"failed ({urls})")
-        failed = replace(verdict, differences=(difference,))
-        return replace(failed, cause=cause(failed))
+        return replace(verdict, differences=(difference,), cause=CONTROL_FAILED)

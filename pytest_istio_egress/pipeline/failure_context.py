@@ -7,26 +7,27 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pytest_istio_egress.cluster.api import reason
-from pytest_istio_egress.cluster.inspection import configuration, proxies
+from pytest_istio_egress.cluster.inspection import proxies
+from pytest_istio_egress.cluster.inspection.configuration import ConfigurationReader
+from pytest_istio_egress.cluster.inspection.proxy_dump import proxy_dump
 from pytest_istio_egress.cluster.log_config import COMPARED
-from pytest_istio_egress.cluster.names import OF_ONE_WORKER
 from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.cluster.rejections import rejections
-from pytest_istio_egress.model.failure_context import FailureContext
 from pytest_istio_egress.pipeline.case_setup import CaseSetup
 from pytest_istio_egress.pipeline.context import WorkerContext
-from pytest_istio_egress.pipeline.involved_proxies import CLIENT_SIDECAR, GATEWAY, proxies_of_probe
 from pytest_istio_egress.pipeline.prober import Prober
-from pytest_istio_egress.verdict.analysis import faults
-from pytest_istio_egress.verdict.analysis.configuration import ClientRequest
+from pytest_istio_egress.pipeline.request_at_proxy import at_gateway, at_sidecar
+from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Workload
 from pytest_istio_egress.verdict.diagnosis import cause
+from pytest_istio_egress.verdict.diagnosis.failure import Failure
+from pytest_istio_egress.verdict.failure_context import GATEWAY, SIDECAR, FailureContext
+from pytest_istio_egress.verdict.proxy_path import path_of
 from pytest_istio_egress.verdict.verdict import Verdict
 
 _CLOCKS = 10.0
 """Seconds that reading a node's log may take, and by which clocks may differ."""
 _NO_CONNECTION = frozenset({6, 7})
 """curl's exit codes where no connection came about that any Envoy could have logged: no address, refused."""
-_SHOWN = {CLIENT_SIDECAR: "sidecar"}
 
 Step = Callable[[FailureContext, Verdict, Pod], FailureContext]
 """Adds to the failure context of a verdict; the pod is the client's."""
@@ -46,20 +47,25 @@ class FailureInspector:
         """Return the verdict with its failure context and its cause; what cannot be read is left out of them."""
         pod = self.context.environment.pod(verdict.probe.client)
         known = FailureContext()
-        steps: tuple[Step, ...] = (self._pod, self._log, self._configuration, self._proxies)
+        steps: tuple[Step, ...] = (self._pod, self._log, self._request, self._configuration, self._proxies, self._paths)
         for step in steps:
             try:
                 known = step(known, verdict, pod)
             except Exception as error:  # noqa: BLE001  # a failed diagnosis must never become a verdict, or hide one
                 known = replace(known, incomplete=reason(error))
         explained = replace(verdict, failure_context=known)
-        return replace(explained, cause=cause(explained))
+        return replace(explained, cause=self.cause_of(explained))
+
+    def cause_of(self, verdict: Verdict) -> str:
+        """Return the cause of a verdict whose failure context was read."""
+        expected = verdict.expected if verdict.probe.from_own_workload else self._prober.rendered(verdict.expected)
+        return cause(Failure(expected, verdict.exchange, verdict.differences, verdict.failure_context))
 
     def _pod(self, known: FailureContext, _: Verdict, pod: Pod) -> FailureContext:
         if not pod.injected:
             return replace(known, injected=False)
         api = self.context.api
-        return replace(known, proxy_trouble=proxies.proxy_trouble(api, pod), excluded=proxies.excluded(api, pod))
+        return replace(known, proxy_trouble=proxies.proxy_trouble(api, pod), annotations=proxies.redirection(api, pod))
 
     def _log(self, known: FailureContext, verdict: Verdict, pod: Pod) -> FailureContext:
         """Where a line is missing, find out whether the request passed that proxy, and whether its log is readable."""
@@ -78,36 +84,66 @@ class FailureInspector:
             pods = self._prober.gateway_pods(expected.gateway.at)
             troubles = [proxies.log_trouble(self.context.api, logs.follow(each), COMPARED) for each in pods]
             return replace(known, log_trouble=next(filter(None, troubles), ""))
-        return known
+        last = exchange.gateway or exchange.sidecar
+        proxy = self._gateway(verdict) if exchange.gateway else pod
+        return replace(known, reused=logs.follow(proxy).reuses(last)) if last and proxy else known
 
-    def _configuration(self, known: FailureContext, verdict: Verdict, pod: Pod) -> FailureContext:
-        probe, names, api = verdict.probe, self.context.names, self.context.api
+    def _gateway(self, verdict: Verdict) -> Pod | None:
+        """Return the gateway's pod that took the request, or was to take it; None where it has nothing to do with it.
+
+        A gateway that the sidecar's line names took part even where none was expected.
+        """
+        exchange, hop = verdict.exchange, verdict.expected.gateway
+        pods = self._prober.gateway_pods(hop.at) if hop is not None else self.context.access_logs.gateways()
+        addresses = [each.address for each in pods]
+        upstream = ((exchange.sidecar.upstream or "") if exchange.sidecar else "").rpartition(":")[0]
+        if upstream in addresses:
+            return pods[addresses.index(upstream)]
+        return pods[0] if pods and hop is not None else None
+
+    def _request(self, known: FailureContext, verdict: Verdict, pod: Pod) -> FailureContext:
+        api, probe = self.context.api, verdict.probe
         request = ClientRequest(
             namespace=pod.namespace,
             labels=proxies.labels(api, pod),
-            host=probe.host if probe.from_own_workload else names.render(probe.host),
+            host=probe.host if probe.from_own_workload else self.context.names.render(probe.host),
             port=probe.port,
         )
-        own = [names.namespace(name) for name in OF_ONE_WORKER]
-        # A user's own workload is subject to the user's own resources, in whatever namespace they are.
-        namespaces, clients = (None, [pod.namespace]) if probe.from_own_workload else (own, own)
-        return replace(
-            known,
-            faults=tuple(
-                faults(configuration.configuration(api, namespaces, clients, names.mesh.cluster_domain), request)
-            ),
-        )
+        gateway = self._gateway(verdict)
+        workload = Workload(namespace=gateway.namespace, labels=proxies.labels(api, gateway)) if gateway else None
+        return replace(known, request=request, gateway=workload)
 
-    def _proxies(self, known: FailureContext, verdict: Verdict, _: Pod) -> FailureContext:
-        if not known.injected or known.proxy_trouble:
-            return known
-        pods = {_SHOWN.get(name, name): pod for name, pod in proxies_of_probe(self.context, verdict).items()}
-        known = replace(known, rejected=self._rejected(pods))
+    def _configuration(self, known: FailureContext, verdict: Verdict, pod: Pod) -> FailureContext:
+        mesh = self.context.access_logs.mesh.facts
+        reader = ConfigurationReader(
+            self.context.api,
+            control_plane=mesh.control_plane,
+            config_map=mesh.mesh_config,
+            revision=mesh.value("revision"),
+        )
+        gateway = self._gateway(verdict)
+        namespaces = {pod.namespace, *([gateway.namespace] if gateway else [])}
+        return replace(known, configuration=reader.read(sorted(namespaces)))
+
+    def _pods(self, known: FailureContext, verdict: Verdict, pod: Pod) -> dict[str, Pod]:
+        """Return the pods whose proxies can be asked, by SIDECAR and GATEWAY."""
+        gateway = self._gateway(verdict)
+        own = {SIDECAR: pod} if known.injected and not known.proxy_trouble else {}
+        return own | ({GATEWAY: gateway} if gateway else {})
+
+    def _proxies(self, known: FailureContext, verdict: Verdict, pod: Pod) -> FailureContext:
+        return replace(known, rejected=self._rejected(self._pods(known, verdict, pod)))
+
+    def _paths(self, known: FailureContext, verdict: Verdict, pod: Pod) -> FailureContext:
         exchange = verdict.exchange
-        line, name = (exchange.gateway, GATEWAY) if exchange.gateway else (exchange.sidecar, "sidecar")
-        if line is None or line.cluster is None or name not in pods:
-            return known
-        return replace(known, cluster_type=proxies.cluster_type(self.context.api, pods[name], line.cluster))
+        pods, request = self._pods(known, verdict, pod), known.request
+        paths = {}
+        if SIDECAR in pods and request is not None:
+            dump = proxy_dump(self.context.api, pods[SIDECAR])
+            paths[SIDECAR] = path_of(dump, at_sidecar(exchange, request))
+        if GATEWAY in pods and request is not None and (received := at_gateway(exchange, request, paths.get(SIDECAR))):
+            paths[GATEWAY] = path_of(proxy_dump(self.context.api, pods[GATEWAY]), received)
+        return replace(known, paths=paths)
 
     def _rejected(self, pods: dict[str, Pod]) -> tuple[str, ...]:
         """Return the rejections since the test began; the log's time is the node's, so some more of it is read."""

@@ -45,7 +45,7 @@ class Prober:
 
         All probes are sent before any line is looked up: they share the second in which Envoy writes its log.
         """
-        expected = [outcome if probe.from_own_workload else self._rendered(outcome) for probe, outcome in expectations]
+        expected = [outcome if probe.from_own_workload else self.rendered(outcome) for probe, outcome in expectations]
         suffix = " again" if attempt > 1 else ""
         with self.context.timer.phase(f"probe{suffix}"), ThreadPoolExecutor(AT_ONCE) as pool:
             exchanges = list(pool.map(self.send, [probe for probe, _ in expectations]))
@@ -64,7 +64,7 @@ class Prober:
             for (probe, outcome), rendered, exchange in zip(expectations, expected, exchanges, strict=True)
         ]
 
-    def _rendered(self, outcome: Outcome) -> Outcome:
+    def rendered(self, outcome: Outcome) -> Outcome:
         """Return the outcome for the mesh's version of Istio, with the run's names in place of the manifests'."""
         outcome = outcome.for_istio(self.context.access_logs.mesh.facts.istio)
         names = self.context.names

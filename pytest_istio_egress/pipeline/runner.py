@@ -102,6 +102,10 @@ class CaseRunner:
             return verdicts
         raise ClusterError(f"{event} during the test, {RESTARTS + 1} times in a row, so its result is discarded")
 
+    def accept_mesh_change(self) -> None:
+        """Take the mesh configuration as it is now for that of the run: whoever calls this has changed it."""
+        self._interference.accept_mesh_change()
+
     def check_interference(self) -> None:
         """Raise ClusterError where something other than the mesh may explain a failed check."""
         if event := self._interference.detect():

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from pytest_istio_egress.model.access_log import AccessLogLine
 from pytest_istio_egress.model.addresses import same_form, without_port
 from pytest_istio_egress.model.difference import Difference
-from pytest_istio_egress.model.failure_context import FailureContext
 from pytest_istio_egress.model.outcome import Outcome
 from pytest_istio_egress.model.probe import CurlResult, Probe
+from pytest_istio_egress.verdict.failure_context import FailureContext
 
 SERVER_HEADER = "x-outside-"
 """Prefix of the response headers in which the suite's external server reports what it received."""

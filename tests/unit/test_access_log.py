@@ -18,6 +18,11 @@ BLOCK_ALL = (
     '"952652df-7761-4f15-be58-776eeedfb6cf" "helloworld.default.svc.cluster.local" "-" - - 10.108.186.1:80 '
     "172.17.247.52:57516 - block_all"
 )
+DENIED = (
+    '[2026-11-27T06:57:17.608Z] "- - -" 0 - - '
+    'rbac_access_denied_matched_policy[ns[istio-system]-policy[no-posts]-rule[0]] "-" 517 0 0 - "-" "-" "-" "-" '
+    '"10.96.200.80:443" outbound|443||partner.test 10.244.0.4:41436 10.244.0.4:8443 10.244.0.9:41526 partner.test -'
+)
 FAILURE = (
     '[2026-11-21T10:00:00.000Z] "GET /a b HTTP/1.1" 503 UF upstream_reset_before_response_started{x} - '
     '"TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED" 0 91 12 - "-" "curl" "id" "h" '
@@ -48,6 +53,17 @@ def test_transport_failure_with_spaces_and_bars_is_parsed() -> None:
     assert line.failure
     assert "CERTIFICATE_VERIFY_FAILED" in line.failure
     assert (line.cluster, line.server_name, line.duration) == ("outbound|443||h", "h", 12)
+
+
+def test_termination_details_of_a_denied_connection_are_parsed() -> None:
+    line = parse_line(DENIED)
+    assert line is not None
+    assert line.termination == "rbac_access_denied_matched_policy[ns[istio-system]-policy[no-posts]-rule[0]]"
+    assert line.details == "-"
+    written = {"downstream_remote_address": "10.0.0.1:1", "connection_termination_details": "rbac_access_denied"}
+    as_json = parse_line(json.dumps(written))
+    assert as_json is not None
+    assert as_json.termination == "rbac_access_denied"
 
 
 def test_json_line_gives_the_same_fields() -> None:

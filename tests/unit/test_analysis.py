@@ -1,4 +1,4 @@
-"""Each fault of a configuration is reported, and a correct configuration has none."""
+"""Which resources apply to a request, and why others do not; a correct configuration has no faults."""
 
 from __future__ import annotations
 
@@ -6,62 +6,44 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from failures import CLIENT, EXIT, GATEWAY_PODS, HOST, configuration, entry, resource, sidecar, to, virtual_service
 
-from pytest_istio_egress.verdict.analysis import faults
-from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Configuration
+from pytest_istio_egress.verdict.analysis import destinations, gateways, hosts, letting_through, policies
+from pytest_istio_egress.verdict.analysis.configuration import Configuration, MeshSettings
+from pytest_istio_egress.verdict.analysis.virtual_services import lost_delegates, why_no_rule_leads_to
 
-GATEWAY = "exit.istio-system.svc.cluster.local"
-REQUEST = ClientRequest(namespace="client", labels={"app": "sleep"}, host="api.test", port=80)
-
-
-def resource(kind: str, name: str, namespace: str = "client", **spec: Any) -> dict[str, Any]:
-    return {"kind": kind, "metadata": {"name": name, "namespace": namespace}, "spec": spec}
-
-
-def entry(name: str = "api", namespace: str = "client", **spec: Any) -> dict[str, Any]:
-    ports = [{"number": 80, "name": "http", "protocol": "HTTP"}]
-    return resource("ServiceEntry", name, namespace, **{"hosts": ["api.test"], "ports": ports, **spec})
-
-
-def sidecar(name: str, *hosts: str, **spec: Any) -> dict[str, Any]:
-    return resource("Sidecar", name, egress=[{"hosts": list(hosts)}], **spec)
-
-
-def rule(*routes: dict[str, Any], **spec: Any) -> dict[str, Any]:
-    return resource("VirtualService", "api", hosts=["api.test"], http=list(routes), **spec)
-
-
-def to(host: str, port: int = 80, **more: Any) -> dict[str, Any]:
-    return {"route": [{"destination": {"host": host, "port": {"number": port}, **more}}]}
-
-
-OUT = resource(
-    "Gateway", "out", selector={"istio": "exit"}, servers=[{"port": {"number": 80}, "hosts": ["./api.test"]}]
-)  # fmt: skip
-BOTH_HOPS = rule(
-    {"match": [{"gateways": ["mesh"]}], **to(GATEWAY, subset="api")},
-    {"match": [{"gateways": ["out"]}], **to("api.test")},
+SERVICE = {
+    "kind": "Service",
+    "metadata": {"name": "istio-egressgateway", "namespace": "istio-system"},
+    "spec": {"ports": [{"port": 80, "name": "http2"}]},
+}
+GATEWAY = resource(
+    "Gateway", "out", selector=dict(GATEWAY_PODS.labels), servers=[{"port": {"number": 80}, "hosts": [HOST]}]
+)
+BOTH_HOPS = virtual_service(
+    {"match": [{"gateways": ["mesh"]}], **to(EXIT, subset="partner")},
+    {"match": [{"gateways": ["out"]}], **to(HOST)},
     gateways=["mesh", "out"],
 )
-SUBSETS = resource("DestinationRule", "exit", host=GATEWAY, subsets=[{"name": "api"}])
-CORRECT = Configuration(
-    entries=[entry()],
+SUBSETS = resource("DestinationRule", "exit", host=EXIT, subsets=[{"name": "partner"}])
+CORRECT = configuration(
     rules=[BOTH_HOPS],
     destination_rules=[SUBSETS],
-    gateways=[OUT],
-    sidecars=[sidecar("default", "./*")],
-    services={GATEWAY: frozenset({80, 443})},
+    gateways=[GATEWAY],
+    services=[SERVICE],
     gateway_ports={("client", "out"): frozenset({80, 443})},
-    secrets={"client": frozenset({"ca"})},
 )
-SLEEP = {"labels": {"app": "sleep"}}
-ELSEWHERE = {**BOTH_HOPS, "spec": {**BOTH_HOPS["spec"], "exportTo": ["~"]}}
-TIMEOUT = rule({**to("api.test"), "timeout": "2s"}, gateways=["mesh", "out"])
-FOR_NOBODY = resource("DestinationRule", "x", host="apl.test")
-ORIGINATES = resource(
-    "DestinationRule", "api", host="api.test", trafficPolicy={"tls": {"mode": "SIMPLE", "credentialName": "ca"}}
-)
-MISSING = resource("DestinationRule", "api", host="api.test", trafficPolicy={"tls": {"credentialName": "no"}})
+OF_PODS = sidecar("*/*", name="own", workloadSelector={"labels": CLIENT.labels})
+ONLY_A = {"discoverySelectors": [{"matchLabels": {"a": "b"}}]}
+SUBSET = f"outbound|80|partner|{EXIT}"
+
+
+def labelled(document: dict[str, Any], **labels: str) -> dict[str, Any]:
+    return {**document, "metadata": {**document["metadata"], "labels": labels}}
+
+
+def mesh(**raw: Any) -> MeshSettings:
+    return MeshSettings(raw=raw)
 
 
 @pytest.mark.parametrize(
@@ -70,67 +52,194 @@ MISSING = resource("DestinationRule", "api", host="api.test", trafficPolicy={"tl
         CORRECT,
         replace(CORRECT, entries=[entry(hosts=["*.test"])]),
         replace(CORRECT, entries=[entry(namespace="other", exportTo=["client"])], sidecars=[]),
-        replace(CORRECT, entries=[entry(namespace="other")], sidecars=[sidecar("default", "other/api.test")]),
-        replace(CORRECT, sidecars=[sidecar("default", "./*"), sidecar("own", "*/*", workloadSelector=SLEEP)]),
-        replace(CORRECT, destination_rules=[SUBSETS, ORIGINATES]),
-        replace(CORRECT, destination_rules=[SUBSETS, MISSING], secrets={"client": None}),
+        replace(CORRECT, entries=[entry(namespace="other")], sidecars=[sidecar("other/*", "./*", "istio-system/*")]),
+        replace(CORRECT, sidecars=[sidecar("~/*"), OF_PODS]),
+        replace(CORRECT, sidecars=[sidecar("./*", "istio-system/*", namespace="istio-system")]),
+        replace(CORRECT, mesh=mesh(**ONLY_A), namespaces={"client": {"a": "b"}}),
+        replace(CORRECT, entries=[labelled(entry(), **{"istio.io/rev": "default"})]),
+        replace(CORRECT, gateways=[GATEWAY, resource("Gateway", "in", selector={"istio": "in"}, servers=[
+            {"port": {"number": 80}, "hosts": ["*"]}])]),
     ],
 )  # fmt: skip
 def test_correct_configuration_has_no_faults(correct: Configuration) -> None:
-    assert faults(correct, REQUEST) == []
+    assert hosts.why_unknown(correct, CLIENT) == ""
+    assert destinations.why_no_cluster(correct, SUBSET, CLIENT) == ""
+    assert why_no_rule_leads_to(correct, CLIENT, EXIT) == ""
+    assert gateways.faults(correct, CLIENT, GATEWAY_PODS) == []
 
 
 @pytest.mark.parametrize(
-    ("faulty", "kind", "text"),
+    ("faulty", "text"),
     [
-        (replace(CORRECT, entries=[entry(hosts=["other.test"])]), "entry", "no ServiceEntry lists api.test"),
+        (replace(CORRECT, entries=[]), "no ServiceEntry lists partner.test"),
+        (replace(CORRECT, entries=[entry(namespace="other", exportTo=["."])]), "its exportTo is [.]"),
         (
-            replace(CORRECT, entries=[entry(namespace="other", exportTo=["."])]),
-            "entry",
-            "its exportTo [.] does not",
+            replace(CORRECT, entries=[entry(namespace="other")], mesh=mesh(defaultServiceExportTo=["."])),
+            "exportTo by default of the mesh is [.]",
         ),
         (
             replace(CORRECT, entries=[entry(namespace="other")]),
-            "entry",
-            "hosts of Sidecar default in client are ./*",
-        ),
-        (replace(CORRECT, entries=[entry(ports=[{"number": 443}])]), "entry", "for port 443, not for 80"),
-        (
-            replace(CORRECT, entries=[entry(), entry("again", resolution="DNS")]),
-            "conflict",
-            "define port 80 of",
+            "outside of the egress hosts of Sidecar default in client (./*, istio-system/*)",
         ),
         (
-            replace(CORRECT, sidecars=[sidecar("default", "./*"), sidecar("more", "./*")]),
-            "sidecar",
-            "(default and more in client)",
+            replace(CORRECT, sidecars=[sidecar("istio-system/*", namespace="istio-system")]),
+            "outside of the egress hosts of Sidecar default in istio-system (istio-system/*)",
         ),
-        (replace(CORRECT, destination_rules=[]), "destination", "subset api"),
-        (replace(CORRECT, services={}, destination_rules=[]), "destination", f"{GATEWAY}, which no"),
         (
-            replace(CORRECT, services={GATEWAY: frozenset({443})}),
-            "destination",
-            f"port 80 of {GATEWAY}, whose ports are 443",
+            replace(CORRECT, mesh=mesh(**ONLY_A), namespaces={"client": {}}),
+            "the mesh's discoverySelectors do not select",
         ),
-        (replace(CORRECT, rules=[rule(to("elsewhere"))]), "destination", "elsewhere.client.svc.cluster.local"),
-        (replace(CORRECT, gateways=[]), "gateway", "Gateway out, which does not exist"),
-        (replace(CORRECT, gateway_ports={("client", "out"): None}), "gateway", "selects no pod (istio=exit)"),
+        (replace(CORRECT, entries=[labelled(entry(), **{"istio.io/rev": "canary"})]), "labelled for revision canary"),
+        (replace(CORRECT, entries=[entry(ports=[{"number": 443}])]), "for port 443, not for 80"),
+    ],
+)
+def test_unknown_host_has_its_reason(faulty: Configuration, text: str) -> None:
+    assert text in hosts.why_unknown(faulty, CLIENT)
+
+
+def test_hidden_service_is_not_said_to_need_a_service_entry() -> None:
+    rates = {
+        "kind": "Service",
+        "metadata": {"name": "rates", "namespace": "platform"},
+        "spec": {"ports": [{"port": 80}]},
+    }
+    request = replace(CLIENT, host="rates.platform.svc.cluster.local")
+    why = hosts.why_unknown(replace(CORRECT, services=[rates]), request)
+    assert why.startswith("Service rates in platform is outside of the egress hosts")
+    assert hosts.why_unknown(CORRECT, request) == "there is no Service rates in platform"
+
+
+@pytest.mark.parametrize("kind", ["ServiceEntry", "Service", "VirtualService", "DestinationRule", "Gateway"])
+def test_nothing_is_said_to_be_missing_of_a_kind_that_could_not_be_read(kind: str) -> None:
+    empty = Configuration(unread=frozenset({kind}), rules=[] if kind != "Gateway" else [BOTH_HOPS])
+    host = EXIT if kind == "Service" else HOST
+    texts = [
+        hosts.why_unknown(empty, replace(CLIENT, host=host)) if kind in ("ServiceEntry", "Service") else "",
+        destinations.why_no_subset(empty, EXIT, "v1", CLIENT) if kind == "DestinationRule" else "",
+        why_no_rule_leads_to(empty, CLIENT, EXIT) if kind == "VirtualService" else "",
+        *(gateways.faults(empty, CLIENT, GATEWAY_PODS) if kind == "Gateway" else []),
+    ]
+    assert not any(texts)
+
+
+@pytest.mark.parametrize(
+    ("faulty", "text"),
+    [
+        (replace(CORRECT, destination_rules=[]), "no DestinationRule for"),
         (
-            replace(CORRECT, gateway_ports={("client", "out"): frozenset({443})}),
-            "gateway",
-            "listens on port 80, but",
+            replace(CORRECT, destination_rules=[resource("DestinationRule", "x", "platform", host=EXIT,
+                                                         subsets=[{"name": "partner"}])]),
+            "is not looked up for a client in client",
         ),
-        (replace(CORRECT, rules=[rule(to("api.test"))]), "gateway", "is bound to Gateway out"),
-        (replace(CORRECT, rules=[TIMEOUT]), "timeout", "sets a timeout of 2s"),
-        (replace(CORRECT, rules=[ELSEWHERE]), "rule", "exportTo is [~]"),
-        (replace(CORRECT, destination_rules=[SUBSETS, FOR_NOBODY]), "rule", "is for apl.test"),
         (
-            replace(CORRECT, destination_rules=[SUBSETS, MISSING]),
-            "secret",
-            "Secret no, which does not exist in client",
+            replace(CORRECT, destination_rules=[resource("DestinationRule", "x", "istio-system", host=EXIT,
+                                                         exportTo=["."], subsets=[{"name": "partner"}])]),
+            "is not exported to client",
+        ),
+        (
+            replace(CORRECT, destination_rules=[resource("DestinationRule", "own", host="*.cluster.local"),
+                                                resource("DestinationRule", "x", "istio-system", host=EXIT,
+                                                         subsets=[{"name": "partner"}])]),
+            "but DestinationRule own in client is used",
+        ),
+        (replace(CORRECT, services=[]), "there is no Service istio-egressgateway in istio-system"),
+    ],
+)  # fmt: skip
+def test_missing_subset_has_its_reason(faulty: Configuration, text: str) -> None:
+    assert text in destinations.why_no_cluster(faulty, SUBSET, CLIENT)
+
+
+@pytest.mark.parametrize(
+    ("rules", "text"),
+    [
+        ([], "no VirtualService for partner.test routes to"),
+        ([virtual_service(to(EXIT), gateways=["out"])], "lack `mesh`"),
+        ([virtual_service(to(EXIT), namespace="other")], "outside of the egress hosts of Sidecar default"),
+        ([virtual_service(to(EXIT), exportTo=["other"])], "is not exported to client"),
+        ([virtual_service({"match": [{"port": 443}], **to(EXIT)})], "matches port 443 for sidecars"),
+        (
+            [virtual_service({"match": [{"gateways": ["out"]}], **to(EXIT)}, gateways=["mesh", "out"])],
+            "has no match for",
         ),
     ],
 )
-def test_faulty_configuration_reports_its_fault(faulty: Configuration, kind: str, text: str) -> None:
-    reported = faults(faulty, REQUEST)
-    assert [fault for fault in reported if fault.kind == kind and text in fault.text], reported
+def test_gateway_that_no_rule_leads_to_has_its_reason(rules: list[Any], text: str) -> None:
+    assert text in why_no_rule_leads_to(replace(CORRECT, rules=rules), CLIENT, EXIT)
+
+
+@pytest.mark.parametrize(
+    ("faulty", "text"),
+    [
+        (replace(CORRECT, gateways=[]), "Gateway out, which does not exist"),
+        (replace(CORRECT, gateway_ports={("client", "out"): None}), "selects no pod (istio=egressgateway)"),
+        (replace(CORRECT, gateway_ports={("client", "out"): frozenset({443})}), "listens on port 80, but"),
+        (replace(CORRECT, rules=[virtual_service(to(HOST))]), "is bound to Gateway out"),
+        (
+            replace(CORRECT, rules=[virtual_service(to(HOST), gateways=["out"], exportTo=["."])]),
+            "not exported to the gateway",
+        ),
+        (
+            replace(CORRECT, routes=[resource("TLSRoute", "out", hostnames=[HOST], parentRefs=[{"name": "exit"}])]),
+            "TLSRoute out in client names the Gateway exit in client, which does not exist",
+        ),
+    ],
+)  # fmt: skip
+def test_fault_at_the_gateway_is_reported(faulty: Configuration, text: str) -> None:
+    assert [fault for fault in gateways.faults(faulty, CLIENT, GATEWAY_PODS) if text in fault]
+
+
+def test_route_that_its_parent_did_not_accept_is_reported_with_the_reason_of_its_status() -> None:
+    conditions = [{"type": "Accepted", "status": "False", "reason": "NotAllowedByListeners", "message": "no."}]
+    route = {
+        **resource("TLSRoute", "out", hostnames=[HOST]),
+        "status": {"parents": [{"parentRef": {"name": "exit", "namespace": "istio-system"}, "conditions": conditions}]},
+    }
+    faults = gateways.faults(replace(CORRECT, routes=[route]), CLIENT, GATEWAY_PODS)
+    assert faults == [
+        "TLSRoute out in client is not attached to Gateway exit in istio-system (NotAllowedByListeners: no)"
+    ]
+
+
+def test_delegate_that_is_not_exported_is_lost() -> None:
+    root = virtual_service({"delegate": {"name": "routes", "namespace": "platform"}})
+    delegate = resource("VirtualService", "routes", "platform", http=[to(HOST)])
+    configured = replace(CORRECT, rules=[root, delegate])
+    assert not list(lost_delegates(configured, root))
+    closed = replace(configured, mesh=mesh(defaultVirtualServiceExportTo=["."]))
+    assert "exportTo by default of the mesh is [.]" in next(lost_delegates(closed, root))
+
+
+@pytest.mark.parametrize(
+    ("open_up", "text"),
+    [
+        ({"sidecars": [sidecar("./*", outboundTrafficPolicy={"mode": "ALLOW_ANY"})]}, "Sidecar default in client is"),
+        ({"sidecars": []}, "the mesh's outboundTrafficPolicy is ALLOW_ANY"),
+        (
+            {"sidecars": [sidecar("./*", namespace="istio-system", outboundTrafficPolicy={"mode": "ALLOW_ANY"})]},
+            "Sidecar default in istio-system is ALLOW_ANY",
+        ),
+        ({"sidecars": [sidecar("./*")]}, "and Sidecar default in client sets no other"),
+        ({"sidecars": [], "mesh": mesh(outboundTrafficPolicy={"mode": "REGISTRY_ONLY"})}, ""),
+        ({"sidecars": [sidecar("./*", outboundTrafficPolicy={})]}, ""),
+    ],
+)
+def test_policy_that_allows_any_host_is_named(open_up: dict[str, Any], text: str) -> None:
+    why = letting_through.why_allow_any(configuration(**open_up), CLIENT)
+    assert text in why
+    assert bool(text) is bool(why)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ({"action": "AUDIT"}, "has the action AUDIT"),
+        ({"selector": {"matchLabels": {"istio": "other"}}}, "selects istio=other"),
+        ({"action": "DENY"}, ""),
+        ({}, ""),
+    ],
+)
+def test_policy_that_denies_nothing_is_named(kind: dict[str, Any], text: str) -> None:
+    policy = resource("AuthorizationPolicy", "who", "istio-system", **kind)
+    why = policies.why_nothing_denies(configuration(policies=[policy]), GATEWAY_PODS)
+    assert text in why
+    assert bool(text) is bool(why)

@@ -1,75 +1,111 @@
-"""Reads the Istio resources that may explain a failure, and the Services, pods and Secrets that they reference."""
+"""Reads the Istio resources that may explain a failure, and the Services, pods and Secrets that they reference.
+
+What may not be read is left out and named in `unread`, so that no sentence says of it that it does not exist.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import yaml
 from kubernetes.client.exceptions import ApiException
 
-from pytest_istio_egress.cluster.api import Api
-from pytest_istio_egress.verdict.analysis.configuration import Configuration
-from pytest_istio_egress.verdict.analysis.visibility import namespace_of, spec_of
+from pytest_istio_egress.cluster.api import Api, ClusterError
+from pytest_istio_egress.verdict.analysis.configuration import Configuration, MeshSettings
+from pytest_istio_egress.verdict.analysis.documents import namespace_of, spec_of
 
 NETWORKING = "networking.istio.io/v1"
+GATEWAY_API = "gateway.networking.k8s.io/v1"
+_KINDS: Mapping[str, tuple[str, ...]] = {
+    "ServiceEntry": (NETWORKING,),
+    "VirtualService": (NETWORKING,),
+    "DestinationRule": (NETWORKING,),
+    "Gateway": (NETWORKING,),
+    "Sidecar": (NETWORKING,),
+    "EnvoyFilter": ("networking.istio.io/v1alpha3",),
+    "ProxyConfig": ("networking.istio.io/v1beta1",),
+    "AuthorizationPolicy": ("security.istio.io/v1",),
+    "WasmPlugin": ("extensions.istio.io/v1alpha1",),
+    "Telemetry": ("telemetry.istio.io/v1",),
+    "HTTPRoute": (GATEWAY_API,),
+    "TLSRoute": (GATEWAY_API, "gateway.networking.k8s.io/v1alpha3", "gateway.networking.k8s.io/v1alpha2"),
+    "Service": ("v1",),
+}
+"""Kinds and the versions of their API, the newest first."""
+API_GATEWAY = "Gateway of the Gateway API"
+MESH_CONFIGURATION = "mesh configuration"
+Resources = list[dict[str, Any]]
 
 
-def configuration(api: Api, namespaces: list[str] | None, clients: list[str], domain: str) -> Configuration:
-    """Return the Istio resources of some namespaces (None: of all), and the objects that they reference.
+class ConfigurationReader:
+    """Reads the configuration of one mesh, whatever part of it may be read."""
 
-    `clients` are the namespaces whose proxies may need secrets; `domain` is the cluster domain.
-    """
-    suffix = f".svc.{domain}"
-    resources = {
-        kind: _resources(api, kind, namespaces)
-        for kind in ("ServiceEntry", "VirtualService", "DestinationRule", "Gateway", "Sidecar")
-    }
-    return Configuration(
-        entries=resources["ServiceEntry"],
-        rules=resources["VirtualService"],
-        destination_rules=resources["DestinationRule"],
-        gateways=resources["Gateway"],
-        sidecars=resources["Sidecar"],
-        services=_services(api, resources, suffix),
-        service_suffix=suffix,
-        gateway_ports={
-            (namespace_of(gateway), gateway["metadata"]["name"]): _gateway_ports(api, gateway)
-            for gateway in resources["Gateway"]
-        },
-        secrets={namespace: _secrets(api, namespace) for namespace in clients},
-    )
+    def __init__(self, api: Api, *, control_plane: str, config_map: str, revision: str) -> None:
+        self.api = api
+        self._control_plane = control_plane
+        self._config_map = config_map
+        self._revision = revision
 
+    def read(self, secrets_of: Sequence[str]) -> Configuration:
+        """Return the resources of all namespaces; `secrets_of` are the namespaces of the proxies on the path."""
+        unread: set[str] = set()
+        resources = {kind: self._resources(versions, kind, unread, kind) for kind, versions in _KINDS.items()}
+        gateways = resources["Gateway"]
+        return Configuration(
+            entries=resources["ServiceEntry"],
+            rules=resources["VirtualService"],
+            destination_rules=resources["DestinationRule"],
+            gateways=gateways,
+            sidecars=resources["Sidecar"],
+            envoy_filters=resources["EnvoyFilter"],
+            policies=resources["AuthorizationPolicy"],
+            extensions=[*resources["WasmPlugin"], *resources["Telemetry"], *resources["ProxyConfig"]],
+            routes=[*resources["HTTPRoute"], *resources["TLSRoute"]],
+            api_gateways=self._resources((GATEWAY_API,), "Gateway", unread, API_GATEWAY),
+            services=resources["Service"],
+            namespaces=self._namespaces(unread),
+            gateway_ports={
+                (namespace_of(each), each["metadata"]["name"]): _gateway_ports(self.api, each, resources["Service"])
+                for each in gateways
+            },
+            secrets={namespace: _secrets(self.api, namespace) for namespace in secrets_of},
+            mesh=self._mesh(unread),
+            unread=frozenset(unread),
+        )
 
-def _resources(api: Api, kind: str, namespaces: list[str] | None) -> list[dict[str, Any]]:
-    resource = api.resource(NETWORKING, kind)
-    lists = (
-        [resource.get(namespace=each).to_dict() for each in namespaces] if namespaces else [resource.get().to_dict()]
-    )
-    # A list's items come without their kind.
-    return [{**item, "kind": kind} for each in lists for item in each["items"]]
-
-
-def _services(api: Api, resources: Mapping[str, list[dict[str, Any]]], suffix: str) -> dict[str, frozenset[int]]:
-    """Return the ports of the Services that rules reference; one that does not exist is omitted."""
-    hosts = {str(spec_of(policy).get("host", "")) for policy in resources["DestinationRule"]}
-    for rule in resources["VirtualService"]:
-        spec = spec_of(rule)
-        for route in (route for protocol in ("http", "tls", "tcp") for route in spec.get(protocol) or []):
-            hosts |= {str(destination["destination"].get("host", "")) for destination in route.get("route") or []}
-    services = {}
-    for host in sorted(host for host in hosts if host.endswith(suffix)):
-        name, _, namespace = host.removesuffix(suffix).partition(".")
+    def _resources(self, versions: Sequence[str], kind: str, unread: set[str], name: str) -> Resources:
+        """Return all resources of a kind; none where the cluster does not serve it, or where they may not be listed."""
+        served = next((version for version in versions if self.api.serves(version, kind)), None)
+        if served is None:
+            return []
         try:
-            service = api.core.read_namespaced_service(name, namespace)
-        except ApiException as error:
-            if error.status != 404:
-                raise
-            continue
-        services[host] = frozenset(port.port for port in service.spec.ports or [])
-    return services
+            items = self.api.resource(served, kind).get().to_dict()["items"]
+        except ApiException:
+            unread.add(name)
+            return []
+        # A list's items come without their kind.
+        return [{**item, "kind": kind} for item in items]
+
+    def _namespaces(self, unread: set[str]) -> dict[str, dict[str, str]]:
+        try:
+            items = self.api.core.list_namespace().items
+        except ApiException:
+            unread.add("Namespace")
+            return {}
+        return {item.metadata.name: dict(item.metadata.labels or {}) for item in items}
+
+    def _mesh(self, unread: set[str]) -> MeshSettings:
+        try:
+            stored = self.api.core.read_namespaced_config_map(self._config_map, self._control_plane)
+            raw = yaml.safe_load((stored.data or {}).get("mesh", "")) or {}
+        except (ApiException, ClusterError, yaml.YAMLError):
+            unread.add(MESH_CONFIGURATION)
+            raw = {}
+        return MeshSettings(raw=raw, control_plane=self._control_plane, revision=self._revision)
 
 
-def _gateway_ports(api: Api, gateway: Mapping[str, Any]) -> frozenset[int] | None:
+def _gateway_ports(api: Api, gateway: Mapping[str, Any], services: Resources) -> frozenset[int] | None:
     """Return the ports of the Services of a Gateway's pods; None where it selects no pods."""
     selector = spec_of(gateway).get("selector") or {}
     label_selector = ",".join(f"{name}={value}" for name, value in selector.items())
@@ -77,12 +113,12 @@ def _gateway_ports(api: Api, gateway: Mapping[str, Any]) -> frozenset[int] | Non
     if not pods:
         return None
     ports: set[int] = set()
-    for namespace in {pod.metadata.namespace for pod in pods}:
-        labels = [pod.metadata.labels.items() for pod in pods if pod.metadata.namespace == namespace]
-        for service in api.core.list_namespaced_service(namespace).items:
-            selected = (service.spec.selector or {}).items()
-            if selected and any(selected <= each for each in labels):
-                ports |= {port.port for port in service.spec.ports}
+    for pod in pods:
+        labels = (pod.metadata.labels or {}).items()
+        for service in services:
+            selected = (spec_of(service).get("selector") or {}).items()
+            if namespace_of(service) == pod.metadata.namespace and selected and selected <= labels:
+                ports |= {int(port["port"]) for port in spec_of(service).get("ports") or []}
     return frozenset(ports)
 
 

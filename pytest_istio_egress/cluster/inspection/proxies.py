@@ -35,10 +35,10 @@ def proxy_trouble(api: Api, pod: Pod) -> str:
     return "" if status == "200" else f"its health check {_HEALTH} returns {status.replace('000', '') or 'no response'}"
 
 
-def excluded(api: Api, pod: Pod) -> str:
-    """Return the annotations of a pod that exclude traffic from redirection to its proxy."""
+def redirection(api: Api, pod: Pod) -> dict[str, str]:
+    """Return the annotations of a pod that limit the redirection of its traffic to its proxy, by name."""
     annotations = api.core.read_namespaced_pod(pod.name, pod.namespace).metadata.annotations or {}
-    return ", ".join(f"{name}: {value or repr('')}" for name, value in annotations.items() if _EXCLUSION.match(name))
+    return {name: value for name, value in annotations.items() if _EXCLUSION.match(name)}
 
 
 def counts(api: Api, pod: Pod, send: Callable[[], object]) -> bool:
@@ -69,9 +69,3 @@ def line_missing(log: ProxyLog) -> str:
             "text format or JSON encoding"
         )
     return f"the proxy of {log.pod} forwarded the request, but did not log it"
-
-
-def cluster_type(api: Api, pod: Pod, name: str) -> str:
-    """Return Envoy's type of a proxy's cluster, empty where the proxy does not have it."""
-    cluster = ProxyConfig(api, pod).cluster(name)
-    return cluster.type if cluster else ""

@@ -6,12 +6,40 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_istio_egress.verdict.analysis.visibility import Document, covers, spec_of
+from pytest_istio_egress.verdict.analysis.documents import Document, covers, namespace_of, spec_of
+
+CLUSTER_LOCAL = ".svc.cluster.local"
+ALLOW_ANY, REGISTRY_ONLY = "ALLOW_ANY", "REGISTRY_ONLY"
+
+
+@dataclass(frozen=True)
+class MeshSettings:
+    """The mesh configuration (`meshConfig`) that decides which resources apply; `raw` is without defaults."""
+
+    raw: Mapping[str, Any] = field(default_factory=dict)
+    control_plane: str = "istio-system"
+    revision: str = ""
+    """The revision of the control plane; resources with another label istio.io/rev do not apply."""
+
+    @property
+    def root(self) -> str:
+        """The root namespace, whose resources apply to the whole mesh."""
+        return str(self.raw.get("rootNamespace") or self.control_plane)
+
+    @property
+    def outbound_mode(self) -> str:
+        """The mode of proxies without a Sidecar that sets one."""
+        return str((self.raw.get("outboundTrafficPolicy") or {}).get("mode") or ALLOW_ANY)
+
+    def default_export_to(self, kind: str) -> list[str]:
+        """Return exportTo of resources that state none."""
+        name = {"VirtualService": "VirtualService", "DestinationRule": "DestinationRule"}.get(kind, "Service")
+        return list(self.raw.get(f"default{name}ExportTo") or ["*"])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
-    """Istio resources as the API returns them, and what they refer to."""
+    """Resources as the API returns them, and what they refer to."""
 
     entries: Sequence[Document] = ()
     """ServiceEntries."""
@@ -20,14 +48,26 @@ class Configuration:
     destination_rules: Sequence[Document] = ()
     gateways: Sequence[Document] = ()
     sidecars: Sequence[Document] = ()
-    services: Mapping[str, frozenset[int]] = field(default_factory=dict)
-    """The ports of each Service that a resource names and that exists, by its host."""
+    envoy_filters: Sequence[Document] = ()
+    policies: Sequence[Document] = ()
+    """AuthorizationPolicies."""
+    extensions: Sequence[Document] = ()
+    """WasmPlugins, Telemetries and ProxyConfigs."""
+    routes: Sequence[Document] = ()
+    """HTTPRoutes and TLSRoutes."""
+    api_gateways: Sequence[Document] = ()
+    """Gateways of the Gateway API."""
+    services: Sequence[Document] = ()
+    """Kubernetes Services."""
+    namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Labels by namespace."""
     gateway_ports: Mapping[tuple[str, str], frozenset[int] | None] = field(default_factory=dict)
     """By a Gateway's namespace and name, the ports of its pods' Services; None where it selects no pod."""
-    service_suffix: str = ".svc.cluster.local"
-    """What follows NAME.NAMESPACE in the host of a Service."""
     secrets: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
     """Names of Secrets by namespace, None where they may not be read."""
+    mesh: MeshSettings = field(default_factory=MeshSettings)
+    unread: frozenset[str] = frozenset()
+    """Kinds that could not be read, or not in all namespaces: nothing is said about what does not exist of them."""
 
     def entries_of(self, host: str) -> list[Document]:
         """Return the ServiceEntries that list a host."""
@@ -37,27 +77,63 @@ class Configuration:
         """Return the VirtualServices of a host."""
         return [rule for rule in self.rules if _lists(rule, host)]
 
+    def service_of(self, host: str) -> Document | None:
+        """Return the Kubernetes Service of a cluster-local host."""
+        if not host.endswith(CLUSTER_LOCAL):
+            return None
+        name, _, namespace = host.removesuffix(CLUSTER_LOCAL).partition(".")
+        return next(
+            (
+                service
+                for service in self.services
+                if (service["metadata"]["name"], namespace_of(service)) == (name, namespace)
+            ),
+            None,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
-class ClientRequest:
-    """The client's namespace and labels, and the host and port of its request."""
+class Workload:
+    """The namespace and labels of a proxy's pod."""
 
     namespace: str
     labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientRequest(Workload):
+    """The client's namespace and labels, and the host and port of its request."""
+
     host: str
     port: int
 
 
 def _lists(document: Document, host: str) -> bool:
-    return any(covers(pattern, host) for pattern in spec_of(document).get("hosts") or [])
+    return any(covers(str(pattern).rpartition("/")[2], host) for pattern in spec_of(document).get("hosts") or [])
 
 
 def ports_of(entry: Document) -> list[int]:
-    """Return the ports of a ServiceEntry."""
-    return [int(port["number"]) for port in spec_of(entry).get("ports") or []]
+    """Return the ports of a ServiceEntry or a Service."""
+    return [int(port.get("number") or port.get("port") or 0) for port in spec_of(entry).get("ports") or []]
 
 
 def routes_of(rule: Document) -> list[Mapping[str, Any]]:
     """Return the routes of a VirtualService, of all protocols."""
     spec = spec_of(rule)
     return [route for protocol in ("http", "tls", "tcp") for route in spec.get(protocol) or []]
+
+
+def destinations_of(rule: Document) -> list[Mapping[str, Any]]:
+    """Return the destinations of a VirtualService, with their hosts in full."""
+    found: list[Mapping[str, Any]] = []
+    for route in routes_of(rule):
+        for leg in route.get("route") or []:
+            destination = dict(leg.get("destination") or {})
+            destination["host"] = full_host(str(destination.get("host", "")), namespace_of(rule))
+            found.append(destination)
+    return found
+
+
+def full_host(host: str, namespace: str) -> str:
+    """Return a host as Istio reads it in a resource of a namespace: a name without a dot is a Service there."""
+    return host if "." in host or host == "*" else f"{host}.{namespace}{CLUSTER_LOCAL}"

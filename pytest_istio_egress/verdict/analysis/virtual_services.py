@@ -1,53 +1,117 @@
-"""Faults of VirtualServices: not exported to the client, or with destinations that do not exist; and their timeouts."""
+"""Why a VirtualService does not take a client's request: its gateways, matches, scope, or its delegates."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pytest_istio_egress.model.failure_context import Fault
 from pytest_istio_egress.verdict.analysis.configuration import (
     ClientRequest,
     Configuration,
-    ports_of,
+    destinations_of,
+    full_host,
     routes_of,
 )
-from pytest_istio_egress.verdict.analysis.visibility import Document, covers, exported, full_name, namespace_of, spec_of
+from pytest_istio_egress.verdict.analysis.documents import Document, full_name, namespace_of, spec_of
+from pytest_istio_egress.verdict.analysis.visibility import export_targets, exported, why_not_applied
+
+MESH = "mesh"
 
 
-def faults(configuration: Configuration, request: ClientRequest) -> Iterator[Fault]:
-    """Yield the faults of the host's VirtualServices, and the timeouts that they set."""
-    for rule in configuration.rules_of(request.host):
-        if not exported(rule, request.namespace):
-            targets = ", ".join(spec_of(rule).get("exportTo") or [])
-            yield Fault("rule", f"{full_name(rule)} is not exported to the client: its exportTo is [{targets}]")
-        for route in routes_of(rule):
-            if route.get("timeout"):
-                yield Fault("timeout", f"{full_name(rule)} sets a timeout of {route['timeout']}")
-            for leg in route.get("route") or []:
-                yield from _destination(configuration, rule, leg.get("destination") or {})
+def hosts_of(rule: Document) -> list[str]:
+    """Return the hosts of a VirtualService in full."""
+    return [full_host(str(host), namespace_of(rule)) for host in spec_of(rule).get("hosts") or []]
 
 
-def _destination(configuration: Configuration, rule: Document, destination: Mapping[str, Any]) -> Iterator[Fault]:
-    host = str(destination.get("host", ""))
-    host = host if "." in host else f"{host}.{namespace_of(rule)}{configuration.service_suffix}"
-    entries = configuration.entries_of(host)
-    ports = configuration.services.get(host, frozenset()) | {port for entry in entries for port in ports_of(entry)}
-    if not entries and host not in configuration.services:
-        yield Fault("destination", f"{full_name(rule)} routes to {host}, which no ServiceEntry or Service defines")
-        return
-    port = (destination.get("port") or {}).get("number")
-    if port and port not in ports:
-        numbers = ", ".join(map(str, sorted(ports)))
-        yield Fault("destination", f"{full_name(rule)} routes to port {port} of {host}, whose ports are {numbers}")
-    subset = destination.get("subset")
-    subsets = [
-        each["name"]
-        for policy in configuration.destination_rules
-        if covers(spec_of(policy).get("host", ""), host)
-        for each in spec_of(policy).get("subsets") or []
+def leading_to(configuration: Configuration, host: str, destination: str) -> list[Document]:
+    """Return the VirtualServices of a host that have a route to a destination host."""
+    return [
+        rule
+        for rule in configuration.rules_of(host)
+        if any(each["host"] == destination for each in destinations_of(rule))
     ]
-    if subset and subset not in subsets:
-        yield Fault(
-            "destination", f"{full_name(rule)} routes to subset {subset} of {host}, which no DestinationRule defines"
+
+
+def why_no_rule_leads_to(configuration: Configuration, request: ClientRequest, destination: str) -> str:
+    """Return why no VirtualService takes the client's request to a destination host; empty where one should."""
+    rules = leading_to(configuration, request.host, destination)
+    if not rules:
+        if "VirtualService" in configuration.unread:
+            return ""
+        return f"no VirtualService for {request.host} routes to {destination}"
+    reasons = [next(_reasons(rule, configuration, request, destination), "") for rule in rules]
+    return reasons[0] if all(reasons) else ""
+
+
+def _reasons(rule: Document, configuration: Configuration, request: ClientRequest, destination: str) -> Iterator[str]:
+    if reason := why_not_applied(rule, hosts_of(rule), configuration, request):
+        yield reason
+    gateways = list(map(str, spec_of(rule).get("gateways") or [MESH]))
+    if MESH not in gateways:
+        yield f"{full_name(rule)} does not apply to sidecars: its gateways [{', '.join(gateways)}] lack `mesh`"
+        return
+    routes = [
+        route
+        for route in routes_of(rule)
+        if any(
+            full_host(str((leg.get("destination") or {}).get("host", "")), namespace_of(rule)) == destination
+            for leg in route.get("route") or []
         )
+    ]
+    matches = [match for route in routes for match in route.get("match") or [{}]]
+    own = [match for match in matches if MESH in (match.get("gateways") or gateways)]
+    if not own:
+        yield f"{full_name(rule)} has no match for sidecars (gateway `mesh`) on its route to {destination}"
+        return
+    ports = sorted({int(match["port"]) for match in own if match.get("port")})
+    if len(ports) and all(match.get("port") not in (None, request.port) for match in own):
+        listed = ", ".join(map(str, ports))
+        yield f"{full_name(rule)} matches port {listed} for sidecars, and the request is for {request.port}"
+
+
+def lost_delegates(configuration: Configuration, rule: Document) -> Iterator[str]:
+    """Yield the delegates of a VirtualService that do not exist, or are not exported to its namespace."""
+    for route in spec_of(rule).get("http") or []:
+        if not (delegate := route.get("delegate")):
+            continue
+        namespace = str(delegate.get("namespace") or namespace_of(rule))
+        found = delegate_of(configuration, delegate, namespace)
+        if found is None:
+            if "VirtualService" not in configuration.unread:
+                yield f"{full_name(rule)} delegates to {delegate['name']} in {namespace}, which does not exist"
+        elif not exported(found, namespace_of(rule), configuration.mesh):
+            targets = ", ".join(export_targets(found, configuration.mesh))
+            stated = "its exportTo is" if spec_of(found).get("exportTo") else "exportTo by default of the mesh is"
+            yield (
+                f"{full_name(rule)} delegates to {full_name(found)}, which is not exported to {namespace_of(rule)}: "
+                f"{stated} [{targets}], so the routes of the delegate are left out"
+            )
+
+
+def delegate_of(configuration: Configuration, delegate: Mapping[str, Any], namespace: str) -> Document | None:
+    """Return the VirtualService that a route delegates to."""
+    return next(
+        (
+            each
+            for each in configuration.rules
+            if (each["metadata"]["name"], namespace_of(each)) == (delegate.get("name"), namespace)
+        ),
+        None,
+    )
+
+
+def http_routes(configuration: Configuration, rule: Document) -> Sequence[tuple[Document, Mapping[str, Any]]]:
+    """Return the HTTP routes of a VirtualService with the resource that states each: itself, or a delegate."""
+    found: list[tuple[Document, Mapping[str, Any]]] = []
+    for route in spec_of(rule).get("http") or []:
+        delegate = route.get("delegate")
+        target = (
+            delegate_of(configuration, delegate, str(delegate.get("namespace") or namespace_of(rule)))
+            if delegate
+            else None
+        )
+        if target is not None:
+            found += [(target, each) for each in spec_of(target).get("http") or []]
+        else:
+            found.append((rule, route))
+    return found

@@ -1,22 +1,55 @@
-"""From the evidence of one request to one sentence: why it differs from the expected outcome, and what to check."""
+"""From the evidence of one request to one sentence: why it differs from the expected outcome, and what to check.
+
+A cause is stated only where the evidence that it declares is there, it explains a field that differs, and its own check
+ties the two. Where none fits, the sentence says what is known and what was ruled out, and no more.
+"""
 
 from __future__ import annotations
 
-from pytest_istio_egress.verdict.diagnosis import client, configuration, gateway, routing, sidecar, tls
-from pytest_istio_egress.verdict.diagnosis.rules import Cause
-from pytest_istio_egress.verdict.verdict import Verdict
+from pytest_istio_egress.verdict.diagnosis import (
+    authorization,
+    client,
+    configuration,
+    extensions,
+    flags,
+    gateway,
+    host,
+    let_through,
+    sidecar,
+    timeouts,
+    tls,
+    unknown_host,
+    upstream,
+)
+from pytest_istio_egress.verdict.diagnosis.failure import Failure
+from pytest_istio_egress.verdict.diagnosis.rule import Cause
+from pytest_istio_egress.verdict.diagnosis.unexplained import unexplained
 
 CAUSES: tuple[Cause, ...] = (
     # Certain: the proxy is missing, or does not have what istiod sent.
     sidecar.not_injected,
     sidecar.not_ready,
     configuration.rejected,
-    configuration.two_sidecars,
+    sidecar.excluded,
     sidecar.bypassed,
-    # Where the sidecar's own line names what it did.
-    sidecar.passthrough,
-    sidecar.black_hole,
-    sidecar.block_all,
+    sidecar.server_first,
+    # An EnvoyFilter whose effect the line shows: before what that effect looks like.
+    extensions.changes_outcome,
+    extensions.changes_header,
+    # What got through that should have been blocked.
+    configuration.two_sidecars,
+    let_through.policy_allows,
+    let_through.host_is_known,
+    let_through.nothing_denied,
+    # The sidecar does not know the host, or another entry takes its port.
+    unknown_host.passthrough,
+    unknown_host.black_hole,
+    unknown_host.block_all,
+    unknown_host.port_taken,
+    # Policies.
+    authorization.denied,
+    authorization.connection_denied,
+    authorization.denied_by_destination,
     # TLS: more particular than the flags UF and NC that it comes with.
     tls.secret_missing,
     tls.other_name,
@@ -25,50 +58,63 @@ CAUSES: tuple[Cause, ...] = (
     tls.other_authority,
     tls.not_verified,
     tls.not_tls,
+    tls.client_certificate_rejected,
+    tls.handshake_failed,
+    tls.credential_ignored,
     tls.plain_to_tls,
     tls.client_certificate_missing,
     tls.client_certificate_refused,
+    tls.other_server_name,
     # The egress gateway.
     gateway.bypassed,
-    gateway.without_route,
+    gateway.not_listening,
     gateway.mutual_tls_missing,
-    gateway.denied,
+    gateway.not_accepted,
+    gateway.without_route,
     # Timeouts and faults that rules set.
-    routing.timeout_missing,
-    routing.timeout,
-    routing.other_time,
-    routing.rewritten,
-    routing.fault_injected,
-    # Envoy's response flags, each with the fault that the configuration has.
-    routing.no_route,
-    routing.no_cluster,
-    routing.no_address,
-    routing.no_healthy_upstream,
-    routing.not_connected,
-    routing.upstream_reset,
-    routing.client_disconnected,
+    timeouts.per_try,
+    timeouts.too_short,
+    timeouts.too_long,
+    timeouts.missing,
+    flags.fault_injected,
+    flags.delay_injected,
+    # Between an Envoy and the upstream, the most particular first.
+    upstream.no_cluster,
+    upstream.ejected,
+    upstream.no_address,
+    upstream.no_endpoint,
+    upstream.not_connected,
+    upstream.http2_not_spoken,
+    upstream.reused_connection,
+    upstream.upstream_reset,
+    upstream.overflow,
+    flags.no_route,
+    flags.client_disconnected,
+    *flags.PLAIN_FLAGS,
     # Only curl's result shows these.
     client.no_address,
+    client.unknown_authority,
+    client.other_host,
     client.certificate,
     client.handshake,
-    client.no_answer,
+    # The host, and what rules make of the request to it.
+    host.redirect_loop,
+    host.rewritten_authority,
+    host.routed_by_rule,
+    host.answered,
     # The rest.
     sidecar.no_line,
-    configuration.fault,
-    routing.answer_of_host,
 )
 """The causes that are diagnosed, the most certain one first."""
 
 
-def cause(verdict: Verdict) -> str:
+CONTROL_FAILED = (
+    "The request was blocked as expected, but no control passed, so the block may be an outage. Check the control "
+    "first."
+)
+"""The cause where a block was seen, and no control passed beside it."""
+
+
+def cause(failure: Failure) -> str:
     """Return the sentence of the first cause in the table that fits, with the run's own names."""
-    if any(difference.hop == "control" for difference in verdict.differences):
-        return (
-            "The request was blocked as expected, but no control passed, so the block may be an outage. Check the "
-            "control first."
-        )
-    for rule in CAUSES:
-        text = rule(verdict.expected, verdict.exchange, verdict.failure_context)
-        if text:
-            return text
-    return "No known cause fits. Check the differences and the access log lines."
+    return next((text for each in CAUSES if (text := each.of(failure))), "") or unexplained(failure)

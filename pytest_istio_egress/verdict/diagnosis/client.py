@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from pytest_istio_egress.model.failure_context import FailureContext
-from pytest_istio_egress.model.outcome import Outcome
-from pytest_istio_egress.verdict.verdict import Exchange
+from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
+from pytest_istio_egress.verdict.diagnosis.failure import Failure
+from pytest_istio_egress.verdict.diagnosis.rule import RESULT, ROUTED, Cause, cause
+
+_UNKNOWN_AUTHORITY = ("unable to get local issuer", "self-signed", "self signed", "unknown ca", "issuer certificate")
+_OTHER_NAME = ("subject name", "no alternative certificate subject", "does not match")
 
 
-def no_address(expected: Outcome, exchange: Exchange, _: FailureContext) -> str | None:
+@cause("no DNS answer at the client", explains=ROUTED, needs=(Evidence.CURL_EXIT,))
+def no_address(failure: Failure) -> str | None:
     """DNS returned no address to the client."""
-    if exchange.curl.exit != 6 or 6 in expected.exits:
+    if failure.curl.exit != 6 or 6 in failure.expected.exits:
         return None
     return (
         "The client got no address for the host from DNS. Check whether the client's sidecar captures DNS "
@@ -17,36 +21,61 @@ def no_address(expected: Outcome, exchange: Exchange, _: FailureContext) -> str 
     )
 
 
-def certificate(expected: Outcome, exchange: Exchange, _: FailureContext) -> str | None:
-    """The client does not accept the host's certificate."""
-    if exchange.curl.exit != 60 or 60 in expected.exits:
+def _untrusted(name: str, phrases: tuple[str, ...], text: str) -> Cause:
+    """Return a cause that fits where the client rejects the certificate, with one of the phrases in curl's message."""
+
+    def sentence(failure: Failure) -> str | None:
+        curl = failure.curl
+        if curl.exit != 60 or 60 in failure.expected.exits:
+            return None
+        if not any(phrase in curl.error.lower() for phrase in phrases):
+            return None
+        cluster = f" through {failure.line.cluster}" if failure.line else ""
+        return text.format(cluster=cluster, error=curl.error, host=failure.request.host)
+
+    return Cause(name, RESULT, (Evidence.CURL_EXIT, Evidence.CURL_MESSAGE), sentence)
+
+
+unknown_authority = _untrusted(
+    "the client does not know the authority of a certificate",
+    _UNKNOWN_AUTHORITY,
+    "The client reached a host{cluster} whose certificate is signed by an authority that the client does not know "
+    "({error}). Check which authorities the image with curl trusts: a private one needs --cacert.",
+)
+other_host = _untrusted(
+    "the client reached a host with a certificate for another name",
+    _OTHER_NAME,
+    "The client reached a host{cluster} whose certificate is for another name than {host} ({error}). Check that the "
+    "connection leads to the right host.",
+)
+
+
+@cause("the certificate is not accepted by the client", explains=RESULT, needs=(Evidence.CURL_EXIT,))
+def certificate(failure: Failure) -> str | None:
+    """The client does not accept the host's certificate, for another reason."""
+    curl = failure.curl
+    if curl.exit != 60 or 60 in failure.expected.exits:
         return None
-    cluster = f" through {exchange.sidecar.cluster}" if exchange.sidecar else ""
+    cluster = f" through {failure.line.cluster}" if failure.line else ""
     return (
-        f"The client reached a host{cluster} whose certificate it does not accept: {exchange.curl.error}. Check which "
-        "ServiceEntry takes that port: one with protocol TCP takes every connection."
+        f"The client reached a host{cluster} whose certificate it does not accept: {curl.error}. Check the certificate."
     )
 
 
-def handshake(expected: Outcome, exchange: Exchange, _: FailureContext) -> str | None:
-    """The TLS handshake between client and host failed."""
-    if exchange.curl.exit != 35 or 35 in expected.exits:
+@cause(
+    "the host's TLS refused the client",
+    explains=ROUTED,
+    needs=(Evidence.CURL_EXIT, Evidence.CURL_MESSAGE, Evidence.CLUSTER),
+)
+def handshake(failure: Failure) -> str | None:
+    """The handshake failed with an alert of TLS, which a host that was reached sent."""
+    curl, last = failure.curl, failure.hops[0] if failure.hops else None
+    if curl.exit != 35 or 35 in failure.expected.exits or last is None or last.flags or last.line.termination != "-":
         return None
-    cluster = f", which the sidecar sent to {exchange.sidecar.cluster}" if exchange.sidecar else ""
-    return (
-        f"The TLS handshake failed: no filter chain or host accepted the server name of the request{cluster}. Check "
-        "sniHosts, and the hosts of Gateway and ServiceEntry."
-    )
-
-
-def no_answer(expected: Outcome, exchange: Exchange, _: FailureContext) -> str | None:
-    """The connection was refused, or no answer came in time."""
-    curl = exchange.curl
-    if curl.exit in expected.exits or curl.exit not in (7, 28):
+    if "alert" not in curl.error.lower() or last.line.upstream == "-":
         return None
-    event = "connection was refused" if curl.exit == 7 else "request timed out"
-    address = exchange.sidecar.upstream if exchange.sidecar else curl.remote_address or "the host"
     return (
-        f"The client's {event} on the way to {address} ({curl.error}). Check network policies, and whether the host "
-        "listens on that port."
+        f"The host {last.line.upstream} ({last.line.cluster}) ended the client's TLS handshake ({curl.error}). "
+        "Check the "
+        "TLS versions and server names that the host accepts."
     )

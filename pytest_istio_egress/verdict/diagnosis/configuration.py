@@ -1,32 +1,68 @@
-"""Causes in the configuration itself: rejected by a proxy, ambiguous, or with a reference to a missing resource."""
+"""Causes in the configuration itself: rejected by a proxy, ambiguous, or not accepted by the API."""
 
 from __future__ import annotations
 
-from pytest_istio_egress.model.failure_context import FailureContext
-from pytest_istio_egress.model.outcome import Outcome
-from pytest_istio_egress.verdict.verdict import Exchange
+from pytest_istio_egress.verdict.analysis.documents import Document, namespace_of, spec_of
+from pytest_istio_egress.verdict.analysis.visibility import imports_host, sidecars_of
+from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
+from pytest_istio_egress.verdict.diagnosis.failure import Failure
+from pytest_istio_egress.verdict.diagnosis.rule import ROUTED, cause
+from pytest_istio_egress.verdict.proxy_path import ProxyPath
+from pytest_istio_egress.verdict.proxy_path.listeners import ANY_ADDRESS
 
 
-def rejected(_: Outcome, __: Exchange, context: FailureContext) -> str | None:
-    """A proxy rejected what istiod sent."""
-    if not context.rejected:
+@cause("configuration rejected by the proxy (NACK)", explains=ROUTED, needs=(Evidence.REJECTION,))
+def rejected(failure: Failure) -> str | None:
+    """A proxy rejected what istiod sent, and it concerns the request: its host, or a part of its path."""
+    found = next((each for each in failure.context.rejected if _concerns(failure, each)), None)
+    if found is None:
         return None
     return (
-        f"A proxy keeps its previous configuration, because it rejected an update (NACK): {context.rejected[0]}. Check "
-        "the EnvoyFilter or rule that the update comes from, and `istioctl proxy-status`."
+        f"A proxy keeps its previous configuration, because it rejected an update (NACK): {found}. Check the "
+        "EnvoyFilter "
+        "or rule that the update comes from, and `istioctl proxy-status`."
     )
 
 
-def two_sidecars(expected: Outcome, _: Exchange, context: FailureContext) -> str | None:
-    """More than one Sidecar selects the client."""
-    conflict = context.fault("sidecar")
-    return f"Ambiguous: {conflict}. Remove one of them." if conflict and expected.sidecar else None
+def _concerns(failure: Failure, rejection: str) -> bool:
+    names = [failure.request.host, *(hop.line.cluster for hop in failure.hops)]
+    for path in failure.context.paths.values():
+        names += [path.listener_name, *path.clusters, *_listener_names(path)]
+    return any(name and name != "-" and name in rejection for name in names)
 
 
-def fault(_: Outcome, __: Exchange, context: FailureContext) -> str | None:
-    """The configuration has a fault, and no more certain cause fits."""
-    text = context.fault("conflict", "rule", "destination", "gateway", "entry", "secret")
-    return f"A fault in the configuration may be the cause: {text}. Check `istioctl analyze`." if text else None
+def _listener_names(path: ProxyPath) -> list[str]:
+    return [f"{address}_{path.request.port}" for address in (*ANY_ADDRESS, path.request.address) if address]
+
+
+@cause(
+    "two Sidecars for one workload",
+    explains=ROUTED,
+    needs=(Evidence.SIDECAR_LINE, Evidence.SIDECARS, Evidence.MESH),
+)
+def two_sidecars(failure: Failure) -> str | None:
+    """More than one Sidecar selects the client, and they treat the request differently."""
+    request = failure.request
+    sidecars = sidecars_of(failure.configuration, request)
+    if len(sidecars) < 2 or not failure.expected.sidecar:
+        return None
+    if len({_treatment(failure, sidecar) for sidecar in sidecars}) == 1:
+        return None
+    number = "two" if len(sidecars) == 2 else str(len(sidecars))
+    names = " and ".join(sorted(str(sidecar["metadata"]["name"]) for sidecar in sidecars))
+    return (
+        f"Ambiguous: {number} Sidecars select this workload ({names} in {namespace_of(sidecars[0])}), they treat this "
+        "request differently, and the oldest one applies. Remove one of them."
+    )
+
+
+def _treatment(failure: Failure, sidecar: Document) -> tuple[object, ...]:
+    """Return what a Sidecar decides about the request: the mode for unknown hosts, and whether the host is known."""
+    request = failure.request
+    mode = (spec_of(sidecar).get("outboundTrafficPolicy") or {}).get("mode")
+    places = {namespace_of(each) for each in failure.configuration.entries_of(request.host)}
+    known = any(imports_host(sidecar, request.namespace, place, request.host, request.port) for place in places)
+    return mode, known
 
 
 def manifest_rejected(answer: str) -> str:

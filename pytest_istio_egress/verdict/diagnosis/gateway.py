@@ -1,75 +1,173 @@
-"""Causes at the egress gateway: bypassed, without a route, without mutual TLS, or closed by a policy."""
+"""Causes on the way to the egress gateway and in it: bypassed, not listening, without a route, without mutual TLS."""
 
 from __future__ import annotations
 
-from pytest_istio_egress.model.failure_context import FailureContext
-from pytest_istio_egress.model.outcome import Outcome
-from pytest_istio_egress.verdict.diagnosis.rules import fault_or_check, logged_hops, sentence
-from pytest_istio_egress.verdict.verdict import Exchange
+from pytest_istio_egress.verdict.analysis.configuration import CLUSTER_LOCAL, destinations_of
+from pytest_istio_egress.verdict.analysis.gateways import faults
+from pytest_istio_egress.verdict.analysis.virtual_services import why_no_rule_leads_to
+from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
+from pytest_istio_egress.verdict.diagnosis.failure import Failure, Line
+from pytest_istio_egress.verdict.diagnosis.rule import AT_GATEWAY, OUTCOME, ROUTED, as_sentence, cause, fields, joined
+from pytest_istio_egress.verdict.proxy_path import ProxyPath
+from pytest_istio_egress.verdict.proxy_path.listeners import chains_of
+from pytest_istio_egress.verdict.proxy_path.upstream import mesh_tls, originated_tls
+
+_UNTRUSTED = 60
 
 
-def bypassed(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
-    """The external server answered, and the request did not pass the gateway."""
-    if (
-        expected.gateway is None
-        or exchange.gateway is not None
-        or exchange.server_saw("server") is None
-        or exchange.went_to_gateway
-    ):
+def _wanted_host(failure: Failure) -> str:
+    """Return the host of the gateway's Service: of the expected cluster, else where the host's VirtualServices lead."""
+    parts = (failure.expected.cluster or "").split("|")
+    if len(parts) == 4 and parts[3] != failure.request.host:
+        return parts[3]
+    leads = [
+        str(each["host"])
+        for rule in failure.configuration.rules_of(failure.request.host)
+        for each in destinations_of(rule)
+    ]
+    return next((host for host in leads if host.endswith(CLUSTER_LOCAL)), "")
+
+
+@cause(
+    "egress gateway bypassed",
+    explains=ROUTED | AT_GATEWAY | fields("sidecar", "*"),
+    needs=(Evidence.CLUSTER, Evidence.VIRTUAL_SERVICES, Evidence.SIDECARS, Evidence.MESH, Evidence.SIDECAR_PATH),
+)
+def bypassed(failure: Failure) -> str | None:
+    """The sidecar sent the request to the host itself, and not to the gateway."""
+    line, path, request = failure.line, failure.sidecar_path, failure.request
+    if failure.expected.gateway is None or line is None or path is None or failure.exchange.went_to_gateway:
         return None
-    path = f": the sidecar sent it directly to {exchange.sidecar.cluster}" if exchange.sidecar else ""
-    advice = fault_or_check(
-        context.fault("rule"),
-        "Check the VirtualService's route for the gateway `mesh`, and whether it is exported to the client.",
+    parts = line.cluster.split("|")
+    if len(parts) != 4 or parts[3] != request.host:
+        return None
+    known = f"The request bypassed the egress gateway: the sidecar sent it directly to {line.cluster}."
+    if path.rule is not None:
+        return f"{known} {path.rule} routes it there. Check its route for the gateway `mesh`."
+    wanted = _wanted_host(failure)
+    why = why_no_rule_leads_to(failure.configuration, request, wanted) if wanted else ""
+    if not why:
+        return f"{known} No VirtualService in the sidecar's configuration routes the host. {_CHECK_RULE}"
+    return f"{known} {as_sentence(why)} {_CHECK_RULE}"
+
+
+_CHECK_RULE = "Check the VirtualService's gateways, its matches for `mesh`, and whether it is exported to the client."
+
+
+def _refused(line: Line | None) -> bool:
+    return line is not None and "UF" in line.flags.split(",") and "refused" in line.failure.lower()
+
+
+@cause(
+    "the egress gateway does not listen",
+    explains=OUTCOME,
+    needs=(Evidence.SIDECAR_LINE, Evidence.FLAGS, Evidence.TRANSPORT_FAILURE, Evidence.GATEWAY_PATH),
+)
+def not_listening(failure: Failure) -> str | None:
+    """The gateway's pod refused the connection, and its proxy has no listener on that port."""
+    line, path = failure.line, failure.gateway_path
+    if line is None or path is None or not failure.exchange.went_to_gateway or not _refused(line) or path.listener:
+        return None
+    return joined(
+        f"The egress gateway refused the connection of the sidecar ({line.upstream}, UF): its proxy has no listener on "
+        f"port {path.request.port}.",
+        *_faults(failure),
+        "Check the Gateway's servers, and that a route is attached to them.",
     )
-    return f"The request bypassed the egress gateway{path}. {advice}"
 
 
-def without_route(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
-    """The request reached the gateway, which has no route for it."""
-    line, fault = exchange.gateway, context.fault("gateway", "rule")
-    if _closed(expected, exchange) and fault:
-        return (
-            "The egress gateway closed the connection before any request: none of its servers accepts it. "
-            f"{sentence(fault)}"
-        )
-    if line is None or not line.has_flag("NR") or (expected.gateway and expected.gateway.flags == "NR"):
+def _faults(failure: Failure) -> list[str]:
+    """Return the faults at the gateway that concern the host, as sentences: the first two."""
+    return [as_sentence(fault) for fault in faults(failure.configuration, failure.request, failure.context.gateway)[:2]]
+
+
+@cause(
+    "no mutual TLS to an egress gateway that requires it",
+    explains=OUTCOME,
+    needs=(Evidence.CLUSTER, Evidence.SIDECAR_PATH, Evidence.GATEWAY_PATH),
+)
+def mutual_tls_missing(failure: Failure) -> str | None:
+    """The gateway's filter chains for the port require the mesh's mutual TLS, and the sidecar's cluster has none."""
+    line, own, gateway = failure.line, failure.sidecar_path, failure.gateway_path
+    if line is None or own is None or gateway is None or not _not_taken(failure):
         return None
-    advice = fault_or_check(
-        fault,
+    cluster = own.through(line.cluster).cluster
+    if cluster is None or not _requires_mesh_tls(gateway):
+        return None
+    tls = originated_tls(cluster)
+    if mesh_tls(cluster) and _has_chain(gateway, tls.sni if tls else ""):
+        return None
+    uses = f"with server name {tls.sni}" if tls else "without it"
+    return (
+        "The egress gateway accepted no request from the sidecar: it requires mutual TLS (ISTIO_MUTUAL) on port "
+        f"{gateway.request.port}, and the sidecar connects {uses}, for {line.cluster}. Check tls.mode and tls.sni of "
+        "the DestinationRule for the gateway's Service."
+    )
+
+
+def _not_taken(failure: Failure) -> bool:
+    """Whether the gateway took no request from the sidecar, or only the client's own TLS for the mesh's."""
+    if not failure.exchange.went_to_gateway or _refused(failure.line):
+        return False
+    gateway = failure.gateway_line
+    mistaken = failure.curl.exit == _UNTRUSTED
+    return mistaken or gateway is None or gateway.details == "filter_chain_not_found" or gateway.status == 0
+
+
+def _requires_mesh_tls(path: ProxyPath) -> bool:
+    """Whether each filter chain of the listener ends TLS with the workload's own certificate, and requires one."""
+    chains = chains_of(path.listener or {})
+    return bool(chains) and all(_ends_mesh_tls(chain) for chain in chains)
+
+
+def _ends_mesh_tls(chain: object) -> bool:
+    socket = chain.get("transport_socket") if isinstance(chain, dict) else None
+    context = (socket or {}).get("typed_config") or {}
+    certificates = (context.get("common_tls_context") or {}).get("tls_certificate_sds_secret_configs") or []
+    own = any(each.get("name") == "default" for each in certificates)
+    return own and bool(context.get("require_client_certificate"))
+
+
+def _has_chain(path: ProxyPath, server_name: str) -> bool:
+    names = [
+        name
+        for chain in chains_of(path.listener or {})
+        for name in (chain.get("filter_chain_match") or {}).get("server_names") or [""]
+    ]
+    return any(name in ("", "*", server_name) or (name[:1] == "*" and server_name.endswith(name[1:])) for name in names)
+
+
+@cause(
+    "server name that no server of the Gateway accepts",
+    explains=OUTCOME,
+    needs=(Evidence.CLUSTER, Evidence.GATEWAY_PATH),
+)
+def not_accepted(failure: Failure) -> str | None:
+    """The gateway has a listener for the port, and no filter chain for the request's server name."""
+    path, line = failure.gateway_path, failure.line
+    if path is None or line is None or path.listener is None or path.chain is not None or not _not_taken(failure):
+        return None
+    name = path.request.server_name or "none"
+    return joined(
+        "The egress gateway closed the connection before any request: none of its servers accepts it (server name "
+        f"{name}, port {path.request.port}).",
+        *_faults(failure),
+        "Check the hosts of the Gateway's servers.",
+    )
+
+
+@cause(
+    "egress gateway without a route",
+    explains=OUTCOME,
+    needs=(Evidence.GATEWAY_LINE, Evidence.FLAGS, Evidence.DETAILS),
+)
+def without_route(failure: Failure) -> str | None:
+    """The request reached the gateway, which has no route for it."""
+    hop = next((hop for hop in failure.hops if hop.line is failure.gateway_line), None)
+    if hop is None or "NR" not in hop.flags:
+        return None
+    return joined(
+        f"The egress gateway received the request, but has no route for it (NR, {hop.line.details}).",
+        *_faults(failure),
         "Check that Gateway and VirtualService name the same host, and that they are exported to the gateway.",
     )
-    details = f", {line.details}" if line.details else ""
-    return f"The egress gateway received the request, but has no route for it (NR{details}). {advice}"
-
-
-def mutual_tls_missing(expected: Outcome, exchange: Exchange, _: FailureContext) -> str | None:
-    """The gateway requires the mesh's mutual TLS, and the sidecar does not use it."""
-    # The gateway took the client's own TLS for the mesh's, and showed its certificate to the client.
-    mistaken = exchange.went_to_gateway and exchange.curl.exit == 60 and 60 not in expected.exits
-    if exchange.sidecar is None or not (mistaken or _closed(expected, exchange)):
-        return None
-    return (
-        "The egress gateway accepted no request from the sidecar: it requires mutual TLS (ISTIO_MUTUAL), and the "
-        f"sidecar uses none, or another server name, for {exchange.sidecar.cluster or 'the gateway'}. "
-        "Check tls.mode and tls.sni of the DestinationRule for the gateway's Service."
-    )
-
-
-def _closed(expected: Outcome, exchange: Exchange) -> bool:
-    """Whether the gateway closed the connection without a request: none of its filter chains fits."""
-    line = exchange.gateway
-    if expected.gateway is None or not exchange.went_to_gateway:
-        return False
-    return exchange.curl.status in (0, 503) if line is None else line.details == "filter_chain_not_found"
-
-
-def denied(expected: Outcome, exchange: Exchange, _: FailureContext) -> str | None:
-    """An AuthorizationPolicy denied the request."""
-    for name, hop, line in logged_hops(expected, exchange):
-        details = line.details or ""
-        if details.startswith("rbac_access_denied") and hop.details != details and hop.status != line.status:
-            policy = details.partition("[")[2].removesuffix("]")
-            reason = "no ALLOW rule matches it" if policy in ("", "none") else f"policy {policy}"
-            return f"The {name} denied the request ({reason}). Check the AuthorizationPolicies that select the {name}."
-    return None

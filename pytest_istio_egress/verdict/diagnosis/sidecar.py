@@ -1,97 +1,128 @@
-"""Causes at the client's sidecar: missing, not ready, bypassed, open to all hosts, or without the host."""
+"""Causes at the client's sidecar itself: missing, not ready, bypassed, or silent because the server speaks first."""
 
 from __future__ import annotations
 
-from pytest_istio_egress.model.failure_context import FailureContext
-from pytest_istio_egress.model.outcome import Outcome
-from pytest_istio_egress.verdict.diagnosis.rules import fault_or_check
-from pytest_istio_egress.verdict.verdict import Exchange
+import ipaddress
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from pytest_istio_egress.verdict.analysis.documents import full_name
+from pytest_istio_egress.verdict.analysis.hosts import applied, protocol_of
+from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
+from pytest_istio_egress.verdict.diagnosis.failure import Failure
+from pytest_istio_egress.verdict.diagnosis.rule import OUTCOME, ROUTED, cause
+
+_PREFIX = "traffic.sidecar.istio.io/"
+_SERVER_FIRST = frozenset({"smtp", "ftp", "imap", "pop3", "telnet"})
+"""Schemes of curl where the client waits for the server's greeting."""
+_TIMED_OUT = 28
 
 
-def not_injected(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
+@cause("sidecar not injected", explains=ROUTED, needs=(Evidence.NO_SIDECAR_LINE, Evidence.POD))
+def not_injected(_: Failure) -> str | None:
     """The client's pod has no proxy at all."""
-    if not expected.sidecar or exchange.sidecar is not None or context.injected:
-        return None
     return (
         "The client's pod has no istio-proxy container: no sidecar was injected. Check the pod's label "
         "sidecar.istio.io/inject and its namespace's label istio-injection or istio.io/rev."
     )
 
 
-def not_ready(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
+@cause("sidecar not ready", explains=ROUTED, needs=(Evidence.NO_SIDECAR_LINE, Evidence.PROXY_HEALTH))
+def not_ready(failure: Failure) -> str | None:
     """The client's proxy exists, but is not ready."""
-    if not expected.sidecar or exchange.sidecar is not None or not context.proxy_trouble:
-        return None
     return (
-        f"The client's sidecar is not ready ({context.proxy_trouble}), and all traffic of the pod is redirected to it. "
-        "Check the log of the pod's istio-proxy container."
+        f"The client's sidecar is not ready ({failure.context.proxy_trouble}), and all traffic of the pod is "
+        "redirected to it. Check the log of the pod's istio-proxy container."
     )
 
 
-def bypassed(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
-    """The external server answered, and no Envoy had counted the request."""
-    if not expected.sidecar or exchange.sidecar is not None or exchange.envoy_headers or context.captured is not False:
+def _responded(failure: Failure) -> bool:
+    return failure.answered and not failure.exchange.envoy_headers
+
+
+@cause(
+    "a pod annotation excludes the traffic",
+    explains=ROUTED,
+    needs=(Evidence.NO_SIDECAR_LINE, Evidence.STATUS, Evidence.COUNTERS, Evidence.ANNOTATIONS),
+)
+def excluded(failure: Failure) -> str | None:
+    """An answer came, no Envoy counted the request, and an annotation covers its address or port."""
+    curl = failure.curl
+    annotation = covering(failure.context.annotations, curl.remote_address, failure.request.port)
+    if not annotation or not _responded(failure):
         return None
-    if exchange.server_saw("server") is None:
+    return (
+        f"The request bypassed the sidecar because of a pod annotation ({annotation}), which covers "
+        f"{curl.remote_address}:{failure.request.port}. Check whether the annotation is meant to exclude this traffic."
+    )
+
+
+@cause(
+    "traffic not redirected to the sidecar",
+    explains=ROUTED,
+    needs=(Evidence.NO_SIDECAR_LINE, Evidence.STATUS, Evidence.COUNTERS),
+)
+def bypassed(failure: Failure) -> str | None:
+    """An answer came, and no Envoy counted the request."""
+    if not _responded(failure):
         return None
-    if context.excluded:
-        return (
-            f"The request bypassed the sidecar because of a pod annotation ({context.excluded}). Check whether the "
-            "annotation is meant to exclude this traffic."
-        )
     return (
         "The request bypassed the sidecar, which runs but counted no connection: the pod's traffic is not redirected "
         "to it. Check the log of the istio-init container, or of the Istio CNI plugin."
     )
 
 
-def no_line(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
+@cause(
+    "a server that speaks first, on a port without a protocol",
+    explains=OUTCOME,
+    needs=(Evidence.NO_SIDECAR_LINE, Evidence.CURL_EXIT, Evidence.SIDECAR_PATH, Evidence.SERVICE_ENTRIES),
+)
+def server_first(failure: Failure) -> str | None:
+    """The sidecar waits for the client's first bytes, and the client for the server's."""
+    path, request = failure.sidecar_path, failure.request
+    waits = urlsplit(failure.exchange.probe.url).scheme in _SERVER_FIRST and failure.curl.exit == _TIMED_OUT
+    if path is None or not path.sniffed or not waits or failure.curl.status:
+        return None
+    undeclared = [each for each in applied(failure.configuration, request) if not protocol_of(each, request.port)]
+    if not undeclared:
+        return None
+    return (
+        f"The sidecar waited for the client's first bytes, to detect the protocol, and the client for the server's: "
+        f"{full_name(undeclared[0])} declares no protocol for port {request.port}, and in this protocol the server "
+        "speaks first. Check the port: appProtocol tcp, or a name such as tcp-mail, ends the detection."
+    )
+
+
+@cause("no access log line", explains=ROUTED, needs=(Evidence.NO_SIDECAR_LINE,))
+def no_line(failure: Failure) -> str | None:
     """No access log line was found, and nothing else shows whether the request passed the sidecar."""
-    if not expected.sidecar or exchange.sidecar is not None:
-        return None
-    detail = context.incomplete or "the sidecar shows no other trace of it"
+    detail = failure.context.incomplete or "the sidecar shows no other trace of it"
     return (
-        f"The sidecar's access log has no line for the request, so its path is unknown ({detail}). Run the test again."
+        f"The sidecar's access log has no line for the request, so its path is unknown ({detail}). Check the "
+        "log of the "
+        "pod's istio-proxy container, and run the test again."
     )
 
 
-def passthrough(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
-    """PassthroughCluster took the request, and that is not documented."""
-    line = exchange.sidecar
-    if line is None or line.cluster != "PassthroughCluster" or expected.cluster == "PassthroughCluster":
-        return None
-    if not expected.blocked:
-        advice = fault_or_check(context.fault("entry"), "Check the ports and exportTo of the ServiceEntry.")
-        return f"The sidecar sent the request to PassthroughCluster because it does not know the host. {advice}"
-    return (
-        "The sidecar sent the request to PassthroughCluster instead of blocking it: the outbound traffic policy of "
-        "this workload is ALLOW_ANY. Check the Sidecar resources of its namespace and the mesh's outboundTrafficPolicy."
-    )
+def covering(annotations: Mapping[str, str], address: str, port: int) -> str:
+    """Return the annotation, `NAME: VALUE`, by which a connection is not redirected to the proxy; empty without one."""
+    for name, value in annotations.items():
+        short = name.removeprefix(_PREFIX)
+        listed = _in_ranges(address, value) if short.endswith("IPRanges") else str(port) in _items(value)
+        # includeOutboundPorts adds ports to the included address ranges: by itself it excludes nothing.
+        left_out = short == "includeOutboundIPRanges" and value != "*" and not listed
+        if left_out or (short in ("excludeOutboundIPRanges", "excludeOutboundPorts") and (listed or value == "*")):
+            return f"{name}: {value or repr('')}"
+    return ""
 
 
-def black_hole(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
-    """The sidecar has no listener for the address and port."""
-    line = exchange.sidecar
-    if line is None or line.cluster != "BlackHoleCluster" or expected.cluster == "BlackHoleCluster":
-        return None
-    chain = f", and no filter chain for server name {line.server_name}" if line.server_name not in ("-", None) else ""
-    advice = fault_or_check(
-        context.fault("entry"),
-        "Check the port, protocol and exportTo of the ServiceEntry, and the egress hosts of the Sidecar.",
-    )
-    return (
-        f"The sidecar dropped the connection (BlackHoleCluster): it has no listener for that address and port{chain}. "
-        f"{advice}"
-    )
+def _items(value: str) -> list[str]:
+    return [item.strip() for item in value.split(",") if item.strip()]
 
 
-def block_all(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
-    """The sidecar has HTTP routes for the port, and none for the host."""
-    if exchange.sidecar is None or exchange.sidecar.route != "block_all" or expected.route == "block_all":
-        return None
-    advice = fault_or_check(
-        context.fault("entry"), "Check that a ServiceEntry lists the host and is exported to the client's namespace."
-    )
-    return (
-        f"The sidecar answered 502 (route block_all): it has HTTP routes for that port, but none for the host. {advice}"
-    )
+def _in_ranges(address: str, value: str) -> bool:
+    try:
+        own = ipaddress.ip_address(address)
+        return any(own in ipaddress.ip_network(item, strict=False) for item in _items(value))
+    except ValueError:
+        return False

@@ -2,49 +2,94 @@
 
 from __future__ import annotations
 
-from pytest_istio_egress.model.failure_context import FailureContext
-from pytest_istio_egress.model.outcome import Outcome
-from pytest_istio_egress.verdict.diagnosis.rules import Cause, fault_or_check, logged_hops, sentence
-from pytest_istio_egress.verdict.verdict import Exchange
+from collections.abc import Sequence
+
+from pytest_istio_egress.verdict.analysis.configuration import Configuration
+from pytest_istio_egress.verdict.analysis.destinations import applied_rules
+from pytest_istio_egress.verdict.analysis.documents import Document, full_name, selector_of, spec_of
+from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
+from pytest_istio_egress.verdict.diagnosis.failure import Failure, LoggedHop
+from pytest_istio_egress.verdict.diagnosis.rule import OUTCOME, Cause, as_sentence, cause, fields, joined
+from pytest_istio_egress.verdict.failure_context import SIDECAR
+from pytest_istio_egress.verdict.proxy_path.upstream import OriginatedTls, originated_tls
 
 
-def secret_missing(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
-    """A credentialName leads to no Secret: Envoy keeps the cluster back (NC), later has it without (UF)."""
-    fault = context.fault("secret")
-    for name, hop, line in logged_hops(expected, exchange):
-        if isinstance(hop.flags, str) and line.has_flag(hop.flags):
+def _tls(hop: LoggedHop) -> OriginatedTls | None:
+    return originated_tls(hop.path.cluster) if hop.path else None
+
+
+def _by(hop: LoggedHop) -> str:
+    """Return the DestinationRule that the hop's cluster is made with."""
+    rule = hop.path.destination_rule if hop.path else None
+    return str(rule) if rule else "the DestinationRule"
+
+
+@cause("Secret of a credentialName missing", explains=OUTCOME, needs=(Evidence.SIDECAR_LINE, Evidence.HOP_PATH))
+def secret_missing(failure: Failure) -> str | None:
+    """The proxy waits for a secret: it keeps the cluster back (NC), or has it without a certificate (UF)."""
+    for hop in failure.hops:
+        if not hop.path:
             continue
-        without = "secret is not supplied" in (line.failure or "").replace("_", " ").lower()
-        # Until the cluster exists (15 s), another may be in use: one without TLS, or with the secret it had before.
-        kept_back = bool(fault) and expected.status != 503
-        if without or kept_back:
-            advice = fault_or_check(
-                fault,
-                "Check that the Secret is in the proxy's namespace, and that the proxy's service account may list it.",
-            )
-            cluster = "the host's cluster" if line.cluster in ("-", None) else line.cluster
-            return f"The {name} has no certificate for {cluster}: its credentialName provided none. {advice}"
+        without = "secret is not supplied" in hop.failure.lower()
+        kept_back = "NC" in hop.flags and bool(hop.path.dump.warming_clusters & set(hop.path.clusters))
+        awaited = _awaited(hop)
+        if not without and not (kept_back and awaited):
+            continue
+        cluster = hop.line.cluster if hop.line.cluster != "-" else hop.path.cluster_name
+        named = f" ({', '.join(awaited)})" if awaited else ""
+        return joined(
+            f"The {hop.name} has no certificate for {cluster}: its credentialName provided none{named}.",
+            as_sentence(why) if (why := _why_no_secret(failure, hop, awaited)) else "",
+            "Check that the Secret is in the namespace of that proxy, and that its service account may list Secrets.",
+        )
     return None
 
 
-def _transport_failure(phrases: tuple[str, ...], text: str, *, unless: tuple[str, ...] = ()) -> Cause:
+def _awaited(hop: LoggedHop) -> list[str]:
+    """Return the Secrets that the proxy requested and did not receive, and its cluster uses (where that is known)."""
+    if hop.path is None:
+        return []
+    tls = _tls(hop)
+    wanted = set(tls.secrets) if tls else None
+    return sorted(name for name in hop.path.dump.awaited_secrets if wanted is None or name in wanted)
+
+
+def _why_no_secret(failure: Failure, hop: LoggedHop, awaited: Sequence[str]) -> str:
+    """Return that a Secret does not exist where this proxy reads it: in the namespace of its own pod."""
+    workload = failure.workload(hop.name)
+    names = failure.configuration.secrets.get(workload.namespace) if workload else None
+    if workload is None or names is None:
+        return ""
+    for each in awaited:
+        name = each.removeprefix("kubernetes://")
+        candidates = {name, name.removesuffix("-cacert")}
+        if not candidates & names:
+            shown = name.removesuffix("-cacert")
+            return f"{_by(hop)} names the Secret {shown}, which does not exist in {workload.namespace}"
+    return ""
+
+
+def _transport_failure(name: str, phrases: tuple[str, ...], text: str, *, unless: tuple[str, ...] = ()) -> Cause:
     """Return a cause that fits where Envoy's upstream transport failure has one of the phrases, and none of `unless`.
 
-    The text may name {hop}, {cluster} and {upstream}.
+    The text may name {hop}, {cluster}, {upstream}, {rule} and {names}.
     """
 
-    def rule(expected: Outcome, exchange: Exchange, _: FailureContext) -> str | None:
-        for name, hop, line in logged_hops(expected, exchange):
-            if line.failure is None or (hop.failure and hop.failure in line.failure):
-                continue
-            failure = line.failure.replace("_", " ")  # the access log has no spaces there
-            if any(phrase in failure for phrase in phrases) and not any(phrase in failure for phrase in unless):
+    def sentence(failure: Failure) -> str | None:
+        for hop in failure.hops:
+            if any(phrase in hop.failure for phrase in phrases) and not any(each in hop.failure for each in unless):
+                tls = _tls(hop)
+                names = ", ".join(tls.verified_names) if tls and tls.verified_names else ""
                 return text.format(
-                    hop=name, cluster=line.cluster or "the host's cluster", upstream=line.upstream or "the upstream"
+                    hop=hop.name,
+                    cluster=hop.line.cluster,
+                    upstream=hop.line.upstream,
+                    rule=_by(hop),
+                    names=f" ({names})" if names else "",
                 )
         return None
 
-    return rule
+    return Cause(name, OUTCOME, (Evidence.TRANSPORT_FAILURE,), sentence)
 
 
 _NAMES = ("SAN matcher", "SAN list")
@@ -54,65 +99,171 @@ _AUTHORITIES = ("issuer certificate", "self signed certificate", "the first cert
 """Details that Envoy adds to CERTIFICATE_VERIFY_FAILED since 1.37; before, the reason is always the bare code."""
 
 other_name = _transport_failure(
+    "certificate for another name",
     _NAMES,
-    "The host's certificate is for another name than {cluster} expects (CERTIFICATE_VERIFY_FAILED). Check tls.sni and "
-    "tls.subjectAltNames of the DestinationRule.",
+    "The host's certificate is for another name than {cluster} expects{names} (CERTIFICATE_VERIFY_FAILED). Check "
+    "tls.sni and tls.subjectAltNames of {rule}.",
 )
 revoked = _transport_failure(
+    "certificate revoked",
     _LISTS,
-    "The host's certificate is revoked by the list (ca.crl) that {cluster} uses. Check the Secret of its "
-    "credentialName.",
+    "The host's certificate is revoked by the list (ca.crl) that {cluster} uses. Check the Secret of the "
+    "credentialName of {rule}.",
 )
 expired = _transport_failure(
+    "certificate expired",
     _EXPIRED,
     "The host's certificate has expired or is not yet valid (CERTIFICATE_VERIFY_FAILED). Check its dates, and the "
     "clock of the {hop}'s node.",
 )
 other_authority = _transport_failure(
+    "certificate of another authority",
     _AUTHORITIES,
     "The {hop} does not trust the host's certificate (CERTIFICATE_VERIFY_FAILED): another authority signed it than "
-    "the one configured for {cluster}. Check tls.caCertificates or tls.credentialName of the DestinationRule.",
+    "the one configured for {cluster}. Check the authority (ca.crt) in the Secret, or tls.caCertificates, of {rule}.",
     unless=(*_NAMES, *_LISTS, *_EXPIRED),
 )
 not_verified = _transport_failure(
+    "certificate not accepted, for a reason that Envoy does not log",
     ("CERTIFICATE VERIFY FAILED",),
     "The {hop} does not accept the host's certificate for {cluster} (CERTIFICATE_VERIFY_FAILED), and its log does not "
-    "say why. Check the authority that signed it (tls.caCertificates or tls.credentialName of the DestinationRule), "
-    "its names (tls.sni, tls.subjectAltNames), its dates, and a revocation list (ca.crl).",
+    "say why. Check the authority that signed it (tls.caCertificates or tls.credentialName of {rule}), its names "
+    "(tls.sni, tls.subjectAltNames), its dates, and a revocation list (ca.crl).",
     unless=(*_NAMES, *_LISTS, *_EXPIRED, *_AUTHORITIES),
 )
 not_tls = _transport_failure(
+    "TLS to a host that does not use it",
     ("WRONG VERSION NUMBER",),
-    "The {hop} uses TLS to {upstream}, which does not use it (WRONG_VERSION_NUMBER). Check tls.mode of the "
-    "DestinationRule, and targetPort of the ServiceEntry.",
+    "The {hop} uses TLS to {upstream}, which does not use it (WRONG_VERSION_NUMBER). Check tls.mode of {rule}, and "
+    "targetPort of the ServiceEntry.",
+)
+client_certificate_rejected = _transport_failure(
+    "client certificate rejected in the handshake",
+    ("CERTIFICATE UNKNOWN", "UNKNOWN CA", "BAD CERTIFICATE", "CERTIFICATE REQUIRED", "CERTIFICATE EXPIRED"),
+    "The host {upstream} rejected the client certificate, or its absence, in the handshake with the {hop}. Check "
+    "tls.mode and the Secret of the credentialName of {rule}.",
+)
+handshake_failed = _transport_failure(
+    "TLS handshake with the host failed",
+    ("TLS error", "TLSV1 ALERT", "SSLV3 ALERT", "UNRECOGNIZED NAME", "HANDSHAKE FAILURE"),
+    "The TLS handshake of the {hop} with {upstream} failed for {cluster}. Check tls.sni and tls.mode of "
+    "{rule}, and the "
+    "TLS versions of the host.",
+    unless=("secret is not supplied", "Secret is not supplied", "CERTIFICATE VERIFY FAILED", "WRONG VERSION NUMBER"),
 )
 
 
-def _error_page(phrase: str, known: str, check: str) -> Cause:
-    """Return a cause that fits where the host's answer is an error page (nginx's words) about TLS."""
+def _cleartext_answer(failure: Failure) -> bool:
+    """Whether the host said that it got plain HTTP on a port for TLS (nginx, Go, Apache)."""
+    body = failure.curl.body
+    known = (
+        "plain HTTP request was sent to HTTPS port",
+        "Client sent an HTTP request to an HTTPS server",
+        "speaking plain HTTP to an SSL-enabled server port",
+    )
+    documented = failure.expected.body and failure.expected.body in body
+    return failure.curl.status == 400 and any(phrase in body for phrase in known) and not documented
 
-    def rule(expected: Outcome, exchange: Exchange, context: FailureContext) -> str | None:
-        curl = exchange.curl
-        if curl.status != 400 or phrase not in curl.body or (expected.body and expected.body in curl.body):
+
+def inert_credential(configuration: Configuration, host: str, namespace: str) -> Document | None:
+    """Return the DestinationRule whose credentialName sidecars ignore, because it has no workloadSelector."""
+    for rule in applied_rules(configuration, host, namespace):
+        policy = spec_of(rule).get("trafficPolicy") or {}
+        settings = [policy, *(policy.get("portLevelSettings") or [])]
+        if any((each.get("tls") or {}).get("credentialName") for each in settings) and not selector_of(rule):
+            return rule
+    return None
+
+
+@cause(
+    "credentialName without workloadSelector at a sidecar",
+    explains=OUTCOME,
+    needs=(
+        Evidence.SIDECAR_LINE,
+        Evidence.BODY,
+        Evidence.SIDECAR_PATH,
+        Evidence.DESTINATION_RULES,
+        Evidence.SERVICE_ENTRIES,
+    ),
+)
+def credential_ignored(failure: Failure) -> str | None:
+    """The host got plain HTTP, the sidecar's cluster has no TLS, and its DestinationRule would have set it."""
+    hop = next((each for each in failure.hops if each.name == SIDECAR), None)
+    if hop is None or hop.path is None or hop.path.cluster is None or _tls(hop) or not _cleartext_answer(failure):
+        return None
+    if failure.gateway_line is not None:
+        return None
+    host = hop.line.cluster.split("|")[-1]
+    rule = inert_credential(failure.configuration, host, failure.request.namespace)
+    if rule is None:
+        return None
+    return (
+        f"The host expects TLS on that port, and the sidecar sent the request in plain text: {full_name(rule)} "
+        "sets TLS "
+        "with a credentialName, which sidecars use only where the rule has a workloadSelector. Check the "
+        "workloadSelector of the rule."
+    )
+
+
+@cause("no TLS origination", explains=OUTCOME, needs=(Evidence.SIDECAR_LINE, Evidence.BODY, Evidence.HOP_PATH))
+def plain_to_tls(failure: Failure) -> str | None:
+    """The host got plain HTTP, and the last Envoy's cluster has no TLS."""
+    last = failure.hops[0]
+    if not _cleartext_answer(failure) or last.path is None or last.path.cluster is None or _tls(last) is not None:
+        return None
+    host, workload = last.line.cluster.split("|")[-1], failure.workload(last.name)
+    why = ""
+    if workload is not None and "DestinationRule" not in failure.configuration.unread:
+        applied = applied_rules(failure.configuration, host, workload.namespace)
+        why = "" if applied else f"no DestinationRule applies to {host} there"
+    return joined(
+        f"The host expects TLS on that port, and the cluster {last.line.cluster} of the {last.name} originates none.",
+        as_sentence(why) if why else "",
+        "Check that a DestinationRule sets tls.mode SIMPLE or MUTUAL for this host and port.",
+    )
+
+
+def _error_page(name: str, phrase: str, text: str) -> Cause:
+    """Return a cause that fits where the host's answer is an error page (nginx's words) about a client certificate."""
+
+    def sentence(failure: Failure) -> str | None:
+        curl = failure.curl
+        if curl.status != 400 or phrase not in curl.body:
             return None
-        fault = context.fault("rule")
-        return " ".join([known, *([sentence(fault)] if fault else []), check])
+        return None if failure.expected.body and failure.expected.body in curl.body else text
 
-    return rule
+    return Cause(name, OUTCOME, (Evidence.STATUS, Evidence.BODY), sentence)
 
 
-plain_to_tls = _error_page(
-    "plain HTTP request was sent to HTTPS port",
-    "The host expects TLS on that port, and no Envoy originated it.",
-    "Check that a DestinationRule sets tls.mode SIMPLE or MUTUAL for this host and port.",
-)
 client_certificate_missing = _error_page(
+    "no client certificate for a host that requires mutual TLS",
     "No required SSL certificate was sent",
-    "The host requires mutual TLS, and received no client certificate.",
-    "Check that the DestinationRule sets tls.mode MUTUAL and a credentialName.",
+    "The host requires mutual TLS, and received no client certificate. Check that the DestinationRule sets tls.mode "
+    "MUTUAL and a credentialName.",
 )
 client_certificate_refused = _error_page(
+    "client certificate rejected by the host",
     "The SSL certificate error",
-    "The host rejected the client certificate.",
-    "Check which authority signed the certificate in the DestinationRule's credentialName.",
+    "The host rejected the client certificate. Check which authority signed the certificate in the DestinationRule's "
+    "credentialName.",
 )
+
+
+@cause(
+    "another server name than the host's",
+    explains=OUTCOME | fields("external server", "server-name", "that answered"),
+    needs=(Evidence.SIDECAR_LINE, Evidence.HOP_PATH),
+)
+def other_server_name(failure: Failure) -> str | None:
+    """The last Envoy's cluster sends a fixed server name, and the server saw that one, or refused it."""
+    last = failure.hops[0]
+    tls = _tls(last)
+    wanted = failure.expected.server_saw.get("server-name")
+    if tls is None or not tls.sni or wanted in (None, tls.sni):
+        return None
+    if failure.exchange.server_saw("server-name") != tls.sni:
+        return None
+    return (
+        f"The {last.name} sends the server name {tls.sni} for {last.line.cluster} ({_by(last)} sets tls.sni), and "
+        f"{wanted} is expected. Check tls.sni."
+    )

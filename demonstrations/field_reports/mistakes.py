@@ -1,0 +1,61 @@
+"""The entries of reports.yaml, whose head explains the fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+BROKEN, MENDED = STATES = ("broken", "mended")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What is done to the cluster for one state of a report."""
+
+    manifests: str = ""
+    remove: Sequence[str] = ()
+    annotations: Mapping[str, str] | None = None
+    mesh: Mapping[str, Any] = field(default_factory=dict)
+    secret: Mapping[str, str] = field(default_factory=dict)
+    requests: Sequence[str] = ()
+    insecure: bool = False
+
+    @property
+    def documents(self) -> list[dict[str, Any]]:
+        """The documents to apply."""
+        return [document for document in yaml.safe_load_all(self.manifests) if document]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """One entry of reports.yaml."""
+
+    id: str
+    report: str
+    mistake: str
+    broken: Change
+    mended: Change
+    phrases: Sequence[str]
+    passes: str = ""
+    """Why the rule passes although the mistake is there; empty where it fails."""
+
+    def changes(self, state: str) -> list[Change]:
+        """Return what is done for a state, in order."""
+        return [self.broken] if state == BROKEN else [self.broken, self.mended]
+
+    def judgement(self, sentence: str) -> str:
+        """Return whether a sentence names the root cause: true, none, or `wrong or partly`, to be read by a person."""
+        if not sentence or sentence.startswith("No known cause"):
+            return "none"
+        named = all(phrase.lower() in sentence.lower() for phrase in self.phrases)
+        return "true" if named else "wrong or partly"
+
+
+def load() -> list[Report]:
+    """Read reports.yaml."""
+    entries = yaml.safe_load(Path(__file__).with_name("reports.yaml").read_text())
+    return [Report(**{**entry, **{state: Change(**(entry.get(state) or {})) for state in STATES}}) for entry in entries]

@@ -1,0 +1,78 @@
+"""A probe's request as the sidecar and the egress gateway receive it, from curl's result and the access log lines."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from pytest_istio_egress.verdict.analysis.configuration import ClientRequest
+from pytest_istio_egress.verdict.proxy_path import ProxyPath, RequestAtProxy
+from pytest_istio_egress.verdict.proxy_path.upstream import mesh_tls, originated_tls
+from pytest_istio_egress.verdict.verdict import Exchange
+
+_ABSENT = "-"
+
+
+def at_sidecar(exchange: Exchange, request: ClientRequest) -> RequestAtProxy:
+    """Return the request as the client's sidecar receives it."""
+    url, line = urlsplit(exchange.probe.url), exchange.sidecar
+    address, port = _address(line.downstream_local if line else None) or (exchange.curl.remote_address, request.port)
+    tls = url.scheme == "https"
+    default = 443 if tls else 80
+    own_authority = request.host if request.port == default else f"{request.host}:{request.port}"
+    path = f"{url.path or '/'}?{url.query}" if url.query else url.path or "/"
+    headers = _headers(exchange)
+    return RequestAtProxy(
+        address=address,
+        port=port,
+        tls=tls,
+        http=url.scheme == "http",
+        server_name=request.host if tls else "",
+        authority=headers.pop("host", "") or _known(line.authority if line else None) or own_authority,
+        method=_known(line.method if line else None) or "GET",
+        path=path,
+        headers=headers,
+    )
+
+
+def at_gateway(exchange: Exchange, request: ClientRequest, sidecar: ProxyPath | None) -> RequestAtProxy | None:
+    """Return the request as the egress gateway receives it; None where the sidecar did not send it there."""
+    line, first = exchange.gateway, exchange.sidecar
+    if first is None or not exchange.went_to_gateway:
+        return None
+    listening = _address(line.downstream_local if line else first.upstream)
+    if listening is None:
+        return None
+    address, port = listening
+    own = at_sidecar(exchange, request)
+    cluster = sidecar.through(first.cluster or "").cluster if sidecar else None
+    tls = originated_tls(cluster)
+    server_name = _known(line.server_name if line else None) or (tls.sni if tls else own.server_name)
+    return RequestAtProxy(
+        address=address,
+        port=port,
+        tls=own.tls or tls is not None or (mesh_tls(cluster) and bool(server_name)),
+        http=own.http,
+        server_name=server_name,
+        authority=_known(line.authority if line else None) or own.authority,
+        method=_known(line.method if line else None) or own.method,
+        path=own.path,
+        headers=own.headers,
+    )
+
+
+def _address(text: str | None) -> tuple[str, int] | None:
+    """Split `ADDRESS:PORT`; an IPv6 address has brackets. None where the log does not have it."""
+    address, _, port = (text or "").rpartition(":")
+    return (address.strip("[]"), int(port)) if port.isdigit() else None
+
+
+def _known(value: str | None) -> str:
+    return "" if value in (_ABSENT, None) else str(value)
+
+
+def _headers(exchange: Exchange) -> dict[str, str]:
+    """Return the headers that curl was told to send, by names in lower case."""
+    words = exchange.command
+    given = [words[index + 1] for index, word in enumerate(words[:-1]) if word in ("--header", "-H")]
+    pairs = (header.partition(":") for header in given)
+    return {name.strip().lower(): value.strip() for name, _, value in pairs}

@@ -1,0 +1,78 @@
+"""Causes in AuthorizationPolicies: an Envoy on the path, or the destination's own proxy, denied the request."""
+
+from __future__ import annotations
+
+import re
+
+from pytest_istio_egress.verdict.analysis.documents import full_name
+from pytest_istio_egress.verdict.analysis.policies import denying, http_fields
+from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
+from pytest_istio_egress.verdict.diagnosis.failure import Failure, LoggedHop
+from pytest_istio_egress.verdict.diagnosis.rule import OUTCOME, cause
+
+_DENIED = "rbac_access_denied"
+_BODY = "RBAC: access denied"
+_POLICY = re.compile(r"ns\[(?P<namespace>[^\]]*)\]-policy\[(?P<name>[^\]]*)\]-rule\[(?P<rule>\d+)\]")
+
+
+def _reason(details: str) -> str:
+    match = _POLICY.search(details)
+    if match is None:
+        return "no ALLOW rule matches it"
+    return f"AuthorizationPolicy {match['name']} in {match['namespace']}, rule {match['rule']}"
+
+
+@cause("an AuthorizationPolicy denies the request", explains=OUTCOME, needs=(Evidence.DETAILS,))
+def denied(failure: Failure) -> str | None:
+    """An Envoy on the path denied the request."""
+    for hop in failure.hops:
+        line, expected = hop.line, hop.expected
+        if not line.details.startswith(_DENIED) or expected.details == line.details or expected.status == line.status:
+            continue
+        return (
+            f"The {hop.name} denied the request ({_reason(line.details)}). Check the AuthorizationPolicies that select "
+            f"the {hop.name}."
+        )
+    return None
+
+
+@cause("an AuthorizationPolicy denies the connection", explains=OUTCOME, needs=(Evidence.TERMINATION,))
+def connection_denied(failure: Failure) -> str | None:
+    """An Envoy on the path denied a connection of TCP or passed-on TLS; only the termination details have that."""
+    for hop in failure.hops:
+        if not hop.line.termination.startswith(_DENIED):
+            continue
+        return (
+            f"The {hop.name} denied the connection ({_reason(hop.line.termination)}).{_fields(failure, hop)} Check the "
+            f"AuthorizationPolicies that select the {hop.name}."
+        )
+    return None
+
+
+def _fields(failure: Failure, hop: LoggedHop) -> str:
+    """Return that the policy names fields of HTTP, which a connection does not have; empty where it does not."""
+    workload = failure.workload(hop.name)
+    policy = denying(failure.configuration, workload, hop.line.termination) if workload else None
+    names = http_fields(policy) if policy else []
+    if policy is None or not names:
+        return ""
+    return (
+        f" {full_name(policy)} names fields of HTTP ({', '.join(names)}), which are ignored in a DENY rule on TCP and "
+        "TLS, so the rest of the rule matches: limit the rule to HTTP with `ports`."
+    )
+
+
+@cause(
+    "the destination's own proxy denies the request",
+    explains=OUTCOME,
+    needs=(Evidence.STATUS, Evidence.BODY, Evidence.DETAILS),
+)
+def denied_by_destination(failure: Failure) -> str | None:
+    """The answer is that of an Envoy's RBAC filter, and every Envoy that logged the request passed it on."""
+    passed_on = failure.hops and all(hop.line.details == "via_upstream" for hop in failure.hops)
+    if failure.curl.status != 403 or failure.curl.body.strip() != _BODY or not passed_on:
+        return None
+    return (
+        f"The destination {failure.hops[0].line.upstream} denied the request by its own proxy (403, {_BODY}); the "
+        "Envoys before it passed that on. Check the AuthorizationPolicies that select the destination."
+    )

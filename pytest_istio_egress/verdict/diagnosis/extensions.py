@@ -1,0 +1,139 @@
+"""Causes in EnvoyFilters: a patch whose effect the request shows, and which the proxy's own configuration contains."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_istio_egress.verdict.analysis.documents import full_name
+from pytest_istio_egress.verdict.analysis.extensions import Patch, patches_on
+from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
+from pytest_istio_egress.verdict.diagnosis.failure import Failure, LoggedHop
+from pytest_istio_egress.verdict.diagnosis.rule import ROUTED, cause, fields
+from pytest_istio_egress.verdict.failure_context import GATEWAY
+from pytest_istio_egress.verdict.proxy_path import ProxyPath
+
+_LOCAL_REPLIES: Mapping[str, str] = {
+    "lua_response": "lua",
+    "fault_filter_abort": "fault",
+    "fault_filter_delay": "fault",
+    "ext_authz_denied": "ext_authz",
+    "ext_authz_error": "ext_authz",
+    "local_rate_limited": "local_ratelimit",
+    "request_rate_limited": "ratelimit",
+    "ext_proc_error": "ext_proc",
+    "jwt_authn_access_denied": "jwt_authn",
+    "csrf_origin_mismatch": "csrf",
+    "request_payload_too_large": "buffer",
+    "admission_control_filter_shed_request": "admission_control",
+}
+"""By the response code details that a filter sets: a part of the filter's name."""
+
+
+def _sets(value: Any, *names: str) -> bool:
+    """Whether a patch sets one of some fields, at any depth."""
+    if isinstance(value, Mapping):
+        return any(name in names or _sets(each, *names) for name, each in value.items())
+    return isinstance(value, list) and any(_sets(each, *names) for each in value)
+
+
+def _explains(patch: Patch, hop: LoggedHop) -> bool:
+    """Whether what a patch sets brings about what the line shows and is not documented."""
+    line, expected = hop.line, hop.expected
+    if line.details == "direct_response" and _sets(patch.value, "direct_response", "directResponse"):
+        return f'"status": {line.status}' in json.dumps(patch.value)
+    chosen = line.cluster not in ("-", expected.cluster) and patch.apply_to != "CLUSTER"
+    if chosen and line.cluster in _values(patch.value, "cluster"):
+        return True
+    for details, filter_name in _LOCAL_REPLIES.items():
+        if line.details.startswith(details) and expected.details != line.details:
+            return patch.apply_to == "HTTP_FILTER" and filter_name in json.dumps(patch.value)
+    if patch.apply_to == "CLUSTER":
+        return _of_cluster(patch, hop)
+    if "UT" in hop.flags and "per_try" not in line.details:
+        return _sets(patch.value, "timeout")
+    return False
+
+
+def _values(value: Any, name: str) -> list[str]:
+    if isinstance(value, Mapping):
+        own = [str(value[name])] if isinstance(value.get(name), str) else []
+        return own + [found for each in value.values() for found in _values(each, name)]
+    return [found for each in value for found in _values(each, name)] if isinstance(value, list) else []
+
+
+_OF_FLAG: Mapping[str, tuple[str, ...]] = {
+    "UO": ("circuit_breakers", "circuitBreakers"),
+    "UF": ("connect_timeout", "connectTimeout", "load_assignment", "loadAssignment", "transport_socket"),
+    "UPE": ("typed_extension_protocol_options", "http2_protocol_options"),
+    "UH": ("load_assignment", "loadAssignment"),
+}
+
+
+def _of_cluster(patch: Patch, hop: LoggedHop) -> bool:
+    if hop.failure and _sets(patch.value, "transport_socket", "transportSocket"):
+        return True
+    return any(_sets(patch.value, *_OF_FLAG.get(flag, ())) for flag in hop.flags)
+
+
+def patches_of(failure: Failure, name: str, path: ProxyPath | None) -> list[Patch]:
+    """Return the EnvoyFilters' patches that a hop's path contains."""
+    workload = failure.workload(name)
+    if path is None or workload is None:
+        return []
+    context = "GATEWAY" if name == GATEWAY else "SIDECAR_OUTBOUND"
+    return patches_on(failure.configuration, workload, path, context)
+
+
+@cause(
+    "an EnvoyFilter changes the outcome",
+    explains=ROUTED,
+    needs=(Evidence.SIDECAR_LINE, Evidence.HOP_PATH, Evidence.ENVOY_FILTERS),
+)
+def changes_outcome(failure: Failure) -> str | None:
+    """A patch is in the configuration on the path, and the line shows what it sets."""
+    for hop in failure.hops:
+        for patch in patches_of(failure, hop.name, hop.path):
+            if _explains(patch, hop):
+                return _sentence(patch, hop)
+    return None
+
+
+def _sentence(patch: Patch, hop: LoggedHop) -> str:
+    return (
+        f"{full_name(patch.document)} changed the outcome at the {hop.name}: it patches the {patch.apply_to} on the "
+        f"request's path with {json.dumps(patch.value)[:300]}, and the {hop.name} logged {_shown(hop)}. Check that "
+        "EnvoyFilter."
+    )
+
+
+def _shown(hop: LoggedHop) -> str:
+    line = hop.line
+    parts: list[tuple[str, str]] = [
+        ("status", str(line.status or "-")),
+        ("flags", line.flags),
+        ("details", line.details),
+        ("cluster", line.cluster),
+    ]
+    return ", ".join(f"{name} {value}" for name, value in parts if value != "-")
+
+
+@cause(
+    "an EnvoyFilter changes a header",
+    explains=fields("external server", "request header*") | fields("client", "response header*"),
+    needs=(Evidence.SIDECAR_LINE, Evidence.HOP_PATH, Evidence.ENVOY_FILTERS),
+)
+def changes_header(failure: Failure) -> str | None:
+    """A patch on the path names the header that differs."""
+    names = [each.field.rpartition(" ")[2].lower() for each in failure.differences if " header " in f" {each.field} "]
+    for hop in failure.hops:
+        for patch in patches_of(failure, hop.name, hop.path):
+            found = next((name for name in names if name in json.dumps(patch.value).lower()), None)
+            if found:
+                return (
+                    f"{full_name(patch.document)} patches the {patch.apply_to} on the request's path at the "
+                    f"{hop.name}, "
+                    f"and names the header {found}. Check that EnvoyFilter."
+                )
+    return None

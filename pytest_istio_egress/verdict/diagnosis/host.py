@@ -1,0 +1,111 @@
+"""Causes at the host, or in what the Envoys before it sent: its own answer, a redirect, another Host header."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
+from pytest_istio_egress.verdict.diagnosis.failure import Failure
+from pytest_istio_egress.verdict.diagnosis.rule import AT_GATEWAY, AT_SIDECAR, OUTCOME, cause, fields
+from pytest_istio_egress.verdict.proxy_path.upstream import originated_tls
+
+_REDIRECT = 300
+"""Below it a host answers what it was asked for: what got through has another cause."""
+_REDIRECTS = (301, 302, 307, 308)
+_FORWARDED = "x-forwarded-proto"
+
+
+@cause(
+    "the host redirects to https although TLS is originated",
+    explains=OUTCOME | fields("client", "response header*"),
+    needs=(Evidence.STATUS, Evidence.RESPONSE_HEADERS, Evidence.DETAILS, Evidence.HOP_PATH),
+)
+def redirect_loop(failure: Failure) -> str | None:
+    """The host redirects to the same URL by https, and the last Envoy already uses TLS to it."""
+    curl, last = failure.curl, failure.hops[0]
+    if curl.status not in _REDIRECTS or last.line.details != "via_upstream" or last.path is None:
+        return None
+    target, own = urlsplit(curl.headers.get("location", "")), urlsplit(failure.exchange.probe.url)
+    same = (
+        target.scheme == "https"
+        and target.hostname == failure.request.host
+        and (target.path or "/") == (own.path or "/")
+    )
+    if own.scheme != "http" or not same or originated_tls(last.path.cluster) is None or _sets_forwarded(failure):
+        return None
+    return (
+        f"The host redirects to https ({curl.status}), although the {last.name} already uses TLS to it: the "
+        "request has "
+        f"{_FORWARDED}: http, because the client sent plain HTTP, and hosts that trust this header redirect. Check "
+        f"{_FORWARDED}: a VirtualService can set it to https."
+    )
+
+
+def _sets_forwarded(failure: Failure) -> bool:
+    """Whether a route on the path sets the header itself."""
+    added = [
+        str((each.get("header") or {}).get("key", "")).lower()
+        for hop in failure.hops
+        for each in ((hop.path.route if hop.path else None) or {}).get("request_headers_to_add") or []
+    ]
+    return _FORWARDED in added
+
+
+@cause(
+    "a rule rewrites the Host header",
+    explains=OUTCOME | fields("external server", "request header host", "request header :authority"),
+    needs=(Evidence.SIDECAR_LINE, Evidence.HOP_PATH),
+)
+def rewritten_authority(failure: Failure) -> str | None:
+    """A route on the path rewrites the authority, the host received that one, and it is not the expected one."""
+    wanted = failure.expected.request_headers.get("host")
+    for hop in failure.hops:
+        action = ((hop.path.route if hop.path else None) or {}).get("route") or {}
+        written = str(action.get("host_rewrite_literal") or "")
+        if (
+            written
+            and wanted is not None
+            and written != wanted
+            and failure.differs("external server", "request header host")
+        ):
+            rule = hop.path.rule if hop.path else None
+            return (
+                f"{rule or 'The route'} rewrites the Host header to {written} at the {hop.name}. Check "
+                "rewrite.authority."
+            )
+    return None
+
+
+@cause(
+    "a rule sends the request to another cluster",
+    explains=fields("sidecar", "upstream cluster", "route") | fields("egress gateway", "upstream cluster", "route"),
+    needs=(Evidence.SIDECAR_LINE, Evidence.HOP_PATH),
+)
+def routed_by_rule(failure: Failure) -> str | None:
+    """The proxy's own route for the request comes from a VirtualService, and leads to the cluster that was logged."""
+    for hop in failure.hops:
+        path, line = hop.path, hop.line
+        if path is None or path.rule is None or not failure.differs(hop.name, "upstream cluster"):
+            continue
+        if line.cluster not in path.clusters:
+            continue
+        return f"{path.rule} sends the request to {line.cluster} at the {hop.name}. Check its routes and matches."
+    return None
+
+
+@cause(
+    "the host itself answers",
+    explains=fields("client", "HTTP status") | AT_SIDECAR | AT_GATEWAY,
+    needs=(Evidence.STATUS, Evidence.DETAILS),
+)
+def answered(failure: Failure) -> str | None:
+    """The host itself sent the status that differs, and every Envoy that logged the request passed it on."""
+    curl = failure.curl
+    if curl.status == failure.expected.status or curl.status < _REDIRECT or not failure.hops or failure.expects_block:
+        return None
+    if failure.expected.gateway is not None and failure.gateway_line is None:
+        return None
+    if not all(hop.line.details == "via_upstream" and hop.line.status == curl.status for hop in failure.hops):
+        return None
+    upstream = failure.hops[0].line.upstream
+    return f"The host {upstream} itself answered {curl.status}; every Envoy passed that answer on. Check the host."

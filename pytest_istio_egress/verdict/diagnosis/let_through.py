@@ -1,0 +1,76 @@
+"""Causes where something got through that should have been blocked: which resource let it through."""
+
+from __future__ import annotations
+
+from pytest_istio_egress.verdict.analysis.letting_through import why_allow_any, why_host_is_known
+from pytest_istio_egress.verdict.analysis.policies import why_nothing_denies
+from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
+from pytest_istio_egress.verdict.diagnosis.failure import Failure, LoggedHop
+from pytest_istio_egress.verdict.diagnosis.rule import ROUTED, as_sentence, cause
+
+_DENIED = "rbac_access_denied"
+_FORBIDDEN = 403
+
+
+@cause(
+    "PassthroughCluster instead of a block",
+    explains=ROUTED,
+    needs=(Evidence.CLUSTER, Evidence.SIDECARS, Evidence.MESH),
+)
+def policy_allows(failure: Failure) -> str | None:
+    """PassthroughCluster took a request that was to be blocked, and the outbound traffic policy is ALLOW_ANY."""
+    line = failure.line
+    if line is None or line.cluster != "PassthroughCluster" or not failure.expects_block:
+        return None
+    why = why_allow_any(failure.configuration, failure.request)
+    if not why:
+        return None
+    return (
+        f"The sidecar sent the request to PassthroughCluster instead of blocking it: {why}. Check "
+        "outboundTrafficPolicy there."
+    )
+
+
+@cause(
+    "a host is known that should be blocked",
+    explains=ROUTED,
+    needs=(Evidence.CLUSTER, Evidence.SIDECAR_PATH, Evidence.SERVICE_ENTRIES, Evidence.SIDECARS, Evidence.MESH),
+)
+def host_is_known(failure: Failure) -> str | None:
+    """The registry has a host that was to be unknown to this client."""
+    line, path = failure.line, failure.sidecar_path
+    if line is None or path is None or not line.cluster.startswith("outbound|") or not failure.expects_block:
+        return None
+    service = next((each for each in path.services if each.host == failure.request.host), None)
+    why = why_host_is_known(failure.configuration, failure.request, service, path.rule)
+    if not why:
+        return None
+    return (
+        f"The sidecar knows the host, and sent the request to {line.cluster} instead of blocking it: {why}. Check "
+        "whether that is meant for this client."
+    )
+
+
+def _was_to_deny(failure: Failure) -> LoggedHop | None:
+    """Return the Envoy that was to deny the request by a policy, and passed it on."""
+    for hop in failure.hops:
+        wanted = hop.expected
+        documented = (wanted.details or "").startswith(_DENIED) or wanted.status == _FORBIDDEN
+        if documented and not hop.line.details.startswith(_DENIED):
+            return hop
+    return None
+
+
+@cause("no policy denies at the egress gateway", explains=ROUTED, needs=(Evidence.GATEWAY_LINE, Evidence.POLICIES))
+def nothing_denied(failure: Failure) -> str | None:
+    """The gateway was to deny the request, and no AuthorizationPolicy denies anything there."""
+    hop, workload = _was_to_deny(failure), failure.context.gateway
+    if hop is None or workload is None or not failure.answered:
+        return None
+    why = why_nothing_denies(failure.configuration, workload)
+    if not why:
+        return None
+    return f"The {hop.name} let the request through: {why}. {_CHECK}"
+
+
+_CHECK = as_sentence("check the action and the selector of the AuthorizationPolicy")

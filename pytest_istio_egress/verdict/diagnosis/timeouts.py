@@ -1,0 +1,109 @@
+"""Causes in timeouts: too short, too long, missing, or of a single attempt."""
+
+from __future__ import annotations
+
+from pytest_istio_egress.verdict.analysis.virtual_services import hosts_of, http_routes, lost_delegates
+from pytest_istio_egress.verdict.analysis.visibility import why_not_applied
+from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
+from pytest_istio_egress.verdict.diagnosis.failure import Failure, LoggedHop
+from pytest_istio_egress.verdict.diagnosis.rule import DURATION, OUTCOME, as_sentence, cause
+
+_TIMED_OUT = 504
+
+
+def _route_timeout(hop: LoggedHop) -> str:
+    """Return the timeout of the proxy's own route (`1s`), empty where it has none."""
+    action = ((hop.path.route if hop.path else None) or {}).get("route") or {}
+    timeout = str(action.get("timeout") or "")
+    return "" if timeout in ("0s", "0") else timeout
+
+
+def _per_try(hop: LoggedHop) -> str:
+    action = ((hop.path.route if hop.path else None) or {}).get("route") or {}
+    return str((action.get("retry_policy") or {}).get("per_try_timeout") or "")
+
+
+def _rule(hop: LoggedHop) -> str:
+    return str(hop.path.rule) if hop.path and hop.path.rule else "the route"
+
+
+@cause("perTryTimeout is too short (UT)", explains=OUTCOME | DURATION, needs=(Evidence.FLAGS, Evidence.DETAILS))
+def per_try(failure: Failure) -> str | None:
+    """Each attempt ended after perTryTimeout."""
+    hop = next((hop for hop in failure.hops if "per_try_timeout" in hop.line.details), None)
+    if hop is None or hop.expected.details == hop.line.details or "UT" not in hop.flags:
+        return None
+    seconds, limit = hop.line.duration / 1000, _per_try(hop)
+    stated = f": {_rule(hop)} sets perTryTimeout {limit}, which also limits the first attempt" if limit else ""
+    return (
+        f"The {hop.name} ended an attempt to {hop.line.cluster} before the host answered, after {seconds:g} s in all "
+        f"(UT, {hop.line.details}){stated}. Check retries.perTryTimeout of the VirtualService."
+    )
+
+
+@cause("a timeout is too short (UT)", explains=OUTCOME | DURATION, needs=(Evidence.FLAGS,))
+def too_short(failure: Failure) -> str | None:
+    """An Envoy stopped waiting for the upstream."""
+    hop = failure.flagged("UT")
+    if hop is None or "per_try_timeout" in hop.line.details:
+        return None
+    timeout = _route_timeout(hop)
+    stated = f" {as_sentence(f'{_rule(hop)} sets a timeout of {timeout}')}" if timeout else ""
+    return (
+        f"The {hop.name} timed out waiting for {hop.line.cluster} after {hop.line.duration / 1000:g} s (UT).{stated} "
+        "Check that timeout, and how long the host takes."
+    )
+
+
+@cause(
+    "a timeout is too long",
+    explains=OUTCOME | DURATION,
+    needs=(Evidence.SIDECAR_LINE, Evidence.SIDECAR_PATH, Evidence.DETAILS),
+)
+def too_long(failure: Failure) -> str | None:
+    """The route has a timeout, and the answer came before it."""
+    hop = _answered_in_time(failure)
+    if hop is None or not (timeout := _route_timeout(hop)):
+        return None
+    return (
+        f"The timeout is longer than the delay: {_rule(hop)} sets a timeout of {timeout}, and the answer took "
+        f"{failure.curl.seconds:g} s. Check the VirtualService's timeout."
+    )
+
+
+def _answered_in_time(failure: Failure) -> LoggedHop | None:
+    """Return the sidecar that was to time out, and passed on the host's answer."""
+    if failure.expected.status != _TIMED_OUT or not failure.answered:
+        return None
+    return next((hop for hop in failure.hops if hop.line is failure.line and hop.line.details == "via_upstream"), None)
+
+
+@cause(
+    "a timeout is missing",
+    explains=OUTCOME | DURATION,
+    needs=(
+        Evidence.SIDECAR_LINE, Evidence.SIDECAR_PATH, Evidence.DETAILS, Evidence.VIRTUAL_SERVICES, Evidence.SIDECARS,
+        Evidence.MESH,
+    ),
+)  # fmt: skip
+def missing(failure: Failure) -> str | None:
+    """The sidecar's route has no timeout."""
+    hop = _answered_in_time(failure)
+    if hop is None or hop.path is None or hop.path.route is None or _route_timeout(hop):
+        return None
+    why = _why_missing(failure)
+    known = "No timeout ended the request: none is set on the sidecar's route for the host."
+    return (
+        f"{known} {as_sentence(why)} Check that resource." if why else f"{known} Check the VirtualService of the host."
+    )
+
+
+def _why_missing(failure: Failure) -> str:
+    configuration, request = failure.configuration, failure.request
+    for rule in configuration.rules_of(request.host):
+        if lost := next(lost_delegates(configuration, rule), ""):
+            return lost
+        states = any(route.get("timeout") for _, route in http_routes(configuration, rule))
+        if states and (why := why_not_applied(rule, hosts_of(rule), configuration, request)):
+            return why
+    return ""

@@ -1,0 +1,164 @@
+"""The path of one request through one proxy: which listener, chain, route and cluster take it, and whose they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from pytest_istio_egress.verdict.proxy_path.dump import Endpoint, Part, ProxyDump
+from pytest_istio_egress.verdict.proxy_path.listeners import chain_of, http_manager, listener_of, sniffs, tcp_clusters
+from pytest_istio_egress.verdict.proxy_path.origin import Origin, ServiceOfCluster, origin_of, services_of
+from pytest_istio_egress.verdict.proxy_path.routes import clusters_of_route, route_of, virtual_host_of
+
+CATCH_ALL_CLUSTERS = frozenset({"BlackHoleCluster", "PassthroughCluster"})
+INLINE = "(inline)"
+"""In place of the name of a route configuration that is part of its filter chain."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestAtProxy:
+    """One request as a proxy receives it."""
+
+    address: str
+    """The address that the connection is for, empty where it is not known."""
+    port: int
+    tls: bool = False
+    """Whether its first bytes are TLS: the client's, or a sidecar's mutual TLS at a gateway."""
+    http: bool = True
+    """Whether it is plain HTTP, after the TLS that the proxy itself ends."""
+    server_name: str = ""
+    authority: str = ""
+    """The Host header: `host`, or `host:port`."""
+    method: str = "GET"
+    path: str = "/"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """By names in lower case."""
+
+
+@dataclass(frozen=True)
+class PathStep:
+    """One part of the configuration on the path: what it is, its name, and the resource that it comes from."""
+
+    stage: str
+    """listener, filter chain, route configuration, virtual host, route, cluster or endpoints."""
+    name: str
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProxyPath:
+    """The parts of one proxy's configuration that take a request; None for a part that does not exist."""
+
+    dump: ProxyDump
+    request: RequestAtProxy
+    listener: Part | None = None
+    chain: Part | None = None
+    http: bool = False
+    """Whether the chain reads HTTP: it has routes."""
+    route_config: str = ""
+    virtual_host: Part | None = None
+    route: Part | None = None
+    clusters: tuple[str, ...] = ()
+    """The clusters that may be chosen: several where a rule weights them, none for a response by the proxy itself."""
+
+    @property
+    def listener_name(self) -> str:
+        """The listener's name, such as 0.0.0.0_80; empty without one."""
+        return str((self.listener or {}).get("name", ""))
+
+    @property
+    def sniffed(self) -> bool:
+        """Whether the listener waits for the client's first bytes."""
+        return self.listener is not None and sniffs(self.listener)
+
+    @property
+    def cluster_name(self) -> str:
+        """The cluster, the first one of several; empty without one."""
+        return self.clusters[0] if self.clusters else ""
+
+    @property
+    def cluster(self) -> Part | None:
+        """The cluster's configuration, None where the proxy does not have it."""
+        return self.dump.clusters.get(self.cluster_name)
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The cluster's endpoints."""
+        return self.dump.endpoints.get(self.cluster_name, ())
+
+    @cached_property
+    def rule(self) -> Origin | None:
+        """The VirtualService that the route, or the filter chain, comes from; None for Istio's default."""
+        return origin_of(self.route) or origin_of(self.chain)
+
+    @cached_property
+    def destination_rule(self) -> Origin | None:
+        """The DestinationRule that the cluster is made with."""
+        return origin_of(self.cluster)
+
+    @cached_property
+    def services(self) -> tuple[ServiceOfCluster, ...]:
+        """The Services or ServiceEntry hosts that the cluster stands for."""
+        return services_of(self.cluster)
+
+    @property
+    def response(self) -> int:
+        """The status that the route itself answers with, 0 where it forwards the request."""
+        return int(((self.route or {}).get("direct_response") or {}).get("status", 0))
+
+    def through(self, cluster: str) -> ProxyPath:
+        """Return the path with the cluster that the proxy really chose, by its access log."""
+        return replace(self, clusters=(cluster,))
+
+    def steps(self) -> Iterator[PathStep]:
+        """Yield the parts in their order."""
+        if self.listener is not None:
+            yield PathStep("listener", self.listener_name)
+        if self.chain is not None:
+            yield PathStep("filter chain", str(self.chain.get("name") or "(unnamed)"), origin_of(self.chain))
+        if self.route_config:
+            yield PathStep("route configuration", self.route_config)
+        if self.virtual_host is not None:
+            yield PathStep("virtual host", str(self.virtual_host.get("name", "")))
+        if self.route is not None:
+            yield PathStep("route", str(self.route.get("name") or "(unnamed)"), origin_of(self.route))
+        for name in self.clusters:
+            yield PathStep("cluster", name, origin_of(self.dump.clusters.get(name)))
+        if self.endpoints:
+            yield PathStep("endpoints", ", ".join(endpoint.address for endpoint in self.endpoints))
+
+
+def path_of(dump: ProxyDump, request: RequestAtProxy) -> ProxyPath:
+    """Return the path that a proxy's configuration has for a request; it ends at the first part that is missing."""
+    path = ProxyPath(dump=dump, request=request)
+    listener = listener_of(dump, request.address, request.port)
+    if listener is None:
+        return path
+    chain = chain_of(
+        listener,
+        address=request.address,
+        port=request.port,
+        server_name=request.server_name,
+        tls=request.tls,
+        http=request.http,
+    )
+    path = replace(path, listener=listener, chain=chain)
+    manager = http_manager(chain)
+    if manager is None:
+        return replace(path, clusters=tcp_clusters(chain))
+    return _http_path(replace(path, http=True), manager)
+
+
+def _http_path(path: ProxyPath, manager: Part) -> ProxyPath:
+    request = path.request
+    name = str((manager.get("rds") or {}).get("route_config_name", ""))
+    config = path.dump.route_configs.get(name) if name else manager.get("route_config")
+    path = replace(path, route_config=name or INLINE)
+    host = virtual_host_of(config, request.authority) if config else None
+    if host is None:
+        return path
+    route = route_of(
+        host, method=request.method, path=request.path, authority=request.authority, headers=request.headers
+    )
+    return replace(path, virtual_host=host, route=route, clusters=clusters_of_route(route))
