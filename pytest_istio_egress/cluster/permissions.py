@@ -136,6 +136,24 @@ SECRETS = Role(
 )
 
 
+DIAGNOSIS = Role(
+    "istio-egress-diagnosis",
+    "Optional: list more kinds of resources, which may be the cause of a failure. Without this role a cause in one of\n"
+    "them is not found.",
+    (
+        Permission("networking.istio.io", ("envoyfilters", "proxyconfigs"), ("list",), "what changes a proxy"),
+        Permission("extensions.istio.io", ("wasmplugins",), ("list",), "what changes a proxy"),
+        Permission("security.istio.io", ("authorizationpolicies",), ("list",), "what denies a request"),
+        Permission(
+            "gateway.networking.k8s.io",
+            ("gateways", "httproutes", "tlsroutes"),
+            ("list",),
+            "whether routes are attached",
+        ),
+    ),
+)
+
+
 def control_plane_role(control_plane: str = CONTROL_PLANE, mesh_config: str = MESH_CONFIG) -> Role:
     """Return the role for reading the control plane."""
     return Role(
@@ -180,7 +198,7 @@ OWN_WORKLOADS = Role(
 def roles(control_plane: str = CONTROL_PLANE, mesh_config: str = MESH_CONFIG) -> tuple[Role, ...]:
     """Return all roles for a mesh with this control plane and ConfigMap."""
     names = control_plane, mesh_config
-    return RUN, control_plane_role(*names), SECRETS, ENDPOINTS, OWN_WORKLOADS, mesh_wide_role(*names)
+    return RUN, control_plane_role(*names), DIAGNOSIS, SECRETS, ENDPOINTS, OWN_WORKLOADS, mesh_wide_role(*names)
 
 
 @dataclass(frozen=True)
