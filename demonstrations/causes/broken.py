@@ -27,6 +27,7 @@ class Broken:
     patch: str = ""
     live: str = ""
     result: str = FAILED
+    alone: bool = False
 
     @property
     def folder(self) -> str:

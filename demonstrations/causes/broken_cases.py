@@ -47,9 +47,9 @@ class BrokenRun:
 
 def run_broken(entries: Sequence[Broken], kubeconfig: Path, arguments: Sequence[str] = ()) -> BrokenRun:
     """Run the broken tests on a cluster: first those that can run together, then each of the others alone."""
-    together = [broken for broken in entries if broken.live not in ALONE]
+    together = [broken for broken in entries if not _alone(broken)]
     groups = [(together, arguments)] if together else []
-    groups += [([broken], ("--istio-egress-timeout-scale", "0.5")) for broken in entries if broken.live in ALONE]
+    groups += [([broken], ("--istio-egress-timeout-scale", "0.5")) for broken in entries if _alone(broken)]
     results: dict[int, BrokenResult] = {}
     output = ""
     for group, options in groups:
@@ -57,6 +57,11 @@ def run_broken(entries: Sequence[Broken], kubeconfig: Path, arguments: Sequence[
         results |= ran.results
         output += ran.output
     return BrokenRun(results, output)
+
+
+def _alone(broken: Broken) -> bool:
+    """Whether an entry concerns the whole mesh: no other test may run at the same time."""
+    return broken.alone or broken.live in ALONE
 
 
 def _run_group(group: Sequence[Broken], kubeconfig: Path, arguments: Sequence[str]) -> BrokenRun:

@@ -364,6 +364,14 @@ SAMPLES: Mapping[str, Failure] = {
             REQUEST,
         ),
     ),
+    "a rule answers the request itself": failure(
+        line=replace(LINE, status=301, details="direct_response", cluster="-"),
+        curl=replace(CURL, status=301, headers={"location": "https://elsewhere.test/"}),
+        at_sidecar=path_of(
+            http_dump([{**route(rule="partner"), "route": {}, "redirect": {"host_redirect": "elsewhere.test"}}]),
+            REQUEST,
+        ),
+    ),
     "a rule sends the request to another cluster": failure(
         Outcome(status=200, cluster="outbound|443||partner.test"),
         Difference("sidecar", "upstream cluster", "outbound|443||partner.test", CLUSTER),

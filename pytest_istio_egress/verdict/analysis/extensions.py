@@ -11,7 +11,9 @@ from pytest_istio_egress.verdict.analysis.documents import Document, namespace_o
 from pytest_istio_egress.verdict.proxy_path import ProxyPath
 from pytest_istio_egress.verdict.proxy_path.listeners import filters_of, http_manager
 
-MARKER_LABEL = "istio-egress.dev/run"
+_RUN_LABEL = "istio-egress.dev/run"
+_OWN = frozenset({"istio-egress-marker", "access-log"})
+"""EnvoyFilters of every run, in its own namespaces: they change no outcome."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,11 @@ def extensions_of(configuration: Configuration, workload: Workload) -> list[Docu
 
 
 def _applies(document: Document, configuration: Configuration, workload: Workload) -> bool:
-    return namespace_of(document) in (workload.namespace, configuration.mesh.root) and selects(
-        document, workload.labels
+    own = _RUN_LABEL in (document["metadata"].get("labels") or {}) and document["metadata"]["name"] in _OWN
+    return (
+        not own
+        and namespace_of(document) in (workload.namespace, configuration.mesh.root)
+        and selects(document, workload.labels)
     )
 
 

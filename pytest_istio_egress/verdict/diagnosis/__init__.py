@@ -100,6 +100,7 @@ CAUSES: tuple[Cause, ...] = (
     # The host, and what rules make of the request to it.
     host.redirect_loop,
     host.rewritten_authority,
+    host.answered_by_rule,
     host.routed_by_rule,
     host.answered,
     # The rest.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from pytest_istio_egress.model.access_log import AccessLogLine
@@ -93,6 +93,13 @@ class LoggedHop:
         return self.line.failure.replace("_", " ")
 
 
+def _agreeing(path: ProxyPath | None, line: Line | None) -> ProxyPath | None:
+    """Return the path as far as it agrees with the line: where Envoy chose another cluster, the route is not known."""
+    if path is None or line is None or line.cluster == _ABSENT or line.cluster in path.clusters:
+        return path
+    return replace(path.through(line.cluster), chain=None, virtual_host=None, route=None)
+
+
 @dataclass(frozen=True)
 class Failure:
     """One probe that differs from its expected outcome; all names are those of the cluster."""
@@ -131,12 +138,12 @@ class Failure:
     @property
     def sidecar_path(self) -> ProxyPath | None:
         """The request's path through the configuration of the client's sidecar."""
-        return self.context.paths.get(SIDECAR)
+        return _agreeing(self.context.paths.get(SIDECAR), self.line)
 
     @property
     def gateway_path(self) -> ProxyPath | None:
         """The same at the egress gateway."""
-        return self.context.paths.get(GATEWAY)
+        return _agreeing(self.context.paths.get(GATEWAY), self.gateway_line)
 
     @cached_property
     def hops(self) -> tuple[LoggedHop, ...]:

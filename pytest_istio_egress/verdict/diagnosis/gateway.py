@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pytest_istio_egress.verdict.analysis.configuration import CLUSTER_LOCAL, destinations_of
+from pytest_istio_egress.verdict.analysis.documents import covers
 from pytest_istio_egress.verdict.analysis.gateways import faults
 from pytest_istio_egress.verdict.analysis.virtual_services import why_no_rule_leads_to
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
 from pytest_istio_egress.verdict.diagnosis.failure import Failure, Line
 from pytest_istio_egress.verdict.diagnosis.rule import AT_GATEWAY, OUTCOME, ROUTED, as_sentence, cause, fields, joined
 from pytest_istio_egress.verdict.proxy_path import ProxyPath
+from pytest_istio_egress.verdict.proxy_path.dump import Part
 from pytest_istio_egress.verdict.proxy_path.listeners import chains_of
 from pytest_istio_egress.verdict.proxy_path.upstream import mesh_tls, originated_tls
 
@@ -92,7 +94,7 @@ def mutual_tls_missing(failure: Failure) -> str | None:
     if line is None or own is None or gateway is None or not _not_taken(failure):
         return None
     cluster = own.through(line.cluster).cluster
-    if cluster is None or not _requires_mesh_tls(gateway):
+    if cluster is None or not _requires_mesh_tls(gateway, failure.request.host):
         return None
     tls = originated_tls(cluster)
     if mesh_tls(cluster) and _has_chain(gateway, tls.sni if tls else ""):
@@ -114,10 +116,20 @@ def _not_taken(failure: Failure) -> bool:
     return mistaken or gateway is None or gateway.details == "filter_chain_not_found" or gateway.status == 0
 
 
-def _requires_mesh_tls(path: ProxyPath) -> bool:
-    """Whether each filter chain of the listener ends TLS with the workload's own certificate, and requires one."""
-    chains = chains_of(path.listener or {})
+def _requires_mesh_tls(path: ProxyPath, host: str) -> bool:
+    """Whether the filter chains for a host end TLS with the workload's own certificate, and require one."""
+    chains = (
+        [path.chain]
+        if path.chain is not None
+        else [each for each in chains_of(path.listener or {}) if _is_for(each, host)]
+    )
     return bool(chains) and all(_ends_mesh_tls(chain) for chain in chains)
+
+
+def _is_for(chain: Part, host: str) -> bool:
+    """Whether a filter chain names no server, or a host."""
+    names = (chain.get("filter_chain_match") or {}).get("server_names") or ["*"]
+    return any(covers(str(name), host) for name in names)
 
 
 def _ends_mesh_tls(chain: object) -> bool:

@@ -77,6 +77,32 @@ def rewritten_authority(failure: Failure) -> str | None:
 
 
 @cause(
+    "a rule answers the request itself",
+    explains=OUTCOME | fields("client", "response header*", "response body"),
+    needs=(Evidence.SIDECAR_LINE, Evidence.DETAILS, Evidence.HOP_PATH),
+)
+def answered_by_rule(failure: Failure) -> str | None:
+    """A route of a VirtualService answers with a status or a redirect of its own, and the line shows that answer."""
+    for hop in failure.hops:
+        path, line = hop.path, hop.line
+        if (
+            path is None
+            or path.rule is None
+            or line.details != "direct_response"
+            or hop.expected.details == line.details
+        ):
+            continue
+        if path.response and path.response != line.status:
+            continue
+        if path.response or (path.route or {}).get("redirect"):
+            return (
+                f"{path.rule} answers the request itself at the {hop.name} ({line.status}, {line.details}). Check its "
+                "redirect and directResponse."
+            )
+    return None
+
+
+@cause(
     "a rule sends the request to another cluster",
     explains=fields("sidecar", "upstream cluster", "route") | fields("egress gateway", "upstream cluster", "route"),
     needs=(Evidence.SIDECAR_LINE, Evidence.HOP_PATH),

@@ -26,12 +26,15 @@ def _by(hop: LoggedHop) -> str:
 
 @cause("Secret of a credentialName missing", explains=OUTCOME, needs=(Evidence.SIDECAR_LINE, Evidence.HOP_PATH))
 def secret_missing(failure: Failure) -> str | None:
-    """The proxy waits for a secret: it keeps the cluster back (NC), or has it without a certificate (UF)."""
+    """The proxy waits for a secret: it does not use the cluster yet, or has it without a certificate (UF).
+
+    Until the cluster is used it does not exist (NC), or an older one is used: without TLS, or with an older secret.
+    """
     for hop in failure.hops:
         if not hop.path:
             continue
         without = "secret is not supplied" in hop.failure.lower()
-        kept_back = "NC" in hop.flags and bool(hop.path.dump.warming_clusters & set(hop.path.clusters))
+        kept_back = bool(hop.path.dump.warming_clusters.keys() & set(hop.path.clusters))
         awaited = _awaited(hop)
         if not without and not (kept_back and awaited):
             continue
@@ -49,9 +52,10 @@ def _awaited(hop: LoggedHop) -> list[str]:
     """Return the Secrets that the proxy requested and did not receive, and its cluster uses (where that is known)."""
     if hop.path is None:
         return []
-    tls = _tls(hop)
+    dump = hop.path.dump
+    tls = originated_tls(dump.warming_clusters.get(hop.path.cluster_name) or hop.path.cluster)
     wanted = set(tls.secrets) if tls else None
-    return sorted(name for name in hop.path.dump.awaited_secrets if wanted is None or name in wanted)
+    return sorted(name for name in dump.awaited_secrets if wanted is None or name in wanted)
 
 
 def _why_no_secret(failure: Failure, hop: LoggedHop, awaited: Sequence[str]) -> str:

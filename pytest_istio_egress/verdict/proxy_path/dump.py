@@ -25,7 +25,7 @@ class ProxyDump:
     listeners: Sequence[Part] = ()
     route_configs: Mapping[str, Part] = field(default_factory=dict)
     clusters: Mapping[str, Part] = field(default_factory=dict)
-    warming_clusters: frozenset[str] = frozenset()
+    warming_clusters: Mapping[str, Part] = field(default_factory=dict)
     """Clusters that the proxy received but does not use yet: it waits for a Secret or for DNS."""
     awaited_secrets: frozenset[str] = frozenset()
     """Istio's names (kubernetes://NAME) of the secrets that the proxy requested and did not receive."""
@@ -57,9 +57,7 @@ def read_dump(config_dump: Part, clusters: Part) -> ProxyDump:
         ],
         route_configs={str(route["name"]): route for route in routes if "name" in route},
         clusters={str(cluster["name"]): cluster for cluster in active},
-        warming_clusters=frozenset(
-            str(each["name"]) for each in _parts(entries, "dynamic_warming_clusters", "cluster")
-        ),
+        warming_clusters={str(each["name"]): each for each in _parts(entries, "dynamic_warming_clusters", "cluster")},
         awaited_secrets=frozenset(str(each.get("name")) for each in entries.get("dynamic_warming_secrets", [])),
         endpoints={str(status["name"]): tuple(_endpoints(status)) for status in clusters.get("cluster_statuses") or []},
     )
