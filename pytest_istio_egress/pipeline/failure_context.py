@@ -13,6 +13,7 @@ from pytest_istio_egress.cluster.inspection.proxy_dump import proxy_dump
 from pytest_istio_egress.cluster.log_config import COMPARED
 from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.cluster.rejections import rejections
+from pytest_istio_egress.model.addresses import without_port
 from pytest_istio_egress.pipeline.case_setup import CaseSetup
 from pytest_istio_egress.pipeline.context import WorkerContext
 from pytest_istio_egress.pipeline.prober import Prober
@@ -96,7 +97,7 @@ class FailureInspector:
         exchange, hop = verdict.exchange, verdict.expected.gateway
         pods = self._prober.gateway_pods(hop.at) if hop is not None else self.context.access_logs.gateways()
         addresses = [each.address for each in pods]
-        upstream = ((exchange.sidecar.upstream or "") if exchange.sidecar else "").rpartition(":")[0]
+        upstream = without_port((exchange.sidecar.upstream or "") if exchange.sidecar else "")
         if upstream in addresses:
             return pods[addresses.index(upstream)]
         return pods[0] if pods and hop is not None else None

@@ -355,14 +355,27 @@ SAMPLES: Mapping[str, Failure] = {
         at_sidecar=_TLS_PATH,
     ),
     "a rule rewrites the Host header": failure(
-        Outcome(status=200, request_headers={"host": HOST}),
-        Difference("external server", "request header host", HOST, "other.test"),
+        Outcome(status=200, server_saw={"host": HOST}),
+        Difference("external server", "host", HOST, "other.test"),
+        curl=replace(CURL, headers={"x-outside-host": "other.test"}),
         at_sidecar=path_of(
             http_dump(
                 [route(rule="partner", route={"cluster": CLUSTER, "host_rewrite_literal": "other.test"})], [cluster()]
             ),
             REQUEST,
         ),
+    ),
+    "the Host header was changed": failure(
+        Outcome(status=200, server_saw={"host": HOST}),
+        Difference("external server", "host", HOST, "other.test"),
+        curl=replace(CURL, headers={"x-outside-host": "other.test"}),
+        line=replace(LINE, authority="other.test"),
+    ),
+    "another time than the documented one": failure(
+        Outcome(status=504, flags="UT", seconds=3),
+        Difference("client", "duration", "3 s", "4.5 s"),
+        line=replace(LINE, status=504, flags="UT", details="response_timeout", duration=4500),
+        curl=replace(CURL, status=504, seconds=4.5),
     ),
     "a rule answers the request itself": failure(
         line=replace(LINE, status=301, details="direct_response", cluster="-"),

@@ -76,6 +76,7 @@ CAUSES: tuple[Cause, ...] = (
     timeouts.too_short,
     timeouts.too_long,
     timeouts.missing,
+    timeouts.other_time,
     flags.fault_injected,
     flags.delay_injected,
     # Between an Envoy and the upstream, the most particular first.
@@ -100,6 +101,7 @@ CAUSES: tuple[Cause, ...] = (
     # The host, and what rules make of the request to it.
     host.redirect_loop,
     host.rewritten_authority,
+    host.changed_authority,
     host.answered_by_rule,
     host.routed_by_rule,
     host.answered,

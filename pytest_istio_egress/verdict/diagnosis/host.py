@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from pytest_istio_egress.verdict.comparison import request_headers
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
 from pytest_istio_egress.verdict.diagnosis.failure import Failure
-from pytest_istio_egress.verdict.diagnosis.rule import AT_GATEWAY, AT_SIDECAR, OUTCOME, cause, fields
+from pytest_istio_egress.verdict.diagnosis.rule import AT_GATEWAY, AT_SIDECAR, OUTCOME, as_sentence, cause, fields
 from pytest_istio_egress.verdict.proxy_path.upstream import originated_tls
 
 _REDIRECT = 300
@@ -53,27 +54,44 @@ def _sets_forwarded(failure: Failure) -> bool:
 
 @cause(
     "a rule rewrites the Host header",
-    explains=OUTCOME | fields("external server", "request header host", "request header :authority"),
+    explains=OUTCOME | fields("external server", "host", "request header host"),
     needs=(Evidence.SIDECAR_LINE, Evidence.HOP_PATH),
 )
 def rewritten_authority(failure: Failure) -> str | None:
-    """A route on the path rewrites the authority, the host received that one, and it is not the expected one."""
-    wanted = failure.expected.request_headers.get("host")
+    """A route on the path rewrites the authority, and it is that one which arrived and is not expected."""
+    wanted = failure.expected.server_saw.get("host") or failure.expected.request_headers.get("host")
+    received = failure.exchange.server_saw("host") or (request_headers(failure.curl.body) or {}).get("host")
+    if wanted is None or received in (None, wanted):
+        return None
     for hop in failure.hops:
         action = ((hop.path.route if hop.path else None) or {}).get("route") or {}
-        written = str(action.get("host_rewrite_literal") or "")
-        if (
-            written
-            and wanted is not None
-            and written != wanted
-            and failure.differs("external server", "request header host")
-        ):
-            rule = hop.path.rule if hop.path else None
-            return (
-                f"{rule or 'The route'} rewrites the Host header to {written} at the {hop.name}. Check "
-                "rewrite.authority."
-            )
+        if hop.path is not None and received == action.get("host_rewrite_literal"):
+            rule = hop.path.rule or "the route"
+            return f"{as_sentence(f'{rule} rewrites the Host header to {received} at the {hop.name}')} {_CHECK_REWRITE}"
     return None
+
+
+_CHECK_REWRITE = "Check rewrite.authority and the headers that it sets."
+
+
+@cause(
+    "the Host header was changed",
+    explains=OUTCOME | fields("external server", "host"),
+    needs=(Evidence.SIDECAR_LINE, Evidence.RESPONSE_HEADERS),
+)
+def changed_authority(failure: Failure) -> str | None:
+    """The request arrived with another Host header, which an Envoy on the path wrote: its line has it, too."""
+    exchange, wanted = failure.exchange, failure.expected.server_saw.get("host")
+    received = exchange.server_saw("host")
+    if wanted is None or received in (None, wanted, exchange.sent_authority):
+        return None
+    hop = next((each for each in reversed(failure.hops) if each.line.authority == received), None)
+    if hop is None:
+        return None
+    return (
+        f"The {hop.name} changed the Host header to {received}. Check rewrite.authority and the headers of the "
+        f"VirtualService that applies there (route {hop.line.route})."
+    )
 
 
 @cause(

@@ -7,8 +7,12 @@ from pytest_istio_egress.verdict.analysis.visibility import why_not_applied
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
 from pytest_istio_egress.verdict.diagnosis.failure import Failure, LoggedHop
 from pytest_istio_egress.verdict.diagnosis.rule import DURATION, OUTCOME, as_sentence, cause
+from pytest_istio_egress.verdict.duration import too_late
+from pytest_istio_egress.verdict.failure_context import SIDECAR
 
 _TIMED_OUT = 504
+_TIMED = {"UT": "timeout", "DI": "fault delay"}
+"""The rules that take a time, by the response flag that Envoy sets for them."""
 
 
 def _route_timeout(hop: LoggedHop) -> str:
@@ -52,6 +56,23 @@ def too_short(failure: Failure) -> str | None:
     return (
         f"The {hop.name} timed out waiting for {hop.line.cluster} after {hop.line.duration / 1000:g} s (UT).{stated} "
         "Check that timeout, and how long the host takes."
+    )
+
+
+@cause("another time than the documented one", explains=DURATION, needs=(Evidence.SIDECAR_LINE,))
+def other_time(failure: Failure) -> str | None:
+    """The documented timeout or delay applied, and took longer than it is documented to take."""
+    hop = next((each for each in failure.hops if each.name == SIDECAR), None)
+    documented = failure.expected.seconds
+    if hop is None or documented is None or hop.line.flags != hop.expected.flags or hop.line.flags not in _TIMED:
+        return None
+    if not too_late(documented, failure.exchange):
+        return None
+    kind, timeout = _TIMED[hop.line.flags], _route_timeout(hop) if hop.line.flags == "UT" else ""
+    stated = f" {as_sentence(f'{_rule(hop)} sets a timeout of {timeout}')}" if timeout else ""
+    return (
+        f"The sidecar's {kind} ended after {failure.exchange.seconds:g} s ({hop.line.flags}), and the documented time "
+        f"is {documented:g} s.{stated} Check {kind} of the VirtualService or HTTPRoute."
     )
 
 

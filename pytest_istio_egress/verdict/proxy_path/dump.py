@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_istio_egress.model.addresses import with_port
+
 Part = Mapping[str, Any]
 """A part of the configuration in Envoy's JSON."""
 
@@ -79,4 +81,4 @@ def _endpoints(status: Part) -> Iterator[Endpoint]:
             if (eds := health.get("eds_health_status")) in ("UNHEALTHY", "DRAINING")
             else []
         )
-        yield Endpoint(f"{socket['address']}:{socket.get('port_value', 0)}", ", ".join(marks))
+        yield Endpoint(with_port(str(socket["address"]), socket.get("port_value", 0)), ", ".join(marks))

@@ -18,7 +18,7 @@ _HTTP = frozenset({"http/1.0", "http/1.1", "h2c"})
 def listener_of(dump: ProxyDump, address: str, port: int) -> Part | None:
     """Return the listener of an address and port: its own, or that of all addresses, or the sidecar's catch-all."""
     for name in (address, *ANY_ADDRESS):
-        if name and (listener := dump.listener(f"{name}_{port}")):
+        if name and (listener := dump.listener(f"{name}_{port}") or dump.listener(f"[{name}]_{port}")):
             return listener
     return dump.listener(CATCH_ALL)
 
