@@ -119,7 +119,8 @@ class FailureInspector:
         reader = ConfigurationReader(
             self.context.api,
             control_plane=mesh.control_plane,
-            config_map=mesh.mesh_config,
+            config_map=mesh.config_map,
+            domain=self.context.names.mesh.cluster_domain,
             revision=mesh.value("revision"),
         )
         gateway = self._gateway(verdict)

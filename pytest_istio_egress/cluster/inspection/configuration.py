@@ -41,10 +41,11 @@ Resources = list[dict[str, Any]]
 class ConfigurationReader:
     """Reads the configuration of one mesh, whatever part of it may be read."""
 
-    def __init__(self, api: Api, *, control_plane: str, config_map: str, revision: str) -> None:
+    def __init__(self, api: Api, *, control_plane: str, config_map: str, domain: str, revision: str) -> None:
         self.api = api
         self._control_plane = control_plane
         self._config_map = config_map
+        self._suffix = f".svc.{domain}"
         self._revision = revision
 
     def read(self, secrets_of: Sequence[str]) -> Configuration:
@@ -96,13 +97,18 @@ class ConfigurationReader:
         return {item.metadata.name: dict(item.metadata.labels or {}) for item in items}
 
     def _mesh(self, unread: set[str]) -> MeshSettings:
+        """Return the mesh configuration, empty where it may not be read, or is outside of the cluster."""
+        raw: dict[str, Any] = {}
         try:
+            if not self._config_map:
+                raise ClusterError("the control plane has no ConfigMap in this cluster")
             stored = self.api.core.read_namespaced_config_map(self._config_map, self._control_plane)
             raw = yaml.safe_load((stored.data or {}).get("mesh", "")) or {}
         except (ApiException, ClusterError, yaml.YAMLError):
             unread.add(MESH_CONFIGURATION)
-            raw = {}
-        return MeshSettings(raw=raw, control_plane=self._control_plane, revision=self._revision)
+        return MeshSettings(
+            raw=raw, control_plane=self._control_plane, service_suffix=self._suffix, revision=self._revision
+        )
 
 
 def _gateway_ports(api: Api, gateway: Mapping[str, Any], services: Resources) -> frozenset[int] | None:

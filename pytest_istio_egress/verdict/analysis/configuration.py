@@ -8,7 +8,6 @@ from typing import Any
 
 from pytest_istio_egress.verdict.analysis.documents import Document, covers, namespace_of, spec_of
 
-CLUSTER_LOCAL = ".svc.cluster.local"
 ALLOW_ANY, REGISTRY_ONLY = "ALLOW_ANY", "REGISTRY_ONLY"
 
 
@@ -18,6 +17,8 @@ class MeshSettings:
 
     raw: Mapping[str, Any] = field(default_factory=dict)
     control_plane: str = "istio-system"
+    service_suffix: str = ".svc.cluster.local"
+    """What follows NAME.NAMESPACE in the host of a Service."""
     revision: str = ""
     """The revision of the control plane; resources with another label istio.io/rev do not apply."""
 
@@ -77,11 +78,25 @@ class Configuration:
         """Return the VirtualServices of a host."""
         return [rule for rule in self.rules if _lists(rule, host)]
 
+    def full_host(self, document: Document, host: str) -> str:
+        """Return a host as Istio reads it in a resource: a name without a dot is a Service of the same namespace."""
+        named = "." in host or host == "*"
+        return host if named else f"{host}.{namespace_of(document)}{self.mesh.service_suffix}"
+
+    def destinations_of(self, rule: Document) -> list[Mapping[str, Any]]:
+        """Return the destinations of a VirtualService, with their hosts in full."""
+        found: list[Mapping[str, Any]] = []
+        for route in routes_of(rule):
+            for leg in route.get("route") or []:
+                destination = leg.get("destination") or {}
+                found.append({**destination, "host": self.full_host(rule, str(destination.get("host", "")))})
+        return found
+
     def service_of(self, host: str) -> Document | None:
         """Return the Kubernetes Service of a cluster-local host."""
-        if not host.endswith(CLUSTER_LOCAL):
+        if not host.endswith(self.mesh.service_suffix):
             return None
-        name, _, namespace = host.removesuffix(CLUSTER_LOCAL).partition(".")
+        name, _, namespace = host.removesuffix(self.mesh.service_suffix).partition(".")
         return next(
             (
                 service
@@ -121,19 +136,3 @@ def routes_of(rule: Document) -> list[Mapping[str, Any]]:
     """Return the routes of a VirtualService, of all protocols."""
     spec = spec_of(rule)
     return [route for protocol in ("http", "tls", "tcp") for route in spec.get(protocol) or []]
-
-
-def destinations_of(rule: Document) -> list[Mapping[str, Any]]:
-    """Return the destinations of a VirtualService, with their hosts in full."""
-    found: list[Mapping[str, Any]] = []
-    for route in routes_of(rule):
-        for leg in route.get("route") or []:
-            destination = dict(leg.get("destination") or {})
-            destination["host"] = full_host(str(destination.get("host", "")), namespace_of(rule))
-            found.append(destination)
-    return found
-
-
-def full_host(host: str, namespace: str) -> str:
-    """Return a host as Istio reads it in a resource of a namespace: a name without a dot is a Service there."""
-    return host if "." in host or host == "*" else f"{host}.{namespace}{CLUSTER_LOCAL}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Configuration, full_host, ports_of
+from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Configuration, ports_of
 from pytest_istio_egress.verdict.analysis.documents import Document, covers, full_name, namespace_of, spec_of
 from pytest_istio_egress.verdict.analysis.hosts import definitions, why_unknown
 from pytest_istio_egress.verdict.analysis.visibility import export_targets, exported
@@ -31,7 +31,7 @@ def rules_for(configuration: Configuration, host: str) -> list[Document]:
     return [
         rule
         for rule in configuration.destination_rules
-        if covers(full_host(str(spec_of(rule).get("host", "")), namespace_of(rule)), host)
+        if covers(configuration.full_host(rule, str(spec_of(rule).get("host", ""))), host)
     ]
 
 

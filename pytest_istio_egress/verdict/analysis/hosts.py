@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pytest_istio_egress.verdict.analysis.configuration import (
-    CLUSTER_LOCAL,
     ClientRequest,
     Configuration,
     ports_of,
@@ -50,8 +49,9 @@ def why_unknown(configuration: Configuration, request: ClientRequest) -> str:
 
 def _undefined(configuration: Configuration, host: str) -> str:
     """Return that nothing defines a host, where everything that could was read."""
-    if host.endswith(CLUSTER_LOCAL):
-        name, _, namespace = host.removesuffix(CLUSTER_LOCAL).partition(".")
+    suffix = configuration.mesh.service_suffix
+    if host.endswith(suffix):
+        name, _, namespace = host.removesuffix(suffix).partition(".")
         return "" if "Service" in configuration.unread else f"there is no Service {name} in {namespace}"
     return "" if "ServiceEntry" in configuration.unread else f"no ServiceEntry lists {host}"
 

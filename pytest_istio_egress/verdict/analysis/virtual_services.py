@@ -8,8 +8,6 @@ from typing import Any
 from pytest_istio_egress.verdict.analysis.configuration import (
     ClientRequest,
     Configuration,
-    destinations_of,
-    full_host,
     routes_of,
 )
 from pytest_istio_egress.verdict.analysis.documents import Document, full_name, namespace_of, spec_of
@@ -18,9 +16,9 @@ from pytest_istio_egress.verdict.analysis.visibility import export_targets, expo
 MESH = "mesh"
 
 
-def hosts_of(rule: Document) -> list[str]:
+def hosts_of(configuration: Configuration, rule: Document) -> list[str]:
     """Return the hosts of a VirtualService in full."""
-    return [full_host(str(host), namespace_of(rule)) for host in spec_of(rule).get("hosts") or []]
+    return [configuration.full_host(rule, str(host)) for host in spec_of(rule).get("hosts") or []]
 
 
 def leading_to(configuration: Configuration, host: str, destination: str) -> list[Document]:
@@ -28,7 +26,7 @@ def leading_to(configuration: Configuration, host: str, destination: str) -> lis
     return [
         rule
         for rule in configuration.rules_of(host)
-        if any(each["host"] == destination for each in destinations_of(rule))
+        if any(each["host"] == destination for each in configuration.destinations_of(rule))
     ]
 
 
@@ -44,7 +42,7 @@ def why_no_rule_leads_to(configuration: Configuration, request: ClientRequest, d
 
 
 def _reasons(rule: Document, configuration: Configuration, request: ClientRequest, destination: str) -> Iterator[str]:
-    if reason := why_not_applied(rule, hosts_of(rule), configuration, request):
+    if reason := why_not_applied(rule, hosts_of(configuration, rule), configuration, request):
         yield reason
     gateways = list(map(str, spec_of(rule).get("gateways") or [MESH]))
     if MESH not in gateways:
@@ -54,7 +52,7 @@ def _reasons(rule: Document, configuration: Configuration, request: ClientReques
         route
         for route in routes_of(rule)
         if any(
-            full_host(str((leg.get("destination") or {}).get("host", "")), namespace_of(rule)) == destination
+            configuration.full_host(rule, str((leg.get("destination") or {}).get("host", ""))) == destination
             for leg in route.get("route") or []
         )
     ]

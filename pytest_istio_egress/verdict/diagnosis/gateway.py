@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pytest_istio_egress.verdict.analysis.configuration import CLUSTER_LOCAL, destinations_of
 from pytest_istio_egress.verdict.analysis.documents import covers
 from pytest_istio_egress.verdict.analysis.gateways import faults
 from pytest_istio_egress.verdict.analysis.virtual_services import why_no_rule_leads_to
@@ -25,9 +24,9 @@ def _wanted_host(failure: Failure) -> str:
     leads = [
         str(each["host"])
         for rule in failure.configuration.rules_of(failure.request.host)
-        for each in destinations_of(rule)
+        for each in failure.configuration.destinations_of(rule)
     ]
-    return next((host for host in leads if host.endswith(CLUSTER_LOCAL)), "")
+    return next((host for host in leads if host.endswith(failure.configuration.mesh.service_suffix)), "")
 
 
 @cause(

@@ -125,6 +125,6 @@ def _why_missing(failure: Failure) -> str:
         if lost := next(lost_delegates(configuration, rule), ""):
             return lost
         states = any(route.get("timeout") for _, route in http_routes(configuration, rule))
-        if states and (why := why_not_applied(rule, hosts_of(rule), configuration, request)):
+        if states and (why := why_not_applied(rule, hosts_of(configuration, rule), configuration, request)):
             return why
     return ""
