@@ -137,7 +137,7 @@ class FieldMesh:
                 and len(pods) == 1
             )
 
-        if not poll(rolled_out, every=0.2, timeout=90):
+        if not poll(rolled_out, every=0.5, timeout=300):
             raise RuntimeError("the Deployment payments was not rolled out in time")
         self._annotated = bool(annotations)
         self._runner.context.environment.forget()

@@ -5,7 +5,8 @@
 Every entry of reports.yaml is a mistake from a public report, rewritten for the namespace `payments` and plain servers.
 Its rule (rules/test_field_reports.py) is tested twice on an embedded cluster: with the mistake, and mended. The exit
 status is 1 where a sentence is not the true cause, or a mended rule does not pass. `--only ID,ID` tests some entries,
-`--cluster NAME` uses an embedded cluster that runs already.
+`--cluster NAME` uses an embedded cluster that runs already; `--results FOLDER` keeps the results there, and tests only
+what is missing in it, so that an interrupted run can be continued.
 """
 
 from __future__ import annotations
@@ -74,13 +75,18 @@ def kubectl(cluster: EmbeddedCluster, *arguments: str, text: str = "", check: bo
 
 
 def run_rules(cluster: EmbeddedCluster, state: str, reports: Sequence[Report], folder: Path) -> list[Result]:
-    """Test the rules of some reports in one state."""
-    written = folder / f"{state}.yaml"
+    """Test the rules of some reports in one state; results that are in the folder already are not tested again."""
+    known = [result for file in sorted(folder.glob(f"{state}-*.yaml")) for result in read_report(file).results]
+    known = [result for result in known if result.result in (PASSED, FAILED)]
+    missing = [report for report in reports if outcome_of(report, known) is None]
+    if not missing:
+        return known
+    written = folder / f"{state}-{len(list(folder.glob(f'{state}-*.yaml')))}.yaml"
     done = subprocess.run(
         [
             sys.executable, "-m", "pytest", "--istio-egress", "-p", "field_mesh", "-p", "no:cacheprovider",
             "--istio-egress-kubeconfig", str(cluster.kubeconfig), "--istio-egress-report", str(written),
-            *(f"test_field_reports.py::test_{report.id}" for report in reports),
+            *(f"test_field_reports.py::test_{report.id}" for report in missing),
         ],
         cwd=HERE / "rules",
         env={**_environment(), "PYTHONPATH": str(HERE), STATE: state},
@@ -90,7 +96,7 @@ def run_rules(cluster: EmbeddedCluster, state: str, reports: Sequence[Report], f
         check=False,
     )  # fmt: skip
     sys.stderr.write(done.stdout)
-    return list(read_report(written).results) if written.exists() else []
+    return [*known, *(read_report(written).results if written.exists() else ())]
 
 
 def _environment() -> dict[str, str]:
@@ -160,14 +166,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="ids of entries, with commas")
     parser.add_argument("--cluster", default="", help="an embedded cluster that runs already")
+    parser.add_argument("--results", default="", help="a folder for the results")
     chosen = parser.parse_args()
     reports = [each for each in load() if not chosen.only or each.id in chosen.only.split(",")]
     name = chosen.cluster or CLUSTER
     cluster = up(ClusterSpec(name=name), tied_to_caller=not chosen.cluster)
     try:
         with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(temporary)
-            prepare(cluster, folder)
+            folder = Path(chosen.results or temporary)
+            prepare(cluster, Path(temporary))
             outcomes = {
                 (report.id, state): outcome_of(report, results)
                 for state in STATES

@@ -42,6 +42,8 @@ _COMMAND = re.compile(r"%[A-Z][A-Z0-9_]*(?:\([^)]*\))?(?::\d+)?%")
 _NUMBER = re.compile(r"%(?:RESPONSE_CODE|BYTES_\w+|DURATION)%")
 _REQUESTS = ("HttpConnectionManager", "TcpProxy")
 _STDOUT = ("/dev/stdout", "/dev/stderr")
+_OWN_PORT = 15001
+"""Istio closes connections to the sidecar's own port by a filter chain without a log: no request takes it."""
 
 
 def log_problem(listeners: Iterable[dict[str, Any]], parse: LineParser, needed: Iterable[str]) -> str | None:
@@ -62,6 +64,8 @@ def _filters(listeners: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for listener in listeners:
         default = listener.get("default_filter_chain")
         for chain in [*listener.get("filter_chains", []), *([default] if default else [])]:
+            if chain.get("filter_chain_match", {}).get("destination_port") == _OWN_PORT:
+                continue
             for entry in chain.get("filters", []):
                 settings = entry.get("typed_config", {})
                 if settings.get("@type", "").endswith(_REQUESTS):

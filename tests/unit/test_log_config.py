@@ -100,6 +100,12 @@ def test_each_filter_that_handles_requests_needs_a_log() -> None:
     assert log_problem([listener(text_log()), default], parse_line, COMPARED) == "there is none"
 
 
+def test_chain_for_the_sidecars_own_port_needs_no_log() -> None:
+    silent = {**listener(kind="TcpProxy")["filter_chains"][0], "filter_chain_match": {"destination_port": 15001}}
+    outbound = {"name": "virtualOutbound", "filter_chains": [silent, *listener(text_log())["filter_chains"]]}
+    assert log_problem([outbound], parse_line, COMPARED) == ""
+
+
 def test_proxy_without_requests_tells_nothing() -> None:
     assert log_problem([], parse_line, COMPARED) is None
     assert log_problem([listener(kind="Metadata")], parse_line, COMPARED) is None
