@@ -11,7 +11,6 @@ from pytest_istio_egress import (
     Outcome,
     Probe,
     blocked_http,
-    blocked_tls,
     documented,
     get,
     outbound,
@@ -44,35 +43,4 @@ SERVICE = "gateway-api-istio.egress-client.svc.cluster.local"
     ],
 )
 def test_http_route_at_gateway_reaches_host(egress: Egress, probe: Probe, expected: Outcome) -> None:
-    egress.expect(probe, expected)
-
-
-@documented(
-    source="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-https-traffic",
-    summary="Two TLSRoutes, with the ServiceEntry and the Gateway as parents, route TLS through it by server name",
-    manifests=["gateway_api.yaml"],
-    requires=["gateway-api"],
-    outcomes=["egress-gateway/tls-passthrough-by-server-name"],
-)
-@pytest.mark.parametrize(
-    ("probe", "expected"),
-    [
-        pytest.param(
-            get("https://gateway-api.test/headers"),
-            reached(
-                cluster=outbound(SERVICE, 443),
-                gateway=Hop(at=GATEWAY, cluster=outbound("gateway-api.test", 443), server_name="gateway-api.test"),
-                source="gateway",
-                server_saw={"server-name": "gateway-api.test"},
-            ),
-            id="tls",
-        ),
-        pytest.param(
-            get("https://not-gateway-api.test/headers"),
-            blocked_tls(),
-            id="another-server-name",
-        ),
-    ],
-)
-def test_tls_route_at_gateway_reaches_host(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)

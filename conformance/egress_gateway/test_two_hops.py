@@ -23,7 +23,6 @@ SUBSET = outbound("istio-egressgateway.istio-system.svc.cluster.local", subset="
         "egress-gateway/subset-cluster",
         "egress-gateway/sidecar-to-gateway",
         "egress-gateway/gateway-to-host",
-        "egress-gateway/http-over-two-hops",
     ],
 )
 @pytest.mark.parametrize(
@@ -33,7 +32,7 @@ SUBSET = outbound("istio-egressgateway.istio-system.svc.cluster.local", subset="
             get("http://two-hops.test/headers"),
             reached(
                 cluster=SUBSET,
-                gateway=Hop(cluster=outbound("two-hops.test"), status=200, protocol="HTTP/2"),
+                gateway=Hop(cluster=outbound("two-hops.test"), status=200),
                 source="gateway",
                 server_saw={"protocol": "HTTP/1.1"},
             ),
@@ -68,6 +67,31 @@ def test_http_over_two_hops_reaches_host(egress: Egress, probe: Probe, expected:
 
 
 @documented(
+    source="ops/configuration/traffic-management/protocol-selection/",
+    summary="A sidecar uses HTTP/2 to a gateway whose port is one for HTTP/2, and the gateway HTTP/1.1 to the host",
+    manifests=["two_hops.yaml"],
+    requires=["egress-gateway", "gateway-http2"],
+    outcomes=["egress-gateway/http-over-two-hops"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://two-hops.test/headers"),
+            reached(
+                cluster=SUBSET,
+                gateway=Hop(cluster=outbound("two-hops.test"), status=200, protocol="HTTP/2"),
+                server_saw={"protocol": "HTTP/1.1"},
+            ),
+            id="over-both-hops",
+        ),
+    ],
+)
+def test_hop_to_gateway_uses_http2(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
+
+
+@documented(
     source="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-http-traffic",
     summary="A subset of the gateway's Service becomes a cluster where the DestinationRule is exported to",
     manifests=["two_hops.yaml"],
@@ -80,21 +104,3 @@ def test_gateway_subset_becomes_cluster(egress: Egress) -> None:
     egress.check("presence of the subset's cluster in the client's proxy", cluster is not None, expected=True)
     cluster = egress.config(NEIGHBOUR).cluster(egress.in_cluster(SUBSET))
     egress.check("presence of the subset's cluster in the neighbour's proxy", cluster is not None, expected=False)
-
-
-@documented(
-    source="tasks/traffic-management/egress/egress-gateway/#egress-gateway-for-http-traffic",
-    summary="The certificate that the egress gateway presents inside the mesh names its service account",
-    manifests=[],
-    requires=["egress-gateway"],
-    outcomes=["egress-gateway/certificate-names-service-account"],
-    independent_of_manifests={
-        "": "the gateway belongs to Istio's installation, not to the case's manifests",
-    },
-)
-def test_gateway_certificate_names_service_account(egress: Egress) -> None:
-    gateway = egress.gateway_config()
-    pod = egress.resource("v1", "Pod", gateway.pod.name, gateway.pod.namespace)
-    account = f"/ns/{gateway.pod.namespace}/sa/{pod['spec']['serviceAccountName']}"
-    certificates = gateway.text("/certs")
-    egress.check(f"presence of {account} in the gateway's certificate", f'{account}"' in certificates, expected=True)

@@ -5,7 +5,7 @@ from pytest_istio_egress import Egress, documented
 
 @documented(
     source="tasks/traffic-management/egress/egress-gateway/#deploy-istio-egress-gateway",
-    summary="An egress gateway is a pod with istio-proxy as its only container, behind a Service",
+    summary="An egress gateway is a pod whose istio-proxy is a router instead of a sidecar, behind a Service",
     manifests=[],
     requires=["egress-gateway"],
     outcomes=["egress-gateway/workload-proxy-only"],
@@ -13,10 +13,8 @@ from pytest_istio_egress import Egress, documented
         "": "the gateway belongs to Istio's installation, not to the case's manifests",
     },
 )
-def test_gateway_pod_runs_proxy_only(egress: Egress) -> None:
+def test_gateway_pod_runs_router(egress: Egress) -> None:
     pod = egress.pod("istio-egressgateway.istio-system")
-    egress.check(
-        "containers of the gateway's pod",
-        [container["name"] for container in pod["spec"]["containers"]],
-        ["istio-proxy"],
-    )
+    containers = {container["name"]: container for container in pod["spec"]["containers"]}
+    egress.check("presence of istio-proxy in the gateway's pod", "istio-proxy" in containers, expected=True)
+    egress.check("role of istio-proxy", containers["istio-proxy"]["args"][:2], ["proxy", "router"])

@@ -12,22 +12,21 @@ ALIAS = "my-httpbin.egress-client.svc.cluster.local"
 NAMED = "outside.egress-outside.svc.cluster.local"
 PAGE = "tasks/traffic-management/egress/egress-kubernetes-services/"
 
-BY_ENVOY = ("x-envoy-decorator-operation", "x-envoy-attempt-count", "x-request-id", "x-forwarded-proto")
-BEFORE = ("x-istio-attributes", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled")
+BY_ENVOY = ("x-envoy-attempt-count", "x-request-id", "x-forwarded-proto")
+BY_TRACING = ("x-envoy-decorator-operation", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled")
+ZIPKIN = "envoy.tracers.zipkin"
 
 
 @documented(
     source=f"{PAGE}#kubernetes-externalname-service-to-access-an-external-service",
     summary="An ExternalName Service reaches its host without and with a sidecar; the sidecar adds Envoy's headers",
-    # Since Istio 1.21: the Service is an alias, so cluster and decorator name its external host; 1.8:
-    # X-Istio-Attributes is gone with Mixer; 1.22: X-B3-* come only with a tracing provider.
+    # Since Istio 1.21: the Service is an alias, so the cluster names its external host; 1.8: X-Istio-Attributes is gone
+    # with Mixer.
     outcomes=[
         "external-name/without-sidecar-200",
         "external-name/without-sidecar-host-header",
         "external-name/with-sidecar-200",
         "external-name/with-sidecar-host-header",
-        "external-name/sidecar-decorator-header",
-        "external-name/sidecar-b3-headers",
         "external-name/sidecar-attributes-header",
         "injection/no-envoy-headers-without-sidecar",
         "external-name/200-and-envoy-headers",
@@ -38,7 +37,7 @@ BEFORE = ("x-istio-attributes", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled")
     [
         pytest.param(
             get(f"http://{ALIAS}/headers", client=PLAIN),
-            reached_directly(source="client", request_headers={"host": ALIAS, **dict.fromkeys(BY_ENVOY + BEFORE)}),
+            reached_directly(source="client", request_headers={"host": ALIAS, **dict.fromkeys(BY_ENVOY + BY_TRACING)}),
             id="without-sidecar",
         ),
         pytest.param(
@@ -47,12 +46,7 @@ BEFORE = ("x-istio-attributes", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled")
                 cluster=outbound(NAMED),
                 details="via_upstream",
                 source="client",
-                request_headers={
-                    "host": ALIAS,
-                    **dict.fromkeys(BY_ENVOY, "*"),
-                    **dict.fromkeys(BEFORE),
-                    "x-envoy-decorator-operation": f"{NAMED}:80/*",
-                },
+                request_headers={"host": ALIAS, **dict.fromkeys(BY_ENVOY, "*"), "x-istio-attributes": None},
             ),
             id="with-sidecar",
         ),
@@ -60,6 +54,23 @@ BEFORE = ("x-istio-attributes", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled")
 )
 def test_external_name_reaches_host(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)
+
+
+@documented(
+    source=f"{PAGE}#kubernetes-externalname-service-to-access-an-external-service",
+    summary="With tracing the sidecar adds the operation to the request, and with a Zipkin provider the B3 headers",
+    manifests=["external_name.yaml"],
+    requires=["tracing"],
+    # Since Istio 1.21: the operation names the external host, which the Service is an alias of; 1.22: without a tracing
+    # provider there are no B3 headers.
+    outcomes=["external-name/sidecar-decorator-header", "external-name/sidecar-b3-headers"],
+)
+def test_traced_request_to_external_name_has_headers(egress: Egress) -> None:
+    headers: dict[str, str | None] = {"x-envoy-decorator-operation": f"{NAMED}:80/*"}
+    provider = egress.config().tracing_provider()
+    if provider in (None, ZIPKIN):  # other providers have headers of their own
+        headers |= dict.fromkeys(("x-b3-traceid", "x-b3-spanid", "x-b3-sampled"), "*" if provider else None)
+    egress.expect(get(f"http://{ALIAS}/headers"), reached(cluster=outbound(NAMED), request_headers=headers))
 
 
 @documented(

@@ -9,7 +9,8 @@ from pytest_istio_egress import Egress, documented, get, outbound, reached
 if TYPE_CHECKING:
     from pytest_istio_egress.cluster.proxy_config import ProxyConfig
 
-RATE = "7s"
+RATES = "7s", "11s"
+"""The second one where the mesh's own is the first."""
 
 
 @documented(
@@ -27,11 +28,10 @@ def test_mesh_dns_refresh_rate_reaches_clusters(egress: Egress) -> None:
         return resolving and resolving.raw.get("dns_refresh_rate")
 
     before = rate(egress.config())
-    egress.check(
-        "dnsRefreshRate before the change", "another rate" if before not in (None, RATE) else before, "another rate"
-    )
-    with egress.changed_mesh_config({"dnsRefreshRate": RATE}, lambda config: rate(config) == RATE):
-        egress.check("dnsRefreshRate after the change", rate(egress.config()), RATE)
+    egress.check("dnsRefreshRate before the change", "a rate" if before else "none", "a rate")
+    changed = RATES[1] if before == RATES[0] else RATES[0]
+    with egress.changed_mesh_config({"dnsRefreshRate": changed}, lambda config: rate(config) == changed):
+        egress.check("dnsRefreshRate after the change", rate(egress.config()), changed)
         resolving = egress.config().cluster(cluster)
         egress.check(
             "refresh interval of a resolved name",

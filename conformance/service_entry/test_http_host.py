@@ -15,7 +15,6 @@ from pytest_istio_egress import NEIGHBOUR, Egress, Outcome, Probe, blocked_http,
         "service-entry/telemetry-names-host",
         "service-entry/export-to-own-namespace",
         "service-entry/export-to-dot",
-        "service-entry/http-200-and-headers",
         "service-entry/http-access-log-cluster",
         "service-entry/export-to-200-and-502",
     ],
@@ -27,7 +26,7 @@ from pytest_istio_egress import NEIGHBOUR, Egress, Outcome, Probe, blocked_http,
             get("http://api.test/headers"),
             reached(
                 details="via_upstream",
-                request_headers={"host": "api.test", "x-envoy-decorator-operation": "api.test:80/*"},
+                request_headers={"host": "api.test"},
             ),
             id="listed",
         ),
@@ -45,4 +44,25 @@ from pytest_istio_egress import NEIGHBOUR, Egress, Outcome, Probe, blocked_http,
     ],
 )
 def test_http_entry_reached_from_its_namespace_only(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
+
+
+@documented(
+    source="tasks/traffic-management/egress/egress-control/#access-an-external-http-service",
+    summary="With tracing the sidecar names the host of the ServiceEntry in X-Envoy-Decorator-Operation",
+    manifests=["http_host.yaml"],
+    requires=["tracing"],
+    outcomes=["service-entry/http-200-and-headers"],
+)
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        pytest.param(
+            get("http://api.test/headers"),
+            reached(request_headers={"host": "api.test", "x-envoy-decorator-operation": "api.test:80/*"}),
+            id="listed",
+        ),
+    ],
+)
+def test_traced_request_names_host_of_entry(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)

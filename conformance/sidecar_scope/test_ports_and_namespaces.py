@@ -32,8 +32,8 @@ BUILT_IN = {
     "BlackHoleCluster": "STATIC",
     "InboundPassthroughCluster": "ORIGINAL_DST",
     "PassthroughCluster": "ORIGINAL_DST",
-    "inbound|8080||": "ORIGINAL_DST",
 }
+INBOUND = {"inbound|8080||": "ORIGINAL_DST"}
 
 SUMMARY = "A Sidecar with an egress port limits its namespace to that port and to the hosts listed for it"
 
@@ -152,11 +152,11 @@ def test_built_in_clusters_present(egress: Egress, client: str, name: str, kind:
 
 @documented(
     source="ops/diagnostic-tools/proxy-cmd/",
-    summary="A proxy's clusters are those of its scope, its inbound ports, the built-in ones and those of its agent",
+    summary="A proxy's clusters for Services are those of its scope and of its inbound ports; it has the built-in ones "
+    "and those of its agent",
     manifests=["ports_and_namespaces.yaml"],
     fixtures=["neighbour_client.yaml"],
-    # Since Istio 1.22: zipkin is there only where a tracing provider is configured; 1.23:
-    # InboundPassthroughCluster is one.
+    # Other clusters come with tracing, logging and metrics services, with ambient mode and with EnvoyFilters.
     outcomes=["sidecar/clusters-in-scope", "sidecar/cluster-inbound", "sidecar/clusters-of-agent"],
 )
 @pytest.mark.parametrize(
@@ -168,11 +168,10 @@ def test_built_in_clusters_present(egress: Egress, client: str, name: str, kind:
 )
 def test_cluster_list_complete(egress: Egress, client: str, services: list[str]) -> None:
     config = egress.config(client)
+    clusters = [*config.clusters(), *config.own_clusters()]
     scope = {egress.in_cluster(name): "EDS" for name in services}
-    seen = {cluster.name: cluster.type for cluster in (*config.clusters(), *config.own_clusters())}
-    tracing = {"zipkin": "STRICT_DNS"} if "zipkin" in seen else {}
-    egress.check(
-        "clusters and their types",
-        dict(sorted(seen.items())),
-        dict(sorted({**scope, **BUILT_IN, **AGENT, **tracing}.items())),
-    )
+    of_services = {cluster.name: cluster.type for cluster in clusters if cluster.service}
+    egress.check("clusters of Services and their types", of_services, dict(sorted({**scope, **INBOUND}.items())))
+    others = {cluster.name: cluster.type for cluster in clusters if not cluster.service}
+    wanted = {**BUILT_IN, **AGENT}
+    egress.check("other clusters and their types", {name: others.get(name) for name in wanted}, wanted)

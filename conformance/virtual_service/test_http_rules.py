@@ -5,7 +5,7 @@ curl -> sidecar: the route by its path, with its rules -> outside
 
 import pytest
 
-from pytest_istio_egress import Egress, Outcome, Probe, blocked_tcp, documented, get, outbound, reached
+from pytest_istio_egress import Egress, Outcome, Probe, documented, get, outbound, reached
 
 CLUSTER = outbound("http-rules.test")
 SENT = {"x-set": "by-client", "x-added": "by-client", "x-removed": "by-client"}
@@ -14,9 +14,6 @@ SENT = {"x-set": "by-client", "x-added": "by-client", "x-removed": "by-client"}
 @documented(
     source="reference/config/networking/virtual-service/",
     summary="Fault injection, retries and header rules of a VirtualService apply to requests to an external host",
-    # By Istio 1.31: HTTP/1.0 was answered with 426 once; today it does not match the listener's HTTP chain
-    # (unless istiod has PILOT_HTTP10), so that REGISTRY_ONLY drops it and ALLOW_ANY passes it through, past
-    # every rule.
     outcomes=["virtual-service/faults-retries-headers"],
 )
 @pytest.mark.parametrize(
@@ -71,11 +68,6 @@ SENT = {"x-set": "by-client", "x-added": "by-client", "x-removed": "by-client"}
             ),
             id="headers",
         ),
-        pytest.param(
-            get("http://http-rules.test/anything/plain", arguments=["--http1.0"]),
-            blocked_tcp(),
-            id="http-1.0-dropped",
-        ),
     ],
 )
 def test_http_rules_apply_to_external_host(egress: Egress, probe: Probe, expected: Outcome) -> None:
@@ -98,34 +90,3 @@ def test_failed_request_retried_as_configured(egress: Egress, status: int, route
     verdict = egress.expect(get(f"http://http-rules.test/status/{status}?counted"), answered)
     after = egress.config().requests(name)
     egress.check("requests that the cluster sent to its endpoint", (after - before) / verdict.attempts, sent)
-
-
-@documented(
-    source="reference/config/networking/virtual-service/",
-    summary="VirtualService rules do not apply to HTTP/1.0: with ALLOW_ANY it passes through as TCP",
-    # By Istio 1.31: HTTP/1.0 was answered with 426 once; with PILOT_HTTP10 rules apply to it.
-    manifests=["http_1_0.yaml"],
-    outcomes=["virtual-service/faults-retries-headers"],
-)
-@pytest.mark.parametrize(
-    ("probe", "expected"),
-    [
-        pytest.param(
-            get("http://http-1-0.test/headers"),
-            reached(),
-            id="control-http-1.1",
-        ),
-        pytest.param(
-            get("http://http-1-0.test/anything/abort"),
-            Outcome(status=418, flags="FI", details="fault_filter_abort"),
-            id="http-1.1-aborted",
-        ),
-        pytest.param(
-            get("http://http-1-0.test/anything/abort", arguments=["--http1.0"]),
-            reached(cluster="PassthroughCluster", server_saw={"protocol": "HTTP/1.0"}),
-            id="http-1.0-not-aborted",
-        ),
-    ],
-)
-def test_http_1_0_with_allow_any_passed_through(egress: Egress, probe: Probe, expected: Outcome) -> None:
-    egress.expect(probe, expected)

@@ -11,14 +11,21 @@ from pytest_istio_egress.cluster.admission import object_name
 from pytest_istio_egress.cluster.api import ClusterError, reason
 from pytest_istio_egress.cluster.apply import load
 from pytest_istio_egress.cluster.facts.gateways import untestable
+from pytest_istio_egress.cluster.gateway_api_features import gateway_api, gateway_deployment, tls_route
 from pytest_istio_egress.cluster.gateway_log import GatewayLogCheck
+from pytest_istio_egress.cluster.installation_features import (
+    address_allocation,
+    gateway_http2,
+    gateways_across_namespaces,
+)
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.network_policies import NetworkPolicyCheck
 from pytest_istio_egress.cluster.permissions import SECRETS, missing_permissions
+from pytest_istio_egress.cluster.proxy_features import PROXY_DETECTORS
 from pytest_istio_egress.cluster.refusals import with_hint
 from pytest_istio_egress.model.case import ALL, OWN_GATEWAY_FIXTURE, Case
 from pytest_istio_egress.model.istio_versions import older
-from pytest_istio_egress.model.mesh_facts import ISTIOS_OWN_BUILD, Fact, MeshFacts
+from pytest_istio_egress.model.mesh_facts import Fact, MeshFacts
 from pytest_istio_egress.verdict.verdict import Expectation
 
 Detector = Callable[[Mesh], str | None]
@@ -45,7 +52,7 @@ def missing(case: Case, mesh: Mesh, fixtures: Path, refused: Mapping[str, str]) 
     for name in sorted(objects_of(case, mesh.facts, fixtures) & refused.keys()):
         reasons[name] = f"this cluster refuses {name}: {with_hint(refused[name])}"
     if case.min_istio and older(mesh.facts.istio, case.min_istio):
-        reasons["istio"] = f"documented since Istio {case.min_istio}; the mesh has {mesh.facts.istio}"
+        reasons["istio"] = f"Istio {mesh.facts.istio} does not do this yet (needs {case.min_istio})"
     return reasons
 
 
@@ -58,9 +65,11 @@ def missing_by_probe(
 ) -> dict[str, str]:
     """Return, as `missing` does, what the mesh lacks for a test and only shows with pods or resources of the run.
 
-    These are the PROBED features, and the log of the mesh's egress gateway, where the test states a line of it.
+    These are the PROBED features, but for those that `missing_in_proxy` finds once the test is set up, and the log of
+    the mesh's egress gateway, where the test states a line of it.
     """
-    reasons = {feature: why for feature in case.requires if feature in PROBED and (why := network_policy.not_enforced)}
+    policies = "network-policy" in case.requires and network_policy.not_enforced
+    reasons = {"network-policy": policies} if policies else {}
     at_gateway = any(outcome.gateway and outcome.gateway.at is None for _, outcome in expectations)
     # A test without such parameters states its outcomes in its body.
     needs_log = at_gateway or ("egress-gateway" in case.requires and not expectations)
@@ -72,6 +81,7 @@ def missing_by_probe(
 def implied(case: Case, facts: MeshFacts, fixtures: Path) -> list[str]:
     """Return the features that a test's manifests need in this mesh, in addition to those that it requires."""
     kinds = objects_of(case, facts, fixtures)
+    resources = {(document["apiVersion"].partition("/")[0], document["kind"]) for document in load(case.manifests)}
     # Kubernetes lets users grant only the permissions that they have.
     grants = ["secrets-for-proxies"] if "Role" in kinds else []
     # A mesh-wide Sidecar applies to namespaces without one. A test without manifests is about pods, or about a user's
@@ -79,7 +89,10 @@ def implied(case: Case, facts: MeshFacts, fixtures: Path) -> list[str]:
     scope = ["own-sidecar-scope"] if case.manifests and "Sidecar" not in kinds else []
     # Tests of mesh_wide/ change the ConfigMap.
     configuration = ["mesh-config"] if case.profile == ALL else []
-    return grants + scope + configuration
+    deployed = ["gateway-deployment"] if ("gateway.networking.k8s.io", "Gateway") in resources else []
+    # The pods that a test's Gateways select are in the namespace of the egress gateway.
+    selected = ["gateways-across-namespaces"] if ("networking.istio.io", "Gateway") in resources else []
+    return grants + scope + configuration + deployed + selected
 
 
 def objects_of(case: Case, facts: MeshFacts, fixtures: Path) -> set[str]:
@@ -145,12 +158,6 @@ def _mesh_policy(mesh: Mesh) -> str | None:
     return None
 
 
-def _gateway_api(mesh: Mesh) -> str | None:
-    if mesh.api.serves("gateway.networking.k8s.io/v1", "HTTPRoute"):
-        return None
-    return "the Gateway API CRDs are not installed (no HTTPRoute of gateway.networking.k8s.io/v1)"
-
-
 def _dynamic_dns(mesh: Mesh) -> str | None:
     # The CRD has the value since 1.28, for waypoints; sidecars ignored such entries until 1.30.
     if older(mesh.facts.istio, "1.30"):
@@ -180,13 +187,6 @@ def _validation_webhook(mesh: Mesh) -> str | None:
     return "Istio's validating webhook is not installed (no ValidatingWebhookConfiguration for validation.istio.io)"
 
 
-def _istio_metrics(mesh: Mesh) -> str | None:
-    build = mesh.facts.value("proxy-build", ISTIOS_OWN_BUILD)
-    if build == ISTIOS_OWN_BUILD:
-        return None
-    return f"the proxies run {build}, which lacks the filter for Istio's standard metrics"
-
-
 def _secrets_for_proxies(mesh: Mesh) -> str | None:
     denied = missing_permissions(mesh.api, (SECRETS,))
     return f"this user cannot let proxies read secrets: missing permission: {denied[0]}" if denied else None
@@ -213,14 +213,18 @@ DETECTORS: dict[str, Detector] = {
     "mesh-policy": _mesh_policy,
     "mesh-config": _mesh_config,
     "egress-gateway": _egress_gateway,
-    "gateway-api": _gateway_api,
+    "gateway-http2": gateway_http2,
+    "gateway-api": gateway_api,
+    "gateway-deployment": gateway_deployment,
+    "tls-route": tls_route,
     "dynamic-dns": _dynamic_dns,
     "dynamic-dns-mesh": _dynamic_dns_mesh,
     "validation-webhook": _validation_webhook,
-    "istio-metrics": _istio_metrics,
     "secrets-for-proxies": _secrets_for_proxies,
     "dual-stack": _dual_stack,
     "own-sidecar-scope": _own_sidecar_scope,
+    "gateways-across-namespaces": gateways_across_namespaces,
+    "address-allocation": address_allocation,
 }
-PROBED = frozenset({"network-policy"})
+PROBED = frozenset({"network-policy", *PROXY_DETECTORS})
 """Features that need pods of the run to detect them, so not before the first test."""

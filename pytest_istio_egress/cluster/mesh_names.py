@@ -23,6 +23,8 @@ from pytest_istio_egress.model.mesh_facts import CLUSTER_DOMAIN, STOCK_GATEWAY, 
 SYSTEM = "istio-system"
 INJECTION = ("istio-injection", "enabled")
 TRUST_DOMAIN = "cluster.local"
+EXPORT_TO = "networking.istio.io/exportTo"
+"""The annotation of a Service that lists the namespaces it is visible to, as the field exportTo does elsewhere."""
 GATEWAY = f"{STOCK_GATEWAY.service}.{STOCK_GATEWAY.namespace}"
 
 _GATEWAY = re.compile(rf"(?<![\w-]){re.escape(GATEWAY)}(?![\w-])")
@@ -85,8 +87,10 @@ class MeshNames:
         return rendered
 
     def render_labels(self, value: Mapping[Any, Any]) -> dict[Any, Any]:
-        """Replace the labels of the gateway's pods, and the injection label of namespaces."""
+        """Replace the labels of the gateway's pods, the injection label, and istio-system in a Service's exportTo."""
         rendered = dict(value)
+        if isinstance(exported := rendered.get(EXPORT_TO), str):
+            rendered[EXPORT_TO] = ",".join(self.render_items(exported.split(",")))
         (key, stock), wanted = next(iter(STOCK_GATEWAY.labels.items())), self.gateway.labels
         if rendered.get(key) == stock and wanted.get(key) != stock:
             del rendered[key]

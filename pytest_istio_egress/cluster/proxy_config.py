@@ -74,11 +74,29 @@ class ProxyConfig:
 
         None without any listener that handles requests, as at a gateway without a Gateway.
         """
+        return log_problem(self._outbound_listeners(), parse, needed)
+
+    def outbound_http(self) -> list[dict[str, Any]]:
+        """Return the settings of the HTTP connection managers for outbound requests, without the marker's."""
+        return [
+            settings
+            for listener in self._outbound_listeners()
+            for chain in [*listener.get("filter_chains", []), listener.get("default_filter_chain", {})]
+            for settings in (entry.get("typed_config", {}) for entry in chain.get("filters", []))
+            if settings.get("@type", "").endswith("HttpConnectionManager")
+        ]
+
+    def tracing_provider(self) -> str | None:
+        """Return Envoy's name of the tracer for outbound requests; None without a provider."""
+        settings = (manager.get("tracing", {}).get("provider", {}) for manager in self.outbound_http())
+        return next((str(provider["name"]) for provider in settings if provider), None)
+
+    def _outbound_listeners(self) -> list[dict[str, Any]]:
         active = (
             entry["active_state"]["listener"] for entry in self._dump("dynamic_listeners") if "active_state" in entry
         )
-        outbound = [each for each in active if each.get("traffic_direction") == "OUTBOUND"]
-        return log_problem((each for each in outbound if not each["name"].startswith(MARKER)), parse, needed)
+        outbound = [listener for listener in active if listener.get("traffic_direction") == "OUTBOUND"]
+        return [listener for listener in outbound if not listener.get("name", "").startswith(MARKER)]
 
     def virtual_hosts(self, route_config: str) -> list[VirtualHost]:
         """Return the virtual hosts of one route configuration (for outbound HTTP its name is the port)."""

@@ -16,16 +16,23 @@ FEATURES = {
     "registry-only-mesh": "the mesh's outboundTrafficPolicy is REGISTRY_ONLY",
     "mesh-policy": "no mesh-wide Sidecar overrides the mesh's outboundTrafficPolicy",
     "mesh-config": "the mesh configuration is in a ConfigMap of the cluster (implied by mesh_wide/)",
-    "egress-gateway": "an egress gateway with ports 80 and 443 and a readable access log",
-    "gateway-api": "Gateway API CRDs are installed",
+    "egress-gateway": "an egress gateway with ports 80 and 443, an exported Service and a readable access log",
+    "gateway-http2": "port 80 of the egress gateway's Service is one for HTTP/2, by its name or appProtocol",
+    "gateway-api": "istiod reads HTTPRoutes of the Gateway API",
+    "gateway-deployment": "istiod deploys gateways for the Gateway API (implied by a Gateway of that API)",
+    "tls-route": "istiod reads TLSRoutes of the Gateway API (Istio 1.30)",
     "dynamic-dns": "ServiceEntry supports resolution DYNAMIC_DNS",
     "dynamic-dns-mesh": "outboundTrafficPolicy supports ALLOW_ANY_DYNAMIC_DNS",
     "network-policy": "the network plugin enforces NetworkPolicy",
     "validation-webhook": "Istio's validating webhook is active",
     "secrets-for-proxies": "the run can let proxies read secrets of their namespace (implied by a Role)",
-    "istio-metrics": "the proxies have Istio's standard metrics, which upstream Envoy lacks",
     "dual-stack": "pods have addresses of both IP families, and Istio is configured for both (ISTIO_DUAL_STACK)",
+    "istio-metrics": "the proxies count Istio's standard metrics, unchanged (upstream Envoy cannot)",
+    "tracing": "the proxies trace requests, with or without a provider",
+    "http-1.0-as-tcp": "the proxies do not accept HTTP/1.0 as HTTP (PILOT_HTTP10 is off)",
     "own-sidecar-scope": "no mesh-wide Sidecar limits the hosts of proxies (implied by manifests without a Sidecar)",
+    "gateways-across-namespaces": "a Gateway selects gateway pods of other namespaces (implied by a Gateway)",
+    "address-allocation": "istiod allocates addresses to ServiceEntries without one (Istio 1.25)",
 }
 """What a case may require of a mesh, by name; cluster/features.py detects each of them."""
 
@@ -64,7 +71,8 @@ class Case:
     independent_of_manifests: Mapping[str, str] = field(default_factory=dict)
     """Parameters that also pass without the manifests, and why: by id, or "" for the test. Controls need no entry."""
     min_istio: str | None = None
-    """The first release of Istio that documents the behaviour, such as 1.30; on older ones the test is skipped."""
+    """The first release of Istio that behaves so, such as 1.30, or 1.24.3 where that fixed a fault; on older ones the
+    test is skipped."""
 
     @property
     def source(self) -> str:

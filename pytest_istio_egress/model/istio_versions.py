@@ -15,11 +15,18 @@ def release(version: str) -> tuple[int, int] | None:
 
 
 def older(version: str, than: str) -> bool:
-    """Whether a version comes before a release; raises ValueError where either is not a release of Istio.
+    """Whether a version comes before a release (1.30), or before a patch release (1.24.3) of the same or a later one.
 
-    What is not a release, such as a commit, is neither older nor newer: the caller has to find out, or to ask.
+    Raises ValueError where either is not a release of Istio. What is not a release, such as a commit, is neither older
+    nor newer: the caller has to find out, or to ask. Without a patch a version is the newest of its release.
     """
     own, other = release(version), release(than)
     if own is None or other is None:
         raise ValueError(f"{version if own is None else than!r} is not a release of Istio such as 1.30.3")
-    return own < other
+    patch, wanted = _patch(version), _patch(than)
+    return own < other or (own == other and patch is not None and wanted is not None and patch < wanted)
+
+
+def _patch(version: str) -> int | None:
+    match = re.match(r"v?\d+\.\d+\.(\d+)", version)
+    return int(match[1]) if match else None

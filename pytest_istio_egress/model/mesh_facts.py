@@ -33,6 +33,7 @@ FACTS = {
     "ambient": "whether ambient mode is installed",
     "ip-families": "IP families of pods, the first one first: IPv4, IPv6, or both",
     "istio-dual-stack": "whether istiod configures proxies for both IP families (ISTIO_DUAL_STACK)",
+    "istiod-settings": "settings of istiod that tests depend on and that are not the default: NAME=true or NAME=false",
 }
 """Description of every fact by name, as in `--istio-egress-fact NAME=VALUE`. cluster/facts/ detects them."""
 
@@ -51,6 +52,15 @@ ISTIOS_OWN_BUILD = "Istio's own"
 UPSTREAM_BUILD = "upstream Envoy"
 CLUSTER_DOMAIN = "cluster.local"
 """The usual domain of Services, which manifests use."""
+ISTIOD_SETTINGS = {
+    "PILOT_ENABLE_GATEWAY_API": True,
+    "PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER": True,
+    "PILOT_ENABLE_IP_AUTOALLOCATE": True,
+    "PILOT_SCOPE_GATEWAY_TO_NAMESPACE": False,
+}
+"""The environment variables of istiod that tests depend on, with their defaults since Istio 1.25."""
+DEFAULT_SETTINGS = "default"
+"""Value of the fact `istiod-settings` where all of ISTIOD_SETTINGS have their defaults."""
 BY_GATEWAY_API = "Gateway API"
 """`Gateway.made_by` of a gateway that istiod deployed for a Gateway of the Gateway API."""
 
@@ -133,6 +143,10 @@ class Gateway:
     """The Service's ports, without the one for health checks."""
     made_by: str = ""
     """How it was installed, such as `istioctl` or BY_GATEWAY_API; empty where that is unknown."""
+    exported: bool = True
+    """Whether its Service is visible to all namespaces of the mesh."""
+    http2: bool = True
+    """Whether its port 80 is one for HTTP/2, which sidecars then use on the hop to it."""
 
     @property
     def selector(self) -> str:
@@ -199,6 +213,11 @@ class MeshFacts:
         """The namespace label that enables sidecar injection: key and value."""
         key, _, value = self.value("injection", "istio-injection=enabled").partition("=")
         return key, value
+
+    def istiod_setting(self, name: str) -> bool:
+        """Return the value of one of ISTIOD_SETTINGS."""
+        changed = dict(word.split("=", 1) for word in self.value("istiod-settings").split() if "=" in word)
+        return changed[name] == "true" if name in changed else ISTIOD_SETTINGS[name]
 
     @property
     def ip_families(self) -> tuple[str, ...]:

@@ -18,9 +18,11 @@ from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.mesh_names import MeshNames
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.network_policies import NetworkPolicyCheck
+from pytest_istio_egress.cluster.proxy_features import missing_in_proxy
 from pytest_istio_egress.model.case import case_of
 from pytest_istio_egress.model.mesh_facts import MeshFacts
 from pytest_istio_egress.model.placement import Placement
+from pytest_istio_egress.model.probe import CLIENT
 from pytest_istio_egress.pipeline.context import WorkerContext
 from pytest_istio_egress.pipeline.egress import Egress
 from pytest_istio_egress.pipeline.runner import CaseRunner, case_runner
@@ -133,8 +135,11 @@ def egress(_istio_egress_mesh: Mesh, _istio_egress_target: Target, request: pyte
     try:
         probed = missing_by_probe(case, expectations_of(request), _istio_egress_mesh, network_policy, gateway_log)
         _stop_for(probed, _istio_egress_target)
-        if runner.enter(case):
+        entered = runner.enter(case)
+        if entered:
             stash[VERDICTS] = []  # should probing fail, the next parameter probes for itself
+        _stop_for(missing_in_proxy(case, lambda: runner.case_setup.config(CLIENT)), _istio_egress_target)
+        if entered:
             stash[VERDICTS] = runner.verify(expectations_of(request))
         versions = request.getfixturevalue("_istio_egress_envoy_versions")
         record = VerdictRecorder(request.node, runner, versions, collector)

@@ -16,6 +16,7 @@ import yaml
 
 from pytest_istio_egress.cluster.environment import STANDS_FOR
 from pytest_istio_egress.cluster.features import DETECTORS, PROBED
+from pytest_istio_egress.cluster.mesh_names import EXPORT_TO
 from pytest_istio_egress.model.case import Case
 from pytest_istio_egress.plugin.parameters import expectations_in
 from pytest_istio_egress.suite.discovery import ShippedCase, fixtures_folder
@@ -120,6 +121,24 @@ def has_evidence_beside_each_status(shipped: ShippedCase) -> None:
         assert not expected.sidecar or any(evidence), f"{probe.url}: no evidence of the sidecar's access log"
 
 
+def all_manifests(shipped: ShippedCase) -> set[Path]:
+    """Return the manifests that a case may apply: those that it declares, and those that its module names."""
+    text = shipped.file.read_text()
+    named = {file for file in shipped.file.parent.glob("*.yaml") if f'"{file.name}"' in text}
+    return {*case_of(shipped).manifests, *named}
+
+
+def has_permission_for_its_secrets(shipped: ShippedCase) -> None:
+    """A rule with a credentialName goes with a Role that lets the proxy read Secrets.
+
+    Without one, Istio 1.24 denies a CA certificate too, and remembers that for the tests that follow within a minute.
+    """
+    manifests = [document for file in all_manifests(shipped) for document in documents(file)]
+    secrets = [document for document in manifests if "credentialName" in str(document.get("spec", ""))]
+    kinds = {document["kind"] for document in manifests}
+    assert not secrets or "gateway.yaml" in case_of(shipped).fixtures or {"Role", "RoleBinding"} <= kinds
+
+
 def has_hosts_under_test(manifest: Path) -> None:
     """Hosts are under .test, in the cluster (a Service), or "*"."""
     for document in documents(manifest):
@@ -131,12 +150,16 @@ def has_hosts_under_test(manifest: Path) -> None:
 
 
 def is_exported_to_named_namespaces(manifest: Path) -> None:
-    """Without exportTo a resource applies to the whole mesh, and a TCP entry then takes its port in all of it."""
+    """Without exportTo a resource applies to the whole mesh, and a TCP entry then takes its port in all of it.
+
+    Or it applies to its own namespace only: the mesh configuration may change that default for each kind.
+    """
     for document in documents(manifest):
-        if document["kind"] in EXPORTED:
+        if document["kind"] in {*EXPORTED, "Service"}:
             name = f"{document['kind']}/{document['metadata']['name']}"
-            exported = document["spec"].get("exportTo")
-            assert exported, f"{name} has no exportTo"
+            annotation = document["metadata"].get("annotations", {}).get(EXPORT_TO, "")
+            exported = annotation.split(",") if document["kind"] == "Service" else document["spec"].get("exportTo")
+            assert any(exported or ()), f"{name} has no exportTo"
             assert "*" not in exported, f"{name} is exported to the whole mesh"
 
 
@@ -182,5 +205,6 @@ CASE_RULES = (
     has_no_block_among_controls,
     has_reasons_for_independent_parameters,
     has_evidence_beside_each_status,
+    has_permission_for_its_secrets,
 )
 MANIFEST_RULES = (has_hosts_under_test, is_exported_to_named_namespaces, has_known_addresses)

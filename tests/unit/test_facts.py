@@ -24,6 +24,7 @@ from pytest_istio_egress.model.mesh_facts import (
     BY_GATEWAY_API,
     FACTS,
     FOUND,
+    ISTIOS_OWN_BUILD,
     RUNS_OWN_GATEWAY,
     Gateway,
     MeshFacts,
@@ -363,15 +364,14 @@ def test_selector_matches_as_in_the_api(
     assert selects({"matchExpressions": [{"key": "k", "operator": operator, "values": values}]}, labels) is matches
 
 
-@pytest.mark.parametrize("setting", ["true", "false"])
-def test_istio_metrics_require_istios_build_of_envoy(setting: str) -> None:
+@pytest.mark.parametrize(("setting", "build"), [("true", ISTIOS_OWN_BUILD), ("false", "upstream Envoy")])
+def test_proxy_build_follows_from_settings_for_upstream_envoy(setting: str, build: str) -> None:
     mesh = Objects()
     container = istiod_container(mesh)
     container["env"] = [
         {"name": name, "value": setting} for name in ("PILOT_ENABLE_METADATA_EXCHANGE", "PILOT_ENABLE_ALPN_FILTER")
     ]
-    reason = FEATURE_DETECTORS["istio-metrics"](cast(Mesh, SimpleNamespace(facts=detect_facts(mesh, FactOverrides()))))
-    assert (reason is None) is (setting == "true")
+    assert detect_facts(mesh, FactOverrides()).value("proxy-build") == build
 
 
 def istiod_container(mesh: Objects) -> Object:

@@ -18,7 +18,9 @@ from pytest_istio_egress.suite.discovery import fixtures_folder
 
 @pytest.mark.parametrize(
     ("version", "than", "expected"),
-    [("1.24.3", "1.25", True), ("1.25.0", "1.25", False), ("v1.31-dev", "1.31", False), ("2.0", "1.31", False)],
+    [("1.24.3", "1.25", True), ("1.25.0", "1.25", False), ("v1.31-dev", "1.31", False), ("2.0", "1.31", False),
+     ("1.24.2", "1.24.3", True), ("1.24.3", "1.24.3", False), ("1.24.10", "1.24.3", False),
+     ("1.25.0", "1.24.3", False), ("1.31-dev", "1.24.3", False), ("1.24-dev", "1.24.3", False)],
 )  # fmt: skip
 def test_older(version: str, than: str, expected: bool) -> None:  # noqa: FBT001  # pytest hands it over by name
     assert older(version, than) is expected

@@ -38,7 +38,10 @@ def test_rendered_name_is_unrendered_in_reports() -> None:
 
 def test_manifest_is_rendered() -> None:
     document = {
-        "metadata": {"labels": {"istio-injection": "enabled", "x": "y"}},
+        "metadata": {
+            "labels": {"istio-injection": "enabled", "x": "y"},
+            "annotations": {"networking.istio.io/exportTo": ".,istio-system"},
+        },
         "spec": {
             "exportTo": [".", "istio-system"],
             "selector": {"istio": "egressgateway"},
@@ -46,7 +49,10 @@ def test_manifest_is_rendered() -> None:
         },
     }
     assert NAMES.render_manifest(document) == {
-        "metadata": {"labels": {"istio.io/rev": "canary", "x": "y"}},
+        "metadata": {
+            "labels": {"istio.io/rev": "canary", "x": "y"},
+            "annotations": {"networking.istio.io/exportTo": ".,istio-control,tenants"},
+        },
         "spec": {
             "exportTo": [".", "istio-control", "tenants"],
             "selector": {"app": "exit", "tier": "edge"},

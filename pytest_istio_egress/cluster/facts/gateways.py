@@ -11,14 +11,20 @@ from pytest_istio_egress.model.mesh_facts import BY_GATEWAY_API, STOCK_GATEWAY, 
 
 OF_GATEWAY_API = "gateway.networking.k8s.io/gateway-name"
 _STATUS_PORT = 15021
+_EXPORT_TO = "networking.istio.io/exportTo"
+_HTTP2 = {"http2", "grpc", "grpc-web", "kubernetes.io/h2c"}
+"""Values of appProtocol for HTTP/2; a port's name begins with one of them, before its first hyphen."""
 
 
-def egress_gateways(reader: ObjectReader) -> list[Gateway]:
-    """Return the gateways with "egress" in the name or labels, the one of Istio's documentation first."""
+def egress_gateways(reader: ObjectReader, exports: Sequence[str]) -> list[Gateway]:
+    """Return the gateways with "egress" in the name or labels, the one of Istio's documentation first.
+
+    `exports` is the mesh's defaultServiceExportTo, here and below.
+    """
     gateways = []
     for service in reader.objects("v1", "Service"):
         if _is_egress(service) and RUN_LABEL not in labels(service):
-            gateway = as_gateway(reader, service)
+            gateway = as_gateway(reader, service, exports)
             if gateway:
                 gateways.append(gateway)
     return sorted(gateways, key=_documented_first)
@@ -34,12 +40,12 @@ def _is_egress(service: Object) -> bool:
     return bool(selector) and any("egress" in text for text in (name(service), *selector.values()))
 
 
-def named_gateway(reader: ObjectReader, gateway: str) -> Gateway:
+def named_gateway(reader: ObjectReader, gateway: str, exports: Sequence[str]) -> Gateway:
     """Return the gateway of NAMESPACE/SERVICE; raises ClusterError where the Service has no ready gateway pod."""
     namespace, _, service_name = gateway.partition("/")
     for service in reader.objects("v1", "Service", namespace):
         if name(service) == service_name:
-            if detected := as_gateway(reader, service):
+            if detected := as_gateway(reader, service, exports):
                 return detected
             raise ClusterError(f"Service {gateway} has no ready Istio gateway pod")
     raise ClusterError(f"--istio-egress-gateway: no Service {service_name} in namespace {namespace}")
@@ -56,10 +62,15 @@ def untestable(gateway: Gateway) -> str | None:
     missing_ports = [str(port) for port in (80, 443) if port not in gateway.ports]
     if missing_ports:
         return f"the egress gateway Service {service} lacks port {', '.join(missing_ports)}"
+    if not gateway.exported:
+        return (
+            f"the egress gateway Service {service} is not exported to other namespaces (its annotation {_EXPORT_TO}, "
+            "or meshConfig.defaultServiceExportTo)"
+        )
     return None
 
 
-def as_gateway(reader: ObjectReader, service: Object) -> Gateway | None:
+def as_gateway(reader: ObjectReader, service: Object, exports: Sequence[str]) -> Gateway | None:
     """Return the gateway behind a Service, None where the Service has no ready gateway pod."""
     namespace = service["metadata"]["namespace"]
     selector = service["spec"].get("selector") or {}
@@ -76,7 +87,23 @@ def as_gateway(reader: ObjectReader, service: Object) -> Gateway | None:
         labels=stock or selector,
         ports=tuple(port["port"] for port in service["spec"].get("ports") or [] if port["port"] != _STATUS_PORT),
         made_by=_made_by(service, routers),
+        exported=_exported(service, exports),
+        http2=_http2(service),
     )
+
+
+def _exported(service: Object, exports: Sequence[str]) -> bool:
+    """Whether istiod shows a Service to every namespace: by its annotation, else by the mesh's default."""
+    annotation = (service["metadata"].get("annotations") or {}).get(_EXPORT_TO)
+    return "*" in ([each.strip() for each in annotation.split(",")] if annotation else exports)
+
+
+def _http2(service: Object) -> bool:
+    """Whether Istio takes the Service's port 80 for HTTP/2: by its appProtocol, else by its name."""
+    ports: list[Object] = service["spec"].get("ports") or []
+    port = next((port for port in ports if port["port"] == 80), {})
+    protocol = port.get("appProtocol") or port.get("name") or ""
+    return protocol.lower() in _HTTP2 or (not port.get("appProtocol") and protocol.split("-")[0].lower() in _HTTP2)
 
 
 def _ready(pod: Object) -> bool:

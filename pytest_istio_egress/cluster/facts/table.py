@@ -12,6 +12,7 @@ from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.facts import (
     gateways,
     installed_apis,
+    istiod_settings,
     mesh_config,
     network,
     proxies,
@@ -146,7 +147,14 @@ class Detection:
     @cached_property
     def gateways(self) -> list[Gateway]:
         """The mesh's egress gateways."""
-        return gateways.egress_gateways(self.reader)
+        return gateways.egress_gateways(self.reader, self._exports)
+
+    @property
+    def _exports(self) -> list[str]:
+        try:
+            return self.settings.get("defaultServiceExportTo") or ["*"]
+        except ClusterError:
+            return ["*"]  # Istio's default
 
     def _found_gateways(self) -> list[Gateway]:
         try:
@@ -175,7 +183,7 @@ class Detection:
             case choice if choice == NO_GATEWAY:
                 return None
             case name:
-                return gateways.named_gateway(self.reader, name)
+                return gateways.named_gateway(self.reader, name, self._exports)
 
 
 DETECTORS: dict[str, Callable[[Detection], str]] = {
@@ -203,6 +211,7 @@ DETECTORS: dict[str, Callable[[Detection], str]] = {
     "ambient": lambda of: proxies.ambient(of.reader),
     "ip-families": lambda of: network.ip_families(of.reader, of.control_plane),
     "istio-dual-stack": lambda of: proxies.dual_stack(of.istiod),
+    "istiod-settings": lambda of: istiod_settings.istiod_settings(of.istiod),
 }
 """The detector of each fact, in the order of mesh_facts.FACTS."""
 
