@@ -31,6 +31,8 @@ def make(foreign: Foreign, cluster: EmbeddedCluster) -> None:
         if namespace != "istio-system" or not foreign.get("beside"):
             kubectl(cluster, "create", "namespace", namespace)
         install(foreign, cluster)
+    if foreign.get("mesh"):
+        change_mesh_config(cluster, namespace, foreign["mesh"])
     node = foreign.get("node", {})
     if node:
         kubectl(cluster, "label", "node", "--all", node["label"])
@@ -40,6 +42,8 @@ def make(foreign: Foreign, cluster: EmbeddedCluster) -> None:
     if "apply" in foreign:
         apply(cluster, foreign["apply"])
         wait(cluster)
+    for command in foreign.get("kubectl", ()):
+        kubectl(cluster, *map(str, command))
     if node:
         kubectl(cluster, "taint", "node", "--all", node["taint"])
 
@@ -52,6 +56,14 @@ def install(foreign: Foreign, cluster: EmbeddedCluster) -> None:
     documents = [document for document in yaml.safe_load_all(manifest) if document]
     # The CRDs of the embedded cluster stay: the API server needs some time to serve new ones.
     apply(cluster, yaml.safe_dump_all(each for each in documents if each["kind"] != "CustomResourceDefinition"))
+
+
+def change_mesh_config(cluster: EmbeddedCluster, namespace: str, changes: dict[str, Any]) -> None:
+    """Change fields of the mesh configuration in its ConfigMap (null removes one)."""
+    text = kubectl(cluster, "get", "configmap", "istio", "-n", namespace, "-o", "jsonpath={.data.mesh}")
+    changed = {name: value for name, value in {**yaml.safe_load(text), **changes}.items() if value is not None}
+    patch = yaml.safe_dump({"data": {"mesh": yaml.safe_dump(changed)}})
+    kubectl(cluster, "patch", "configmap", "istio", "-n", namespace, "--type=merge", "-p", patch)
 
 
 def apply(cluster: EmbeddedCluster, manifest: str) -> None:

@@ -10,6 +10,7 @@ from pytest_istio_egress.cluster.log_config import FOUND_BY
 from pytest_istio_egress.cluster.logs import ProxyLog
 from pytest_istio_egress.cluster.pods import PROXY, Pod, container_statuses, run
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
+from pytest_istio_egress.model.access_log import parse_own_line
 
 _EXCLUSION = re.compile(r"traffic\.sidecar\.istio\.io/(exclude|include)Outbound")
 _HEALTH = "http://localhost:15021/healthz/ready"
@@ -58,12 +59,16 @@ def log_trouble(api: Api, log: ProxyLog, needed: Collection[str] = FOUND_BY) -> 
     if log.trouble:
         return f"cannot read the log of {log.pod}: {log.trouble}"
     problem = ProxyConfig(api, log.pod).log_problem(log.parse, needed) if log.pod.injected else None
+    if problem and log.parse is parse_own_line:
+        return (
+            f"the proxy of {log.pod} lacks the run's own access log: check that istiod applies EnvoyFilter access-log"
+        )
     return f"the access log of {log.pod} cannot be used: {problem}" if problem else ""
 
 
 def line_missing(log: ProxyLog) -> str:
     """Return why the line of a request that passed a proxy is missing."""
-    if not log.readable and log.unreadable:
+    if log.parse is not parse_own_line and not log.readable and log.unreadable:
         return (
             f"the proxy of {log.pod} forwarded the request, but its access log cannot be parsed: use Istio's default "
             "text format or JSON encoding"
