@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,13 +149,22 @@ def _results() -> Results:
     return Results()
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Note that a change was noticed, where it ran; write each result, on the controller alone."""
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> Generator[None, None, None]:
+    """Note that a change was noticed, where it ran; write each result, on the controller alone.
+
+    A wrapper, to be first: the suite's own hook replaces the records of a report by texts for JUnit.
+    """
     if report.failed and report.when == "call" and CHANGED.current and CHANGED.noticed_by is None:
         CHANGED.noticed_by = report.nodeid.partition("[")[0]
     path = os.environ.get(RESULTS)
-    if not path or "PYTEST_XDIST_WORKER" in os.environ:
-        return
+    if path and "PYTEST_XDIST_WORKER" not in os.environ:
+        _write(report, Path(path))
+    return (yield)
+
+
+def _write(report: pytest.TestReport, path: Path) -> None:
+    """Add one phase of a test to its result; after the last one, append the result to the file."""
     results = _results()
     results.add(report, report.when or "call")
     if report.when != "teardown":
@@ -169,5 +178,5 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         "result": result.result,
         "reason": str(result.differences[0]) if result.differences else result.cause,
     }
-    with Path(path).open("a") as file:
+    with path.open("a") as file:
         file.write(json.dumps(line) + "\n")

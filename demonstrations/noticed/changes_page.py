@@ -25,11 +25,10 @@ manifests away; here, one field of one resource is changed a little, and everyth
 long again, a port, an address or a host another one that exists or could exist, a protocol, a mode or a header another
 value. All tests that apply the manifest run with it. At least one of their parameters must fail.
 
-The changes are generated from the manifests by the table of `demonstrations/noticed/mutations.py`. Of several
-resources of a kind in a manifest, and of several items of a list, the first one that has a field is changed
-(`--every-field` changes each). A resource that several manifests of an area have in common is changed in one of them.
-`mesh_wide/`, where each run takes minutes, and `validation/`, whose manifests are never applied, are left out. Every
-test also runs without any change, and must pass then.
+The changes are generated from the manifests by the table of `demonstrations/noticed/mutations.py`. In an area, each
+field is changed in the first resource that has it; a protocol, a mode and a header once for each value, and every time
+(`--every-field` changes each field of each resource). `mesh_wide/`, where each run takes minutes, and `validation/`,
+whose manifests are never applied, are left out. Every test also runs without any change, and must pass then.
 """
 
 
@@ -102,8 +101,9 @@ def page(changes: Sequence[Mutation], seen: Mapping[str, Sequence[Seen]], reason
     """Return the page."""
     by_change = outcomes(changes, seen)
     found = problems(changes, seen, reasons)
+    areas = dict.fromkeys(f"`{change.manifest.partition('/')[0]}/`" for change in changes)
     sections = (
-        [HEAD],
+        [HEAD, f"Areas on this page: {', '.join(areas)}.", ""],
         _summary(by_change, reasons),
         _list("Defects", found),
         _unnoticed(by_change, reasons),
