@@ -6,6 +6,7 @@ from pytest_istio_egress.model.case import documented
 from pytest_istio_egress.model.outcome import (
     Hop,
     Outcome,
+    answered,
     blocked_http,
     blocked_tcp,
     blocked_tls,
@@ -28,6 +29,7 @@ __all__ = [
     "Hop",
     "Outcome",
     "Probe",
+    "answered",
     "blocked_http",
     "blocked_tcp",
     "blocked_tls",

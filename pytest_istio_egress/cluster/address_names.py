@@ -21,6 +21,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_istio_egress.model.addresses import IPV6, bracketed, is_ipv6
+from pytest_istio_egress.model.case import InvalidTestError
 
 RESERVED = "192.0.2."
 """What the external servers' addresses in the cluster's first family begin with in manifests."""
@@ -37,7 +38,7 @@ _WIDTHS = 128 - 32
 _END_OF_IPV6 = r"(?![0-9A-Fa-f]|:[0-9A-Fa-f:])"
 
 
-class UnknownAddressError(Exception):
+class UnknownAddressError(InvalidTestError):
     """A manifest or probe uses a reserved address that no external server has."""
 
 

@@ -14,6 +14,7 @@ from tenacity import RetryCallState, Retrying, wait_fixed
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.discovery import added_labels
 from pytest_istio_egress.cluster.names import Names
+from pytest_istio_egress.model.case import InvalidTestError
 from pytest_istio_egress.model.text import one_line
 from pytest_istio_egress.model.timeouts import Timeouts
 from pytest_istio_egress.model.yaml_loader import SAFE_LOADER
@@ -41,13 +42,17 @@ class Resource:
 
 
 def load(files: Iterable[Path]) -> list[dict[str, Any]]:
-    """Read all documents of some manifests, in order; raises ClusterError for a file that cannot be read."""
+    """Read all documents of some manifests, in order; raises InvalidTestError for a file that cannot be read."""
     documents: list[dict[str, Any]] = []
     for file in files:
         try:
             documents.extend(document for document in yaml.load_all(file.read_text(), SAFE_LOADER) if document)
-        except (OSError, yaml.YAMLError) as error:
-            raise ClusterError(f"cannot read manifest {file}: {one_line(error)}") from error
+        except FileNotFoundError as error:
+            raise InvalidTestError(
+                f"the manifest {file} does not exist: create it; a test that applies nothing declares manifests=[]"
+            ) from error
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise InvalidTestError(f"cannot read the manifest {file}: {one_line(error)}") from error
     return documents
 
 

@@ -34,7 +34,7 @@ from pytest_istio_egress.cluster.run_secrets import (
     copy_pull_secrets,
     distribute_authority,
 )
-from pytest_istio_egress.model.case import OWN_GATEWAY_FIXTURE
+from pytest_istio_egress.model.case import OWN_GATEWAY_FIXTURE, InvalidTestError
 from pytest_istio_egress.model.placement import GATEWAY_PLACEMENT
 from pytest_istio_egress.model.probe import NEIGHBOUR, OUTSIDE
 
@@ -157,7 +157,7 @@ class Environment:
     def pod(self, client: str) -> Pod:
         """Return the ready pod of a client (`<app label>.<namespace>`) or of a user's workload."""
         if client == NEIGHBOUR and client not in self.clients:
-            raise ClusterError(f"client {client} needs fixtures=['neighbour_client.yaml'] in @documented")
+            raise InvalidTestError(f"client {client} needs fixtures=['neighbour_client.yaml'] in @documented")
         return self.pod_lookup.client(client)
 
     def _curl(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from pytest_istio_egress.cluster.network_policies import NetworkPolicyCheck
 from pytest_istio_egress.cluster.permissions import SECRETS, missing_permissions
 from pytest_istio_egress.cluster.proxy_features import PROXY_DETECTORS
 from pytest_istio_egress.cluster.refusals import with_hint
-from pytest_istio_egress.model.case import ALL, OWN_GATEWAY_FIXTURE, Case
+from pytest_istio_egress.model.case import ALL, OWN_GATEWAY_FIXTURE, Case, InvalidTestError
 from pytest_istio_egress.model.istio_versions import older
 from pytest_istio_egress.model.mesh_facts import Fact, MeshFacts
 from pytest_istio_egress.verdict.verdict import Expectation
@@ -32,7 +32,7 @@ Detector = Callable[[Mesh], str | None]
 """Returns None where the mesh has the feature, else the reason to skip the tests that need it."""
 
 
-class UnknownFeatureError(Exception):
+class UnknownFeatureError(InvalidTestError):
     """A test requires a feature that does not exist."""
 
 

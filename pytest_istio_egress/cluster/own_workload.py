@@ -22,6 +22,7 @@ from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.cluster.poll import poll
 from pytest_istio_egress.cluster.readiness import ready_pod
+from pytest_istio_egress.model.case import InvalidTestError
 from pytest_istio_egress.model.probe import WORKLOAD_KINDS
 from pytest_istio_egress.model.text import one_line
 
@@ -37,7 +38,8 @@ def probing_pod(api: Api, workload: str, curl: Mapping[str, Any], *, timeout: fl
 
     `curl` is the container of the suite's clients, whose image and user it gets.
 
-    Raises ClusterError where the workload does not exist, or the container cannot be added or does not start in time.
+    Raises InvalidTestError where the workload does not exist, ClusterError where the container cannot be added or does
+    not start in time.
     """
     name, _, namespace = workload.rpartition(".")
     pod = ready_pod(api, namespace, selector(api, name, namespace), timeout=timeout)
@@ -45,14 +47,22 @@ def probing_pod(api: Api, workload: str, curl: Mapping[str, Any], *, timeout: fl
 
 
 def selector(api: Api, workload: str, namespace: str) -> str:
-    """Return the label selector of the pods of `<kind>/<name>`, in kubectl's syntax; raises ClusterError."""
+    """Return the label selector of the pods of `<kind>/<name>`, in kubectl's syntax.
+
+    Raises InvalidTestError where there is no such workload, ClusterError where it cannot be read.
+    """
     kind, _, name = workload.partition("/")
     if kind not in WORKLOAD_KINDS or not name or not namespace:
         forms = ", ".join(f"{each}/NAME.NAMESPACE" for each in WORKLOAD_KINDS)
-        raise ClusterError(f"invalid workload '{workload}.{namespace}': use one of {forms}")
+        raise InvalidTestError(f"invalid workload '{workload}.{namespace}': use one of {forms}")
     try:
         manifest = api.resource("apps/v1", WORKLOAD_KINDS[kind]).get(name=name, namespace=namespace).to_dict()
     except ApiException as error:
+        if error.status == 404:
+            raise InvalidTestError(
+                f"namespace {namespace} has no {kind} {name}: correct workload('{kind}/{name}', "
+                f"namespace='{namespace}'), or select the cluster that has it"
+            ) from error
         raise ClusterError(f"cannot read {kind} {name} in namespace {namespace}: {reason(error)}") from error
     labels: dict[str, Any] = manifest["spec"]["selector"]
     terms = [f"{label}={value}" for label, value in (labels.get("matchLabels") or {}).items()]

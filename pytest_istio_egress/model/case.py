@@ -47,6 +47,11 @@ MESH_WIDE_NOT_ALLOWED = "changes mesh-wide configuration: requires --istio-egres
 """Why such a case is skipped unless the user allows it."""
 OWN_GATEWAY_FIXTURE = "gateway.yaml"
 
+
+class InvalidTestError(Exception):
+    """A test is written wrongly; the message is one line that says what to correct."""
+
+
 Test = TypeVar("Test", bound=Callable[..., Any])
 
 

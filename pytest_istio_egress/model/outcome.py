@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import ceil
 from typing import TypedDict, Unpack
 
 from pytest_istio_egress.model.istio_versions import older, release
@@ -17,6 +18,11 @@ BLACKHOLE_EXITS_OF_BYTES = BLACKHOLE_EXITS | {55}
 
 PROBED_HOST = "outbound|PORT||HOST"
 """In place of a cluster's name: the cluster of the host and port that the probe requests."""
+
+BLACK_HOLE = "BlackHoleCluster"
+"""Istio's cluster for what must not leave the mesh: it has no endpoints."""
+VIA_UPSTREAM = "via_upstream"
+"""Envoy's response code details where the response came from upstream."""
 
 EARLY = 0.1
 """The fraction of a documented time by which Envoy may be early. Its timers count from the start of the current turn of
@@ -54,14 +60,26 @@ class Hop:
     at: str | None = None
     """The gateway that logs it, `<app label>.<namespace>`; None is the mesh's egress gateway."""
 
+    @property
+    def local_reply(self) -> bool:
+        """Whether these fields say that this Envoy itself ends the request: nothing further on has a part in that."""
+        return (
+            self.cluster == BLACK_HOLE
+            or self.route == "block_all"
+            or self.flags not in (None, "-")
+            or self.details not in (None, VIA_UPSTREAM)
+            or self.failure is not None
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """The documented outcome of one probe.
 
-    `status` is the HTTP status that curl received, None where no HTTP response may arrive. `exit` is curl's exit
-    code, or a set of codes that mean the same. `reached` is the name of the external server that must have
-    responded; None where no external server may be reached, as for every block.
+    `status` is the HTTP status that curl received (of SMTP and FTP the reply code). None: any, where curl exits with
+    0; where it fails, no response may arrive. `exit` is curl's exit code, or a set of codes that mean the same.
+    `reached` is the name of the suite's external server that must have responded; None where none may be reached, as
+    for every block. Hosts of your own do not report their name: leave `reached` out.
     """
 
     status: int | None = None
@@ -103,8 +121,20 @@ class Outcome:
     connected_to: str | None = None
     """The address that curl must have connected to; 192.0.2.x stands for an external server's."""
 
+    times: int = 1
+    """How many answers in a row are compared; the probe is sent as often."""
+    share: float = 1.0
+    """The part of these answers, above 0 up to 1, that must be as expected."""
+
     before_istio: Mapping[str, Outcome] = field(default_factory=dict)
     """Outcomes of older releases: `{"1.31": outcome}` is the outcome of releases before 1.31."""
+
+    def __post_init__(self) -> None:
+        """Refuse a number of answers that could not be asked for, or that would accept anything."""
+        if self.times < 1 or not 0 < self.share <= 1:
+            raise ValueError(f"times={self.times}, share={self.share}: use times from 1, and a share above 0 up to 1")
+        if self.share < 1 and self.times == 1:
+            raise ValueError(f"share={self.share} is a share of several answers: give times, such as times=20")
 
     def for_probe(self, probe: Probe) -> Outcome:
         """Return the outcome with the probe's host and port in place of PROBED_HOST, and what its server receives."""
@@ -127,8 +157,21 @@ class Outcome:
 
     @property
     def blocked(self) -> bool:
-        """Whether this is a block, which is evidence only if a control passed beside it."""
-        return self.reached is None and (self.status is None or self.status >= 400)
+        """Whether this is a block, which is evidence only if a control passed beside it.
+
+        An error status that a host itself answers, such as 401 of an API that wants a key, is none.
+        """
+        if self.reached is not None:
+            return False
+        if self.status is None:
+            return 0 not in self.exits
+        hops = (self.sidecar_hop, self.gateway, self.proxy)
+        return self.status >= 400 and any(hop.local_reply for hop in hops if hop)
+
+    @property
+    def needed(self) -> int:
+        """How many of the answers must be as expected."""
+        return ceil(self.share * self.times)
 
     @property
     def sidecar_hop(self) -> Hop:
@@ -153,12 +196,19 @@ class Evidence(TypedDict, total=False):
     body: str | None
     seconds: float | None
     connected_to: str | None
+    times: int
+    share: float
     before_istio: Mapping[str, Outcome]
 
 
 def reached(server: str = "outside", *, status: int = 200, **evidence: Unpack[Evidence]) -> Outcome:
     """Expect a response of an external server, through the cluster of the probe's host and port unless one is given."""
     return Outcome(**{"cluster": PROBED_HOST, **evidence, "status": status, "reached": server})  # type: ignore[arg-type]  # Evidence has the types of Outcome's fields
+
+
+def answered(*, status: int | None = 200, **evidence: Unpack[Evidence]) -> Outcome:
+    """Expect a response of a host of your own, through the cluster of the probe's host and port unless one is given."""
+    return Outcome(**{"cluster": PROBED_HOST, **evidence, "status": status})  # type: ignore[arg-type]  # as above
 
 
 def reached_directly(server: str = "outside", **evidence: Unpack[Evidence]) -> Outcome:

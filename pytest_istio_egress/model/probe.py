@@ -71,11 +71,24 @@ class Probe:
     to: str | None = OUTSIDE
     arguments: tuple[str, ...] = ()
     max_time: float = 15.0
+    receive: str = ""
+    """Text that must be received over plain TCP; curl ends the connection when it has come. Empty: none."""
 
     @property
     def from_own_workload(self) -> bool:
         """Whether it is sent from the user's own workload: its names are real ones, which are not rendered."""
         return is_workload(self.client)
+
+    @property
+    def status_name(self) -> str:
+        """What curl's response code is called in this probe's protocol."""
+        scheme = urlsplit(self.url).scheme
+        return "HTTP status" if scheme in ("http", "https") else f"{scheme.upper()} reply code"
+
+    @property
+    def status_word(self) -> str:
+        """The same in one word, for a line in which the protocol is obvious."""
+        return "status" if urlsplit(self.url).scheme in ("http", "https") else "reply code"
 
     @property
     def host(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +14,11 @@ from pytest_istio_egress.model.case import CASE_NAMESPACE, Case
 from pytest_istio_egress.model.difference import Difference
 from pytest_istio_egress.model.outcome import Outcome
 from pytest_istio_egress.model.probe import CLIENT, Probe
+from pytest_istio_egress.pipeline.own_hosts import check_expectation
+from pytest_istio_egress.pipeline.verdicts import Verdicts, error_of, proof
 from pytest_istio_egress.verdict.diagnosis import CONTROL_FAILED, configuration
 from pytest_istio_egress.verdict.failure_text import check_failure, probe_failure
-from pytest_istio_egress.verdict.verdict import Expectation, Verdict
+from pytest_istio_egress.verdict.verdict import Answer, Expectation, NoVerdict, Verdict
 
 if TYPE_CHECKING:
     # Every test names Egress; collecting them must not load the Kubernetes client.
@@ -49,7 +51,7 @@ class Egress:
         runner: CaseRunner,
         case_setup: CaseSetup,
         case: Case,
-        verdicts: Sequence[Verdict],
+        verdicts: Verdicts,
         *,
         record: Callable[[Verdict], None],
         collect: Callable[[Verdict | None], None] = lambda _: None,
@@ -57,36 +59,49 @@ class Egress:
         self.runner = runner
         self.case_setup = case_setup
         self.case = case
-        self._verdicts = list(verdicts)
+        self._verdicts = verdicts
         self._record = record
         self._collect = collect
 
     def expect(self, probe: Probe, expected: Outcome) -> Verdict:
-        """Verify one outcome; raises MismatchError, with all evidence, where it is not seen in time.
+        """Verify one outcome; raises MismatchError, with all evidence, where it is not seen.
 
-        The parameters of a test were probed side by side when the test was set up; here their verdicts are looked up.
+        The parameters of a test were probed when the test was set up; here each takes its own verdict. Any further call
+        sends the probe again.
         """
         expectation = probe, expected.for_probe(probe)
-        verdict = self._with_control(self._verdict_on(expectation) or self._verify(expectation))
-        if trouble := verdict.log_trouble:
-            from pytest_istio_egress.cluster.logs import UnreadableLogError  # loads the Kubernetes client
-
-            raise UnreadableLogError(trouble)
-        if not verdict.passed:
-            self._collect(verdict)
-        self._record(verdict)
-        if not verdict.passed:
-            unrender = self._names.unrender
-            differences = [difference.unrendered(unrender) for difference in verdict.differences]
-            raise MismatchError(probe_failure(self.case, verdict, unrender), differences, unrender(verdict.cause))
-        return verdict
+        check_expectation(expectation)
+        answer = self._verdicts.take(expectation)
+        if answer is None:
+            self._verdicts.add(self.runner.verify([expectation]))
+            answer = self._verdicts.take(expectation)
+        assert answer is not None, "the runner returns an answer to each expectation"
+        return self._recorded(self.with_control(answer))
 
     def expect_all(self, *expectations: Expectation) -> None:
-        """Verify several outcomes side by side: they share the second in which Envoy writes its log."""
+        """Verify several outcomes side by side, also from users' own workloads; each is recorded, whatever failed."""
         pairs = [(probe, expected.for_probe(probe)) for probe, expected in expectations]
-        self._verdicts += self.runner.verify([pair for pair in pairs if not self._verdict_on(pair)])
+        for pair in pairs:
+            check_expectation(pair)
+        missing = [pair for pair in pairs if not self._verdicts.pending(pair)]
+        self._verdicts.add(self.runner.verify(missing, own_at_once=len(missing)))
+        failures = []
         for probe, expected in expectations:
-            self.expect(probe, expected)
+            try:
+                self.expect(probe, expected)
+            except MismatchError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+    def raise_errors(self, expectations: Iterable[Expectation]) -> None:
+        """Raise the error of a parameter whose probe, or the control of whose block, ended in one.
+
+        Called in the test's setup, so that pytest shows an error, and not a failure.
+        """
+        for expectation in expectations:
+            if answer := self._verdicts.pending(expectation):
+                self.with_control(answer)
 
     def check(self, what: str, seen: object, expected: object) -> None:
         """Compare a value of a proxy's configuration, or of the API, with the documented one."""
@@ -180,23 +195,30 @@ class Egress:
         shown = difference.unrendered(self._names.unrender)
         raise MismatchError(check_failure(self.case, [shown], cause), [shown], cause)
 
-    def _verdict_on(self, expectation: Expectation) -> Verdict | None:
-        return next((each for each in self._verdicts if (each.probe, each.expected) == expectation), None)
+    def with_control(self, answer: Answer) -> Verdict:
+        """Return the verdict; a block without a control fails, for a client that reaches nothing proves nothing.
 
-    def _verify(self, expectation: Expectation) -> Verdict:
-        verdict = self.runner.verify([expectation])[0]
-        self._verdicts.append(verdict)
-        return verdict
-
-    def _with_control(self, verdict: Verdict) -> Verdict:
-        """Fail a block without a control that passed: a client that reaches nothing proves nothing."""
-        if not (self.runner.require_control and verdict.expected.blocked and verdict.passed):
-            return verdict
-        controls = [
-            each for each in self._verdicts if each.probe.client == verdict.probe.client and not each.expected.blocked
-        ]
-        if any(control.passed for control in controls):
-            return verdict
+        Raises the error where there is no verdict, or where the control has none.
+        """
+        if isinstance(answer, NoVerdict):
+            raise answer.error
+        if not (self.runner.require_control and answer.expected.blocked and answer.passed):
+            return answer
+        controls = self._verdicts.controls(answer)
+        if proof(controls):
+            return answer
+        if error := error_of(controls):
+            raise error
         urls = ", ".join(control.probe.url for control in controls) or "no control was sent"
         difference = Difference("control", "request of the same client", "passed", f"failed ({urls})")
-        return replace(verdict, differences=(difference,), cause=CONTROL_FAILED)
+        return replace(answer, differences=(difference,), cause=CONTROL_FAILED)
+
+    def _recorded(self, verdict: Verdict) -> Verdict:
+        if not verdict.passed:
+            self._collect(verdict)
+        self._record(verdict)
+        if not verdict.passed:
+            unrender = self._names.unrender
+            differences = [difference.unrendered(unrender) for difference in verdict.differences]
+            raise MismatchError(probe_failure(self.case, verdict, unrender), differences, unrender(verdict.cause))
+        return verdict

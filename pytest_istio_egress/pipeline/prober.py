@@ -8,10 +8,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
+
 from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.pods import GoneError, Pod, run
 from pytest_istio_egress.cluster.readiness import NoPodError
 from pytest_istio_egress.model.addresses import with_port
+from pytest_istio_egress.model.case import InvalidTestError
 from pytest_istio_egress.model.outcome import Outcome
 from pytest_istio_egress.model.probe import NoCurlResultError, Probe, parse
 from pytest_istio_egress.pipeline.case_setup import CaseSetup
@@ -19,7 +23,7 @@ from pytest_istio_egress.pipeline.context import WorkerContext
 from pytest_istio_egress.pipeline.source_ports import SourcePorts
 from pytest_istio_egress.verdict.comparison import compare, unknown_fields
 from pytest_istio_egress.verdict.controls import beside_controls
-from pytest_istio_egress.verdict.verdict import Exchange, Expectation, Verdict, without_json_output
+from pytest_istio_egress.verdict.verdict import Answer, Exchange, Expectation, NoVerdict, Verdict, without_json_output
 
 _HOPS = ("gateway", "proxy")
 _NO_PORT = 45
@@ -28,6 +32,8 @@ _PORT_RANGES = 3
 """Ranges of source ports that are tried for one probe."""
 AT_ONCE = 8
 """Probes of one test that run side by side."""
+PROBE_ERRORS = (ClusterError, InvalidTestError, ApiException, HTTPError, NoCurlResultError)
+"""Errors of one probe that say nothing about the mesh: the cluster, the connection to it or the test itself failed."""
 
 
 class Prober:
@@ -40,29 +46,67 @@ class Prober:
         self._absent: dict[str, int] = {}
         """Gateways that Istio had not created in time, and after which proxy sync: a later one may bring them."""
 
-    def verify(self, expectations: Sequence[Expectation], attempt: int) -> list[Verdict]:
-        """Return a verdict on each parameter.
+    def verify(self, expectations: Sequence[Expectation], attempt: int, own_at_once: int = 1) -> list[Answer]:
+        """Return what came of each parameter.
 
-        All probes are sent before any line is looked up: they share the second in which Envoy writes its log.
+        The suite's clients send theirs side by side. Probes from users' workloads could disturb each other (a circuit
+        breaker, a host's rate limit): they are sent one after the other, or `own_at_once` at a time. All are sent
+        before any line is looked up: they share the second in which Envoy writes its log.
         """
-        expected = [outcome if probe.from_own_workload else self.rendered(outcome) for probe, outcome in expectations]
         suffix = " again" if attempt > 1 else ""
-        with self.context.timer.phase(f"probe{suffix}"), ThreadPoolExecutor(AT_ONCE) as pool:
-            exchanges = list(pool.map(self.send, [probe for probe, _ in expectations]))
+        with self.context.timer.phase(f"probe{suffix}"):
+            sent = self._sent(expectations, own_at_once)
         with self.context.timer.phase(f"log lines{suffix}"), ThreadPoolExecutor(len(expectations)) as pool:
-            exchanges = list(pool.map(self._with_log_lines, expected, exchanges))
-        exchanges = beside_controls(list(zip(expected, exchanges, strict=True)))
+            found = list(pool.map(self._with_evidence, expectations, sent))
+        complete = [each for each in found if not isinstance(each, NoVerdict)]
+        exchanges = iter(beside_controls(complete))
         return [
-            Verdict(
-                probe=probe,
-                expected=outcome,
-                exchange=exchange,
-                differences=compare(rendered, exchange),
-                unknown=unknown_fields(rendered, exchange),
-                attempts=attempt,
-            )
-            for (probe, outcome), rendered, exchange in zip(expectations, expected, exchanges, strict=True)
+            each if isinstance(each, NoVerdict) else self._verdict(pair, each[0], next(exchanges), attempt)
+            for pair, each in zip(expectations, found, strict=True)
         ]
+
+    def _sent(self, expectations: Sequence[Expectation], own_at_once: int) -> list[Exchange | NoVerdict]:
+        """Send the probes; return them in the order of the expectations."""
+        queues: dict[bool, list[int]] = {False: [], True: []}
+        for index, (probe, outcome) in enumerate(expectations):
+            queues[probe.from_own_workload or outcome.times > 1].append(index)
+        sent: dict[int, Exchange | NoVerdict] = {}
+        for alone, indexes in queues.items():
+            with ThreadPoolExecutor(own_at_once if alone else AT_ONCE) as pool:
+                sent |= zip(indexes, pool.map(lambda index: self._try(expectations[index]), indexes), strict=True)
+        return [sent[index] for index in range(len(expectations))]
+
+    def _try(self, expectation: Expectation) -> Exchange | NoVerdict:
+        """Send one probe; an error concerns this parameter alone, and not those beside it."""
+        probe, outcome = expectation
+        try:
+            return self.send(probe)
+        except PROBE_ERRORS as error:
+            return NoVerdict(probe=probe, expected=outcome, error=error)
+
+    def _with_evidence(
+        self, expectation: Expectation, sent: Exchange | NoVerdict
+    ) -> tuple[Outcome, Exchange] | NoVerdict:
+        """Return the expected outcome with the run's names, and the exchange with its access log lines."""
+        if isinstance(sent, NoVerdict):
+            return sent
+        probe, outcome = expectation
+        try:
+            rendered = outcome if probe.from_own_workload else self.rendered(outcome)
+            return rendered, self._with_log_lines(rendered, sent)
+        except PROBE_ERRORS as error:
+            return NoVerdict(probe=probe, expected=outcome, error=error)
+
+    def _verdict(self, expectation: Expectation, rendered: Outcome, exchange: Exchange, attempt: int) -> Verdict:
+        probe, outcome = expectation
+        return Verdict(
+            probe=probe,
+            expected=outcome,
+            exchange=exchange,
+            differences=compare(rendered, exchange),
+            unknown=unknown_fields(rendered, exchange),
+            attempts=attempt,
+        )
 
     def rendered(self, outcome: Outcome) -> Outcome:
         """Return the outcome for the mesh's version of Istio, with the run's names in place of the manifests'."""

@@ -6,21 +6,25 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import islice
 from typing import Any
 
 from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.apply import Applier
+from pytest_istio_egress.cluster.logs import UnreadableLogError
 from pytest_istio_egress.cluster.mesh_config_map import MeshConfigMap
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
 from pytest_istio_egress.cluster.proxy_sync import ProxySync
 from pytest_istio_egress.model.case import Case
+from pytest_istio_egress.model.probe import Probe
+from pytest_istio_egress.pipeline.answers import judged
 from pytest_istio_egress.pipeline.case_setup import CaseSetup
 from pytest_istio_egress.pipeline.context import WorkerContext
 from pytest_istio_egress.pipeline.failure_context import FailureInspector
 from pytest_istio_egress.pipeline.interference import InterferenceDetector
 from pytest_istio_egress.pipeline.prober import Prober
 from pytest_istio_egress.verdict.controls import with_controls
-from pytest_istio_egress.verdict.verdict import Expectation, Verdict
+from pytest_istio_egress.verdict.verdict import Answer, Expectation, NoVerdict, Verdict
 
 PAUSE, LONGEST_PAUSE = 0.2, 1.0
 """Seconds between two attempts: most failures of the first moment pass soon, the rest late or never."""
@@ -47,7 +51,9 @@ class CaseRunner:
         self._interference = interference
         self._mesh_config_map = mesh_config_map
         self.converge = context.timeouts.converge
-        """Seconds in which a parameter that fails is probed again."""
+        """Seconds in which a failure may be configuration that is late, so that the parameter is probed again."""
+        self.fail_unsteady: Callable[[Probe], bool] = lambda probe: probe.from_own_workload
+        """Whether a parameter fails that passed only after a failure, by its probe."""
         self.require_control = True
         """Whether a block passes only beside a control that passed."""
         self.entering: Callable[[Case], AbstractContextManager[object]] = nullcontext
@@ -83,23 +89,24 @@ class CaseRunner:
                 self._mesh_config_map.unlock()
                 self._interference.accept_mesh_change()
 
-    def verify(self, expectations: Sequence[Expectation]) -> list[Verdict]:
-        """Return a verdict on each parameter; all are probed side by side.
+    def verify(self, expectations: Sequence[Expectation], *, own_at_once: int = 1) -> list[Answer]:
+        """Return what came of each parameter.
 
-        A failure counts only if nothing else explains it. If a pod restarted or the mesh configuration changed
-        meanwhile, the test is rerun from the start; if it had already changed its own state, it ends in an error.
+        The suite's own clients send theirs side by side, users' own workloads `own_at_once` at a time. A failure
+        counts only if nothing else explains it. If a pod restarted or the mesh configuration changed meanwhile, the
+        test is rerun from the start; if it had already changed its own state, it ends in an error.
         """
-        verdicts = self._converged(expectations)
+        answers = self._answered(expectations, own_at_once)
         for _ in range(RESTARTS):
-            if all(verdict.passed for verdict in verdicts) or not (event := self._interference.detect()):
-                return verdicts
+            if all(answer.passed for answer in answers) or not (event := self._interference.detect()):
+                return answers
             case, self.case_setup.case = self.case_setup.case, None
             if case is None:
                 raise ClusterError(f"{event} during the test, so its result is discarded")
             self.enter(case)
-            verdicts = self._converged(expectations)
-        if all(verdict.passed for verdict in verdicts) or not (event := self._interference.detect()):
-            return verdicts
+            answers = self._answered(expectations, own_at_once)
+        if all(answer.passed for answer in answers) or not (event := self._interference.detect()):
+            return answers
         raise ClusterError(f"{event} during the test, {RESTARTS + 1} times in a row, so its result is discarded")
 
     def accept_mesh_change(self) -> None:
@@ -118,29 +125,64 @@ class CaseRunner:
         if any(created):
             self.case_setup.sync()
 
-    def _converged(self, expectations: Sequence[Expectation]) -> list[Verdict]:
-        """Probe until everything passes or the time to converge is over: Istio is eventually consistent."""
+    def _answered(self, expectations: Sequence[Expectation], own_at_once: int) -> list[Answer]:
+        """Probe until everything passes, or no failure can be late configuration any more; then judge all answers."""
         if not expectations:
             return []
         if not all(probe.from_own_workload for probe, _ in expectations):
             self.case_setup.ensure_environment()
         self._await_gateways({outcome.gateway.at for _, outcome in expectations if outcome.gateway})
         deadline = max(time.monotonic() + self.converge, self._interference.unsettled_until)
-        verdicts = self._prober.verify(expectations, attempt=1)
+        answers = self._prober.verify(expectations, 1, own_at_once)
+        late: list[list[Verdict]] = [[] for _ in expectations]
         attempt = 1
         while time.monotonic() < deadline:
-            # What a log does not have now it will not have later.
-            failed = [index for index, verdict in enumerate(verdicts) if verdict.differences]
+            failed = [index for index, answer in enumerate(answers) if self._may_be_late(answer)]
             if not failed:
                 break
             # A proxy that is behind is not helped by a flood of requests.
             threading.Event().wait(min(PAUSE * attempt, LONGEST_PAUSE))
             attempt += 1
             sent = with_controls(failed, expectations)
-            again = self._prober.verify([expectations[index] for index in sent], attempt)
-            for index, verdict in zip(failed, again, strict=False):  # those after them are controls that passed before
-                verdicts[index] = verdict
-        return [verdict if verdict.passed else self.inspector.explained(verdict) for verdict in verdicts]
+            again = self._prober.verify([expectations[index] for index in sent], attempt, own_at_once)
+            for index, answer in zip(failed, again, strict=False):  # those after them are controls that passed before
+                before = answers[index]
+                late[index] += [before] if isinstance(before, Verdict) else []
+                answers[index] = answer
+        return [
+            self._explained(judged(series, late[index], accept_late=self._accepts_late(expectations[index])))
+            for index, series in enumerate(self._in_a_row(expectations, answers))
+        ]
+
+    def _may_be_late(self, answer: Answer) -> bool:
+        """Whether a failure can be configuration that is still on its way: only what a test itself applied can be."""
+        if not isinstance(answer, Verdict) or not answer.differences:
+            return False  # what a log does not have now it will not have later
+        return not answer.probe.from_own_workload or bool(self.case_setup.documents)
+
+    def _in_a_row(self, expectations: Sequence[Expectation], first: Sequence[Answer]) -> list[list[Answer]]:
+        """Return all answers that each parameter asks for; one that failed late has no more to say."""
+        wanted = [
+            0 if self._may_be_late(answer) or isinstance(answer, NoVerdict) else outcome.times - 1
+            for (_, outcome), answer in zip(expectations, first, strict=True)
+        ]
+        pairs = [pair for pair, more in zip(expectations, wanted, strict=True) for _ in range(more)]
+        rest = iter(self._prober.verify(pairs, 1, 1) if pairs else [])
+        return [[answer, *islice(rest, more)] for answer, more in zip(first, wanted, strict=True)]
+
+    def _accepts_late(self, expectation: Expectation) -> bool:
+        probe, outcome = expectation
+        return outcome.share < 1 or not self.fail_unsteady(probe)
+
+    def _explained(self, answer: Answer) -> Answer:
+        """Add its cause to a failure; where a log that it depends on cannot be read, it is an error."""
+        if not isinstance(answer, Verdict) or answer.passed:
+            return answer
+        verdict = self.inspector.explained(answer)
+        if not verdict.log_trouble:
+            return verdict
+        error = UnreadableLogError(verdict.log_trouble)
+        return NoVerdict(probe=verdict.probe, expected=verdict.expected, error=error)
 
 
 def case_runner(context: WorkerContext) -> CaseRunner:

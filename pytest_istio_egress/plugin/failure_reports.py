@@ -14,6 +14,7 @@ from pytest_istio_egress.cluster.logs import UnreadableLogError
 from pytest_istio_egress.cluster.proxy_sync import ProxyNotSyncedError
 from pytest_istio_egress.cluster.readiness import NotReadyError
 from pytest_istio_egress.cluster.refusals import hint_of
+from pytest_istio_egress.model.case import InvalidTestError
 from pytest_istio_egress.model.probe import NoCurlResultError
 from pytest_istio_egress.model.result_names import ERROR, FAILED
 from pytest_istio_egress.pipeline.egress import MismatchError
@@ -68,6 +69,10 @@ def pytest_runtest_makereport(
         report.longrepr = str(error)
         if recorded_result(report) != FAILED:
             record = _failed_check(error)
+    elif isinstance(error, InvalidTestError):
+        line = reason(error)
+        report.longrepr = f"error in the test (nothing is known about the mesh): {line}"
+        record = {"result": ERROR, "cause": line}
     elif isinstance(error, CLUSTER_ERRORS):
         line = error_line(error)
         report.longrepr = f"test error (cluster problem, not an Istio deviation): {line}"

@@ -19,21 +19,24 @@ from pytest_istio_egress.cluster.mesh_names import MeshNames
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.network_policies import NetworkPolicyCheck
 from pytest_istio_egress.cluster.proxy_features import missing_in_proxy
-from pytest_istio_egress.model.case import case_of
+from pytest_istio_egress.model.case import Case, InvalidTestError, case_of
 from pytest_istio_egress.model.mesh_facts import MeshFacts
 from pytest_istio_egress.model.placement import Placement
 from pytest_istio_egress.model.probe import CLIENT
 from pytest_istio_egress.pipeline.context import WorkerContext
 from pytest_istio_egress.pipeline.egress import Egress
+from pytest_istio_egress.pipeline.own_hosts import check_expectation
 from pytest_istio_egress.pipeline.runner import CaseRunner, case_runner
+from pytest_istio_egress.pipeline.verdicts import Verdicts
 from pytest_istio_egress.plugin.failure_reports import error_line
-from pytest_istio_egress.plugin.parameters import expectations_of
+from pytest_istio_egress.plugin.parameters import expectations_of, expectations_of_item
 from pytest_istio_egress.plugin.recorder import EvidenceCollector, VerdictRecorder
-from pytest_istio_egress.plugin.stash import EVIDENCE_COLLECTOR, TARGET, VERDICTS
+from pytest_istio_egress.plugin.stash import EVIDENCE_COLLECTOR, SETTINGS, TARGET, VERDICTS
 from pytest_istio_egress.plugin.worker import ENVIRONMENT_FAILED
 from pytest_istio_egress.report.results import PHASES_PROPERTY
 from pytest_istio_egress.run_target import Target
 from pytest_istio_egress.suite.discovery import fixtures_folder
+from pytest_istio_egress.verdict.verdict import Expectation
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +71,8 @@ def _istio_egress_runner(
     environment = Environment(api, names, fixtures_folder(), timeouts.ready)
     access_logs = AccessLogs(api, _istio_egress_mesh, names)
     runner = case_runner(WorkerContext(api, environment, access_logs, timeouts))
+    settings = pytestconfig.stash[SETTINGS]
+    runner.fail_unsteady = lambda probe: settings.fails_unsteady(own_workload=probe.from_own_workload)
     pytestconfig.hook.pytest_istio_egress_runner(runner=runner)
     yield runner
     environment.leave()
@@ -124,31 +129,55 @@ def egress(_istio_egress_mesh: Mesh, _istio_egress_target: Target, request: pyte
     """
     case = case_of(request.function)
     if case is None:
-        pytest.fail(f"{request.node.nodeid} uses `egress` but is not declared with @documented", pytrace=False)
+        raise InvalidTestError(f"{request.node.nodeid} uses `egress`: declare it with @documented(...)")
+    own = expectations_of_item(request.node)
+    for expectation in own:
+        check_expectation(expectation)
     _stop_for(missing(case, _istio_egress_mesh, fixtures_folder(), _istio_egress_target.refused), _istio_egress_target)
     runner: CaseRunner = request.getfixturevalue("_istio_egress_runner")
     network_policy: NetworkPolicyCheck = request.getfixturevalue("_istio_egress_network_policy")
     gateway_log: GatewayLogCheck = request.getfixturevalue("_istio_egress_gateway_log")
     collector = EvidenceCollector(request.node, runner, case)
     request.node.stash[EVIDENCE_COLLECTOR] = collector
-    stash = request.session.stash
     try:
         probed = missing_by_probe(case, expectations_of(request), _istio_egress_mesh, network_policy, gateway_log)
         _stop_for(probed, _istio_egress_target)
-        entered = runner.enter(case)
-        if entered:
-            stash[VERDICTS] = []  # should probing fail, the next parameter probes for itself
-        _stop_for(missing_in_proxy(case, lambda: runner.case_setup.config(CLIENT)), _istio_egress_target)
-        if entered:
-            stash[VERDICTS] = runner.verify(expectations_of(request))
+        verdicts = _verdicts(runner, case, request, _istio_egress_target)
         versions = request.getfixturevalue("_istio_egress_envoy_versions")
         record = VerdictRecorder(request.node, runner, versions, collector)
-        yield Egress(runner, runner.case_setup, case, stash[VERDICTS], record=record, collect=collector)
+        subject = Egress(runner, runner.case_setup, case, verdicts, record=record, collect=collector)
+        subject.raise_errors(own)
+        yield subject
     finally:
         request.node.user_properties.append((PHASES_PROPERTY, runner.context.timer.take()))
         if failure := runner.context.environment.failure:
             # Each further test would end in the same error.
             request.session.shouldstop = f"{ENVIRONMENT_FAILED}: {error_line(failure)}"
+
+
+def _verdicts(runner: CaseRunner, case: Case, request: pytest.FixtureRequest, target: Target) -> Verdicts:
+    """Set the test up, and return the verdicts on its parameters; the first of them has all of them probed."""
+    stash = request.session.stash
+    entered = runner.enter(case)
+    if entered:
+        stash[VERDICTS] = Verdicts()
+    _stop_for(missing_in_proxy(case, lambda: runner.case_setup.config(CLIENT)), target)
+    if entered:
+        stash[VERDICTS].add(runner.verify([pair for pair in expectations_of(request) if _is_valid(pair)]))
+    verdicts = stash[VERDICTS]
+    # Probing may have failed for the parameter before this one.
+    unanswered = [pair for pair in expectations_of_item(request.node) if verdicts.pending(pair) is None]
+    verdicts.add(runner.verify(unanswered))
+    return verdicts
+
+
+def _is_valid(expectation: Expectation) -> bool:
+    """Whether a parameter is probed beside the others; an invalid one is an error of its own."""
+    try:
+        check_expectation(expectation)
+    except InvalidTestError:
+        return False
+    return True
 
 
 def _stop_for(reasons: Mapping[str, str], target: Target) -> None:

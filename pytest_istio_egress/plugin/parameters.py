@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 import pytest
@@ -22,13 +22,20 @@ def expectations_in(marks: Iterable[pytest.Mark]) -> list[Expectation]:
 
     A pair is a Probe directly followed by an Outcome in one parameter set; other arguments may stand around it.
     """
-    return [
-        (first, second.for_probe(first))
-        for mark in marks
-        for parameter in mark.args[1]
-        for first, second in pairwise(_values(parameter))
-        if isinstance(first, Probe) and isinstance(second, Outcome)
-    ]
+    return [pair for mark in marks for parameter in mark.args[1] for pair in _pairs(_values(parameter))]
+
+
+def expectations_of_item(item: pytest.Item) -> list[Expectation]:
+    """Return the (probe, outcome) pairs of one parameter; of a test without parameters none."""
+    callspec = getattr(item, "callspec", None)
+    values = tuple(callspec.params.values()) if callspec else ()
+    return list(_pairs(values))
+
+
+def _pairs(values: tuple[object, ...]) -> Iterator[Expectation]:
+    for first, second in pairwise(values):
+        if isinstance(first, Probe) and isinstance(second, Outcome):
+            yield first, second.for_probe(first)
 
 
 def _values(parameter: object) -> tuple[object, ...]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
 if TYPE_CHECKING:
+    from pytest_istio_egress.pipeline.verdicts import Verdicts  # noqa: F401  # named in a string below
     from pytest_istio_egress.run_target import Target  # noqa: F401  # named in a string below
     from pytest_istio_egress.settings.options import Settings  # noqa: F401  # named in a string below
     from pytest_istio_egress.verdict.verdict import Verdict
@@ -28,5 +29,5 @@ TARGET = pytest.StashKey["Target"]()
 """On the config: the cluster of the run. It is there from the first test on, not before."""
 EVIDENCE_COLLECTOR = pytest.StashKey[Collector]()
 """On an item: collects the evidence of its test, once the pipeline has begun."""
-VERDICTS = pytest.StashKey[Sequence["Verdict"]]()
+VERDICTS = pytest.StashKey["Verdicts"]()
 """On the session: the verdicts on all parameters of the current test, controls that -k deselected included."""

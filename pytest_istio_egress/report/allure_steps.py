@@ -19,6 +19,7 @@ TITLES = {
     "server_saw": "external server saw",
     "differences": "differences",
     "cause": "cause",
+    "unsteady": "answers that were not as expected",
 }
 TYPES = {"json": allure.attachment_type.JSON, "yaml": allure.attachment_type.YAML}
 FIGURES = ("expected", "seen", "seconds", "attempts")
@@ -46,4 +47,4 @@ def _text(name: str, value: Any) -> str:
         return str(value["line"])
     if name == "differences":
         return "\n".join(str(Difference.from_mapping(each)) for each in value)
-    return str(value)
+    return "\n".join(value) if name == "unsteady" else str(value)

@@ -124,7 +124,7 @@ def _differences(before: Result, after: Result) -> Iterator[str]:
         yield f"expected outcome: {before.expected} -> {after.expected}"
     if before.exit is None or after.exit is None:
         return
-    yield from _moved("HTTP status", before.status or "none", after.status or "none")
+    yield from _moved("status", before.status or "none", after.status or "none")
     exits = {str(before.exit), str(after.exit)}
     if not (exits <= _BLACKHOLE_EXITS or _mean_the_same("exit", exits, before, after)):
         yield from _moved("curl exit code", before.exit, after.exit)

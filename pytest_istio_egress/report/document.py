@@ -86,6 +86,11 @@ class Run:
         """The number of test functions."""
         return len({result.test for result in self.results})
 
+    @property
+    def unsteady(self) -> int:
+        """The number of parameters that passed, but not with each of their answers."""
+        return sum(result.passed_unsteady for result in self.results)
+
     def count(self, name: str) -> int:
         """Return the number of parameters with a result."""
         return sum(result.result == name for result in self.results)
@@ -126,6 +131,7 @@ def document_of(run: Run) -> dict[str, Any]:
             "tests": run.tests,
             "parameters": len(run.results),
             **{name: run.count(name) for name in reversed(RESULTS)},
+            "unsteady": run.unsteady,
         },
     }
 
@@ -183,6 +189,8 @@ def _evidence(result: Result) -> dict[str, Any]:
             "seconds": round(result.seconds, 3),
             "attempts": result.attempts,
         }
+    if result.unsteady:
+        described["unsteady"] = list(result.unsteady)
     for name in HOP_LOGS:
         if log := getattr(result, name):
             described[name] = log.to_mapping()

@@ -4,6 +4,10 @@ const form = document.querySelector("form");
 const tests = [...document.querySelectorAll("article")];
 const count = document.querySelector("#count");
 
+function fitsResult(parameter, result) {
+  return !result || parameter.dataset.result === result || (result === "unsteady" && "unsteady" in parameter.dataset);
+}
+
 function show() {
   const words = form.elements.text.value.toLowerCase().split(/\s+/).filter(Boolean);
   const area = form.elements.area.value;
@@ -13,7 +17,7 @@ function show() {
     let any = false;
     for (const parameter of test.querySelectorAll("details[data-result]")) {
       const text = (test.dataset.text + " " + parameter.textContent).toLowerCase();
-      const fits = (!area || test.dataset.area === area) && (!result || parameter.dataset.result === result)
+      const fits = (!area || test.dataset.area === area) && fitsResult(parameter, result)
         && words.every((word) => text.includes(word));
       parameter.hidden = !fits;
       any = any || fits;

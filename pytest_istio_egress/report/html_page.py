@@ -11,6 +11,7 @@ from urllib.parse import quote
 from pytest_istio_egress.model.result_names import ERROR, FAILED, PASSED, RESULTS
 from pytest_istio_egress.redaction import redact
 from pytest_istio_egress.report.document import Run, RunInfo
+from pytest_istio_egress.report.matrix import UNSTEADY
 from pytest_istio_egress.report.request_path import Stop, request_path
 from pytest_istio_egress.report.results import Result
 
@@ -82,6 +83,7 @@ def _facts(run: Run) -> str:
     stopped = f"This run was stopped before its end: {info.stopped or 'no reason given'}. Results are missing."
     banner = "" if info.complete else f'<p class="stopped" role="alert">{clean(stopped)}</p>'
     counts = "".join(f"<li><b>{run.count(name)}</b> {_result(name)}</li>" for name in RESULTS if run.count(name))
+    counts += f"<li><b>{run.unsteady}</b> {_result(UNSTEADY)}</li>" if run.unsteady else ""
     counted = f'<ul class="counts" aria-label="Parameters by result">{counts}</ul>' if counts else ""
     return f'{banner}{counted}<dl class="facts">{rows}</dl>'
 
@@ -89,6 +91,7 @@ def _facts(run: Run) -> str:
 def _filters(results: Sequence[Result]) -> str:
     areas = sorted({result.area for result in results})
     names = [name for name in RESULTS if any(result.result == name for result in results)]
+    names += [UNSTEADY] if any(result.unsteady for result in results) else []
     return (
         '<form role="search" aria-label="Parameters" hidden>'
         '<label>Text<input type="search" name="text" autocomplete="off"></label>'
@@ -148,10 +151,12 @@ def _parameter(result: Result, info: RunInfo) -> str:
     expired = f"<p>Expired: {clean(result.expired_deviation)}</p>" if result.expired_deviation else ""
     probes = "".join(map(_probe, enumerate(result.probes, start=1)))
     files = f'<p><a href="{quote(redact(result.evidence))}/">Evidence files</a></p>' if result.evidence else ""
+    unsteady = _unsteady(result)
     again = f"<h4>Run this parameter alone</h4><pre>{clean(info.command(result.id))}</pre>"
     return (
-        f'<details data-result="{result.result}"{opened}><summary>{name}: {_result(result.result)}</summary>'
-        f"{cause}{known}{expired}{probes or _evidence(result)}{files}{again}</details>"
+        f'<details data-result="{result.result}"{" data-unsteady" if unsteady else ""}{opened}>'
+        f"<summary>{name}: {_result(result.result)}{f' {_result(UNSTEADY)}' if unsteady else ''}</summary>"
+        f"{cause}{unsteady}{known}{expired}{probes or _evidence(result)}{files}{again}</details>"
     )
 
 
@@ -161,7 +166,14 @@ def _probe(numbered: tuple[int, Result]) -> str:
     opened = "" if probe.result == PASSED else " open"
     cause = f"<p>{clean(probe.cause)}</p>" if probe.cause else ""
     label = f"Probe {number}, {clean(probe.seen or probe.client)}: {_result(probe.result)}"
-    return f'<details class="probe"{opened}><summary>{label}</summary>{cause}{_evidence(probe)}</details>'
+    unsteady = _unsteady(probe)
+    return f'<details class="probe"{opened}><summary>{label}</summary>{cause}{unsteady}{_evidence(probe)}</details>'
+
+
+def _unsteady(result: Result) -> str:
+    """Show the answers that were not as expected although others were."""
+    items = "".join(f"<li>{clean(line)}</li>" for line in result.unsteady)
+    return f"<p>Not all answers were as expected:</p><ul>{items}</ul>" if items else ""
 
 
 def _evidence(result: Result) -> str:

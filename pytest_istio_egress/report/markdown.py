@@ -22,7 +22,7 @@ def cell(text: str) -> str:
 
 
 def summary_text(run: Run) -> str:
-    """Return the page: totals, failures with their causes, known deviations, reasons of skips."""
+    """Return the page: totals, failures with their causes, known deviations, unsteady answers, reasons of skips."""
     info = run.info
     versions = {"Kubernetes": info.kubernetes, "Istio": info.istio, "Envoy": ", ".join(run.envoy)}
     shown = [f"{name} {cell(version)}" for name, version in versions.items() if version]
@@ -30,10 +30,12 @@ def summary_text(run: Run) -> str:
     parts += [f"{run.tests} tests, {len(run.results)} parameters:", ""] if run.results else []
     parts += ["| result | parameters |", "| --- | ---: |"]
     parts += [f"| {name} | {run.count(name)} |" for name in RESULTS if run.count(name)]
+    parts += [f"| passed, but unsteady | {run.unsteady} |"] if run.unsteady else []
     broken = [result for result in run.results if result.result in (ERROR, FAILED)]
     known = [result for result in run.results if result.result == KNOWN_DEVIATION]
     parts += _table("Failures and errors", "cause", broken)
     parts += _table("Known deviations", "reason", known)
+    parts += _table("Unsteady", "answers", [result for result in run.results if result.passed_unsteady])
     parts += _reasons(run.results)
     if not info.complete:
         parts += ["", f"The run was stopped before its end: {cell(info.stopped or 'no reason given')}."]
@@ -46,7 +48,8 @@ def _table(title: str, column: str, results: Sequence[Result]) -> list[str]:
     lines = ["", f"### {title}", "", f"| parameter | {column} |", "| --- | --- |"]
     size = 0
     for number, result in enumerate(results):
-        reason = result.known_deviation if result.result == KNOWN_DEVIATION else result.cause or result.result
+        reason = result.known_deviation if result.result == KNOWN_DEVIATION else result.cause
+        reason = "; ".join(filter(None, [reason, *result.unsteady])) or result.result
         evidence = f"<br>evidence: {cell(result.evidence)}" if result.evidence else ""
         row = f"| {_linked(result)} | {cell(reason)}{evidence} |"
         size += len(row)

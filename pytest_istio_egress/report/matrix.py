@@ -10,6 +10,8 @@ from typing import NamedTuple
 from pytest_istio_egress.model.result_names import ERROR, FAILED, KNOWN_DEVIATION, PASSED, RESULTS, SKIPPED
 from pytest_istio_egress.report.results import Result
 
+UNSTEADY = "unsteady"
+"""Said of a parameter that passed, but not with each of its answers."""
 STYLES = {PASSED: "green", FAILED: "red", ERROR: "red", KNOWN_DEVIATION: "yellow", SKIPPED: "yellow"}
 
 
@@ -77,7 +79,7 @@ def reasons(results: Iterable[Result], *, width: int) -> list[Line]:
 
 
 def totals(results: Sequence[Result], seconds: float) -> Line:
-    """Draw the last line: `1 failed, 374 passed, 2 skipped in 87.0 s`, counting parameters as pytest does."""
+    """Draw the last line: `1 failed, 374 passed (3 unsteady), 2 skipped in 87.0 s`; it counts as pytest does."""
     plurals = {KNOWN_DEVIATION: "known deviations", ERROR: "errors"}
     line: Line = []
     for name in (FAILED, ERROR, KNOWN_DEVIATION, PASSED, SKIPPED):
@@ -85,6 +87,8 @@ def totals(results: Sequence[Result], seconds: float) -> Line:
         if count or name == PASSED:
             label = name if count == 1 else plurals.get(name, name)
             line += [Text(", ") if line else Text(""), Text(f"{count} {label}", STYLES[name])]
+            unsteady = sum(result.passed_unsteady for result in results) if name == PASSED else 0
+            line += [Text(f" ({unsteady} {UNSTEADY})", "yellow")] if unsteady else []
     return [*line, Text(f" in {seconds:.1f} s")]
 
 
@@ -122,15 +126,18 @@ def _row(test: str, results: list[Result], width: int, label_width: int, marks: 
 
 
 def _causes(results: list[Result], width: int) -> list[Line]:
-    """Draw the causes of failures; parameters with the same cause share a line."""
+    """Draw the causes of failures, and unsteady answers; parameters with the same cause share a line."""
     parameters: dict[str, list[str]] = {}
     for result in results:
         if result.result in (ERROR, FAILED):
             cause = result.cause or result.seen or result.result
             expired = f" ({result.expired_deviation})" if result.expired_deviation else ""
-            parameters.setdefault(cause + expired, []).append(result.parameter)
+            unsteady = f" ({UNSTEADY}: {'; '.join(result.unsteady)})" if result.unsteady else ""
+            parameters.setdefault(cause + unsteady + expired, []).append(result.parameter)
         elif result.result == KNOWN_DEVIATION:
             parameters.setdefault(f"known deviation: {result.known_deviation}", []).append(result.parameter)
+        elif result.passed_unsteady:
+            parameters.setdefault(f"{UNSTEADY}: {'; '.join(result.unsteady)}", []).append(result.parameter)
     lines: list[Line] = []
     for cause, names in parameters.items():
         named = ", ".join(name for name in names if name)
@@ -139,12 +146,19 @@ def _causes(results: list[Result], width: int) -> list[Line]:
 
 
 def _cells(results: list[Result], marks: Marks) -> list[Line]:
-    """Return one cell per parameter; only their number where all of them passed."""
+    """Return one cell per parameter; only their number where all of them passed, with each answer."""
     if not any(result.parameter for result in results):
         return []
-    if all(result.result == PASSED for result in results):
+    if all(result.result == PASSED and not result.unsteady for result in results):
         return [[Text(f"{len(results)} of {len(results)}")]]
-    return [[Text(marks.of(result.result), STYLES[result.result]), Text(f" {result.parameter}")] for result in results]
+    return [
+        [
+            Text(marks.of(result.result), STYLES[result.result]),
+            Text(f" {result.parameter}"),
+            *([Text(f" ({UNSTEADY})", "yellow")] if result.passed_unsteady else []),
+        ]
+        for result in results
+    ]
 
 
 def _fill(rows: list[Line], cells: list[Line], indent: int, width: int) -> None:

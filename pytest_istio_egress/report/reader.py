@@ -202,6 +202,7 @@ def _result(described: Mapping[str, Any], common: Mapping[str, str]) -> Result:
         exit=None if seen["exit"] is None else int(_number(seen["exit"])),
         seconds=_number(seen["seconds"]),
         attempts=int(_number(seen["attempts"])),
+        unsteady=_texts(described.get("unsteady", [])),
         response_headers=_texts(described.get("response_headers", [])),
         differences=tuple(Difference.from_mapping(each) for each in _list(described.get("differences", []))),
         equal_values={_text(name): _texts(values) for name, values in described.get("equal_values", {}).items()},

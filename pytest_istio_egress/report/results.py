@@ -52,7 +52,9 @@ class Result:
     seconds: float = 0.0
     """curl's time_total."""
     attempts: int = 0
-    """How often the probe was sent until it passed, or its time was over."""
+    """How often the probe was sent."""
+    unsteady: tuple[str, ...] = ()
+    """The answers that were not as expected although others were, `2 of 3 answers: ...`; the result may be passed."""
     status: int = 0
     """The HTTP status that curl saw; 0: no HTTP response."""
     exit: int | None = None
@@ -86,6 +88,11 @@ class Result:
         # Zeros have to stay: they are values of their own.
         values |= {name: record[name] for name in ("status", "exit") if record.get(name) is not None}
         return cls(**({"result": PASSED} | values | {"id": nodeid, "area": area_of(nodeid)}))
+
+    @property
+    def passed_unsteady(self) -> bool:
+        """Whether it passed, but not with each of its answers."""
+        return self.result == PASSED and bool(self.unsteady)
 
     @property
     def test(self) -> str:
@@ -210,7 +217,7 @@ def _recorded(report: Report) -> Result | None:
     records = [value for name, value in report.user_properties if name == PROPERTY and isinstance(value, Mapping)]
     case_fields = _case_fields(report)
     results = [Result.from_record({**case_fields, **record}, report.nodeid) for record in records]
-    worst = min(results, key=_rank, default=None)
+    worst = min(results, key=lambda result: (_rank(result), not result.unsteady), default=None)
     if worst and len(results) > 1:
         worst = replace(
             worst,

@@ -28,6 +28,9 @@ from pytest_istio_egress.settings.option import (
     valid_toleration,
 )
 
+OWN, ALL, NONE = UNSTEADY_CHOICES = ("own", "all", "none")
+"""Which unsteady parameters fail."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -94,6 +97,13 @@ class Settings:
         default=(),
         complaint=one_of(FEATURES, "feature"),
         help=f"Fail instead of skip tests that need this feature ({', '.join(FEATURES)})",
+    )
+    fail_unsteady: str = option(
+        metavar="{" + ",".join(UNSTEADY_CHOICES) + "}",
+        default=OWN,
+        complaint=one_of(UNSTEADY_CHOICES, "choice"),
+        help="Which parameters fail that pass only after a failure. 'own' (default): those that probe from your own "
+        "workloads. 'all': the shipped ones too. 'none': they are only reported as unsteady",
     )
     profile: str = option(
         metavar="{" + ",".join(PROFILES) + "}",
@@ -171,6 +181,10 @@ class Settings:
         metavar="PATH",
         help="YAML file of accepted deviations, each with a reason and an expiry date",
     )
+
+    def fails_unsteady(self, *, own_workload: bool) -> bool:
+        """Whether a parameter fails that passed only after a failure, by whose client it probes from."""
+        return self.fail_unsteady != NONE and (own_workload or self.fail_unsteady == ALL)
 
     @property
     def runs_mesh_wide(self) -> bool:

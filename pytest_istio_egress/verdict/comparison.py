@@ -10,6 +10,7 @@ from pytest_istio_egress.model.difference import Difference, HopName
 from pytest_istio_egress.model.outcome import Hop, Outcome
 from pytest_istio_egress.model.sent_request import CLIENTS_PROTOCOL
 from pytest_istio_egress.verdict.duration import too_early, too_late
+from pytest_istio_egress.verdict.outcome_text import as_text
 from pytest_istio_egress.verdict.verdict import Exchange
 
 
@@ -30,16 +31,10 @@ def _differ(hop: HopName, field: str, expected: object, seen: object) -> Iterato
         yield Difference(hop, field, as_text(expected), as_text(seen))
 
 
-def as_text(value: object) -> str:
-    """Return a value as text; of several permitted values, all in a stable order."""
-    if isinstance(value, frozenset):
-        return " or ".join(str(item) for item in sorted(value, reverse=True))
-    return "none" if value is None else str(value)
-
-
 def _curl(expected: Outcome, exchange: Exchange) -> Iterator[Difference]:
     curl = exchange.curl
-    yield from _differ("client", "HTTP status", expected.status, curl.status or None)
+    if expected.status is not None or 0 not in expected.exits:
+        yield from _differ("client", exchange.probe.status_name, expected.status, curl.status or None)
     if curl.exit not in expected.exits:
         error = f" ({curl.error})" if curl.error else ""
         yield Difference("client", "curl exit code", as_text(expected.exits), f"{curl.exit}{error}")
@@ -128,7 +123,8 @@ def _log_line(name: HopName, expected: Hop, line: AccessLogLine) -> Iterator[Dif
 
 
 def _server(expected: Outcome, exchange: Exchange) -> Iterator[Difference]:
-    yield from _differ("external server", "that answered", expected.reached, exchange.server_saw("server"))
+    if not exchange.probe.from_own_workload:  # hosts of the user's own do not report who they are
+        yield from _differ("external server", "that answered", expected.reached, exchange.server_saw("server"))
     if expected.reached is None or exchange.server_saw("server") is not None:  # else nothing arrived, as just said
         for fact, wanted in expected.server_saw.items():
             stated = _clients_protocol(exchange) if wanted == CLIENTS_PROTOCOL else wanted
@@ -176,6 +172,8 @@ def _response(expected: Outcome, exchange: Exchange) -> Iterator[Difference]:
     curl = exchange.curl
     for name, value in expected.response_headers.items():
         yield from _header("client", f"response header {name}", value, curl.headers.get(name.lower()))
+    if exchange.probe.receive not in curl.body and 0 in expected.exits:
+        yield Difference("client", "received bytes", f"...{exchange.probe.receive}...", repr(curl.body[:120]))
     if expected.body is not None and expected.body not in curl.body:
         yield Difference("client", "response body", f"...{expected.body}...", repr(curl.body[:120]))
     if expected.connected_to is not None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from pytest_istio_egress.model.case import Case
 from pytest_istio_egress.model.difference import Difference
-from pytest_istio_egress.verdict.record import expected_text, seen_text
+from pytest_istio_egress.verdict.outcome_text import expected_text, seen_text, unsteady_lines
 from pytest_istio_egress.verdict.verdict import Verdict
 
 
@@ -20,8 +20,8 @@ def probe_failure(case: Case, verdict: Verdict, unrender: Callable[[str], str]) 
         *_documented(case),
         f"sent:       {exchange.kubectl_command}",
         *(f"differs:    {unrender(str(difference))}" for difference in verdict.differences),
-        f"expected:   {expected_text(verdict.expected)}",
-        f"seen:       {unrender(seen_text(exchange))}",
+        f"expected:   {expected_text(verdict.probe, verdict.expected)}",
+        f"seen:       {unrender(seen_text(verdict))}",
         f"sidecar:    {exchange.sidecar.raw if exchange.sidecar else 'no line in its access log'}",
     ]
     if verdict.expected.gateway is not None:
@@ -30,6 +30,7 @@ def probe_failure(case: Case, verdict: Verdict, unrender: Callable[[str], str]) 
         lines.append(f"proxy:      {exchange.proxy.raw if exchange.proxy else 'no line in its access log'}")
     lines.append(f"cause:      {unrender(verdict.cause)}")
     lines.append(f"attempts:   {verdict.attempts}")
+    lines += [f"unsteady:   {unrender(line)}" for line in unsteady_lines(verdict)]
     return "\n".join(lines)
 
 

@@ -11,7 +11,8 @@ from pytest_istio_egress.model.hop_log import HopLog
 from pytest_istio_egress.model.outcome import Outcome
 from pytest_istio_egress.model.result_names import FAILED, PASSED
 from pytest_istio_egress.redaction import redacted
-from pytest_istio_egress.verdict.comparison import as_text, request_headers
+from pytest_istio_egress.verdict.comparison import request_headers
+from pytest_istio_egress.verdict.outcome_text import expected_text, status_text, unsteady_lines
 from pytest_istio_egress.verdict.verdict import SERVER_HEADER, Exchange, Verdict, without_json_output
 
 VARYING = frozenset({"age", "content-length", "date", "etag", "expires", "last-modified", "set-cookie", "x-request-id"})
@@ -32,8 +33,8 @@ def record_of(verdict: Verdict, unrender: Unrender, envoy_version: str) -> dict[
     record = {
         "client": verdict.probe.client,
         "probe": unrender(without_json_output(seen.command)),
-        "expected": expected_text(verdict.expected),
-        "seen": unrender(f"status {seen.curl.status or '-'}, exit {seen.curl.exit}"),
+        "expected": expected_text(verdict.probe, verdict.expected),
+        "seen": ", ".join([*status_text(verdict.probe, seen.curl.status), f"exit {seen.curl.exit}"]),
         "status": seen.curl.status,
         "exit": seen.curl.exit,
         "sidecar": _hop_log(seen.sidecar, unrender),
@@ -46,6 +47,7 @@ def record_of(verdict: Verdict, unrender: Unrender, envoy_version: str) -> dict[
         "cause": "" if verdict.passed else unrender(verdict.cause),
         "seconds": seen.curl.seconds,
         "attempts": verdict.attempts,
+        "unsteady": [unrender(line) for line in unsteady_lines(verdict)],
         "envoy_version": envoy_version,
         "result": PASSED if verdict.passed else FAILED,
     }
@@ -70,28 +72,6 @@ def _equal_values(expected: Outcome) -> dict[str, list[str]]:
         for name, values in fields.items()
         if isinstance(values, frozenset) and len(values) > 1
     }
-
-
-def expected_text(expected: Outcome) -> str:
-    """Return the expected outcome in one line."""
-    exits = " or ".join(str(code) for code in sorted(expected.exits, reverse=True))
-    parts = [f"status {expected.status or '-'}, exit {exits}"]
-    hop = {"cluster": expected.cluster, "route": expected.route, "flags": expected.flags, "details": expected.details}
-    parts += [f"{name} {as_text(value)}" for name, value in hop.items() if value is not None]
-    parts.append(f"answered by {expected.reached}" if expected.reached else "no external server reached")
-    return ", ".join(parts)
-
-
-def seen_text(seen: Exchange) -> str:
-    """Return the observed outcome in one line, in the order of `expected_text`."""
-    parts = [f"status {seen.curl.status or '-'}, exit {seen.curl.exit}"]
-    if seen.sidecar is not None:
-        line = seen.sidecar
-        hop = {"cluster": line.cluster, "route": line.route, "flags": line.flags, "details": line.details}
-        parts += [f"{name} {value or 'unknown'}" for name, value in hop.items()]
-    reached = seen.server_saw("server")
-    parts.append(f"answered by {reached}" if reached else "no external server reached")
-    return ", ".join(parts)
 
 
 def _response_headers(seen: Exchange) -> list[str]:

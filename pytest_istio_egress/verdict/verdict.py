@@ -104,7 +104,9 @@ class Verdict:
     unknown: tuple[str, ...] = ()
     """Expected fields of access logs that the format of a log does not have, as `<hop> <field>`."""
     attempts: int
-    """How many times the probe was sent until it passed, or its time to converge was over."""
+    """How many times the probe was sent."""
+    unexpected: tuple[Verdict, ...] = ()
+    """The answers that were not as expected, where others to the same probe were; in the order in which they came."""
     failure_context: FailureContext = field(default_factory=FailureContext)
     """The state of the cluster around a failure; read only where something differs."""
     cause: str = ""
@@ -124,3 +126,26 @@ class Verdict:
                 "proxy's log (accessLogFormat of the mesh, or its provider in extensionProviders)"
             )
         return self.failure_context.log_trouble
+
+    @property
+    def unsteady(self) -> bool:
+        """Whether it passed, but not with each of its answers."""
+        return self.passed and bool(self.unexpected)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoVerdict:
+    """What takes a verdict's place where the cluster, or the test itself, failed: nothing is known about the mesh."""
+
+    probe: Probe
+    expected: Outcome
+    error: Exception
+
+    @property
+    def passed(self) -> bool:
+        """Never."""
+        return False
+
+
+Answer = Verdict | NoVerdict
+"""What came of one probe."""

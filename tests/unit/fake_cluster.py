@@ -7,21 +7,32 @@ from pathlib import Path
 from typing import Any, cast
 
 from pytest_istio_egress import Outcome
-from pytest_istio_egress.cluster.api import Api
+from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.pods import Pod
+from pytest_istio_egress.model.access_log import AccessLogLine
 from pytest_istio_egress.model.case import Case
-from pytest_istio_egress.model.result_names import PASSED
+from pytest_istio_egress.model.difference import Difference
+from pytest_istio_egress.model.probe import CurlResult, Probe
+from pytest_istio_egress.model.result_names import ERROR, PASSED
 from pytest_istio_egress.model.timeouts import Timeouts
 from pytest_istio_egress.pipeline.case_setup import CaseSetup
 from pytest_istio_egress.pipeline.context import WorkerContext
-from pytest_istio_egress.verdict.verdict import Expectation, Verdict
+from pytest_istio_egress.verdict.verdict import Answer, Exchange, Expectation, NoVerdict, Verdict
 
 POD = Pod(namespace="n", name="sleep-1", uid="u", address="10.0.0.9", injected=True, container="curl")
 CLIENTS = ("sleep.egress-plain", "sleep.egress-client")
 CASE = Case(
     page="page/", summary="A summary of some words", folder=Path("area"), manifests=(), requires=(), outcomes=("id",)
 )
+
+
+LINE = AccessLogLine(
+    raw="...", start="", method="GET", protocol="HTTP/1.1", status=200, flags="-", details="via_upstream", failure="-",
+    duration=40, user_agent="a", request_id="r", authority="api.test", upstream="10.0.0.1:80",
+    cluster="outbound|80||api.test", upstream_local="10.1.0.1:1", downstream_local="10.0.0.1:80",
+    downstream_remote="10.1.0.1:2", server_name="-", route="default",
+)  # fmt: skip
 
 
 class FakePodLookup:
@@ -117,18 +128,24 @@ class FakeProxySync:
 
 
 class FakeProber:
-    """Gives these results (passed or failed), one round after the other; the last one is repeated."""
+    """Gives these results (passed, failed or error), one round after the other; the last one is repeated.
 
-    def __init__(self, *rounds: str) -> None:
+    A round is one result for all its probes, or several for one after the other.
+    """
+
+    def __init__(self, *rounds: str | Sequence[str]) -> None:
         self.rounds = list(rounds)
         self.attempts: list[int] = []
+        self.own_at_once: list[int] = []
         self.gateways: dict[str, list[Pod]] = {}
         self.lookup: FakePodLookup | None = None
 
-    def verify(self, expectations: Sequence[Expectation], attempt: int) -> list[Verdict]:
+    def verify(self, expectations: Sequence[Expectation], attempt: int, own_at_once: int) -> list[Answer]:
         self.attempts.append(attempt)
-        result = self.rounds.pop(0) if len(self.rounds) > 1 else self.rounds[0]
-        return [verdict_on(expectation, passed=result == PASSED) for expectation in expectations]
+        self.own_at_once.append(own_at_once)
+        results = self.rounds.pop(0) if len(self.rounds) > 1 else self.rounds[0]
+        each = [results] * len(expectations) if isinstance(results, str) else results
+        return [answer_to(pair, result) for pair, result in zip(expectations, each, strict=True)]
 
     def gateway_pods(self, at: str) -> list[Pod]:
         pods = self.gateways.get(at, [])
@@ -137,11 +154,31 @@ class FakeProber:
         return pods
 
 
+def answer_to(expectation: Expectation, result: str) -> Answer:
+    """Return an answer with a result: passed, failed or error."""
+    if result == ERROR:
+        return NoVerdict(probe=expectation[0], expected=expectation[1], error=ClusterError("the pod went"))
+    return verdict_on(expectation, passed=result == PASSED)
+
+
 def verdict_on(expectation: Expectation, *, passed: bool) -> Verdict:
-    """Return a verdict without an exchange; a failed one has a difference that says nothing."""
+    """Return a verdict; of a failed one, curl found no connection."""
     probe, expected = expectation
-    differences: Any = () if passed else ("a difference",)
-    return Verdict(probe=probe, expected=expected, exchange=cast(Any, None), differences=differences, attempts=1)
+    differences = () if passed else (Difference("client", "curl exit code", "0", "7"),)
+    exchange = exchange_of(probe, exit=0 if passed else 7)
+    return Verdict(probe=probe, expected=expected, exchange=exchange, differences=differences, attempts=1)
+
+
+def exchange_of(probe: Probe, *, exit: int = 0, status: int = 0, sidecar: AccessLogLine | None = None) -> Exchange:  # noqa: A002  # curl's word
+    """Return the exchange of a probe of which only these facts are known."""
+    curl = CurlResult(
+        exit=exit, status=status, error="", seconds=0.1, local_address="", local_port=0, remote_address="",
+        http_version="", headers={}, body="",
+    )  # fmt: skip
+    return Exchange(
+        probe=probe, command=(), kubectl_command="kubectl exec", began=0.0, curl=curl, sidecar=sidecar, gateway=None,
+        addresses={},
+    )  # fmt: skip
 
 
 def worker_context(environment: FakeEnvironment, logs: FakeAccessLogs | None = None) -> WorkerContext:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from test_comparison import CURL, LINE, SEEN
+from fake_cluster import LINE
+from test_comparison import CURL, SEEN
 
 from pytest_istio_egress import NEIGHBOUR, Outcome, blocked_http, get, reached, timed_out
 from pytest_istio_egress.verdict.controls import beside_controls, with_controls

@@ -83,7 +83,15 @@ TWICE = replace(
 RESULTS = [
     SEEN,
     TWICE,
-    Result(id="conformance/timeouts/test_x.py::test_x[fast]", result=PASSED, area="timeouts", status=0, exit=56),
+    Result(
+        id="conformance/timeouts/test_x.py::test_x[fast]",
+        result=PASSED,
+        area="timeouts",
+        status=0,
+        exit=56,
+        attempts=3,
+        unsteady=("2 of 3 answers: HTTP status: expected 200, got 503",),
+    ),
     Result(id="conformance/dns/test_d.py::test_d", result=SKIPPED, area="dns", cause="no gateway"),
     Result(id="conformance/dns/test_e.py::test_e", result=ERROR, area="dns", cause="API: \tdown\n: x"),
     Result(
@@ -215,6 +223,7 @@ def test_totals_count_tests_and_parameters() -> None:
     totals = document_of(RUN)["totals"]
     assert totals == {
         "tests": 5, "parameters": 6, "passed": 1, "skipped": 1, "known deviation": 1, "failed": 2, "error": 1,
+        "unsteady": 1,
     }  # fmt: skip
 
 

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from fake_cluster import CASE, verdict_on
+from fake_cluster import CASE, LINE, exchange_of, verdict_on
 
-from pytest_istio_egress import Outcome, blocked_tcp, get
+from pytest_istio_egress import Hop, Outcome, blocked_tcp, get, reached, workload
 from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.names import Names
+from pytest_istio_egress.model.case import InvalidTestError
 from pytest_istio_egress.model.difference import Difference
 from pytest_istio_egress.pipeline.egress import Egress, MismatchError
-from pytest_istio_egress.verdict.verdict import Verdict
+from pytest_istio_egress.pipeline.verdicts import Verdicts
+from pytest_istio_egress.verdict.verdict import Answer, Expectation, NoVerdict, Verdict
 
 
 class FakeRunner:
-    """Finds no interference unless it is given some."""
+    """Finds no interference unless it is given some; each probe passes but that of the URL `fails`."""
 
-    def __init__(self) -> None:
+    def __init__(self, fails: str = "") -> None:
         self.context = SimpleNamespace(timeouts=SimpleNamespace(settle=0.5))
         self.require_control = True
         self.interference: Exception | None = None
+        self.fails = fails
+        self.verified: list[Expectation] = []
+        self.own_at_once: list[int] = []
+
+    def verify(self, expectations: Sequence[Expectation], *, own_at_once: int = 1) -> list[Verdict]:
+        self.verified += expectations
+        self.own_at_once.append(own_at_once)
+        return [verdict_on(pair, passed=pair[0].url != self.fails) for pair in expectations]
 
     def check_interference(self) -> None:
         if self.interference:
@@ -49,8 +60,13 @@ class FakeSetup:
         return None
 
 
-def egress(setup: FakeSetup, runner: FakeRunner | None = None, verdicts: tuple[Verdict, ...] = ()) -> Egress:
-    return Egress(cast(Any, runner or FakeRunner()), cast(Any, setup), CASE, verdicts, record=lambda _: None)
+def egress(
+    setup: FakeSetup,
+    runner: FakeRunner | None = None,
+    verdicts: tuple[Answer, ...] = (),
+    record: Callable[[Verdict], None] = lambda _: None,
+) -> Egress:
+    return Egress(cast(Any, runner or FakeRunner()), cast(Any, setup), CASE, Verdicts(verdicts), record=record)
 
 
 def test_state_of_a_proxy_is_waited_for() -> None:
@@ -120,6 +136,90 @@ def test_block_without_a_passed_control_fails(control: tuple[Verdict, ...], monk
     (difference,) = error.value.differences
     assert difference.hop == "control"
     assert "control" in error.value.cause
+
+
+def test_block_whose_control_ended_in_an_error_is_an_error() -> None:
+    control = NoVerdict(probe=CONTROL[0], expected=CONTROL[1], error=ClusterError("the gateway writes no log"))
+    subject = egress(FakeSetup(), verdicts=(verdict_on(BLOCK, passed=True), control))
+    with pytest.raises(ClusterError, match=r"control http://control\.test/ .* an error: the gateway writes no log"):
+        subject.expect(*BLOCK)
+
+
+def test_block_passes_beside_one_control_of_two_that_is_no_error() -> None:
+    control = NoVerdict(probe=CONTROL[0], expected=CONTROL[1], error=ClusterError("the gateway writes no log"))
+    answers = (verdict_on(BLOCK, passed=True), control, verdict_on(CONTROL, passed=True))
+    assert egress(FakeSetup(), verdicts=answers).expect(*BLOCK).passed
+
+
+@pytest.mark.parametrize(
+    ("status", "forwarded", "passes"), [(200, True, True), (503, True, False), (200, False, False)]
+)
+def test_control_that_came_through_shows_no_outage_though_it_failed(
+    status: int,
+    forwarded: bool,  # noqa: FBT001  # what was seen
+    passes: bool,  # noqa: FBT001  # what is expected
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pytest_istio_egress.pipeline.egress.probe_failure", lambda *_: "the text")
+    line = replace(LINE, upstream_local="10.1.0.1:1" if forwarded else "-")
+    wrong_cluster = replace(
+        verdict_on(CONTROL, passed=False), exchange=exchange_of(CONTROL[0], status=status, sidecar=line)
+    )
+    subject = egress(FakeSetup(), verdicts=(verdict_on(BLOCK, passed=True), wrong_cluster))
+    if passes:
+        assert subject.expect(*BLOCK).passed
+    else:
+        with pytest.raises(MismatchError):
+            subject.expect(*BLOCK)
+
+
+def test_error_of_a_parameter_is_raised_in_the_setup_and_by_expect() -> None:
+    answer = NoVerdict(probe=CONTROL[0], expected=CONTROL[1], error=InvalidTestError("no such workload"))
+    subject = egress(FakeSetup(), verdicts=(answer,))
+    with pytest.raises(InvalidTestError, match="no such workload"):
+        subject.raise_errors([CONTROL])
+    with pytest.raises(InvalidTestError, match="no such workload"):
+        subject.expect(*CONTROL)
+
+
+def test_same_outcome_expected_twice_is_probed_twice() -> None:
+    runner = FakeRunner()
+    subject = egress(FakeSetup(), runner, (verdict_on(CONTROL, passed=True),))
+    subject.expect(*CONTROL)
+    assert runner.verified == []
+    subject.expect(*CONTROL)
+    subject.expect(*CONTROL)
+    assert runner.verified == [CONTROL, CONTROL]
+
+
+def test_outcomes_expected_together_are_sent_side_by_side_and_all_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_istio_egress.pipeline.egress.probe_failure", lambda *_: "the text")
+    runner = FakeRunner(fails="http://second.test/")
+    recorded: list[Verdict] = []
+    subject = egress(FakeSetup(), runner, record=recorded.append)
+    pairs = [(get(f"http://{name}.test/"), CONTROL[1]) for name in ("first", "second", "third")]
+    with pytest.raises(MismatchError):
+        subject.expect_all(*pairs)
+    assert runner.own_at_once == [3]
+    assert [verdict.passed for verdict in recorded] == [True, False, True]
+
+
+PAYMENTS = workload("deployment/payments", namespace="payments")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "names"),
+    [
+        (reached(), "reached of"),
+        (Outcome(status=200, source="gateway"), "source of"),
+        (Outcome(status=200, server_saw={"protocol": "HTTP/2"}, proxy=Hop()), "server_saw, proxy of"),
+    ],
+)
+def test_what_only_the_suites_servers_report_is_refused_for_own_hosts(outcome: Outcome, names: str) -> None:
+    runner = FakeRunner()
+    with pytest.raises(InvalidTestError, match=f"^{names} http://api.stripe.test/ cannot be verified"):
+        egress(FakeSetup(), runner).expect(get("http://api.stripe.test/", client=PAYMENTS), outcome)
+    assert runner.verified == []
 
 
 def test_block_passes_without_a_control_where_none_is_required() -> None:

@@ -8,18 +8,19 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_istio_egress.cluster.api import Api, ClusterError
+from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.environment import Environment, server_addresses
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.pods import Pod
+from pytest_istio_egress.model.case import InvalidTestError
 
 
 def test_failed_creation_is_reported_again_without_another_try(tmp_path: Path) -> None:
     environment = Environment(cast(Api, None), Names("k3x9q", "gw0"), tmp_path, 1.0)
-    with pytest.raises(ClusterError, match=r"outside\.yaml") as first:
+    with pytest.raises(InvalidTestError, match=r"outside\.yaml") as first:
         environment.build()
     (tmp_path / "outside.yaml").write_text("")  # another try would get further, and fail otherwise
-    with pytest.raises(ClusterError) as second:
+    with pytest.raises(InvalidTestError) as second:
         environment.build()
     assert second.value is first.value
     assert not environment.built

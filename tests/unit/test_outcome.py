@@ -3,8 +3,10 @@
 import pytest
 
 from pytest_istio_egress import (
+    Hop,
     Outcome,
     Probe,
+    answered,
     blocked_http,
     blocked_tcp,
     blocked_tls,
@@ -14,6 +16,7 @@ from pytest_istio_egress import (
     reached_directly,
     tcp,
     timed_out,
+    workload,
 )
 from pytest_istio_egress.model.outcome import BLACKHOLE_EXITS_OF_BYTES, PROBED_HOST
 from pytest_istio_egress.model.sent_request import sent_request
@@ -54,9 +57,57 @@ def test_block_is_blocked(outcome: Outcome) -> None:
     assert outcome.blocked
 
 
-@pytest.mark.parametrize("outcome", [reached(), reached(status=503), reached_directly(), Outcome(status=200)])
+CLUSTER = "outbound|80||partner.test"
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        reached(),
+        reached(status=503),
+        reached_directly(),
+        Outcome(status=200),
+        answered(),
+        answered(status=401),
+        Outcome(status=403, cluster=CLUSTER),
+        Outcome(status=401, cluster=CLUSTER, flags="-", details="via_upstream", gateway=Hop(details="via_upstream")),
+        Outcome(exit=0, cluster="outbound|2525||ledger.payments.svc.cluster.local"),
+    ],
+)
 def test_answer_is_not_blocked(outcome: Outcome) -> None:
     assert not outcome.blocked
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Outcome(exit=35),
+        Outcome(exit=frozenset({52, 56})),
+        Outcome(status=403, gateway=Hop(details="rbac_access_denied_matched_policy[none]")),
+        Outcome(status=503, flags="UF", cluster=CLUSTER),
+        Outcome(status=503, failure="CERTIFICATE_VERIFY_FAILED"),
+        Outcome(status=404, gateway=Hop(flags="NR")),
+        Outcome(status=503, proxy=Hop(cluster="BlackHoleCluster")),
+    ],
+)
+def test_error_of_an_envoy_is_a_block(outcome: Outcome) -> None:
+    assert outcome.blocked
+
+
+def test_answered_is_reached_without_the_report_of_a_server() -> None:
+    probe = get("http://partner.test/", client=workload("deployment/payments", namespace="payments"))
+    assert answered().for_probe(probe) == Outcome(status=200, cluster=CLUSTER)
+
+
+@pytest.mark.parametrize(("times", "share", "needed"), [(1, 1.0, 1), (15, 1.0, 15), (10, 0.8, 8), (15, 0.8, 12)])
+def test_share_of_the_answers_is_rounded_up(times: int, share: float, needed: int) -> None:
+    assert answered(times=times, share=share).needed == needed
+
+
+@pytest.mark.parametrize(("times", "share"), [(0, 1.0), (-1, 1.0), (5, 0.0), (5, 1.1), (1, 0.5)])
+def test_number_of_answers_that_accepts_anything_is_refused(times: int, share: float) -> None:
+    with pytest.raises(ValueError, match="times"):
+        answered(times=times, share=share)
 
 
 def test_outbound_is_istios_name_of_the_cluster() -> None:

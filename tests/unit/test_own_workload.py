@@ -16,6 +16,7 @@ from pytest_istio_egress.cluster import own_workload
 from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.own_workload import probing_pod, selector
 from pytest_istio_egress.cluster.pods import Pod
+from pytest_istio_egress.model.case import InvalidTestError
 
 PAYMENTS = workload("deployment/payments", namespace="payments")
 
@@ -64,10 +65,10 @@ def test_selector_has_the_apis_syntax() -> None:
     assert text == "app=payments,tier in (a,b),track notin (canary),live,!old"
 
 
-def test_missing_workload_is_an_error_with_its_name() -> None:
+def test_missing_workload_is_an_error_of_the_test_with_its_name() -> None:
     api = Mock()
     api.resource.return_value.get.side_effect = ApiException(status=404, reason="Not Found")
-    with pytest.raises(ClusterError, match="statefulset ledger in namespace payments"):
+    with pytest.raises(InvalidTestError, match="namespace payments has no statefulset ledger: correct workload"):
         selector(api, "statefulset/ledger", "payments")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -18,12 +19,15 @@ from fake_cluster import (
     case_setup,
     worker_context,
 )
+from pytest_istio_egress.model.failure_context import FailureContext
 
 from pytest_istio_egress import Hop, Outcome, get, workload
 from pytest_istio_egress.cluster.api import ClusterError
+from pytest_istio_egress.cluster.logs import UnreadableLogError
 from pytest_istio_egress.model.case import Case
-from pytest_istio_egress.model.result_names import FAILED, PASSED
+from pytest_istio_egress.model.result_names import ERROR, FAILED, PASSED
 from pytest_istio_egress.pipeline.runner import RESTARTS, CaseRunner
+from pytest_istio_egress.verdict.verdict import Expectation, NoVerdict, Verdict
 
 CLIENTS_PROBE = (get("http://api.test/"), PASSES)
 OWN_PROBE = (get("http://api.stripe.com/", client=workload("deployment/payments", namespace="payments")), PASSES)
@@ -45,10 +49,13 @@ class FakeInterference:
 
 
 class FakeInspector:
-    """Explains nothing."""
+    """Explains nothing; `log_trouble` is found at each failure."""
 
-    def explained(self, verdict: object) -> object:
-        return verdict
+    def __init__(self) -> None:
+        self.log_trouble = ""
+
+    def explained(self, verdict: Verdict) -> Verdict:
+        return replace(verdict, failure_context=FailureContext(log_trouble=self.log_trouble))
 
 
 class Parts:
@@ -59,13 +66,14 @@ class Parts:
         self.proxy_sync = FakeProxySync()
         self.prober = prober
         self.interference = interference
+        self.inspector = FakeInspector()
         context = worker_context(self.environment)
         self.setup = case_setup(context, FakeApplier(), self.proxy_sync)
         self.runner = CaseRunner(
             context,
             self.setup,
             cast(Any, prober),
-            cast(Any, FakeInspector()),
+            cast(Any, self.inspector),
             cast(Any, interference),
             cast(Any, None),
         )
@@ -88,6 +96,127 @@ def test_failure_is_probed_again_until_it_passes() -> None:
     parts.runner.converge = 60.0
     assert parts.runner.verify([CLIENTS_PROBE])[0].passed
     assert parts.prober.attempts == [1, 2, 3]
+
+
+def test_failure_before_a_pass_makes_it_unsteady() -> None:
+    parts = Parts(FakeProber(FAILED, FAILED, PASSED), FakeInterference())
+    parts.runner.converge = 60.0
+    (verdict,) = parts.runner.verify([CLIENTS_PROBE])
+    assert isinstance(verdict, Verdict)
+    assert (verdict.passed, verdict.unsteady, verdict.attempts, len(verdict.unexpected)) == (True, True, 3, 2)
+
+
+def test_steady_parameter_is_not_unsteady() -> None:
+    (verdict,) = Parts(FakeProber(PASSED), FakeInterference()).runner.verify([CLIENTS_PROBE])
+    assert isinstance(verdict, Verdict)
+    assert not verdict.unsteady
+
+
+def test_own_rule_that_applies_nothing_is_not_probed_again() -> None:
+    parts = Parts(FakeProber(FAILED, PASSED), FakeInterference())
+    parts.runner.converge = 60.0
+    assert not parts.runner.verify([OWN_PROBE])[0].passed
+    assert parts.prober.attempts == [1]
+
+
+def test_own_rule_that_applies_a_manifest_is_probed_again_and_its_unsteady_pass_fails() -> None:
+    parts = Parts(FakeProber(FAILED, PASSED), FakeInterference())
+    parts.runner.converge = 60.0
+    parts.setup.documents = [{"kind": "ServiceEntry"}]
+    (verdict,) = parts.runner.verify([OWN_PROBE])
+    assert parts.prober.attempts == [1, 2]
+    assert isinstance(verdict, Verdict)
+    assert not verdict.passed
+    assert [str(each) for each in verdict.differences][-1] == "answers as expected: expected 2 of 2, got 1"
+
+
+def test_unsteady_pass_of_an_own_rule_can_be_accepted() -> None:
+    parts = Parts(FakeProber(FAILED, PASSED), FakeInterference())
+    parts.runner.converge = 60.0
+    parts.runner.fail_unsteady = lambda _: False
+    parts.setup.documents = [{"kind": "ServiceEntry"}]
+    (verdict,) = parts.runner.verify([OWN_PROBE])
+    assert isinstance(verdict, Verdict)
+    assert verdict.unsteady
+
+
+def test_unsteady_pass_of_the_suite_fails_where_that_is_asked_for() -> None:
+    parts = Parts(FakeProber(FAILED, PASSED), FakeInterference())
+    parts.runner.converge = 60.0
+    parts.runner.fail_unsteady = lambda _: True
+    assert not parts.runner.verify([CLIENTS_PROBE])[0].passed
+
+
+def own(times: int, share: float = 1.0) -> Expectation:
+    return OWN_PROBE[0], Outcome(status=200, times=times, share=share)
+
+
+@pytest.mark.parametrize(
+    ("later", "share", "passes", "unsteady"),
+    [
+        ([PASSED] * 9, 1.0, True, False),
+        ([PASSED] * 8 + [FAILED], 1.0, False, False),
+        ([PASSED] * 8 + [FAILED], 0.9, True, True),
+        ([PASSED] * 7 + [FAILED] * 2, 0.9, False, False),
+    ],
+)
+def test_answers_in_a_row(later: list[str], share: float, passes: bool, unsteady: bool) -> None:  # noqa: FBT001  # what is expected
+    parts = Parts(FakeProber(PASSED, later), FakeInterference())
+    (verdict,) = parts.runner.verify([own(10, share)])
+    assert isinstance(verdict, Verdict)
+    assert (verdict.passed, verdict.unsteady, verdict.attempts) == (passes, unsteady, 10)
+
+
+def test_number_of_expected_answers_is_a_difference() -> None:
+    parts = Parts(FakeProber(FAILED, [PASSED, FAILED, PASSED]), FakeInterference())
+    (verdict,) = parts.runner.verify([own(4)])
+    assert isinstance(verdict, Verdict)
+    assert str(verdict.differences[-1]) == "answers as expected: expected 4 of 4, got 2"
+    assert len(verdict.unexpected) == 2
+
+
+def test_only_parameters_that_ask_for_several_answers_are_probed_several_times() -> None:
+    parts = Parts(FakeProber(PASSED, [PASSED, PASSED]), FakeInterference())
+    once, thrice = parts.runner.verify([OWN_PROBE, own(3)])
+    assert isinstance(once, Verdict)
+    assert isinstance(thrice, Verdict)
+    assert (once.attempts, thrice.attempts) == (1, 3)
+
+
+def test_answer_that_never_came_in_time_is_not_asked_for_more() -> None:
+    parts = Parts(FakeProber(FAILED), FakeInterference())
+    parts.runner.verify([(CLIENTS_PROBE[0], Outcome(status=200, times=5))])
+    assert parts.prober.attempts == [1]
+
+
+def test_error_of_one_parameter_leaves_the_others_their_verdicts() -> None:
+    parts = Parts(FakeProber([PASSED, ERROR, FAILED], [PASSED]), FakeInterference())
+    parts.runner.converge = 60.0
+    first, second, third = parts.runner.verify([CLIENTS_PROBE, OWN_PROBE, CLIENTS_PROBE])
+    assert (first.passed, second.passed, third.passed) == (True, False, True)
+    assert isinstance(second, NoVerdict)
+    assert parts.prober.attempts == [1, 2], "an error is not probed again"
+
+
+def test_error_among_several_answers_is_an_error() -> None:
+    parts = Parts(FakeProber(PASSED, [PASSED, ERROR]), FakeInterference())
+    assert isinstance(parts.runner.verify([own(3)])[0], NoVerdict)
+
+
+def test_failure_that_rests_on_an_unreadable_log_is_an_error() -> None:
+    parts = Parts(FakeProber(FAILED), FakeInterference())
+    parts.inspector.log_trouble = "the log of the gateway is empty"
+    (answer,) = parts.runner.verify([CLIENTS_PROBE])
+    assert isinstance(answer, NoVerdict)
+    assert isinstance(answer.error, UnreadableLogError)
+    assert "the log of the gateway is empty" in str(answer.error)
+
+
+def test_probes_of_own_workloads_are_sent_one_after_the_other_unless_more_are_asked_for() -> None:
+    parts = Parts(FakeProber(PASSED), FakeInterference())
+    parts.runner.verify([OWN_PROBE, OWN_PROBE])
+    parts.runner.verify([OWN_PROBE, OWN_PROBE], own_at_once=2)
+    assert parts.prober.own_at_once == [1, 2]
 
 
 def test_failure_under_interference_restarts_the_test() -> None:
