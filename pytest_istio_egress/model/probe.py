@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from urllib.parse import urlsplit
+from pathlib import Path
+from urllib.parse import quote, urlsplit
 
 from pytest_istio_egress.model.addresses import bracketed, same_form
 
@@ -42,7 +43,7 @@ def is_workload(client: str) -> bool:
 OUTSIDE = "192.0.2.80"
 """The address, of the block reserved for documentation, that stands for the external server's in manifests."""
 
-DEFAULT_PORTS = {"http": 80, "https": 443, "gopher": 70}
+DEFAULT_PORTS = {"http": 80, "https": 443, "gopher": 70, "telnet": 23, "smtp": 25, "smtps": 465, "ftp": 21, "imap": 143}
 """The port of a URL without one, by scheme."""
 
 CA_FILE = "/etc/egress-certificates/ca.crt"
@@ -50,6 +51,12 @@ CA_FILE = "/etc/egress-certificates/ca.crt"
 
 HEADER_OPTIONS = frozenset({"-H", "--header"})
 """curl's option that is followed by a header."""
+
+HOLD = 5.0
+"""Seconds for which a probe with `receive` holds its connection."""
+CRLF = "\r\n"
+EMPTY_REPLY, TIMED_OUT = 52, 28
+"""curl's exit codes: nothing was received, and `max_time` is over."""
 
 BODY_LIMIT = 64 * 1024
 """Bytes of a response body that are recorded; the rest is not needed as evidence."""
@@ -72,7 +79,9 @@ class Probe:
     arguments: tuple[str, ...] = ()
     max_time: float = 15.0
     receive: str = ""
-    """Text that must be received over plain TCP; curl ends the connection when it has come. Empty: none."""
+    """Text that must be received over plain TCP, within `max_time`; empty where the protocol is curl's own."""
+    ca: Path | None = None
+    """A file with the certificate authorities of an https host, in PEM; relative to the folder of the test."""
 
     @property
     def from_own_workload(self) -> bool:
@@ -118,13 +127,15 @@ class Probe:
             return ()
         return ("--resolve", f"{self.host}:{self.port}:{bracketed(self.to)}")
 
-    def command(self, user_agent: str, local_ports: str) -> list[str]:
+    def command(self, user_agent: str, local_ports: str, ca: str = "") -> list[str]:
         """Return the command line. It prints the body, then curl's two JSON documents: the transfer, the headers.
 
-        `local_ports`, such as 16384-16391, are the source ports that curl may use.
+        `local_ports`, such as 16384-16391, are the source ports that curl may use; `ca` is the path of a file
+        in the container, empty where curl's default applies.
         """
         return [
             "curl", "--silent", "--show-error", "--globoff",
+            *(("--cacert", ca) if ca else ()),
             "--max-time", f"{self.max_time:g}",
             "--user-agent", user_agent,
             "--local-port", local_ports,
@@ -143,18 +154,27 @@ def get(
     client: str = CLIENT,
     to: str | None = OUTSIDE,
     headers: Mapping[str, str] | None = None,
+    ca: Path | str | None = None,
     arguments: Sequence[str] = (),
     max_time: float = 15.0,
 ) -> Probe:
     """Return a probe that sends a GET request.
 
     With https the server's certificate is verified: by the suite's clients against the run's certificate authority,
-    by the user's own workload against the authorities of its image.
+    by the user's own workload against the authorities of curl's image. `ca` names a PEM file with others, such as
+    those of a company, relative to the folder of the test; without it, --istio-egress-ca applies to own workloads.
     """
-    verified = urlsplit(url).scheme == "https" and not is_workload(client)
+    verified = urlsplit(url).scheme == "https" and not is_workload(client) and ca is None
     authority = ("--cacert", CA_FILE) if verified else ()
     more = [word for name, value in (headers or {}).items() for word in ("--header", f"{name}: {value}")]
-    return Probe(url=url, client=client, to=to, arguments=(*authority, *more, *arguments), max_time=max_time)
+    return Probe(
+        url=url,
+        client=client,
+        to=to,
+        arguments=(*authority, *more, *arguments),
+        max_time=max_time,
+        ca=None if ca is None else Path(ca),
+    )
 
 
 def tcp(
@@ -163,17 +183,26 @@ def tcp(
     *,
     client: str = CLIENT,
     to: str | None = OUTSIDE,
+    send: str | None = None,
+    receive: str = "",
     arguments: Sequence[str] = (),
-    max_time: float = 15.0,
+    max_time: float | None = None,
 ) -> Probe:
-    """Return a probe that sends an HTTP request as plain TCP, to a port that the mesh does not treat as HTTP."""
-    return Probe(
-        url=f"http://{bracketed(host)}:{port}/headers",
-        client=client,
-        to=to,
-        arguments=tuple(arguments),
-        max_time=max_time,
-    )
+    """Return a probe of a port that the mesh does not treat as HTTP.
+
+    `receive` is a text that the host must send: after `send`, which curl ends with CRLF, or of its own accord, as
+    servers for mail and databases do. The connection is held until the host closes it, or for `max_time` seconds
+    (default: 5). With neither, an HTTP request is sent as plain TCP. Raises ValueError for `send` without `receive`.
+    """
+    if send is not None and not receive:
+        raise ValueError(f"tcp({host!r}, {port}, send=...) also needs receive=..., the text that must come back")
+    address = f"{bracketed(host)}:{port}"
+    if send is not None:
+        url = f"gopher://{address}/_{quote(send.removesuffix(CRLF))}"
+    else:
+        url = f"telnet://{address}" if receive else f"http://{address}/headers"
+    limit = max_time or (HOLD if receive else 15.0)
+    return Probe(url=url, client=client, to=to, arguments=tuple(arguments), max_time=limit, receive=receive)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,6 +223,21 @@ class CurlResult:
     http_version: str
     headers: Mapping[str, str]
     body: str
+
+
+def outcome_of_bytes(probe: Probe, curl: CurlResult) -> CurlResult:
+    """Return curl's result of a probe with `receive` in the terms of HTTP.
+
+    curl waits for more until its time is over (28) though the text has come, and is content (0) with a connection
+    that was closed before anything came, which it reports as 52 for HTTP.
+    """
+    if not probe.receive:
+        return curl
+    if curl.exit == TIMED_OUT and probe.receive in curl.body:
+        return replace(curl, exit=0, error="")
+    if curl.exit == 0 and not curl.body:
+        return replace(curl, exit=EMPTY_REPLY, error="the connection was closed before anything was received")
+    return curl
 
 
 class NoCurlResultError(Exception):

@@ -37,6 +37,8 @@ class CaseSetup:
         self._proxy_sync = proxy_sync
         self.case: Case | None = None
         """The test that is set up; None where none is, or where its own steps have changed what it began with."""
+        self.folder = Path()
+        """The folder of the current test, which relative paths of its probes start from."""
         self.syncs = 0
         """How often the proxies were waited for."""
         self.entered = time.monotonic()
@@ -69,6 +71,7 @@ class CaseSetup:
         if case is self.case:
             return False
         self.case = None
+        self.folder = case.folder
         self.entered = time.monotonic()
         previous, self._applied = self._applied, []
         documents = self.first_manifests(load(case.manifests))

@@ -7,17 +7,19 @@ import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from pytest_istio_egress.cluster.api import ClusterError
+from pytest_istio_egress.cluster.authority import Authorities
 from pytest_istio_egress.cluster.pods import GoneError, Pod, run
 from pytest_istio_egress.cluster.readiness import NoPodError
 from pytest_istio_egress.model.addresses import with_port
 from pytest_istio_egress.model.case import InvalidTestError
 from pytest_istio_egress.model.outcome import Outcome
-from pytest_istio_egress.model.probe import NoCurlResultError, Probe, parse
+from pytest_istio_egress.model.probe import NoCurlResultError, Probe, outcome_of_bytes, parse
 from pytest_istio_egress.pipeline.case_setup import CaseSetup
 from pytest_istio_egress.pipeline.context import WorkerContext
 from pytest_istio_egress.pipeline.source_ports import SourcePorts
@@ -43,6 +45,9 @@ class Prober:
         self.context = context
         self._case_setup = case_setup
         self._source_ports = SourcePorts()
+        self._authorities = Authorities(context.api)
+        self.own_authority: Path | None = None
+        """The file with the authorities of https hosts, for probes from users' workloads that name none."""
         self._absent: dict[str, int] = {}
         """Gateways that Istio had not created in time, and after which proxy sync: a later one may bring them."""
 
@@ -128,19 +133,31 @@ class Prober:
 
     def _send_once(self, probe: Probe) -> Exchange:
         environment = self.context.environment
-        # Envoy's log line has the user agent, which is unique, and the source port.
-        command = probe.command(f"istio-egress/{uuid.uuid4().hex[:12]}", self._source_ports.take())
-        if not probe.from_own_workload:
-            command = [self.context.names.render(word) for word in command]
+        if not probe.from_own_workload and probe.client not in environment.clients:
+            raise InvalidTestError(
+                f"unknown client {probe.client!r} (choose from {', '.join(environment.clients)}, or from the "
+                "Deployments of the test's manifests)"
+            )
         pod = environment.pod(probe.client)
         try:
-            return self._run(pod, probe, command)
+            return self._run(pod, probe)
         except (GoneError, NoCurlResultError):
             if not environment.pod_lookup.replaced(probe.client, pod):
                 raise
-            return self._run(environment.pod(probe.client), probe, command)
+            return self._run(environment.pod(probe.client), probe)
 
-    def _run(self, pod: Pod, probe: Probe, command: Sequence[str]) -> Exchange:
+    def _command(self, pod: Pod, probe: Probe) -> list[str]:
+        """Return curl's command line in this pod, with the run's names."""
+        file = probe.ca
+        if file is None and probe.from_own_workload and probe.url.startswith("https:"):
+            file = self.own_authority
+        authority = self._authorities.path(pod, self._case_setup.folder / file) if file else ""
+        # Envoy's log line has the user agent, which is unique, and the source port.
+        command = probe.command(f"istio-egress/{uuid.uuid4().hex[:12]}", self._source_ports.take(), authority)
+        return command if probe.from_own_workload else [self.context.names.render(word) for word in command]
+
+    def _run(self, pod: Pod, probe: Probe) -> Exchange:
+        command = self._command(pod, probe)
         logs = self.context.access_logs
         if pod.injected:
             logs.follow(pod)
@@ -152,7 +169,7 @@ class Prober:
             command=tuple(command),
             kubectl_command=f"kubectl exec -n {pod.namespace} {pod.name} -c {pod.container} -- {shown}",
             began=began,
-            curl=parse(result.stdout, result.stderr),
+            curl=outcome_of_bytes(probe, parse(result.stdout, result.stderr)),
             sidecar=None,
             gateway=None,
             addresses={

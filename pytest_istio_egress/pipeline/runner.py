@@ -47,7 +47,7 @@ class CaseRunner:
         self.context = context
         self.case_setup = case_setup
         self.inspector = inspector
-        self._prober = prober
+        self.prober = prober
         self._interference = interference
         self._mesh_config_map = mesh_config_map
         self.converge = context.timeouts.converge
@@ -121,7 +121,7 @@ class CaseRunner:
     def _await_gateways(self, places: Iterable[str | None]) -> None:
         """Wait for gateways that Istio has yet to create, and for their endpoints; that is no part of converging."""
         cached = self.context.environment.pod_lookup.cached().keys()
-        created = [self._prober.gateway_pods(at) for at in places if at is not None and at not in cached]
+        created = [self.prober.gateway_pods(at) for at in places if at is not None and at not in cached]
         if any(created):
             self.case_setup.sync()
 
@@ -133,7 +133,7 @@ class CaseRunner:
             self.case_setup.ensure_environment()
         self._await_gateways({outcome.gateway.at for _, outcome in expectations if outcome.gateway})
         deadline = max(time.monotonic() + self.converge, self._interference.unsettled_until)
-        answers = self._prober.verify(expectations, 1, own_at_once)
+        answers = self.prober.verify(expectations, 1, own_at_once)
         late: list[list[Verdict]] = [[] for _ in expectations]
         attempt = 1
         while time.monotonic() < deadline:
@@ -144,7 +144,7 @@ class CaseRunner:
             threading.Event().wait(min(PAUSE * attempt, LONGEST_PAUSE))
             attempt += 1
             sent = with_controls(failed, expectations)
-            again = self._prober.verify([expectations[index] for index in sent], attempt, own_at_once)
+            again = self.prober.verify([expectations[index] for index in sent], attempt, own_at_once)
             for index, answer in zip(failed, again, strict=False):  # those after them are controls that passed before
                 before = answers[index]
                 late[index] += [before] if isinstance(before, Verdict) else []
@@ -167,7 +167,7 @@ class CaseRunner:
             for (_, outcome), answer in zip(expectations, first, strict=True)
         ]
         pairs = [pair for pair, more in zip(expectations, wanted, strict=True) for _ in range(more)]
-        rest = iter(self._prober.verify(pairs, 1, 1) if pairs else [])
+        rest = iter(self.prober.verify(pairs, 1, 1) if pairs else [])
         return [[answer, *islice(rest, more)] for answer, more in zip(first, wanted, strict=True)]
 
     def _accepts_late(self, expectation: Expectation) -> bool:

@@ -72,6 +72,7 @@ def _istio_egress_runner(
     access_logs = AccessLogs(api, _istio_egress_mesh, names)
     runner = case_runner(WorkerContext(api, environment, access_logs, timeouts))
     settings = pytestconfig.stash[SETTINGS]
+    runner.prober.own_authority = settings.ca
     runner.fail_unsteady = lambda probe: settings.fails_unsteady(own_workload=probe.from_own_workload)
     pytestconfig.hook.pytest_istio_egress_runner(runner=runner)
     yield runner

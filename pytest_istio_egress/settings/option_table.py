@@ -98,6 +98,11 @@ class Settings:
         complaint=one_of(FEATURES, "feature"),
         help=f"Fail instead of skip tests that need this feature ({', '.join(FEATURES)})",
     )
+    ca: Path | None = option(
+        kind="path",
+        metavar="PATH",
+        help="PEM file with the certificate authorities of your own hosts, for https probes from your own workloads",
+    )
     fail_unsteady: str = option(
         metavar="{" + ",".join(UNSTEADY_CHOICES) + "}",
         default=OWN,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 from pytest_istio_egress import Outcome
@@ -90,6 +91,7 @@ class FakeAccessLogs:
 
     def __init__(self) -> None:
         self.followed: list[Pod] = []
+        self.mesh = SimpleNamespace(facts=SimpleNamespace(istio="1.31"))
 
     def follow(self, pod: Pod) -> None:
         self.followed.append(pod)

@@ -2,15 +2,17 @@
 
 import json
 import shutil
+import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from pytest_istio_egress import Probe, get, tcp, workload
-from pytest_istio_egress.model.probe import BODY_LIMIT, CA_FILE, NoCurlResultError, parse
+from pytest_istio_egress.model.probe import BODY_LIMIT, CA_FILE, CurlResult, NoCurlResultError, outcome_of_bytes, parse
 from pytest_istio_egress.pipeline.source_ports import SourcePorts
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed here")
@@ -134,3 +136,111 @@ def test_ipv6_address_is_in_brackets_in_the_url() -> None:
     assert probe.url == "http://[fd00::7]:9000/headers"
     assert (probe.host, probe.port, probe.authority) == ("fd00::7", 9000, "[fd00::7]:9000")
     assert get("http://[fd00::7]/headers").authority == "[fd00::7]"
+
+
+PAYMENTS = workload("deployment/payments", namespace="payments")
+
+
+def greeting(connection: socket.socket) -> None:
+    connection.sendall(b"220 ledger ESMTP\r\n")
+    connection.recv(100)
+
+
+def ponging(connection: socket.socket) -> None:
+    if connection.makefile("rb").readline() == b"PING\r\n":  # curl may send the line in pieces
+        connection.sendall(b"+PONG\r\n")
+    connection.recv(100)
+
+
+def closing(_: socket.socket) -> None: ...
+
+
+def silent(connection: socket.socket) -> None:
+    connection.recv(100)
+    connection.recv(100)
+
+
+@pytest.fixture
+def listen() -> Iterator[Callable[[Callable[[socket.socket], None]], int]]:
+    """Serve one connection on a port of this machine, and return the port."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+
+        def start(serve: Callable[[socket.socket], None]) -> int:
+            def run() -> None:
+                connection, _ = listener.accept()
+                with connection:
+                    serve(connection)
+
+            threading.Thread(target=run, daemon=True).start()
+            return int(listener.getsockname()[1])
+
+        yield start
+
+
+@needs_curl
+@pytest.mark.parametrize(
+    ("serve", "send", "receive", "exits", "body"),
+    [
+        (greeting, None, "220 ", {0}, "220 ledger ESMTP\r\n"),
+        (ponging, "PING", "+PONG", {0}, "+PONG\r\n"),
+        (ponging, "PING\r\n", "+PONG", {0}, "+PONG\r\n"),
+        (greeting, None, "421", {28}, "220 ledger ESMTP\r\n"),
+        (silent, None, "220", {28}, ""),
+        (closing, None, "220", {52, 56}, ""),
+        (closing, "PING", "+PONG", {52, 55, 56}, ""),
+    ],
+    ids=["server-first", "client-first", "its-line-end", "other-text", "silence", "closed", "closed-upon-bytes"],
+)
+def test_bytes_are_exchanged_over_plain_tcp(
+    listen: Callable[[Callable[[socket.socket], None]], int],
+    serve: Callable[[socket.socket], None],
+    send: str | None,
+    receive: str,
+    exits: set[int],
+    body: str,
+) -> None:
+    probe = tcp("127.0.0.1", listen(serve), client=PAYMENTS, send=send, receive=receive, max_time=1.0)
+    ran = subprocess.run(
+        probe.command("agent/1", SourcePorts().take()),
+        capture_output=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    result = outcome_of_bytes(probe, parse(ran.stdout.decode(), ran.stderr.decode()))
+    assert result.exit in exits
+    assert result.body == body
+
+
+def test_result_of_http_stays_as_it_is() -> None:
+    timed_out = CurlResult(
+        exit=28, status=0, error="", seconds=1.0, local_address="", local_port=1, remote_address="", http_version="",
+        headers={}, body="",
+    )  # fmt: skip
+    assert outcome_of_bytes(get("http://api.test/"), timed_out) is timed_out
+
+
+def test_bytes_without_an_answer_to_wait_for_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"tcp\('cache', 6379, send=\.\.\.\) also needs receive"):
+        tcp("cache", 6379, send="PING")
+
+
+def test_tcp_without_bytes_of_its_own_sends_http() -> None:
+    assert tcp("api.test", 9000).url == "http://api.test:9000/headers"
+    assert tcp("2001:db8::1", 25, receive="220").url == "telnet://[2001:db8::1]:25"
+    assert tcp("cache", 6379, send="GET a b", receive="$").url == "gopher://cache:6379/_GET%20a%20b"
+
+
+@pytest.mark.parametrize(("url", "port"), [("smtp://a.test", 25), ("ftp://a.test", 21), ("telnet://a.test:2525", 2525)])
+def test_port_of_another_protocol_is_its_default(url: str, port: int) -> None:
+    assert get(url).port == port
+
+
+def test_own_authority_is_given_to_curl_instead_of_the_runs() -> None:
+    probe = get("https://partner.test/", ca="company.pem")
+    assert probe.ca == Path("company.pem")
+    assert CA_FILE not in probe.arguments
+    command = probe.command("agent/1", "1-2", "/tmp/ca.pem")  # of a container
+    assert command[command.index("--cacert") + 1] == "/tmp/ca.pem"  # as above
+    assert "--cacert" not in get("https://partner.test/", client=PAYMENTS).command("agent/1", "1-2")

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from fake_cluster import FakeApplier, FakeEnvironment, FakeProxySync, case_setup, worker_context
+from fake_cluster import FakeApplier, FakeEnvironment, FakeProxySync, case_setup, exchange_of, worker_context
 
-from pytest_istio_egress import get
+from pytest_istio_egress import Outcome, Probe, get, workload
 from pytest_istio_egress.cluster.api import Api, ClusterError
+from pytest_istio_egress.cluster.authority import Authorities
 from pytest_istio_egress.cluster.pods import CommandResult, Pod
 from pytest_istio_egress.cluster.readiness import NoPodError, NotReadyError
+from pytest_istio_egress.model.case import InvalidTestError
 from pytest_istio_egress.pipeline import prober as prober_module
 from pytest_istio_egress.pipeline.case_setup import CaseSetup
 from pytest_istio_egress.pipeline.prober import Prober
+from pytest_istio_egress.verdict.verdict import Exchange, NoVerdict
 
 PROBE = get("http://api.test/")
+IN_CONTAINER = "/tmp/ca.pem"  # of a container
 GATEWAY = "exit.egress-gateway"
 
 Curl = Callable[[Sequence[int]], list[str]]
@@ -89,3 +96,82 @@ def test_gateway_pod_that_is_not_ready_is_an_error(prober: Prober, environment: 
     environment.pod_error = NotReadyError("container istio-proxy waits: ImagePullBackOff")
     with pytest.raises(NotReadyError, match="ImagePullBackOff"):
         prober.gateway_pods(GATEWAY)
+
+
+def test_unknown_client_is_an_error_of_the_test_and_not_waited_for(
+    prober: Prober, environment: FakeEnvironment
+) -> None:
+    with pytest.raises(
+        InvalidTestError, match=r"unknown client 'slep\.egress-client' \(choose from sleep\.egress-plain"
+    ):
+        prober.send(get("http://api.test/", client="slep.egress-client"))
+    assert environment.pods_requested == []
+
+
+OWN = get("https://api.stripe.test/", client=workload("deployment/payments", namespace="payments"))
+
+
+def test_probes_of_own_workloads_are_sent_one_after_the_other(prober: Prober, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    together = threading.Barrier(2, timeout=10)
+
+    def send(probe: Probe) -> Exchange:
+        order.append(f"begin {probe.url}")
+        if probe.client == PROBE.client:
+            together.wait()  # the suite's own clients send side by side: both have to be here
+        order.append(f"end {probe.url}")
+        return exchange_of(probe)
+
+    monkeypatch.setattr(prober, "send", send)
+    monkeypatch.setattr(prober, "_with_log_lines", lambda _, sent: sent)
+    own = [replace(OWN, url=f"https://{name}.test/") for name in "ab"]
+    prober.verify([(probe, Outcome(sidecar=False)) for probe in (own[0], PROBE, own[1], PROBE)], 1)
+    assert [line for line in order if "api.test" not in line] == [
+        f"{what} https://{name}.test/" for name in "ab" for what in ("begin", "end")
+    ]
+
+
+def test_answers_keep_the_order_of_the_parameters_whoever_sent_them(
+    prober: Prober, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def send(probe: Probe) -> Exchange:
+        if probe.url.endswith("/error"):
+            raise ClusterError("the pod went")
+        return exchange_of(probe)
+
+    monkeypatch.setattr(prober, "send", send)
+    monkeypatch.setattr(prober, "_with_log_lines", lambda _, sent: sent)
+    probes = [OWN, PROBE, replace(OWN, url="https://own.test/error"), get("http://api.test/error"), PROBE]
+    answers = prober.verify([(probe, Outcome(sidecar=False)) for probe in probes], 1)
+    assert [answer.probe for answer in answers] == probes
+    assert [isinstance(answer, NoVerdict) for answer in answers] == [False, False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("probe", "file"),
+    [
+        (OWN, "company.pem"),
+        (replace(OWN, ca=Path("own.pem")), "own.pem"),
+        (get("https://api.test/", ca="own.pem"), "own.pem"),
+        (replace(OWN, url="http://api.stripe.test/"), None),
+        (get("https://api.test/"), None),
+    ],
+    ids=["option", "argument", "argument-of-the-suites-client", "no-https", "no-own-workload"],
+)
+def test_authority_of_https_is_that_of_the_probe_or_the_option(
+    prober: Prober, setup: CaseSetup, curl: Curl, monkeypatch: pytest.MonkeyPatch, probe: Probe, file: str | None
+) -> None:
+    curl([0])
+    copied: list[Path] = []
+
+    def copy(_: Authorities, __: Pod, file: Path) -> str:
+        copied.append(file)
+        return IN_CONTAINER
+
+    monkeypatch.setattr(Authorities, "path", copy)
+    prober.own_authority = Path("/etc/company.pem")
+    setup.folder = Path("/tests")
+    command = prober.send(probe).command
+    expected = {"company.pem": Path("/etc/company.pem"), "own.pem": Path("/tests/own.pem")}
+    assert copied == ([expected[file]] if file else [])
+    assert (IN_CONTAINER in command) is bool(file)
