@@ -87,5 +87,6 @@ vars(fixtures).update(
     Environment=lambda *_: SimpleNamespace(leave=lambda: None),
     AccessLogs=lambda *_: SimpleNamespace(forget=lambda: None),
     WorkerContext=lambda *_: None,
+    GatewayLogCheck=lambda *_, **__: None,
     NetworkPolicyCheck=lambda *_, **__: None,
 )

@@ -14,6 +14,7 @@ OF_OPTION = {
     "fact": "trust-domain=corp.example",
     "require": "gateway-api",
     "profile": "core",
+    "fail_unsteady": "all",
     "image": "curl=registry.example/curl:1",
     "pull_secret": "images/pull",
     "node_selector": "pool=mesh",
