@@ -19,7 +19,6 @@ from fake_cluster import (
     case_setup,
     worker_context,
 )
-from pytest_istio_egress.model.failure_context import FailureContext
 
 from pytest_istio_egress import Hop, Outcome, get, workload
 from pytest_istio_egress.cluster.api import ClusterError
@@ -27,6 +26,7 @@ from pytest_istio_egress.cluster.logs import UnreadableLogError
 from pytest_istio_egress.model.case import Case
 from pytest_istio_egress.model.result_names import ERROR, FAILED, PASSED
 from pytest_istio_egress.pipeline.runner import RESTARTS, CaseRunner
+from pytest_istio_egress.verdict.failure_context import FailureContext
 from pytest_istio_egress.verdict.verdict import Expectation, NoVerdict, Verdict
 
 CLIENTS_PROBE = (get("http://api.test/"), PASSES)
