@@ -24,7 +24,7 @@ class Pods:
 
 
 def prober(environment: Pods, case_setup: SimpleNamespace) -> Prober:
-    return Prober(cast(Any, SimpleNamespace(environment=environment)), cast(Any, case_setup))
+    return Prober(cast(Any, SimpleNamespace(api=None, environment=environment)), cast(Any, case_setup))
 
 
 def test_gateway_without_pods_is_looked_up_once_per_sync() -> None:
