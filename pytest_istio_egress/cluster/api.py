@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import re
+import socket
 import threading
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -46,6 +47,8 @@ class Api:
         self.configuration.connection_pool_maxsize = 32
         # urllib3 retries for a moment only; RetryingClient retries for as long as a restart of the API server takes.
         self.configuration.retries = False
+        # A load balancer may drop an idle connection without closing it: a log stream would wait for ever.
+        self.configuration.socket_options = _keepalive()
         self.client = self.new_client()
         self.core = client.CoreV1Api(self.client)
         self._lock = threading.Lock()
@@ -78,6 +81,19 @@ class Api:
         except ClusterError:
             return False
         return True
+
+
+def _keepalive() -> list[tuple[int, int, int]]:
+    """Return socket options that probe an idle connection after 30 s, and give it up a minute later."""
+    idle = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}  # not every platform has all of them
+    tuned = [
+        (socket.IPPROTO_TCP, getattr(socket, name), value) for name, value in idle.items() if hasattr(socket, name)
+    ]
+    return [
+        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),  # urllib3's default, which this list replaces
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        *tuned,
+    ]
 
 
 def reason(error: BaseException) -> str:

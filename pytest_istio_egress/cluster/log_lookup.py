@@ -109,6 +109,14 @@ class AccessLogs:
         """Return the pods of the egress gateway that verdicts depend on so far."""
         return list(self._gateways or ())
 
+    def new_gateways(self) -> list[Pod]:
+        """Return the ready pods of the egress gateway that came since its pods were looked up."""
+        known = {pod.uid for pod in self._gateways or ()}
+        if not known:
+            return []
+        pods = ready_pods(self.api, self.names.namespace_of(GATEWAY), self.names.selector(GATEWAY))
+        return [pod for pod in pods if pod.uid not in known]
+
     def gateway_addresses(self) -> frozenset[str]:
         """Return the addresses of the egress gateway's pods."""
         return frozenset().union(*(pod.addresses for pod in self.gateways()))

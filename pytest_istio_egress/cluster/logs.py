@@ -51,7 +51,9 @@ class ProxyLog:
         self._by_source: _Index = {}
         self._by_user_agent: _Index = {}
         self._closed = False
-        threading.Thread(target=self._follow, name=f"log of {pod.name}", daemon=True).start()
+        self._generation = 0
+        """Increased where a stream is given up."""
+        self._start()
 
     def of_connection(self, source: str, user_agents: Container[str], since: float) -> AccessLogLine | None:
         """Return the newest line of a connection from `source` (address:port) with one of these user agents.
@@ -98,7 +100,8 @@ class ProxyLog:
                 _preload_content=False,
                 _request_timeout=REQUEST_TIMEOUT,
             )
-            self._take(response.data.splitlines())
+            if self._take(response.data.splitlines()):
+                self._follow_again()  # the stream did not have these lines
         except (ApiException, HTTPError, OSError) as error:
             self.trouble = reason(error)
 
@@ -111,13 +114,26 @@ class ProxyLog:
     def _container(self) -> str:
         return PROXY if self.pod.injected else self.pod.container
 
-    def _follow(self) -> None:
+    def _follow_again(self) -> None:
+        """Give up the stream, which may be dead without an error; the thread that reads from it ends with a line."""
+        self._generation += 1
+        self._start()
+
+    def _start(self) -> None:
+        threading.Thread(
+            target=self._follow, args=(self._generation,), name=f"log of {self.pod.name}", daemon=True
+        ).start()
+
+    def _is_current(self, generation: int) -> bool:
+        return not self._closed and generation == self._generation
+
+    def _follow(self, generation: int) -> None:
         back = _OVERLAP
-        while not self._closed:
+        while self._is_current(generation):
             began = time.monotonic()
             try:
                 for lines in self._stream(back):
-                    if self._closed:
+                    if not self._is_current(generation):
                         return
                     self._take(lines)
             except (ApiException, HTTPError, OSError) as error:
@@ -126,7 +142,7 @@ class ProxyLog:
                 if isinstance(error, ApiException) and error.status == 404:
                     return  # the pod and its log are gone
             back = int(time.monotonic() - began) + _OVERLAP
-            if not self._closed:
+            if self._is_current(generation):
                 time.sleep(0.2)  # do not flood an API server that is down
 
     def _stream(self, back: int) -> Iterator[list[bytes]]:
@@ -145,15 +161,18 @@ class ProxyLog:
             *lines, pending = (pending + chunk).split(b"\n")
             yield lines
 
-    def _take(self, lines: Iterable[bytes]) -> None:
-        """Store new lines; a new stream, or `read_back`, repeats some."""
+    def _take(self, lines: Iterable[bytes]) -> bool:
+        """Store new lines, and return whether there were any; a new stream, or `read_back`, repeats some."""
         self.trouble = None  # the log can be read again
         with self.arrived:
+            known = len(self._lines)
+            newest = next(reversed(self._order), "")
             for line in lines:
                 raw = line.decode(errors="replace")
                 if raw not in self._lines:
                     self._store(raw)
             self.arrived.notify_all()
+            return len(self._lines) > known or next(reversed(self._order), "") != newest
 
     def _store(self, raw: str) -> None:
         if len(self._order) == KEPT_LINES:

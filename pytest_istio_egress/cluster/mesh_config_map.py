@@ -21,6 +21,8 @@ from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.poll import poll
 
 BEFORE = "istio-egress.dev/mesh-before"
+CHANGED_BY = "istio-egress.dev/mesh-changed-by"
+"""Annotation with the run that has changed the configuration."""
 
 
 class MeshConfigMap:
@@ -29,8 +31,9 @@ class MeshConfigMap:
     An empty name stands for a control plane whose configuration is not in the cluster: it cannot be changed.
     """
 
-    def __init__(self, api: Api, control_plane: str = "istio-system", config_map: str = "istio") -> None:
+    def __init__(self, api: Api, control_plane: str = "istio-system", config_map: str = "istio", run: str = "") -> None:
         self.api = api
+        self.run = run
         self.control_plane = control_plane
         self.config_map = config_map
 
@@ -45,7 +48,10 @@ class MeshConfigMap:
         changed = {name: value for name, value in merged.items() if value is not None}
         # With its version: the API server rejects this if the ConfigMap was changed since it was read.
         sent = {
-            "metadata": {"annotations": {BEFORE: before}, "resourceVersion": current.metadata.resource_version},
+            "metadata": {
+                "annotations": {BEFORE: before, CHANGED_BY: self.run},
+                "resourceVersion": current.metadata.resource_version,
+            },
             "data": {"mesh": yaml.safe_dump(changed)},
         }
         try:
@@ -78,6 +84,13 @@ class MeshConfigMap:
         before: str | None = ((current.metadata.annotations or {}) if current else {}).get(BEFORE)
         return before
 
+    def restore_own_change(self) -> None:
+        """Restore the configuration if this run has changed it: an interrupted test may not have come to it."""
+        current = self._read_if_any()
+        annotations = (current.metadata.annotations or {}) if current else {}
+        if BEFORE in annotations and annotations.get(CHANGED_BY) == self.run:
+            self.restore(annotations[BEFORE])
+
     def restore(self, before: str) -> None:
         """Restore the text that `change` returned, and unlock the configuration for other runs."""
         self.restore_text(before)
@@ -89,7 +102,7 @@ class MeshConfigMap:
 
     def unlock(self) -> None:
         """Unlock the configuration for other runs."""
-        self._patch({"metadata": {"annotations": {BEFORE: None}}})
+        self._patch({"metadata": {"annotations": {BEFORE: None, CHANGED_BY: None}}})
 
     def version(self) -> str:
         """Return the ConfigMap's version, which changes with the mesh configuration; empty where it does not exist."""

@@ -18,6 +18,12 @@ _LOOK_AGAIN = 2
 """Seconds after which unchanged pods are listed again: the reason may lie outside of them."""
 
 
+_NEW_NODE = 3
+"""How many times the timeout a pod is waited for in addition, while a new node for it is announced."""
+_SCALE_UP = frozenset({"TriggeredScaleUp", "Nominated", "NodeProvisioned"})
+"""Reasons of events by which cluster autoscaler and Karpenter announce a node for a pod."""
+
+
 class NotReadyError(ClusterError):
     """A pod is not ready, or not ready yet."""
 
@@ -29,11 +35,13 @@ class NoPodError(NotReadyError):
 def ready_pod(api: Api, namespace: str, selector: str, *, timeout: float) -> Pod:
     """Wait for a ready pod; raises NotReadyError with the reason where there is none after `timeout` seconds."""
     deadline = time.monotonic() + timeout
+    latest = deadline + _NEW_NODE * timeout
     while not (ready := only_ready(pods := list_pods(api, namespace, selector))):
         expired = time.monotonic() > deadline
         if expired or not pods:
             error = _not_ready(api, namespace, selector, pods)
-            if expired or not isinstance(error, NotReadyError):
+            node_comes = pods and time.monotonic() < latest and _is_scaling_up(api, namespace, pods)
+            if (expired and not node_comes) or not isinstance(error, NotReadyError):
                 raise error
         _await_ready(api, namespace, selector)
     return ready[0]
@@ -41,7 +49,7 @@ def ready_pod(api: Api, namespace: str, selector: str, *, timeout: float) -> Pod
 
 def _not_ready(api: Api, namespace: str, selector: str, pods: Sequence[client.V1Pod]) -> ClusterError:
     """Return the error that says why no pod is ready; not a NotReadyError where waiting is pointless."""
-    message = f"no ready pod {selector} in {namespace}: {why_not_ready(api, namespace, pods)}"
+    message = f"no ready pod {selector} in {namespace}: {why_not_ready(api, namespace, selector, pods)}"
     # A quota, Pod Security or a policy rejects the pod every time. (A missing service account, right after the
     # creation of its namespace, is reported in the same words.)
     if not pods and "FailedCreate: " in message and "forbidden" in message and "not found" not in message:
@@ -62,14 +70,41 @@ def _await_ready(api: Api, namespace: str, selector: str) -> None:
         time.sleep(0.2)  # the API server restarts; the next request shows whether it is back
 
 
-def why_not_ready(api: Api, namespace: str, pods: Sequence[client.V1Pod]) -> str:
+def why_not_ready(api: Api, namespace: str, selector: str, pods: Sequence[client.V1Pod]) -> str:
     """Return in one sentence why pods are not ready: the reason of a container, else the last warning event."""
     for pod in pods:
         for status in container_statuses(pod):
             waiting = status.state.waiting if status.state else None
             if waiting and waiting.reason not in {"PodInitializing", "ContainerCreating"}:
                 return one_line(f"container {status.name} is waiting: {waiting.reason} {waiting.message or ''}")
-    events = api.core.list_namespaced_event(namespace, field_selector="type=Warning").items
-    if events:
-        return one_line(f"{events[-1].reason}: {events[-1].message or ''}")
+    events = _events(api, namespace, selector, pods)
+    warnings = [event for event in events if event.type == "Warning"]
+    if warnings:
+        node = "; a new node is announced" if any(event.reason in _SCALE_UP for event in events) else ""
+        late = f"{node} (--istio-egress-timeout-scale waits longer)" if pods else ""
+        return one_line(f"{warnings[-1].reason}: {warnings[-1].message or ''}{late}")
     return "no pod was created" if not pods else f"phase {pods[0].status.phase}, containers still starting"
+
+
+def _is_scaling_up(api: Api, namespace: str, pods: Sequence[client.V1Pod]) -> bool:
+    return any(event.reason in _SCALE_UP for event in _events(api, namespace, "", pods))
+
+
+def _events(api: Api, namespace: str, selector: str, pods: Sequence[client.V1Pod]) -> list[client.CoreV1Event]:
+    """Return the events of pods, without pods those of their Deployment, in the order of time.
+
+    The API server returns events by name, and a namespace may contain other workloads.
+    """
+    of_pods = {pod.metadata.name for pod in pods}
+    app = selector.partition("app=")[2].partition(",")[0]
+
+    def concerns(name: str) -> bool:
+        return name in of_pods if of_pods else not app or name == app or name.startswith(f"{app}-")
+
+    events = api.core.list_namespaced_event(namespace).items
+    return sorted((event for event in events if concerns(event.involved_object.name)), key=_moment)
+
+
+def _moment(event: client.CoreV1Event) -> float:
+    moment = event.last_timestamp or event.event_time or event.metadata.creation_timestamp
+    return moment.timestamp() if moment else 0.0

@@ -11,6 +11,7 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.client.rest import RESTClientObject
 from tenacity import RetryCallState, Retrying, retry_if_exception, retry_if_result, stop_after_delay, wait_exponential
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProtocolError, ReadTimeoutError, SSLError
+from urllib3.util.ssl_ import create_urllib3_context
 
 BUSY = frozenset({429, 502, 503, 504})
 """Statuses of a server that is starting, overloaded, or unavailable behind its load balancer."""
@@ -33,12 +34,24 @@ class _RetryingRest(RESTClientObject):  # type: ignore[misc]  # the kubernetes p
     def __init__(self, configuration: client.Configuration, patience: float) -> None:
         super().__init__(configuration)
         self.patience = patience
+        if configuration.verify_ssl:
+            self.pool_manager.connection_pool_kw["ssl_context"] = _as_kubectl_verifies()
 
     def request(self, method: str, url: str, *arguments: Any, _request_timeout: Any = None, **more: Any) -> Any:
         """Send a request, and retry it where that is safe."""
         return retrying(method, self.patience)(
             super().request, method, url, *arguments, _request_timeout=_request_timeout or REQUEST_TIMEOUT, **more
         )
+
+
+def _as_kubectl_verifies() -> ssl.SSLContext:
+    """Return a context that verifies chain, name and dates, without the strict checks of Python 3.13 and later.
+
+    Those refuse the certificate authorities of many clusters, which lack key identifiers (RFC 5280).
+    """
+    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
 
 
 def retrying(method: str, patience: float) -> Retrying:

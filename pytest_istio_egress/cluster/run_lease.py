@@ -18,6 +18,7 @@ from pytest_istio_egress.cluster.apply import FIELD_MANAGER, RUN_LABEL
 from pytest_istio_egress.cluster.mesh_config_map import MeshConfigMap
 from pytest_istio_egress.cluster.poll import poll
 from pytest_istio_egress.model.placement import Placement
+from pytest_istio_egress.model.text import one_line
 
 LEASE = "run"
 TRAFFIC_LABEL = "istio-egress.dev/traffic"
@@ -37,6 +38,8 @@ class LeftoverRun:
     """Whether its lease is still valid."""
     traffic: bool = False
     """Whether it is steady traffic, which outlives its command and never changes the mesh."""
+    ending: bool = False
+    """Whether all its namespaces are being deleted already."""
 
 
 class RunLease:
@@ -102,31 +105,32 @@ def leftover_runs(api: Api) -> list[LeftoverRun]:
         namespaces = api.core.list_namespace(label_selector=RUN_LABEL).items
     except ApiException as error:
         raise ClusterError(f"cannot list namespaces: {reason(error)}") from error
-    runs: dict[str, list[str]] = {}
-    traffic: set[str] = set()
+    runs: dict[str, list[client.V1ObjectMeta]] = {}
     for namespace in namespaces:
-        labels = namespace.metadata.labels
-        runs.setdefault(labels[RUN_LABEL], []).append(namespace.metadata.name)
-        if TRAFFIC_LABEL in labels:
-            traffic.add(labels[RUN_LABEL])
+        runs.setdefault(namespace.metadata.labels[RUN_LABEL], []).append(namespace.metadata)
     return [
-        LeftoverRun(run, tuple(sorted(names)), _alive(api, names), run in traffic)
-        for run, names in sorted(runs.items())
+        LeftoverRun(
+            run,
+            tuple(sorted(each.name for each in found)),
+            alive=_alive(api, found),
+            traffic=any(TRAFFIC_LABEL in each.labels for each in found),
+            ending=all(each.deletion_timestamp for each in found),
+        )
+        for run, found in sorted(runs.items())
     ]
 
 
-def _alive(api: Api, namespaces: Sequence[str]) -> bool:
+def _alive(api: Api, namespaces: Sequence[client.V1ObjectMeta]) -> bool:
     coordination = client.CoordinationV1Api(api.client)
     now = api.now()  # renewals use the API server's clock too, so clock skew between machines is irrelevant
     for namespace in namespaces:
-        for lease in coordination.list_namespaced_lease(namespace, label_selector=RUN_LABEL).items:
+        for lease in coordination.list_namespaced_lease(namespace.name, label_selector=RUN_LABEL).items:
             renewed = lease.spec.renew_time
             if renewed and now - renewed < datetime.timedelta(seconds=lease.spec.lease_duration_seconds or HELD_FOR):
                 return True
     # A new run creates a namespace before its lease.
     grace = datetime.timedelta(seconds=HELD_FOR)
-    created = [api.core.read_namespace(name).metadata.creation_timestamp for name in namespaces]
-    return any(now - moment < grace for moment in created)
+    return any(now - each.creation_timestamp < grace for each in namespaces)
 
 
 def restore_mesh_config(api: Api, settings: MeshConfigMap, say: Callable[[str], None]) -> None:
@@ -141,7 +145,7 @@ def restore_mesh_config(api: Api, settings: MeshConfigMap, say: Callable[[str], 
 def remove_leftovers(api: Api, say: Callable[[str], None]) -> None:
     """Start to delete the namespaces of ended runs, without waiting; another run may do so concurrently."""
     for leftover in leftover_runs(api):
-        if leftover.alive:
+        if leftover.alive or leftover.ending:
             continue
         namespaces = ", ".join(leftover.namespaces)
         say(f"istio-egress: deleting the namespaces of run {leftover.run}, which ended without cleanup: {namespaces}")
@@ -180,9 +184,17 @@ def _wait_until_gone(api: Api, run: str, timeout: float, say: Callable[[str], No
 
     if not poll(is_gone, every=0.25, timeout=timeout):
         raise ClusterError(
-            f"namespaces {', '.join(remaining)} were not deleted within {timeout:g} s; try `kubectl get namespace "
-            f"{remaining[0]} -o yaml`"
+            f"namespaces {', '.join(remaining)} were not deleted within {timeout:g} s{_why_not_gone(api, run)}; try "
+            f"`kubectl get namespace {remaining[0]} -o yaml`"
         )
+
+
+def _why_not_gone(api: Api, run: str) -> str:
+    """Return the conditions of namespaces that are being deleted, each once: what remains, or what cannot be listed."""
+    namespaces = api.core.list_namespace(label_selector=f"{RUN_LABEL}={run}").items
+    conditions = [each for namespace in namespaces for each in (namespace.status.conditions or [])]
+    told = dict.fromkeys(f"{each.type}: {each.message}" for each in conditions if each.status == "True")
+    return f" ({one_line('; '.join(told))})" if told else ""
 
 
 def namespaces_of_run(api: Api, run: str) -> list[str]:

@@ -66,6 +66,8 @@ class InterferenceDetector:
     def _pods_changed(self) -> str | None:
         environment, logs = self.context.environment, self.context.access_logs
         changes = changed_pods(self.context.api, [*environment.pod_lookup.pods_in_use(), *logs.pods_in_use()])
+        # A request may have gone to a replica whose log is not followed.
+        changes += [f"the egress gateway's pod {pod} was added" for pod in logs.new_gateways()]
         if not changes:
             return None
         logs.forget()

@@ -191,7 +191,7 @@ def case_runner(context: WorkerContext) -> CaseRunner:
     case_setup = CaseSetup(context, applier, ProxySync(context.api, applier, context.timeouts.settle))
     prober = Prober(context, case_setup)
     mesh = context.names.mesh
-    mesh_config_map = MeshConfigMap(context.api, mesh.control_plane, mesh.config_map)
+    mesh_config_map = MeshConfigMap(context.api, mesh.control_plane, mesh.config_map, context.names.run)
     return CaseRunner(
         context,
         case_setup,

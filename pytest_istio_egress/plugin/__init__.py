@@ -91,7 +91,9 @@ def _register(config: pytest.Config) -> None:
         accepted = accepted_deviations(chosen)
         from pytest_istio_egress.plugin import failure_reports, fixtures
         from pytest_istio_egress.plugin.report_hooks import ReportHooks
+        from pytest_istio_egress.plugin.termination import interrupt_at_sigterm
 
+        interrupt_at_sigterm(config)
         register(ReportHooks(accepted), "istio-egress-report-hooks")
         register(fixtures, "istio-egress-fixtures")
         register(failure_reports, "istio-egress-failure-reports")

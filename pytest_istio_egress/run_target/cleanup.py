@@ -6,7 +6,9 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
+from pytest_istio_egress.cluster.mesh_config_map import MeshConfigMap
 from pytest_istio_egress.cluster.run_lease import remove
+from pytest_istio_egress.model.mesh_facts import MeshFacts
 from pytest_istio_egress.run_target import Prepared, Say, TargetError
 
 
@@ -19,6 +21,11 @@ def release(prepared: Prepared, say: Say) -> None:
         return
     target = prepared.target
     try:
-        remove(Api(target.kubeconfig, target.context, target.timeouts), target.run, say=say)
+        api = Api(target.kubeconfig, target.context, target.timeouts)
+        if target.allow_mesh_wide and target.mesh:
+            # First, because it affects others: workers that were ended in a test may not have done it.
+            facts = MeshFacts.of(target.mesh)
+            MeshConfigMap(api, facts.control_plane, facts.config_map, target.run).restore_own_change()
+        remove(api, target.run, say=say)
     except (ClusterError, ApiException, HTTPError) as error:
         raise TargetError(f"cannot delete the namespaces of run {target.run}: {reason(error)}") from error

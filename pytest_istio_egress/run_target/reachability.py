@@ -9,6 +9,7 @@ from kubernetes import client
 from pytest_istio_egress.cluster.api import Api, reason
 from pytest_istio_egress.model.timeouts import Timeouts
 from pytest_istio_egress.run_target import Target, TargetError
+from pytest_istio_egress.settings.kubeconfig import way_of
 
 
 def kubernetes_version(target: Target) -> str:
@@ -35,8 +36,21 @@ def kubernetes_version(target: Target) -> str:
     why = reason(errors[0]) if errors else f"no response within {timeout:g} s"
     options = f"--context {target.context}" + (f" --kubeconfig {target.kubeconfig}" if target.kubeconfig else "")
     raise TargetError(
-        f"cannot reach the cluster of context {target.context!r}: {why} (hint: kubectl {options} version)"
+        f"cannot reach the cluster of context {target.context!r}: {why}{_way(target)} (hint: kubectl {options} version)"
     ) from (errors[0] if errors else None)
+
+
+def _way(target: Target) -> str:
+    """Return what of the kubeconfig may be the reason: a plugin that waits for the user, a proxy."""
+    way = way_of(target.kubeconfig, target.context)
+    plugin = (
+        f"; the credential plugin {way.plugin} may be waiting for you to log in: what it prints is not shown here, so "
+        "log in with kubectl first"
+    )
+    socks = "; exec through a SOCKS proxy is not supported: use an HTTP proxy, or a tunnel to the API server"
+    proxy = f"; the connection goes through the proxy {way.proxy}"
+    is_socks = way.proxy.startswith("socks")
+    return plugin * bool(way.plugin) + proxy * bool(way.proxy) + socks * is_socks
 
 
 def _timeout(target: Target) -> float:

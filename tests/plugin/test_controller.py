@@ -259,3 +259,49 @@ def test_run_without_clients_and_servers_is_told_once_and_exit_3(repository: Rep
     assert result.ret == CLUSTER_UNUSABLE
     result.assert_outcomes(failed=1)
     assert "no ready pod" in (repository.path / "r.yaml").read_text()
+
+
+@pytest.mark.parametrize("more", [[], ["-n", "2"]])
+@pytest.mark.parametrize("process", ["controller", "group"])
+def test_sigterm_is_treated_as_ctrl_c(repository: Repository, process: str, more: list[str]) -> None:
+    """A cancelled CI job gets SIGTERM: fixtures are finalized, and the cluster is cleaned."""
+    end = f"""
+        import os, signal, time
+        from pathlib import Path
+
+        def test_ending(egress):
+            parent = os.getppid() if {bool(more)} else os.getpid()
+            os.kill(parent, signal.SIGTERM)
+            if {process == "group"}:
+                os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+    """
+    repository.write({"dns/test_ending.py": end})
+    result = repository.run("--istio-egress", "conformance/dns/test_ending.py", *more)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert len(repository.notes_of("release")) == 1
+    if not more or process == "group":
+        assert repository.notes_of("test is over"), "the fixture of the test was finalized"
+
+
+@pytest.mark.parametrize(
+    ("user", "proxy", "words"),
+    [
+        ({"exec": {"command": "kubelogin"}}, None, ["plugin kubelogin may be waiting", "log in with kubectl first"]),
+        ({}, "socks5://localhost:1080", ["through the proxy socks5://localhost:1080", "SOCKS proxy is not supported"]),
+        ({}, "http://me:secret@proxy:3128", ["through the proxy http://proxy:3128"]),
+        ({}, None, []),
+    ],
+)
+def test_unreachable_cluster_names_what_is_on_the_way(
+    tmp_path: Path, user: dict[str, object], proxy: str | None, words: list[str]
+) -> None:
+    path = kubeconfig(tmp_path / "config", "a")
+    config = json.loads(path.read_text())
+    config["users"][0]["user"] = user
+    config["clusters"][0]["cluster"]["proxy-url"] = proxy
+    path.write_text(json.dumps(config))
+    text = reachability._way(target_of(path, "a"))
+    assert [word for word in words if word not in text] == []
+    assert "secret" not in text
+    assert bool(text) is bool(words)

@@ -1,11 +1,16 @@
 """The message of an error of the API in one line."""
 
 import json
+import socket
+import ssl
+from pathlib import Path
+from typing import Any
 
 import pytest
 from kubernetes.client.exceptions import ApiException
 
-from pytest_istio_egress.cluster.api import ClusterError, reason
+from pytest_istio_egress.cluster import retry
+from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 
 
 def with_body(body: str | None, status: int = 403, reason: str = "Forbidden") -> ApiException:
@@ -31,3 +36,30 @@ def with_body(body: str | None, status: int = 403, reason: str = "Forbidden") ->
 )
 def test_reason_is_the_message_in_one_line(error: Exception, line: str) -> None:
     assert reason(error) == line
+
+
+KUBECONFIG = """
+clusters: [{name: a, cluster: {server: "https://127.0.0.1:1"}}]
+users: [{name: a, user: {}}]
+contexts: [{name: a, context: {cluster: a, user: a}}]
+current-context: a
+"""
+
+
+def pool_arguments(tmp_path: Path) -> dict[str, Any]:
+    (tmp_path / "config").write_text(KUBECONFIG)
+    arguments: dict[str, Any] = Api(tmp_path / "config", "a").client.rest_client.pool_manager.connection_pool_kw
+    return arguments
+
+
+def test_idle_connections_are_probed(tmp_path: Path) -> None:
+    assert (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1) in pool_arguments(tmp_path)["socket_options"]
+
+
+def test_certificates_are_verified_as_kubectl_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    strict = ssl.create_default_context()
+    strict.verify_flags |= ssl.VERIFY_X509_STRICT  # the default of Python 3.13
+    monkeypatch.setattr(retry, "create_urllib3_context", lambda **_: strict)
+    context = pool_arguments(tmp_path)["ssl_context"]
+    assert not context.verify_flags & ssl.VERIFY_X509_STRICT
+    assert context.verify_mode == ssl.CERT_REQUIRED

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 from kubernetes import client
 
-from pytest_istio_egress.cluster import logs
+from pytest_istio_egress.cluster import log_lookup, logs
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.log_lookup import AccessLogs
 from pytest_istio_egress.cluster.logs import ProxyLog
@@ -166,3 +166,48 @@ def test_ipv6_connection_is_found_by_its_address_and_port(kubelet: Kubelet) -> N
     assert newest
     assert newest.cluster == "outbound|80||api.test"
     access_logs.forget()
+
+
+class DeadStream(Kubelet):
+    """A log whose first stream never delivers anything again, without an error."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.streams = 0
+
+    def _stream(self) -> Iterator[bytes]:
+        self.streams += 1
+        if self.streams == 1:
+            self.written.wait(60)
+            return
+        while not self.written.wait(0.01):
+            yield b"".join(written + b"\n" for written in self.lines)
+
+
+def test_stream_that_is_dead_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in = DeadStream()
+    monkeypatch.setattr(client, "CoreV1Api", lambda _: stand_in)
+    access_logs = AccessLogs(API, cast(Mesh, None), Names("k3x9q", "gw0"))
+    stand_in.lines = [line("10.1.0.1:4000", "one")]
+    assert access_logs.sidecar_line(POD, "10.1.0.1:4000", "egress/1", since=0.0, timeout=0.05)
+    began = time.monotonic()
+    stand_in.lines.append(line("10.1.0.1:4001", "two"))
+    assert access_logs.sidecar_line(POD, "10.1.0.1:4001", "egress/1", since=0.0, timeout=5)
+    assert time.monotonic() - began < 4, "the second line comes by a new stream, not after the whole timeout"
+    access_logs.forget()
+    stand_in.written.set()
+
+
+def test_replica_of_the_gateway_that_came_later_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    gateways = [POD]
+    monkeypatch.setattr(log_lookup, "ready_pods", lambda *_: list(gateways))
+    mesh = cast(Mesh, SimpleNamespace(facts=SimpleNamespace(gateway=True)))
+    access_logs = AccessLogs(API, mesh, Names("k3x9q", "gw0"))
+    assert not access_logs.new_gateways(), "no request needed a gateway yet"
+    access_logs.gateways()
+    assert not access_logs.new_gateways()
+    gateways.append(replace(POD, uid="2"))
+    assert access_logs.new_gateways() == [gateways[1]]
+    access_logs.forget()
+    access_logs.gateways()
+    assert not access_logs.new_gateways()

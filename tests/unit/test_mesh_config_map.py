@@ -10,7 +10,7 @@ import yaml
 from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import Api, ClusterError
-from pytest_istio_egress.cluster.mesh_config_map import BEFORE, MeshConfigMap
+from pytest_istio_egress.cluster.mesh_config_map import BEFORE, CHANGED_BY, MeshConfigMap
 from pytest_istio_egress.model.timeouts import Timeouts
 
 TEXT = "# kept by hand\noutboundTrafficPolicy: {mode: REGISTRY_ONLY}\ntrustDomain: cluster.local\n"
@@ -46,7 +46,7 @@ def maps() -> ConfigMaps:
 @pytest.fixture
 def config_map(maps: ConfigMaps) -> MeshConfigMap:
     timeouts = Timeouts(other_run=0.1)
-    return MeshConfigMap(cast(Api, SimpleNamespace(core=maps, timeouts=timeouts)))
+    return MeshConfigMap(cast(Api, SimpleNamespace(core=maps, timeouts=timeouts)), run="k3x9q")
 
 
 def test_change_keeps_the_other_fields(config_map: MeshConfigMap, maps: ConfigMaps) -> None:
@@ -55,7 +55,7 @@ def test_change_keeps_the_other_fields(config_map: MeshConfigMap, maps: ConfigMa
         "outboundTrafficPolicy": {"mode": "ALLOW_ANY"},
         "trustDomain": "cluster.local",
     }
-    assert maps.annotations == {BEFORE: TEXT}
+    assert maps.annotations == {BEFORE: TEXT, CHANGED_BY: "k3x9q"}
 
 
 def test_none_removes_a_field(config_map: MeshConfigMap, maps: ConfigMaps) -> None:
@@ -128,3 +128,12 @@ def test_configuration_outside_of_the_cluster_has_no_change_and_no_version() -> 
     elsewhere = MeshConfigMap(cast(Api, None), "istio-system", "")
     assert elsewhere.pending_restore() is None
     assert elsewhere.version() == ""
+
+
+def test_interrupted_run_restores_its_own_change_only(config_map: MeshConfigMap, maps: ConfigMaps) -> None:
+    config_map.change({"outboundTrafficPolicy": {"mode": "ALLOW_ANY"}})
+    MeshConfigMap(config_map.api, run="other").restore_own_change()
+    assert BEFORE in maps.annotations
+    config_map.restore_own_change()
+    assert maps.mesh == TEXT
+    assert not maps.annotations

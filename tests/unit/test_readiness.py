@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, cast
@@ -56,8 +58,20 @@ class Cluster:
         yield from ({"object": each} for each in self.pods)
 
     def warns(self, reason: str, message: str) -> None:
-        """Add a warning event."""
-        self.warnings.append(cast(client.CoreV1Event, SimpleNamespace(reason=reason, message=message)))
+        """Add a warning event of the pod, newer than those before."""
+        self.tells("Warning", "sleep-1", reason, message)
+
+    def tells(self, kind: str, about: str, reason: str, message: str, *, minute: int | None = None) -> None:
+        """Add an event, at a minute of an hour; without one it is newer than those before."""
+        at = datetime.datetime(2026, 1, 1, 0, len(self.warnings) if minute is None else minute, tzinfo=datetime.UTC)
+        event = SimpleNamespace(
+            type=kind,
+            reason=reason,
+            message=message,
+            last_timestamp=at,
+            involved_object=SimpleNamespace(name=about),
+        )
+        self.warnings.append(cast(client.CoreV1Event, event))
 
 
 @pytest.fixture
@@ -110,3 +124,41 @@ def test_missing_service_account_is_waited_for(cluster: Cluster) -> None:
     cluster.warns("FailedCreate", 'pods "sleep-1" is forbidden: service account default not found')
     cluster.watched = lambda: setattr(cluster, "pods", [pod(ready=True)])
     assert ready_pod(cluster.api, "here", "app=sleep", timeout=5)
+
+
+def test_reason_is_the_latest_event_of_that_pod(cluster: Cluster) -> None:
+    cluster.pods = [pod(ready=False)]
+    cluster.tells("Warning", "sleep-1", "FailedScheduling", "no node has room", minute=9)
+    cluster.tells("Warning", "sleep-1", "FailedMount", "no volume", minute=1)
+    cluster.tells("Warning", "outside-1", "BackOff", "another server", minute=20)
+    with pytest.raises(NotReadyError, match=r"FailedScheduling: no node has room \(--istio-egress-timeout-scale"):
+        ready_pod(cluster.api, "here", "app=sleep", timeout=0)
+
+
+def test_missing_pod_has_the_event_of_its_own_deployment(cluster: Cluster) -> None:
+    cluster.tells("Warning", "second-5d9f", "FailedCreate", "forbidden: another server", minute=9)
+    cluster.tells("Warning", "outside-7c4b", "FailedCreate", "is forbidden: exceeded quota: pods=0", minute=1)
+    with pytest.raises(ClusterError, match="exceeded quota"):
+        ready_pod(cluster.api, "here", "app=outside", timeout=0)
+
+
+def test_announced_node_is_waited_for(cluster: Cluster) -> None:
+    cluster.pods = [pod(ready=False)]
+    cluster.warns("FailedScheduling", "no node")
+    cluster.tells("Normal", "sleep-1", "TriggeredScaleUp", "pod triggered scale-up: 0->1")
+    began = time.monotonic()
+
+    def watched() -> None:
+        if time.monotonic() > began + 0.1:  # after the timeout
+            cluster.pods = [pod(ready=True)]
+
+    cluster.watched = watched
+    assert ready_pod(cluster.api, "here", "app=sleep", timeout=0.1)
+
+
+def test_announced_node_is_not_waited_for_forever(cluster: Cluster) -> None:
+    cluster.pods = [pod(ready=False)]
+    cluster.warns("FailedScheduling", "no node")
+    cluster.tells("Normal", "sleep-1", "TriggeredScaleUp", "pod triggered scale-up: 0->1")
+    with pytest.raises(NotReadyError, match="a new node is announced"):
+        ready_pod(cluster.api, "here", "app=sleep", timeout=0)

@@ -6,10 +6,11 @@ from typing import Any, cast
 
 import pytest
 from kubernetes import client
+from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.apply import RUN_LABEL
-from pytest_istio_egress.cluster.run_lease import HELD_FOR, RunLease, leftover_runs, remove
+from pytest_istio_egress.cluster.run_lease import HELD_FOR, RunLease, leftover_runs, remove, remove_leftovers
 from pytest_istio_egress.model.timeouts import Timeouts
 
 SERVER = datetime.datetime(2001, 2, 3, 4, 5, 6, tzinfo=datetime.UTC)
@@ -22,6 +23,7 @@ class Cluster:
     def __init__(self) -> None:
         self.clock = SERVER
         self.renewed: datetime.datetime | None = None
+        self.deleted: datetime.datetime | None = None
         self.core = self
         self.client = None
 
@@ -29,11 +31,19 @@ class Cluster:
         return self.clock
 
     def list_namespace(self, **_: object) -> object:
-        metadata = SimpleNamespace(name="egress-outside-abcdef", labels={RUN_LABEL: "abcdef"})
+        metadata = SimpleNamespace(
+            name="egress-outside-abcdef",
+            labels={RUN_LABEL: "abcdef"},
+            creation_timestamp=SERVER - datetime.timedelta(hours=1),
+            deletion_timestamp=self.deleted,
+        )
         return SimpleNamespace(items=[SimpleNamespace(metadata=metadata)])
 
     def read_namespace(self, _: str) -> object:
-        return SimpleNamespace(metadata=SimpleNamespace(creation_timestamp=SERVER - datetime.timedelta(hours=1)))
+        raise ApiException(404)  # it is gone since it was listed
+
+    def delete_namespace(self, name: str) -> None:
+        raise AssertionError(f"{name} is being deleted already")
 
     def resource(self, *_: str) -> object:
         return self
@@ -69,6 +79,25 @@ def test_run_is_alive_as_long_as_its_lease(cluster: Cluster) -> None:
     assert not alive(cluster)
 
 
+def test_run_that_is_just_ending_is_left_alone(cluster: Cluster) -> None:
+    cluster.deleted = SERVER
+    said: list[str] = []
+    remove_leftovers(cast(Api, cluster), said.append)
+    assert not said
+
+
+STATUS = SimpleNamespace(
+    conditions=[
+        SimpleNamespace(type="NamespaceContentRemaining", status="False", message="all gone"),
+        SimpleNamespace(
+            type="NamespaceDeletionDiscoveryFailure",
+            status="True",
+            message="stale GroupVersion discovery: dead.example/v1",
+        ),
+    ]
+)
+
+
 class Namespaces:
     """The namespaces of a run, of which one is gone with every list."""
 
@@ -77,7 +106,7 @@ class Namespaces:
         self.deleted: list[str] = []
 
     def list_namespace(self, **_: object) -> object:
-        items = [SimpleNamespace(metadata=SimpleNamespace(name=name)) for name in self.names]
+        items = [SimpleNamespace(metadata=SimpleNamespace(name=name), status=STATUS) for name in self.names]
         if self.deleted:
             del self.names[:1]
         return SimpleNamespace(items=items)
@@ -96,5 +125,6 @@ def test_remove_waits_until_all_namespaces_are_gone() -> None:
 
 def test_remove_after_the_timeout_is_an_error_with_the_namespaces() -> None:
     api = SimpleNamespace(core=Namespaces("a", "b"), timeouts=Timeouts(remove=0.0))
-    with pytest.raises(ClusterError, match="namespaces a, b were not deleted within 0 s"):
+    why = "NamespaceDeletionDiscoveryFailure: stale GroupVersion discovery: dead.example/v1"
+    with pytest.raises(ClusterError, match=rf"namespaces a, b were not deleted within 0 s \({why}\)"):
         remove(cast(Api, api), "abcdef")
