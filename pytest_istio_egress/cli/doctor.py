@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_istio_egress.model.case import MESH_WIDE, MESH_WIDE_NOT_ALLOWED
+from pytest_istio_egress.model.mesh_facts import MeshFacts
 from pytest_istio_egress.settings.option import EMBEDDED, Option
 from pytest_istio_egress.settings.option_table import OPTIONS, Settings
 
 if TYPE_CHECKING:
-    from pytest_istio_egress.cluster.mesh import Mesh
     from pytest_istio_egress.model.case import Case
     from pytest_istio_egress.run_target import Prepared
 
@@ -80,24 +80,25 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         settings = settings_of(vars(arguments))
         prepared = prepare(settings, new_run(), print)
-        prepared, mesh = look_beforehand(prepared, settings, print)
+        prepared = look_beforehand(prepared, settings, print)
     except (NoClusterError, argparse.ArgumentTypeError) as error:
         print(f"istio-egress: {error}", file=sys.stderr)
         return USAGE
     except TargetError as error:
         print(f"istio-egress: {error}", file=sys.stderr)
         return UNUSABLE
-    for line in report(prepared, mesh, settings):
+    for line in report(prepared, settings):
         print(line)
     return 0
 
 
-def report(prepared: Prepared, mesh: Mesh, settings: Settings) -> Iterator[str]:
+def report(prepared: Prepared, settings: Settings) -> Iterator[str]:
     """Yield the lines about the mesh, and a table: each area with its tests and how many can run, then the reasons."""
     from pytest_istio_egress.run_target.description import after_detection
     from pytest_istio_egress.suite.discovery import shipped_cases, suite_folder
 
     yield from (line.removeprefix("istio-egress: ") for line in after_detection(prepared))
+    facts = MeshFacts.of(prepared.target.mesh)
     tests: Counter[str] = Counter()
     can_run: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
@@ -105,7 +106,7 @@ def report(prepared: Prepared, mesh: Mesh, settings: Settings) -> Iterator[str]:
         if shipped.case is None:
             continue
         tests[shipped.case.folder.name] += 1
-        why = _why_not(shipped.case, prepared, mesh, settings)
+        why = _why_not(shipped.case, prepared, facts, settings)
         can_run[shipped.case.folder.name] += not why
         reasons.update([why] if why else [])
     width = max(map(len, tests), default=0)
@@ -116,10 +117,11 @@ def report(prepared: Prepared, mesh: Mesh, settings: Settings) -> Iterator[str]:
     yield from (f"{number} cannot run: {why}" for why, number in reasons.most_common())
 
 
-def _why_not(case: Case, prepared: Prepared, mesh: Mesh, settings: Settings) -> str:
-    from pytest_istio_egress.cluster.features import missing
+def _why_not(case: Case, prepared: Prepared, facts: MeshFacts, settings: Settings) -> str:
+    from pytest_istio_egress.cluster.features import missing_of
     from pytest_istio_egress.suite.discovery import fixtures_folder
 
     if case.folder.name == MESH_WIDE and not settings.runs_mesh_wide:
         return MESH_WIDE_NOT_ALLOWED
-    return "; ".join(missing(case, mesh, fixtures_folder(), prepared.target.refused).values())
+    refused, lacks = prepared.target.refused, prepared.features.get
+    return "; ".join(missing_of(case, facts, fixtures_folder(), refused, lacks).values())

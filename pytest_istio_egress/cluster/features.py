@@ -37,8 +37,16 @@ class UnknownFeatureError(InvalidTestError):
 
 
 def missing(case: Case, mesh: Mesh, fixtures: Path, refused: Mapping[str, str]) -> dict[str, str]:
+    """Return what the mesh lacks for a test, as `missing_of` does, by detecting the features that the test needs."""
+    return missing_of(case, mesh.facts, fixtures, refused, lambda feature: DETECTORS[feature](mesh))
+
+
+def missing_of(
+    case: Case, facts: MeshFacts, fixtures: Path, refused: Mapping[str, str], lacks: Callable[[str], str | None]
+) -> dict[str, str]:
     """Return the features that the mesh lacks for a test, each with the reason; none where the test can run.
 
+    `lacks` returns the reason why the mesh lacks a feature, None where it has it.
     `refused` says why the cluster refuses some objects, by the names of `objects_of`: a test that applies one of them
     cannot run. PROBED features are left to `missing_by_probe`: this needs no pods.
     """
@@ -47,12 +55,12 @@ def missing(case: Case, mesh: Mesh, fixtures: Path, refused: Mapping[str, str]) 
             raise UnknownFeatureError(
                 f"unknown feature {feature!r} (choose from {', '.join(sorted([*DETECTORS, *PROBED]))})"
             )
-    needed = [feature for feature in (*case.requires, *implied(case, mesh.facts, fixtures)) if feature not in PROBED]
-    reasons = {feature: why for feature in needed if (why := DETECTORS[feature](mesh))}
-    for name in sorted(objects_of(case, mesh.facts, fixtures) & refused.keys()):
+    needed = [feature for feature in (*case.requires, *implied(case, facts, fixtures)) if feature not in PROBED]
+    reasons = {feature: why for feature in needed if (why := lacks(feature))}
+    for name in sorted(objects_of(case, facts, fixtures) & refused.keys()):
         reasons[name] = f"this cluster refuses {name}: {with_hint(refused[name])}"
-    if case.min_istio and older(mesh.facts.istio, case.min_istio):
-        reasons["istio"] = f"Istio {mesh.facts.istio} does not do this yet (needs {case.min_istio})"
+    if case.min_istio and older(facts.istio, case.min_istio):
+        reasons["istio"] = f"Istio {facts.istio} does not do this yet (needs {case.min_istio})"
     return reasons
 
 

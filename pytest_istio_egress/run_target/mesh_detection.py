@@ -35,11 +35,10 @@ def detect_mesh(prepared: Prepared, settings: Settings, say: Say) -> Prepared:
         return _examined(prepared, mesh, say)
 
 
-def look_beforehand(prepared: Prepared, settings: Settings, say: Say) -> tuple[Prepared, Mesh]:
-    """Detect the same as `detect_mesh`, and leave the cluster as it is; the mesh is for further questions."""
+def look_beforehand(prepared: Prepared, settings: Settings, say: Say) -> Prepared:
+    """Detect the same as `detect_mesh`, and leave what killed runs left."""
     with _cluster_errors_as_target_errors():
-        mesh = _working_mesh(prepared, settings, say)
-        return _examined(prepared, mesh, say), mesh
+        return _examined(prepared, _working_mesh(prepared, settings, say), say)
 
 
 def _working_mesh(prepared: Prepared, settings: Settings, say: Say) -> Mesh:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from types import SimpleNamespace
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from pytest_istio_egress.cli import doctor
 from pytest_istio_egress.cli.main import main
-from pytest_istio_egress.cluster.features import DETECTORS
-from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.model.mesh_facts import STOCK_GATEWAY, Fact, MeshFacts
 from pytest_istio_egress.run_target import NoClusterError, Prepared, Target, TargetError, mesh_detection, selection
 
@@ -34,31 +32,26 @@ def prepared(**refused: str) -> Prepared:
     return Prepared(target, "v1.36.0", gateway=f"egress gateway {STOCK_GATEWAY}")
 
 
-@pytest.fixture
-def mesh(monkeypatch: pytest.MonkeyPatch) -> Mesh:
-    """A mesh with every feature."""
-    monkeypatch.setattr("pytest_istio_egress.cluster.features.DETECTORS", dict.fromkeys(DETECTORS, lambda _: None))
-    return cast(Mesh, SimpleNamespace(facts=MESH, api=None))
-
-
 def settings(**given: Any) -> Any:
     arguments = {option.name: None for option in doctor._ASKED}
     return doctor.settings_of({**arguments, **given})
 
 
-def test_table_has_every_area_and_the_reasons(mesh: Mesh) -> None:
-    lines = list(doctor.report(prepared(Endpoints=REFUSAL), mesh, settings()))
+def test_table_has_every_area_and_the_reasons() -> None:
+    lacking = replace(prepared(Endpoints=REFUSAL), features={"gateway-api": "no Gateway API here"})
+    lines = list(doctor.report(lacking, settings()))
     assert any(line.startswith("context prod, Kubernetes v1.36.0") for line in lines)
     total = next(line for line in lines if line.startswith("all ")).split()
     reasons = [line for line in lines if " cannot run: " in line]
     assert int(total[1]) - int(total[2]) == sum(int(line.split()[0]) for line in reasons)
     assert any("--istio-egress-allow-mesh-wide" in line for line in reasons)
+    assert any(line.endswith("no Gateway API here") for line in reasons)
     assert any("this cluster refuses Endpoints" in line and "no-endpoints" in line for line in reasons)
     assert not [line for line in lines if line.startswith("mesh_wide ") and not line.endswith(" 0")]
 
 
-def test_everything_can_run_where_nothing_lacks(mesh: Mesh) -> None:
-    lines = list(doctor.report(prepared(), mesh, settings(allow_mesh_wide=True)))
+def test_everything_can_run_where_nothing_lacks() -> None:
+    lines = list(doctor.report(prepared(), settings(allow_mesh_wide=True)))
     total = next(line for line in lines if line.startswith("all ")).split()
     assert total[1] == total[2]
     assert not [line for line in lines if "cannot run" in line]
