@@ -107,6 +107,7 @@ def run_tests(foreign: Foreign, cluster: EmbeddedCluster, tests: list[str], fold
         "failed": [result.id for result in run.results if result.result not in (PASSED, SKIPPED)],
         "all": tests == ["conformance"],
         "seconds": seconds,
+        "stopped": run.info.stopped,
         "exit": done.returncode,
         "options": options,
         "facts": {name: fact.value for name, fact in run.info.facts.items()},
@@ -135,6 +136,7 @@ def page(clusters: dict[str, Foreign], figures: dict[str, Any]) -> str:
         lines += ["", f"## {foreign['name']}", ""]
         lines += [f"Options: `{' '.join(figure['options'])}`", ""] * bool(figure["options"])
         lines += [f"- {fact}: {figure['facts'].get(fact) or 'not detected'}" for fact in SHOWN_FACTS]
+        lines += [f"- {why}" for why in [figure.get("stopped")] if why]
         lines += [f"- {number} skipped: {reason}" for reason, number in sorted(figure["skipped"].items())]
         lines += [f"- failed: `{name}`" for name in figure["failed"]]
     return "\n".join(lines) + "\n"
