@@ -10,13 +10,15 @@ mesh. The exit status is 1 where a result or a sentence is not the expected one.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import yaml
 from broken import Broken, load
 from broken_cases import BrokenRun, run_broken
 
 from pytest_istio_egress.embedded import ClusterSpec, down, up
+from pytest_istio_egress.model.difference import HOPS
+from pytest_istio_egress.verdict.diagnosis import CAUSES
 
 CLUSTER = "causes"
 
@@ -26,7 +28,8 @@ def page(entries: Sequence[Broken], run: BrokenRun) -> str:
     lines = [
         "# Diagnosed causes, each reproduced deliberately",
         "",
-        "Each row is a mesh that was broken under one parameter of the suite, and the diagnosis of the failure.",
+        "Each row is a mesh that was broken under one parameter of the suite, by its own manifests or from outside,",
+        "and the diagnosis of the failure.",
         "Made by `python demonstrations/causes/causes.py` from `broken.yaml` beside it; its exit status is 1 where a",
         "diagnosis is not the expected one.",
         "",
@@ -44,7 +47,28 @@ def page(entries: Sequence[Broken], run: BrokenRun) -> str:
             run.of(broken).sentence,
         )
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_evidence()]) + "\n"
+
+
+def _evidence() -> Iterator[str]:
+    """Yield the table of all causes with the evidence that each needs, the first that fits is stated."""
+    yield from (
+        "",
+        "## The evidence of each cause",
+        "",
+        "A cause is stated only where all of its evidence is there, it explains a field that differs, and its own",
+        "check ties the two. The first one in this order that fits is stated. Where none fits, the sentence says",
+        "what is",
+        "known and what was ruled out. tests/unit/test_diagnosis.py takes each part of the evidence away, and expects",
+        "silence.",
+        "",
+        "| cause | evidence | explains |",
+        "| --- | --- | --- |",
+    )
+    for cause in CAUSES:
+        evidence = "; ".join(evidence.value for evidence in cause.needs)
+        hops = ", ".join(sorted({hop for hop, _ in cause.explains}, key=HOPS.index))
+        yield f"| {cause.name} | {evidence} | what differs at: {hops} |"
 
 
 def _change(broken: Broken) -> str:
