@@ -18,7 +18,7 @@ from pytest_istio_egress.pipeline.case_setup import CaseSetup
 from pytest_istio_egress.pipeline.context import WorkerContext
 from pytest_istio_egress.pipeline.prober import Prober
 from pytest_istio_egress.pipeline.request_at_proxy import at_gateway, at_sidecar
-from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Workload
+from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Configuration, Workload
 from pytest_istio_egress.verdict.diagnosis import cause
 from pytest_istio_egress.verdict.diagnosis.failure import Failure
 from pytest_istio_egress.verdict.failure_context import GATEWAY, SIDECAR, FailureContext
@@ -27,6 +27,8 @@ from pytest_istio_egress.verdict.verdict import Verdict
 
 _CLOCKS = 10.0
 """Seconds that reading a node's log may take, and by which clocks may differ."""
+_SAME_STATE = 2.0
+"""Seconds in which the resources are not read again: the parameters of a test fail together."""
 _NO_CONNECTION = frozenset({6, 7})
 """curl's exit codes where no connection came about that any Envoy could have logged: no address, refused."""
 
@@ -43,6 +45,8 @@ class FailureInspector:
         self._prober = prober
         self._first_seen: dict[str, float] = {}
         """By rejection: when the test began in which it was seen first."""
+        self._read: dict[tuple[str, ...], tuple[float, Configuration]] = {}
+        """By the namespaces of the proxies: when the resources were read, and the resources."""
 
     def explained(self, verdict: Verdict) -> Verdict:
         """Return the verdict with its failure context and its cause; what cannot be read is left out of them."""
@@ -124,8 +128,11 @@ class FailureInspector:
             revision=mesh.value("revision"),
         )
         gateway = self._gateway(verdict)
-        namespaces = {pod.namespace, *([gateway.namespace] if gateway else [])}
-        return replace(known, configuration=reader.read(sorted(namespaces)))
+        namespaces = tuple(sorted({pod.namespace, *([gateway.namespace] if gateway else [])}))
+        read = self._read.get(namespaces)
+        if read is None or read[0] < time.monotonic() - _SAME_STATE:
+            read = self._read[namespaces] = time.monotonic(), reader.read(namespaces)
+        return replace(known, configuration=read[1])
 
     def _pods(self, known: FailureContext, verdict: Verdict, pod: Pod) -> dict[str, Pod]:
         """Return the pods whose proxies can be asked, by SIDECAR and GATEWAY."""

@@ -250,6 +250,21 @@ def test_known_missing_resource_is_never_stated_where_its_kind_could_not_be_read
     assert "ServiceEntry lists" not in cause(unread)
 
 
+@pytest.mark.parametrize(
+    ("rejected", "concerns"),
+    [
+        ("the sidecar rejected 0.0.0.0_80: bad", True),
+        ("the sidecar rejected 0.0.0.0_8080: bad", False),
+        ("the sidecar rejected its Cluster outbound|80||a-partner.test: bad", False),
+        ("the sidecar rejected its Cluster outbound|443||partner.test: bad", False),
+        ("the sidecar rejected its Cluster outbound|80||partner.test: bad", True),
+    ],
+)
+def test_rejected_update_counts_only_where_it_concerns_the_request(*, rejected: str, concerns: bool) -> None:
+    given = with_context(flagged("UF"), rejected=(rejected,))
+    assert ("(NACK)" in cause(given)) is concerns
+
+
 def test_exit_60_of_an_unknown_authority_says_nothing_of_names() -> None:
     curl = replace(CURL, status=0, exit=60, error="SSL certificate problem: unable to get local issuer certificate")
     text = cause(failure(line=replace(LINE, details="-", status=0), curl=curl))

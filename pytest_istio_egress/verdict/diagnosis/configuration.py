@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from pytest_istio_egress.verdict.analysis.documents import Document, namespace_of, spec_of
 from pytest_istio_egress.verdict.analysis.visibility import imports_host, sidecars_of
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
@@ -25,10 +27,18 @@ def rejected(failure: Failure) -> str | None:
 
 
 def _concerns(failure: Failure, rejection: str) -> bool:
-    names = [failure.request.host, *(hop.line.cluster for hop in failure.hops)]
+    request = failure.request
+    if "outbound|" in rejection and re.search(rf"outbound\|(?!{request.port}\|)\d+\|", rejection):
+        return False  # a cluster for another port
+    names = [request.host, *(hop.line.cluster for hop in failure.hops)]
     for path in failure.context.paths.values():
         names += [path.listener_name, *path.clusters, *_listener_names(path)]
-    return any(name and name != "-" and name in rejection for name in names)
+    return any(name and name != "-" and _names(rejection, name) for name in names)
+
+
+def _names(text: str, name: str) -> bool:
+    """Whether a text contains a whole name: 0.0.0.0_80 is no part of 0.0.0.0_8080, nor api.test of an-api.test."""
+    return re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-]|\.\w)", text) is not None
 
 
 def _listener_names(path: ProxyPath) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -119,6 +120,11 @@ def _shown(hop: LoggedHop) -> str:
     return ", ".join(f"{name} {value}" for name, value in parts if value != "-")
 
 
+def _mentions(patch: Patch, name: str) -> bool:
+    """Whether a patch contains a whole name of a header, also within a script."""
+    return re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", json.dumps(patch.value).lower()) is not None
+
+
 @cause(
     "an EnvoyFilter changes a header",
     explains=fields("external server", "request header*") | fields("client", "response header*"),
@@ -129,7 +135,7 @@ def changes_header(failure: Failure) -> str | None:
     names = [each.field.rpartition(" ")[2].lower() for each in failure.differences if " header " in f" {each.field} "]
     for hop in failure.hops:
         for patch in patches_of(failure, hop.name, hop.path):
-            found = next((name for name in names if name in json.dumps(patch.value).lower()), None)
+            found = next((name for name in names if _mentions(patch, name)), None)
             if found:
                 return (
                     f"{full_name(patch.document)} patches the {patch.apply_to} on the request's path at the "

@@ -8,7 +8,7 @@ from pytest_istio_egress.verdict.comparison import request_headers
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
 from pytest_istio_egress.verdict.diagnosis.failure import Failure
 from pytest_istio_egress.verdict.diagnosis.rule import AT_GATEWAY, AT_SIDECAR, OUTCOME, as_sentence, cause, fields
-from pytest_istio_egress.verdict.proxy_path.upstream import originated_tls
+from pytest_istio_egress.verdict.proxy_path.upstream import mesh_tls, originated_tls
 
 _REDIRECT = 300
 """Below it a host answers what it was asked for: what got through has another cause."""
@@ -151,5 +151,11 @@ def answered(failure: Failure) -> str | None:
         return None
     if not all(hop.line.details == "via_upstream" and hop.line.status == curl.status for hop in failure.hops):
         return None
-    upstream = failure.hops[0].line.upstream
+    last = failure.hops[0]
+    upstream, path = last.line.upstream, last.path
+    if path is not None and mesh_tls(path.cluster):
+        return (
+            f"The destination {upstream}, or its own proxy, answered {curl.status}; every Envoy before it passed that "
+            "answer on. Check the access log of the destination's proxy."
+        )
     return f"The host {upstream} itself answered {curl.status}; every Envoy passed that answer on. Check the host."
