@@ -27,13 +27,15 @@ def rejected(failure: Failure) -> str | None:
 
 
 def _concerns(failure: Failure, rejection: str) -> bool:
-    request = failure.request
-    if "outbound|" in rejection and re.search(rf"outbound\|(?!{request.port}\|)\d+\|", rejection):
-        return False  # a cluster for another port
-    names = [request.host, *(hop.line.cluster for hop in failure.hops)]
-    for path in failure.context.paths.values():
-        names += [path.listener_name, *path.clusters, *_listener_names(path)]
-    return any(name and name != "-" and _names(rejection, name) for name in names)
+    """Whether a rejection is of a part of the path, or names the request's host and no cluster for another port."""
+    request, paths = failure.request, failure.context.paths.values()
+    parts = [hop.line.cluster for hop in failure.hops]
+    for path in paths:
+        parts += [path.listener_name, *path.clusters, *_listener_names(path)]
+    if any(part not in ("", "-") and _names(rejection, part) for part in parts):
+        return True
+    other_port = re.search(rf"outbound\|(?!{request.port}\|)\d+\|", rejection) is not None
+    return not other_port and _names(rejection, request.host)
 
 
 def _names(text: str, name: str) -> bool:
