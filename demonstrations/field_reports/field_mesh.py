@@ -38,7 +38,7 @@ class FieldMesh:
         self._runner = runner
         self._reports = {report.id: report for report in load()}
         self._applied: list[dict[str, Any]] = []
-        self._annotated = False
+        self._annotated = True  # an earlier session may have left annotations
         self._mesh_text: str | None = None
         self._markers = 0
 
