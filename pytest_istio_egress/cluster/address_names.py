@@ -7,6 +7,7 @@ Manifests are written with IPv4 addresses:
     192.0.2.80/32       a range                 10.96.17.4/32        fd00:10:96::11:4/128
     http://192.0.2.80/  a URL                   http://10.96.17.4/   http://[fd00:10:96::11:4]/
     198.51.100.7        an address of nobody    as written           2001:db8::c633:6407
+    240.0.0.80          one without a route     as written           2001:db8::f000:50
     127.0.0.1           a pod's loopback        as written           ::1
     0.0.0.0             any of its addresses    as written           ::
 
@@ -29,11 +30,12 @@ RESERVED_SECOND = "2001:db8::"
 """The same for the second family of a dual-stack cluster."""
 
 _WRITTEN = re.compile(
-    r"(?P<address>(?<![\d.])(?:192\.0\.2\.\d{1,3}|198\.51\.100\.\d{1,3}|127\.0\.0\.1|0\.0\.0\.0)(?!\d|\.\d)"
+    r"(?P<address>(?<![\d.])(?:192\.0\.2\.\d{1,3}|198\.51\.100\.\d{1,3}|240\.0\.0\.\d{1,3}|127\.0\.0\.1|0\.0\.0\.0)(?!\d|\.\d)"
     r"|\[2001:db8::\d{1,3}\]|(?<![\w:])2001:db8::\d{1,3}(?!\w|:\w))"
     r"(?:/(?P<length>\d{1,3}))?"
 )
-_OF_NOBODY = "198.51.100."
+_OF_NOBODY = ("198.51.100.", "240.0.0.")
+_OF_NOBODY_IN_IPV6 = re.compile(r"\[?2001:db8::([0-9a-f]{4}):([0-9a-f]{1,4})\]?(?:/(\d+))?")
 _WIDTHS = 128 - 32
 _END_OF_IPV6 = r"(?![0-9A-Fa-f]|:[0-9A-Fa-f:])"
 
@@ -85,11 +87,7 @@ class Addresses(Mapping[str, str]):
         for reserved, address in self.items():
             text = _put_back(text, reserved, address)
         if tuple(families) == (IPV6,):
-            text = re.sub(
-                r"\[?2001:db8::c633:64([0-9a-f]{2})\]?(?:/(\d+))?",
-                lambda match: _OF_NOBODY + str(int(match[1], 16)) + (f"/{int(match[2]) - _WIDTHS}" if match[2] else ""),
-                text,
-            )
+            text = _OF_NOBODY_IN_IPV6.sub(_as_ipv4, text)
             text = _put_back(text, "127.0.0.1", "::1")
             text = re.sub(r"\[::\](?=:\d)|(?<![\w:])::(?=_\d)", "0.0.0.0", text)  # noqa: S104  # no socket
         return text
@@ -111,6 +109,13 @@ class Addresses(Mapping[str, str]):
             raise UnknownAddressError(
                 f"unknown external server address {reserved} (choose from {choices}; see fixtures/outside.yaml)"
             ) from None
+
+
+def _as_ipv4(match: re.Match[str]) -> str:
+    address = str(ipaddress.IPv4Address(int(match[1], 16) << 16 | int(match[2], 16)))
+    if not address.startswith(_OF_NOBODY):
+        return match[0]
+    return address + (f"/{int(match[3]) - _WIDTHS}" if match[3] else "")
 
 
 def _ipv4(address: str) -> ipaddress.IPv4Address:

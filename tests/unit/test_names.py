@@ -61,6 +61,7 @@ def test_reserved_name_is_rendered_and_unrendered(written: str, real: str) -> No
         ("::198.51.100.7:80", "::[2001:db8::c633:6407]:80"),
         ("198.51.100.7", "2001:db8::c633:6407"),
         ("198.51.100.0/24", "2001:db8::c633:6400/120"),
+        ("240.0.0.80", "2001:db8::f000:50"),
         ("127.0.0.1", "::1"),
         ("http://127.0.0.1:15001/", "http://[::1]:15001/"),
         ("0.0.0.0_443", "::_443"),
@@ -98,7 +99,7 @@ def test_every_ipv4_range_is_every_ipv6_range() -> None:
 
 
 def test_similar_addresses_are_not_unrendered() -> None:
-    text = "fd00:10:96::11:4f 1fd00:10:96::11:4 fd00:10:96::11:4:1 std::1 a::_1"
+    text = "fd00:10:96::11:4f 1fd00:10:96::11:4 fd00:10:96::11:4:1 std::1 a::_1 2001:db8::abcd:1"
     assert ON_IPV6.unrender(text) == text
 
 
