@@ -55,10 +55,11 @@ def test_settings_arrive(pytester: pytest.Pytester, clusters: Clusters) -> None:
     said: list[str] = []
     found = prepared(
         pytester, said, "--istio-egress-envoy=1.36.4", "--istio-egress-istio=abc", "--istio-egress-name=mine",
+        "--istio-egress-ip-family=dual",
         "--istio-egress-install-packages",
     )  # fmt: skip
     spec = clusters.asked["spec"]
-    assert (spec.name, spec.istio, spec.envoy) == ("mine", "abc", "1.36.4")
+    assert (spec.name, spec.istio, spec.envoy, spec.ip_family) == ("mine", "abc", "1.36.4", "dual")
     assert clusters.asked["install_packages"] is True
     assert said == ["one of the steps"]
     assert found.kubernetes == "v1.36.3"

@@ -23,6 +23,7 @@ OF_OPTION = {
     "annotation": "example.com/owner=a",
     "resource": "limits.cpu=500m",
     "user_ids": "assigned",
+    "ip_family": "ipv6",
 }
 """Samples of the settings whose values are checked."""
 
