@@ -103,7 +103,7 @@ def page(changes: Sequence[Mutation], seen: Mapping[str, Sequence[Seen]], reason
     found = problems(changes, seen, reasons)
     areas = dict.fromkeys(f"`{change.manifest.partition('/')[0]}/`" for change in changes)
     sections = (
-        [HEAD, f"Areas on this page: {', '.join(areas)}.", ""],
+        [HEAD, f"Areas that were run for this page: {', '.join(areas)}. Nothing is known of the others.", ""],
         _summary(by_change, reasons),
         _list("Defects", found),
         _unnoticed(by_change, reasons),

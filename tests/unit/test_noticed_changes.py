@@ -238,3 +238,9 @@ def test_help_starts_no_cluster() -> None:
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "usage" in ran.stdout
     assert not ran.stderr
+
+
+def test_committed_page_is_current_and_has_no_defect() -> None:
+    page = (ROOT / "docs" / "noticed_changes.md").read_text()
+    assert page.startswith(changes_page.HEAD), "made by an older command: run it again"
+    assert "## Defects" not in page
