@@ -108,9 +108,11 @@ def move_default() -> None:
 
 
 def remove_old() -> None:
-    """Uninstall the old control plane."""
-    tool("istioctl", "uninstall", "--revision", "default", "--skip-confirmation")
-    kubectl("wait", "-n", NAMESPACE, "--for=delete", "deployment/istiod", PATIENCE)
+    """Delete the objects of the old control plane, as `istioctl uninstall` does for what `istioctl install` made."""
+    selector = "--selector=istio.io/rev=default,operator.istio.io/component=Pilot"
+    kubectl("delete", "deployment,service,configmap", "-n", NAMESPACE, selector)
+    kubectl("delete", "mutatingwebhookconfiguration", selector)
+    kubectl("delete", "validatingwebhookconfiguration", f"istio-validator-{NAMESPACE}")
 
 
 STEPS = (
@@ -126,7 +128,7 @@ STEPS = (
     ),
     Step("gateway", "The egress gateway of the new release is applied and rolls out, one replica.", move_gateway),
     Step("default", f"`istioctl tag set default --revision {REVISION} --overwrite`.", move_default),
-    Step("old revision", "`istioctl uninstall --revision default`.", remove_old),
+    Step("old revision", "The old istiod is deleted with its Service, configuration and webhooks.", remove_old),
 )
 
 
