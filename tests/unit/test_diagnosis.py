@@ -258,6 +258,8 @@ def test_known_missing_resource_is_never_stated_where_its_kind_could_not_be_read
         ("the sidecar rejected its Cluster outbound|80||a-partner.test: bad", False),
         ("the sidecar rejected its Cluster outbound|443||partner.test: bad", False),
         ("the sidecar rejected its Cluster outbound|80||partner.test: bad", True),
+        ("the sidecar rejected its RouteConfiguration 80: bad", True),
+        ("the sidecar rejected its RouteConfiguration 8080: bad", False),
     ],
 )
 def test_rejected_update_counts_only_where_it_concerns_the_request(*, rejected: str, concerns: bool) -> None:

@@ -31,7 +31,7 @@ def _concerns(failure: Failure, rejection: str) -> bool:
     request, paths = failure.request, failure.context.paths.values()
     parts = [hop.line.cluster for hop in failure.hops]
     for path in paths:
-        parts += [path.listener_name, *path.clusters, *_listener_names(path)]
+        parts += [path.listener_name, *path.clusters, *_listener_names(path), _routes_name(path)]
     if any(part not in ("", "-") and _names(rejection, part) for part in parts):
         return True
     other_port = re.search(rf"outbound\|(?!{request.port}\|)\d+\|", rejection) is not None
@@ -41,6 +41,11 @@ def _concerns(failure: Failure, rejection: str) -> bool:
 def _names(text: str, name: str) -> bool:
     """Whether a text contains a whole name: 0.0.0.0_80 is no part of 0.0.0.0_8080, nor api.test of an-api.test."""
     return re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-]|\.\w)", text) is not None
+
+
+def _routes_name(path: ProxyPath) -> str:
+    """Return the path's route configuration as a rejection names it; its name alone, a port, may be anything."""
+    return f"RouteConfiguration {path.route_config}" if path.route_config else ""
 
 
 def _listener_names(path: ProxyPath) -> list[str]:
