@@ -30,7 +30,7 @@ PAGE = "ops/configuration/traffic-management/dns-proxy/"
     [
         pytest.param(
             get("http://with-address.test/headers", client=CAPTURING, to=None),
-            reached(connected_to="198.51.100.7"),
+            reached(connected_to="198.51.100.7", details="via_upstream"),
             id="entry-with-an-address",
         ),
         pytest.param(

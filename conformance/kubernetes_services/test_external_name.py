@@ -50,6 +50,12 @@ ZIPKIN = "envoy.tracers.zipkin"
             ),
             id="with-sidecar",
         ),
+        # The sidecar resolves the external name itself, whatever address the client connects to.
+        pytest.param(
+            get(f"http://{ALIAS}/headers", arguments=("--resolve", f"{ALIAS}:80:192.0.2.81")),
+            reached(cluster=outbound(NAMED)),
+            id="with-sidecar-to-another-address",
+        ),
     ],
 )
 def test_external_name_reaches_host(egress: Egress, probe: Probe, expected: Outcome) -> None:

@@ -14,6 +14,7 @@ from pytest_istio_egress import (
     get,
     reached,
     reached_directly,
+    timed_out,
 )
 
 CLIENT = "bypass.egress-client"
@@ -51,6 +52,12 @@ def past() -> Outcome:
             get("http://past-the-sidecar.test/headers", client=CLIENT, to="192.0.2.81"),
             reached(),
             id="inside-the-ranges",
+        ),
+        # The rule that the bypass escapes does apply to traffic inside the ranges.
+        pytest.param(
+            get("http://past-the-sidecar.test/delay/1", client=CLIENT, to="192.0.2.81"),
+            timed_out(after=0.5),
+            id="timeout-inside-the-ranges",
         ),
         pytest.param(
             get("http://past-and-unlisted.test/headers", client=CLIENT, to="192.0.2.81"),

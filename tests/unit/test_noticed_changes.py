@@ -1,4 +1,4 @@
-"""demonstrations/noticed: the changes generated from manifests, and how the page of noticed changes reads results."""
+"""demonstrations/noticed_changes: the changes generated from manifests, and how its page reads results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pytest_istio_egress.model.case import case_of
 from pytest_istio_egress.model.result_names import ERROR, FAILED, PASSED, SKIPPED
 
 ROOT = Path(__file__).parents[2]
-NOTICED = ROOT / "demonstrations" / "noticed"
+NOTICED = ROOT / "demonstrations" / "noticed_changes"
 sys.path.insert(0, str(NOTICED))
 
 import changed_manifests  # noqa: E402  # only its command and this test import from that folder
@@ -176,7 +176,7 @@ def seen(name: str, result: str, reason: str = "") -> changes_page.Seen:
     return changes_page.Seen(name, result, reason)
 
 
-UNCHANGED = {"a": PASSED, "b": PASSED, "fails anyway": FAILED}
+UNCHANGED = {"a": PASSED, "b": PASSED, "fails anyway": FAILED, "skipped anyway": SKIPPED}
 
 
 @pytest.mark.parametrize(
@@ -186,6 +186,7 @@ UNCHANGED = {"a": PASSED, "b": PASSED, "fails anyway": FAILED}
         ([seen("a", PASSED), seen("b", PASSED)], changes_page.UNNOTICED),
         ([seen("a", PASSED), seen("b", SKIPPED)], changes_page.UNNOTICED),
         ([seen("a", PASSED), seen("fails anyway", FAILED)], changes_page.UNNOTICED),
+        ([seen("skipped anyway", SKIPPED)], changes_page.NOT_RUN),
         ([seen("a", ERROR, "entry x was rejected: invalid")], changes_page.REJECTED),
         ([seen("a", ERROR, "no pod is ready")], changes_page.BROKEN),
         ([seen("a", ERROR, "no pod is ready"), seen("b", FAILED)], changes_page.NOTICED),
@@ -204,7 +205,7 @@ def test_page_counts_and_names_defects(tmp_path: Path) -> None:
     by_change[str(found[0])] = [seen("a", FAILED, "route: expected a, got b")]
     reasons = {f"*{' '.join(str(found[1]).split()[1:])}": "a reason"}
     page = changes_page.page(found, by_change, reasons)
-    assert "| time | 2 | 0 | 0 | 1 | 1 |" in page
+    assert "| time | 2 | 0 | 0 | 1 | 0 | 1 |" in page
     assert "route: expected a, got b" in page
     assert "a reason" in page
     problems = changes_page.problems(found, by_change, reasons)
@@ -244,3 +245,9 @@ def test_committed_page_is_current_and_has_no_defect() -> None:
     page = (ROOT / "docs" / "noticed_changes.md").read_text()
     assert page.startswith(changes_page.HEAD), "made by an older command: run it again"
     assert "## Defects" not in page
+
+
+def test_page_counts_changes_that_were_not_run(tmp_path: Path) -> None:
+    first, *others = [change.mutation for change in mutations.changes_of_area(area(tmp_path, a=MANIFEST))]
+    page = changes_page.page([first, *others], {"": [seen("a", PASSED)], str(first): [seen("a", FAILED)]}, {})
+    assert f"{len(others)} changes have not been run" in page

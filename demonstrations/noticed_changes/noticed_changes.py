@@ -1,6 +1,6 @@
 """Runs every test with each of its manifests changed a little, and lists which parameters notice it.
 
-    python demonstrations/noticed/noticed_changes.py -n 2 > docs/noticed_changes.md
+    python demonstrations/noticed_changes/noticed_changes.py -n 2 > docs/noticed_changes.md
 
 Arguments are pytest's. A change that no parameter notices is a defect of the tests, unless unnoticed.yaml says why it
 cannot be seen. The exit status is 1 where there is a defect or an error; stderr names them.
@@ -72,7 +72,7 @@ def read(results: Path) -> Mapping[str, list[Seen]]:
 def main() -> int:
     """Run the tests, print the page, name the defects."""
     parser = argparse.ArgumentParser(
-        prog="python demonstrations/noticed/noticed_changes.py",
+        prog="python demonstrations/noticed_changes/noticed_changes.py",
         description=(__doc__ or "").partition("\n")[0],
         epilog="All further arguments are pytest's: -n 2, or the paths of tests.",
     )
@@ -89,13 +89,14 @@ def main() -> int:
         if not options.no_run:
             run_suite(options.name, arguments, results, every_field=options.every_field)
         seen = read(results)
-    changes = [each for each in all_mutations(every_field=options.every_field) if str(each) in seen]
+    changes = all_mutations(every_field=options.every_field)
     reasons = load_reasons()
     sys.stdout.write(page(changes, seen, reasons))
-    found = problems(changes, seen, reasons)
+    run = [change for change in changes if str(change) in seen]
+    found = problems(run, seen, reasons)
     for problem in found:
         sys.stderr.write(f"{problem}\n")
-    return 1 if found or not changes else 0
+    return 1 if found or not run else 0
 
 
 if __name__ == "__main__":

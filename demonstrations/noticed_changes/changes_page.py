@@ -15,20 +15,23 @@ from mutations import UNCHANGED, Mutation, category_of
 from pytest_istio_egress.model.result_names import ERROR, FAILED, PASSED
 from pytest_istio_egress.suite.discovery import ROOT
 
-NOTICED, REJECTED, UNNOTICED, BROKEN = "noticed", "rejected", "not noticed", "error"
+NOTICED, REJECTED, UNNOTICED, BROKEN, NOT_RUN = "noticed", "rejected", "not noticed", "error", "not run"
+EXPLAINED, MISSING, DEFECT = "not noticed, with a reason", "skipped: the cluster lacks a feature", "defect"
 
 HEAD = """\
 # Changes of manifests that tests notice
 
-Made by `python demonstrations/noticed/noticed_changes.py -n 2` on the embedded cluster. [noticed.md](noticed.md) takes
-manifests away; here, one field of one resource is changed a little, and everything else stays: a time becomes half as
-long again, a port, an address or a host another one that exists or could exist, a protocol, a mode or a header another
-value. All tests that apply the manifest run with it. At least one of their parameters must fail.
+Made by `python demonstrations/noticed_changes/noticed_changes.py -n 2` on the embedded cluster.
+[noticed.md](noticed.md) takes manifests away; here, one field of one resource is changed a little, and everything else
+stays: a time becomes half as long again, a port, an address or a host another one that exists or could exist, a
+protocol, a mode or a header another value. All tests that apply the manifest run with it. At least one of their
+parameters must fail.
 
-The changes are generated from the manifests by the table of `demonstrations/noticed/mutations.py`. In an area, each
-field is changed in the first resource that has it; a protocol, a mode and a header once for each value, and every time
-(`--every-field` changes each field of each resource). `mesh_wide/`, where each run takes minutes, and `validation/`,
-whose manifests are never applied, are left out. Every test also runs without any change, and must pass then.
+The changes are generated from the manifests by the table of `demonstrations/noticed_changes/mutations.py`. In an area,
+each field is changed in the first resource that has it; a protocol, a mode and a header once for each value, and every
+time (`--every-field` changes each field of each resource). `mesh_wide/`, where each run takes minutes, and
+`validation/`, whose manifests are never applied, are left out. Every test also runs without any change, and must pass
+then.
 """
 
 
@@ -60,12 +63,14 @@ def reason_of(change: Mutation, reasons: Mapping[str, str]) -> str | None:
 def outcome_of(parameters: Sequence[Seen], unchanged: Mapping[str, str]) -> str:
     """Return whether a change was noticed, by what all parameters did that ran with it.
 
-    A parameter counts that passes without the change. An API server or a webhook that rejects the manifest notices it
-    for all of them.
+    A parameter counts that passes without the change; where all are skipped, the mesh lacks a feature. An API server
+    or a webhook that rejects the manifest notices it for all of them.
     """
     counted = [seen for seen in parameters if unchanged.get(seen.parameter) == PASSED]
     if any(seen.result == FAILED for seen in counted):
         return NOTICED
+    if not counted:
+        return NOT_RUN
     errors = [seen for seen in counted if seen.result == ERROR]
     if errors:
         return REJECTED if all("was rejected" in seen.reason for seen in errors) else BROKEN
@@ -99,11 +104,12 @@ def problems(changes: Sequence[Mutation], seen: Mapping[str, Sequence[Seen]], re
 
 def page(changes: Sequence[Mutation], seen: Mapping[str, Sequence[Seen]], reasons: Mapping[str, str]) -> str:
     """Return the page."""
+    left_out = Counter(change.manifest.partition("/")[0] for change in changes if str(change) not in seen)
+    changes = [change for change in changes if str(change) in seen]
     by_change = outcomes(changes, seen)
     found = problems(changes, seen, reasons)
-    areas = dict.fromkeys(f"`{change.manifest.partition('/')[0]}/`" for change in changes)
     sections = (
-        [HEAD, f"Areas that were run for this page: {', '.join(areas)}. Nothing is known of the others.", ""],
+        [HEAD, *_not_run(left_out)],
         _summary(by_change, reasons),
         _list("Defects", found),
         _unnoticed(by_change, reasons),
@@ -113,13 +119,20 @@ def page(changes: Sequence[Mutation], seen: Mapping[str, Sequence[Seen]], reason
     return "\n".join(line for section in sections for line in section) + "\n"
 
 
+def _not_run(left_out: Mapping[str, int]) -> Iterator[str]:
+    if left_out:
+        areas = ", ".join(f"{count} of `{area}/`" for area, count in sorted(left_out.items()))
+        yield f"{sum(left_out.values())} changes have not been run: {areas}. Nothing is known of them."
+        yield ""
+
+
 def _summary(by_change: Mapping[Mutation, str], reasons: Mapping[str, str]) -> Iterator[str]:
     counts = Counter(
         (category_of(change.field), _column(change, outcome, reasons)) for change, outcome in by_change.items()
     )
-    columns = ("noticed", "rejected", "not noticed, with a reason", "defect")
-    yield "| changed | changes | noticed | rejected by Istio or Kubernetes | not noticed, with a reason | defect |"
-    yield "| --- | ---: | ---: | ---: | ---: | ---: |"
+    columns = (NOTICED, REJECTED, EXPLAINED, NOT_RUN, DEFECT)
+    yield f"| changed | changes | noticed | rejected by Istio or Kubernetes | {EXPLAINED} | {MISSING} | defect |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
     for category in sorted({category for category, _ in counts}):
         numbers = [counts[category, column] for column in columns]
         yield f"| {category} | {sum(numbers)} | {' | '.join(map(str, numbers))} |"
@@ -129,10 +142,10 @@ def _summary(by_change: Mapping[Mutation, str], reasons: Mapping[str, str]) -> I
 
 
 def _column(change: Mutation, outcome: str, reasons: Mapping[str, str]) -> str:
-    if outcome in (NOTICED, REJECTED):
+    if outcome in (NOTICED, REJECTED, NOT_RUN):
         return outcome
     explained = outcome == UNNOTICED and reason_of(change, reasons) is not None
-    return "not noticed, with a reason" if explained else "defect"
+    return EXPLAINED if explained else DEFECT
 
 
 def _list(title: str, lines: Sequence[str]) -> Iterator[str]:

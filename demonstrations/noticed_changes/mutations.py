@@ -84,8 +84,8 @@ def _address(value: Value) -> Value | None:
 
 
 def _ranges(value: Value) -> Value | None:
-    """The annotation includeOutboundIPRanges: another server's address; no range becomes one."""
-    return _address(value) or "192.0.2.80/32"
+    """The annotation includeOutboundIPRanges: another server's address; no range becomes all of them."""
+    return _address(value) or "*"
 
 
 def _port_name(value: Value) -> Value | None:
@@ -116,7 +116,6 @@ FIELDS: tuple[tuple[str, str, Alteration], ...] = (
     ("mode", r"ServiceEntry spec\.resolution", _by(_RESOLUTIONS)),
     ("mode", r"DestinationRule .*\.insecureSkipVerify", _always(new=False)),
     ("mode", r"AuthorizationPolicy spec\.action", _always("DENY")),
-    ("mode", r"Deployment .*sidecar\.istio\.io/inject", _always("true")),
     ("mode", r"Deployment .*proxy\.istio\.io/config", _proxy_config),
     ("address", r"(ServiceEntry|Endpoints|EndpointSlice) .*(address|addresses\[\]|\.ip)", _address),
     ("address", r"Deployment .*/includeOutboundIPRanges", _ranges),
@@ -233,7 +232,8 @@ def _once(mutation: Mutation) -> Hashable:
     category = category_of(mutation.field)
     if category == "time":
         return mutation
-    return mutation.field, mutation.before if category in ("protocol", "mode", "header or number") else None
+    value = str(mutation.before).partition("-")[0]  # of the name of a Service's port, the protocol
+    return mutation.field, value if category in ("protocol", "mode", "header or number") else None
 
 
 def changes_of(manifest: Path) -> Iterator[Change]:

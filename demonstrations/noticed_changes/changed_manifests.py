@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from mutations import Change, Document, changes_of_area
-from without_manifests import judge_parameters_separately
 
 if TYPE_CHECKING:  # a plugin named by -p is loaded before the suite's own
     from pytest_istio_egress.model.case import Case
@@ -29,6 +28,8 @@ EVERY_FIELD = "NOTICED_CHANGES_EVERY_FIELD"
 """Set where each field of each resource is changed, not only the first one of a manifest."""
 NOT_RUN = frozenset({"mesh_wide", "validation"})
 """Areas whose manifests are not changed: each run of the first takes minutes; those of the second are dry runs."""
+CONVERGE = 2.0
+"""Seconds in which a parameter that fails is probed again: most failures are meant to be."""
 UNCHANGED = 0
 """The number of the run without a change, in which every parameter must pass."""
 _MANIFEST = re.compile(r"\w+\.yaml")
@@ -50,9 +51,13 @@ class ChangedManifests:
         """Run the next test with a change; under another one than before, the test is set up afresh."""
         if change is self.current:
             return
+        workload = "Deployment" in {each.mutation.kind for each in (self.current, change) if each}
         self.current, self.noticed_by = change, None
-        if self.runner is not None:
-            self.runner.case_setup.case = None
+        if self.runner is None:
+            return
+        self.runner.case_setup.case = None
+        if workload:
+            self.runner.case_setup.leave()  # a Deployment that is changed in place keeps its old pod for a while
 
     def documents(self, documents: list[Document]) -> list[Document]:
         """Return the documents with the change."""
@@ -68,7 +73,8 @@ def pytest_istio_egress_runner(runner: CaseRunner) -> None:
     runner.case_setup.first_manifests = CHANGED.documents
     runner.case_setup.later_manifests = CHANGED.documents
     runner.inspector.explained = unexplained  # type: ignore[method-assign]  # reading the cluster takes seconds
-    judge_parameters_separately(runner)
+    runner.require_control = False  # each parameter passes or fails by itself
+    runner.converge = CONVERGE
     CHANGED.runner = runner
 
 
