@@ -34,8 +34,9 @@ class _RetryingRest(RESTClientObject):  # type: ignore[misc]  # the kubernetes p
     def __init__(self, configuration: client.Configuration, patience: float) -> None:
         super().__init__(configuration)
         self.patience = patience
-        if configuration.verify_ssl:
-            self.pool_manager.connection_pool_kw["ssl_context"] = _as_kubectl_verifies()
+        context = create_urllib3_context()
+        if configuration.verify_ssl and context.verify_flags & ssl.VERIFY_X509_STRICT:
+            verify_as_kubectl(context, self.pool_manager.connection_pool_kw)
 
     def request(self, method: str, url: str, *arguments: Any, _request_timeout: Any = None, **more: Any) -> Any:
         """Send a request, and retry it where that is safe."""
@@ -44,14 +45,24 @@ class _RetryingRest(RESTClientObject):  # type: ignore[misc]  # the kubernetes p
         )
 
 
-def _as_kubectl_verifies() -> ssl.SSLContext:
-    """Return a context that verifies chain, name and dates, without the strict checks of Python 3.13 and later.
+def verify_as_kubectl(context: ssl.SSLContext, pool: dict[str, Any]) -> None:
+    """Let a pool's connections use a context that verifies chain, name and dates, without stricter checks.
 
-    Those refuse the certificate authorities of many clusters, which lack key identifiers (RFC 5280).
+    Those of Python 3.13 and later refuse the certificate authorities of many clusters, which lack key identifiers
+    (RFC 5280). The certificates are loaded once and taken out of the pool's arguments: urllib3 would load them for each
+    connection, while other threads use the context, which ends the process.
     """
-    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    return context
+    context.verify_mode = ssl.CERT_REQUIRED
+    authorities, data = pool.pop("ca_certs", None), pool.pop("ca_cert_data", None)
+    if authorities or data:
+        context.load_verify_locations(cafile=authorities, cadata=data)
+    else:
+        context.load_default_certs()
+    certificate, key = pool.pop("cert_file", None), pool.pop("key_file", None)
+    if certificate:
+        context.load_cert_chain(certificate, key)
+    pool["ssl_context"] = context
 
 
 def retrying(method: str, patience: float) -> Retrying:

@@ -1,5 +1,7 @@
 """The message of an error of the API in one line."""
 
+import base64
+import datetime
 import json
 import socket
 import ssl
@@ -11,6 +13,7 @@ from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster import retry
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
+from pytest_istio_egress.cluster.certificates import Authority
 
 
 def with_body(body: str | None, status: int = 403, reason: str = "Forbidden") -> ApiException:
@@ -59,7 +62,31 @@ def test_idle_connections_are_probed(tmp_path: Path) -> None:
 def test_certificates_are_verified_as_kubectl_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     strict = ssl.create_default_context()
     strict.verify_flags |= ssl.VERIFY_X509_STRICT  # the default of Python 3.13
-    monkeypatch.setattr(retry, "create_urllib3_context", lambda **_: strict)
+    monkeypatch.setattr(retry, "create_urllib3_context", lambda: strict)
     context = pool_arguments(tmp_path)["ssl_context"]
     assert not context.verify_flags & ssl.VERIFY_X509_STRICT
     assert context.verify_mode == ssl.CERT_REQUIRED
+
+
+def test_shared_context_loads_certificates_once(tmp_path: Path) -> None:
+    """To load them while another thread connects crashes the process."""
+    authority = Authority("a", datetime.datetime.now(datetime.UTC))
+    secret = authority.sign("client", []).secret(authority.certificate)
+    files = {name: tmp_path / name for name in secret}
+    for name, data in secret.items():
+        files[name].write_bytes(base64.b64decode(data))
+    pool: dict[str, Any] = {
+        "ca_certs": str(files["ca.crt"]),
+        "cert_file": str(files["tls.crt"]),
+        "key_file": str(files["tls.key"]),
+    }
+    retry.verify_as_kubectl(ssl.create_default_context(), pool)
+    assert list(pool) == ["ssl_context"]
+    assert pool["ssl_context"].get_ca_certs()
+
+
+@pytest.mark.skipif(
+    bool(ssl.create_default_context().verify_flags & ssl.VERIFY_X509_STRICT), reason="this Python is strict"
+)
+def test_other_pythons_keep_a_context_for_each_connection(tmp_path: Path) -> None:
+    assert "ssl_context" not in pool_arguments(tmp_path)
