@@ -80,7 +80,7 @@ def test_revision_label_and_another_gateway_are_used(run_suite: RunSuite, other_
 def test_missing_gateway_skips_or_fails_tests_by_the_require_option(run_suite: RunSuite) -> None:
     without = ("--istio-egress-gateway=none", "conformance/egress_gateway/test_workload.py")
     skipped = run_suite(*without)
-    assert skipped.exit == 0, skipped.output
+    assert skipped.exit == 6, skipped.output
     assert skipped.ids("skipped")
     assert "no egress gateway found" in skipped.output
     required = run_suite(*without, "--istio-egress-require=egress-gateway")
@@ -93,7 +93,7 @@ def test_run_with_only_skipped_tests_creates_nothing(
     run_suite: RunSuite, created_namespaces: Callable[[], set[str]]
 ) -> None:
     run = run_suite("--istio-egress-gateway=none", "conformance/egress_gateway/test_workload.py")
-    assert run.exit == 0, run.output
+    assert run.exit == 6, run.output
     assert run.ids("skipped")
     assert not created_namespaces()
 
