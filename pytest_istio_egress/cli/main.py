@@ -11,6 +11,7 @@ from pytest_istio_egress.cli.cluster import register_cluster_commands
 from pytest_istio_egress.cli.compare import register_compare_command
 from pytest_istio_egress.cli.coverage import register_coverage_command
 from pytest_istio_egress.cli.doctor import register_doctor_command
+from pytest_istio_egress.cli.explain import register_explain_command
 from pytest_istio_egress.cli.rights import register_rights_command
 from pytest_istio_egress.cli.traffic import register_traffic_command
 
@@ -22,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     register_cluster_commands(commands)
     register_clean_command(commands)
     register_doctor_command(commands)
+    register_explain_command(commands)
     register_rights_command(commands)
     register_compare_command(commands)
     register_coverage_command(commands)

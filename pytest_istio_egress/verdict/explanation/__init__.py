@@ -1,0 +1,8 @@
+"""The way of a request by the proxies' own configuration, without sending it: its hops, and what is odd."""
+
+from __future__ import annotations
+
+from pytest_istio_egress.verdict.explanation.odd import odd_at_gateway, odd_at_sidecar
+from pytest_istio_egress.verdict.explanation.way import ExplainedHop, Explanation, next_request
+
+__all__ = ["ExplainedHop", "Explanation", "next_request", "odd_at_gateway", "odd_at_sidecar"]

@@ -1,0 +1,130 @@
+"""What is unusual about a request's path at one proxy, or keeps it from its host; main clauses without a full stop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pytest_istio_egress.verdict.analysis import gateways
+from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Configuration, Workload
+from pytest_istio_egress.verdict.analysis.destinations import why_no_cluster
+from pytest_istio_egress.verdict.analysis.documents import Document, full_name, namespace_of
+from pytest_istio_egress.verdict.analysis.extensions import patches_on
+from pytest_istio_egress.verdict.analysis.hosts import applied, protocol_of, same_definition, why_unknown
+from pytest_istio_egress.verdict.analysis.letting_through import outbound_policy, why_allow_any
+from pytest_istio_egress.verdict.analysis.policies import action_of, policies_of
+from pytest_istio_egress.verdict.analysis.virtual_services import hosts_of, lost_delegates
+from pytest_istio_egress.verdict.analysis.visibility import sidecars_of, why_not_applied
+from pytest_istio_egress.verdict.proxy_path import ProxyPath
+from pytest_istio_egress.verdict.proxy_path.path import CATCH_ALL_CLUSTERS
+from pytest_istio_egress.verdict.proxy_path.upstream import cluster_type, limits
+
+_WITHOUT_ENDPOINTS = frozenset({"ORIGINAL_DST", "envoy.clusters.dynamic_forward_proxy"})
+"""Types of clusters that have no endpoints of their own before the first request."""
+
+
+def odd_at_sidecar(
+    path: ProxyPath, configuration: Configuration, request: ClientRequest, annotations: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield what is odd at the client's sidecar; `annotations` of its pod limit the redirection to it."""
+    yield from (
+        f"the pod's annotation {name}: {value} limits which traffic passes the sidecar"
+        for name, value in annotations.items()
+    )
+    if len(selecting := sidecars_of(configuration, request)) > 1:
+        yield f"{' and '.join(full_name(each) for each in selecting)} select the same workload: the oldest applies"
+    if path.cluster_name in CATCH_ALL_CLUSTERS or path.response or _is_unrouted(path):
+        yield from _unknown_host(path, configuration, request)
+    yield from _cluster(path, configuration, request)
+    yield from _definitions(path, configuration, request)
+    yield from _rules(path, configuration, request)
+    yield from _patches(path, configuration, request, "SIDECAR_OUTBOUND")
+
+
+def odd_at_gateway(
+    path: ProxyPath, configuration: Configuration, request: ClientRequest, gateway: Workload
+) -> Iterator[str]:
+    """Yield what is odd at the egress gateway."""
+    if _is_unrouted(path) or not path.cluster_name:
+        yield from gateways.faults(configuration, request, gateway)
+    yield from _cluster(path, configuration, request)
+    yield from (
+        f"{full_name(policy)} ({action_of(policy)}) applies to the gateway's pods"
+        for policy in policies_of(configuration, gateway)
+    )
+    yield from _patches(path, configuration, gateway, "GATEWAY")
+
+
+def _is_unrouted(path: ProxyPath) -> bool:
+    return path.http and path.route is None
+
+
+def _unknown_host(path: ProxyPath, configuration: Configuration, request: ClientRequest) -> Iterator[str]:
+    if path.rule is not None:
+        return  # a rule answers the request itself
+    if reason := why_unknown(configuration, request):
+        yield reason
+    through = path.cluster_name == "PassthroughCluster" or (path.route or {}).get("name") == "allow_any"
+    if through:
+        yield why_allow_any(configuration, request) or "the outbound traffic policy of the client allows any host"
+    elif "Sidecar" not in configuration.unread:
+        mode, subject = outbound_policy(configuration, request)
+        yield f"{subject} is {mode}, so that the host is blocked"
+
+
+def _cluster(path: ProxyPath, configuration: Configuration, request: ClientRequest) -> Iterator[str]:
+    name = path.cluster_name
+    if not name or name in CATCH_ALL_CLUSTERS:
+        return
+    if len(path.clusters) > 1:
+        yield f"the route divides requests among {', '.join(path.clusters)}; the first one is followed"
+    if name in path.dump.warming_clusters:
+        secrets = ", ".join(sorted(path.dump.awaited_secrets))
+        yield f"the proxy does not use {name} yet" + (f": it waits for {secrets}" if secrets else "")
+    elif path.cluster is None:
+        yield why_no_cluster(configuration, name, request) or f"the proxy does not have {name}"
+    elif not path.endpoints and cluster_type(path.cluster) not in _WITHOUT_ENDPOINTS:
+        by_dns = cluster_type(path.cluster) in ("STRICT_DNS", "LOGICAL_DNS")
+        yield f"{name} has no endpoints" + (": DNS returned none to the proxy" if by_dns else "")
+    elif path.endpoints and all(endpoint.unhealthy for endpoint in path.endpoints):
+        yield f"the proxy uses no endpoint of {name}: {path.endpoints[0].unhealthy}"
+    if set_limits := limits(path.cluster):
+        rule = f" ({path.destination_rule})" if path.destination_rule else ""
+        listed = ", ".join(f"{limit} {value}" for limit, value in sorted(set_limits.items()))
+        yield f"{name} has a circuit breaker with {listed}{rule}"
+
+
+def _definitions(path: ProxyPath, configuration: Configuration, request: ClientRequest) -> Iterator[str]:
+    known = applied(configuration, request)
+    entries = [each for each in known if each["kind"] == "ServiceEntry"]
+    if len(entries) > 1 and not same_definition(entries, request.port):
+        yield f"{' and '.join(full_name(each) for each in entries)} define {request.host} differently"
+    for each in known:
+        if path.sniffed and not protocol_of(each, request.port):
+            yield (
+                f"{full_name(each)} declares no protocol for port {request.port}: the sidecar waits for the client's "
+                "first bytes, so a server that speaks first is not heard"
+            )
+
+
+def _rules(path: ProxyPath, configuration: Configuration, request: ClientRequest) -> Iterator[str]:
+    """Yield why VirtualServices of the host have no part in the path."""
+    for rule in configuration.rules_of(request.host):
+        yield from lost_delegates(configuration, rule)
+        if _is_origin(rule, path):
+            continue
+        if reason := why_not_applied(rule, hosts_of(configuration, rule), configuration, request):
+            yield reason
+        elif path.rule is None:
+            yield f"{full_name(rule)} names the host, and decides nothing at the sidecar (gateways, matches, ports)"
+
+
+def _is_origin(rule: Document, path: ProxyPath) -> bool:
+    origin = path.rule
+    return origin is not None and (origin.name, origin.namespace) == (rule["metadata"]["name"], namespace_of(rule))
+
+
+def _patches(path: ProxyPath, configuration: Configuration, workload: Workload, context: str) -> Iterator[str]:
+    found = dict.fromkeys(
+        (full_name(patch.document), patch.apply_to) for patch in patches_on(configuration, workload, path, context)
+    )
+    yield from (f"{name} changes a part of this path ({apply_to})" for name, apply_to in found)

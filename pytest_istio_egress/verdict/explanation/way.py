@@ -1,0 +1,122 @@
+"""The hops of a request, each with its path through that proxy, and the text that shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from pytest_istio_egress.model.addresses import without_port
+from pytest_istio_egress.verdict.proxy_path import Origin, ProxyPath, RequestAtProxy
+from pytest_istio_egress.verdict.proxy_path.path import CATCH_ALL_CLUSTERS
+from pytest_istio_egress.verdict.proxy_path.upstream import cluster_type, mesh_tls, originated_tls
+
+_STAGE = 20
+"""Characters of the first column."""
+_SHOWN_ENDPOINTS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainedHop:
+    """One proxy on the way."""
+
+    name: str
+    """Such as `sidecar of payments-76d8 -n payments`."""
+    path: ProxyPath
+
+    def lines(self) -> Iterator[str]:
+        """Yield the parts of its configuration that take the request, each with the resource that decided it."""
+        yield self.name
+        for step in self.path.steps():
+            if step.stage == "endpoints":
+                yield _line("endpoints", _endpoints(self.path))
+            else:
+                yield _line(step.stage, step.name, step.origin)
+        if self.path.response:
+            yield _line("response", f"{self.path.response}, from this proxy itself")
+        cluster = self.path.cluster
+        for service in self.path.services:
+            yield _line("stands for", f"{service.host} (namespace {service.namespace})")
+        if tls := originated_tls(cluster):
+            yield _line("TLS", _tls_text(tls.sni, tls.secrets))
+        elif mesh_tls(cluster):
+            yield _line("TLS", "mutual TLS of the mesh, where the endpoint supports it")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """A request's way, hop by hop."""
+
+    request: str
+    """`payments/deployment/payments -> https://api.partner.test/v1`."""
+    hops: tuple[ExplainedHop, ...]
+    end: str
+    """Where it ends: an address, or why it goes no further."""
+    odd: tuple[str, ...] = ()
+    """What is unusual, or keeps the request from its host; main clauses without a full stop."""
+    unread: tuple[str, ...] = ()
+    """Kinds of resources that could not be read."""
+
+    def lines(self) -> Iterator[str]:
+        """Yield the text of the explanation."""
+        yield self.request
+        for hop in self.hops:
+            yield ""
+            yield from hop.lines()
+        yield ""
+        yield f"ends: {self.end}"
+        yield ""
+        yield from (f"odd: {text}" for text in self.odd)
+        if not self.odd:
+            yield "odd: nothing found"
+        if self.unread:
+            yield f"not readable, so nothing is said about it: {', '.join(self.unread)}"
+
+
+def end_of(path: ProxyPath) -> str:
+    """Return where a request ends that takes this path at its last proxy."""
+    if path.response:
+        return f"this proxy answers {path.response} itself"
+    if path.cluster_name == "BlackHoleCluster":
+        return "this proxy closes the connection (BlackHoleCluster)"
+    if path.cluster_name == "PassthroughCluster":
+        return "the address that the client connects to, by no rule (PassthroughCluster)"
+    if path.http and path.route is None:
+        return "this proxy answers 404: it has no route for the request"
+    if not path.cluster_name:
+        return "this proxy has no listener or filter chain for the connection"
+    if path.cluster is None:
+        return f"this proxy does not have the cluster {path.cluster_name}"
+    return _endpoints(path) or "no endpoint"
+
+
+def next_request(path: ProxyPath) -> RequestAtProxy | None:
+    """Return the request as a proxy at the chosen cluster's first endpoint receives it; None where there is none."""
+    if path.cluster_name in CATCH_ALL_CLUSTERS or not path.endpoints:
+        return None
+    request = path.request
+    endpoint = path.endpoints[0].address
+    port = int(endpoint.rpartition(":")[2])
+    tls = originated_tls(path.cluster)
+    server_name = (tls.sni if tls else "") or request.server_name
+    encrypted = request.tls or tls is not None or (mesh_tls(path.cluster) and bool(server_name))
+    return replace(request, address=without_port(endpoint), port=port, tls=encrypted, server_name=server_name)
+
+
+def _line(stage: str, text: str, origin: Origin | None = None) -> str:
+    return f"  {stage:<{_STAGE}} {text}" + (f"  <- {origin}" if origin else "")
+
+
+def _endpoints(path: ProxyPath) -> str:
+    shown = [
+        endpoint.address + (f" (not used: {endpoint.unhealthy})" if endpoint.unhealthy else "")
+        for endpoint in path.endpoints[:_SHOWN_ENDPOINTS]
+    ]
+    more = len(path.endpoints) - len(shown)
+    if not shown and cluster_type(path.cluster) == "ORIGINAL_DST":
+        return "the address that the client connects to"
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
+def _tls_text(sni: str, secrets: tuple[str, ...]) -> str:
+    name = f"server name {sni}" if sni else "the request's host as server name"
+    return f"originated here, {name}" + (f", with {', '.join(secrets)}" if secrets else "")
