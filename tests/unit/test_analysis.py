@@ -136,6 +136,11 @@ def test_nothing_is_said_to_be_missing_of_a_kind_that_could_not_be_read(kind: st
                                                          exportTo=["."], subsets=[{"name": "partner"}])]),
             "is not exported to client",
         ),
+        (  # neither exported nor looked up: it is the rule of another client
+            replace(CORRECT, destination_rules=[resource("DestinationRule", "x", "platform", host=EXIT,
+                                                         exportTo=["."], subsets=[{"name": "partner"}])]),
+            "that a client in client can use defines the subset partner",
+        ),
         (
             replace(CORRECT, destination_rules=[resource("DestinationRule", "own", host="*.cluster.local"),
                                                 resource("DestinationRule", "x", "istio-system", host=EXIT,

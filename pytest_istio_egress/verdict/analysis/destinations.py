@@ -71,10 +71,15 @@ def why_no_subset(configuration: Configuration, host: str, subset: str, client: 
     if any(subset in _subsets(rule) for rule in applied):
         return ""
     with_subset = [rule for rule in rules_for(configuration, host) if subset in _subsets(rule)]
-    if not with_subset:
-        return f"no DestinationRule for {host} defines the subset {subset}"
-    return next(_why_not_used(configuration, with_subset[0], host, client), "") or (
-        f"{full_name(with_subset[0])} defines the subset {subset}, but "
+    hindered = [(rule, list(_why_not_used(configuration, rule, host, client))) for rule in with_subset]
+    # A rule that two things keep from the client is another client's: mending one of them would change nothing.
+    near = [(rule, why) for rule, why in hindered if len(why) <= 1]
+    if not near:
+        usable = f" that a client in {client.namespace} can use" if with_subset else ""
+        return f"no DestinationRule for {host}{usable} defines the subset {subset}"
+    rule, why = near[0]
+    return next(iter(why), "") or (
+        f"{full_name(rule)} defines the subset {subset}, but "
         f"{full_name(applied[0]) if applied else 'another rule'} is used for {host}"
     )
 
