@@ -9,13 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_istio_egress.model.case import MESH_WIDE, MESH_WIDE_NOT_ALLOWED
-from pytest_istio_egress.model.mesh_facts import MeshFacts
 from pytest_istio_egress.settings.option import EMBEDDED, Option
 from pytest_istio_egress.settings.option_table import OPTIONS, Settings
 
 if TYPE_CHECKING:
-    from pytest_istio_egress.model.case import Case
     from pytest_istio_egress.run_target import Prepared
 
 UNUSABLE, USAGE = 3, 4
@@ -95,10 +92,10 @@ def _run(arguments: argparse.Namespace) -> int:
 def report(prepared: Prepared, settings: Settings) -> Iterator[str]:
     """Yield the lines about the mesh, and a table: each area with its tests and how many can run, then the reasons."""
     from pytest_istio_egress.run_target.description import after_detection
+    from pytest_istio_egress.run_target.runnable_cases import why_not_runnable
     from pytest_istio_egress.suite.discovery import shipped_cases, suite_folder
 
     yield from (line.removeprefix("istio-egress: ") for line in after_detection(prepared))
-    facts = MeshFacts.of(prepared.target.mesh)
     tests: Counter[str] = Counter()
     can_run: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
@@ -106,7 +103,7 @@ def report(prepared: Prepared, settings: Settings) -> Iterator[str]:
         if shipped.case is None:
             continue
         tests[shipped.case.folder.name] += 1
-        why = _why_not(shipped.case, prepared, facts, settings)
+        why = why_not_runnable(shipped.case, prepared, runs_mesh_wide=settings.runs_mesh_wide)
         can_run[shipped.case.folder.name] += not why
         reasons.update([why] if why else [])
     width = max(map(len, tests), default=0)
@@ -115,13 +112,3 @@ def report(prepared: Prepared, settings: Settings) -> Iterator[str]:
     yield from (f"{area:{width}}  {number:5}  {can_run[area]:7}" for area, number in tests.items())
     yield f"{'all':{width}}  {tests.total():5}  {can_run.total():7}"
     yield from (f"{number} cannot run: {why}" for why, number in reasons.most_common())
-
-
-def _why_not(case: Case, prepared: Prepared, facts: MeshFacts, settings: Settings) -> str:
-    from pytest_istio_egress.cluster.features import missing_of
-    from pytest_istio_egress.suite.discovery import fixtures_folder
-
-    if case.folder.name == MESH_WIDE and not settings.runs_mesh_wide:
-        return MESH_WIDE_NOT_ALLOWED
-    refused, lacks = prepared.target.refused, prepared.features.get
-    return "; ".join(missing_of(case, facts, fixtures_folder(), refused, lacks).values())

@@ -157,7 +157,7 @@ class Controller:
             self.progress.phase("connecting to the cluster")
             self.prepared = prepare(self.settings, self.run, self.progress.write)
             self.progress.phase("detecting the mesh")
-            self.prepared = detect_mesh(self.prepared, self.settings, self.progress.write)
+            self.prepared = detect_mesh(self.prepared, self.settings, ids, self.progress.write)
             with self.progress.hidden():
                 for line in header.after_detection(self.prepared):
                     self.terminal.write_header(line)

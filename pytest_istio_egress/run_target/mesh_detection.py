@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -21,24 +21,30 @@ from pytest_istio_egress.model.placement import Placement, pairs
 from pytest_istio_egress.run_target import Prepared, Say, TargetError
 from pytest_istio_egress.run_target.admission_check import check_admission
 from pytest_istio_egress.run_target.permission_check import check_mesh_permissions, check_permissions
+from pytest_istio_egress.run_target.runnable_cases import can_run_any
 from pytest_istio_egress.settings.options import Settings
 
 
-def detect_mesh(prepared: Prepared, settings: Settings, say: Say) -> Prepared:
-    """Detect facts and features of the mesh, and what the cluster refuses; raises TargetError without a working Istio.
+def detect_mesh(prepared: Prepared, settings: Settings, ids: Collection[str], say: Say) -> Prepared:
+    """Detect facts and features of the mesh; raises TargetError without a working Istio.
 
+    `ids` are the parameters of the run. What the cluster refuses is found out if one of the suite's own tests can run:
+    other runs create none of its objects, unless a test of the user's applies some.
     What killed runs left is removed first: its configuration slows the mesh down, or differs from the mesh's own.
     """
     with _cluster_errors_as_target_errors():
         mesh = after_pending_restore(_working_mesh(prepared, settings, say), say)
         remove_leftovers(mesh.api, say)
-        return _examined(prepared, mesh, say)
+        found = _with_features(prepared, mesh)
+        wanted = can_run_any(ids, found, runs_mesh_wide=settings.runs_mesh_wide)
+        return _with_refusals(found, mesh, say) if wanted else found
 
 
 def look_beforehand(prepared: Prepared, settings: Settings, say: Say) -> Prepared:
     """Detect the same as `detect_mesh`, and leave what killed runs left."""
     with _cluster_errors_as_target_errors():
-        return _examined(prepared, _working_mesh(prepared, settings, say), say)
+        mesh = _working_mesh(prepared, settings, say)
+        return _with_refusals(_with_features(prepared, mesh), mesh, say)
 
 
 def _working_mesh(prepared: Prepared, settings: Settings, say: Say) -> Mesh:
@@ -52,14 +58,16 @@ def _working_mesh(prepared: Prepared, settings: Settings, say: Say) -> Mesh:
     return mesh
 
 
-def _examined(prepared: Prepared, mesh: Mesh, say: Say) -> Prepared:
+def _with_features(prepared: Prepared, mesh: Mesh) -> Prepared:
     gateway = mesh.facts.gateway
     description = f"egress gateway {gateway}" if gateway else "no egress gateway"
     placement = with_user_ids(Placement.of(prepared.target.placement), mesh.api)
     target = replace(prepared.target, mesh=mesh.facts.to_mapping(), placement=placement.to_mapping())
-    reasons = features(mesh)
-    target = check_admission(mesh.api, target, mesh.facts, say)
-    return replace(prepared, target=target, gateway=description, features=reasons)
+    return replace(prepared, target=target, gateway=description, features=features(mesh))
+
+
+def _with_refusals(prepared: Prepared, mesh: Mesh, say: Say) -> Prepared:
+    return replace(prepared, target=check_admission(mesh.api, prepared.target, mesh.facts, say))
 
 
 @contextmanager

@@ -120,6 +120,6 @@ if "STAND_IN_EVERY" in os.environ:
     progress.EVERY = float(os.environ["STAND_IN_EVERY"])
 selection.prepare = prepare
 cleanup.release = release
-mesh_detection.detect_mesh = lambda prepared, settings, say: prepared  # noqa: ARG005  # there is no mesh to detect
+mesh_detection.detect_mesh = lambda prepared, settings, ids, say: prepared  # noqa: ARG005  # there is no mesh to detect
 header.after_detection = lambda prepared: [f"detected: {prepared.kubernetes}"]
 collection.suite_folder = lambda: SUITE

@@ -13,7 +13,6 @@ from kubernetes import watch
 from service_account import with_documented_rights  # type: ignore[import-not-found]  # as suite_run
 from suite_run import Run, RunSuite, environment, read_outcomes  # type: ignore[import-not-found]  # pytest puts this folder on the path
 
-from pytest_istio_egress.cluster.admission import WORKER
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedCluster, up
 from pytest_istio_egress.embedded import down as end
@@ -38,10 +37,7 @@ def api(embedded: EmbeddedCluster) -> Api:
 
 @pytest.fixture
 def created_namespaces(api: Api) -> Callable[[], set[str]]:
-    """Return the namespaces created since the test began, including deleted ones.
-
-    The namespace in which a run finds out beforehand what the cluster refuses is left out.
-    """
+    """Return the namespaces created since the test began, including deleted ones."""
     before = api.core.list_namespace().metadata.resource_version
 
     def names() -> set[str]:
@@ -52,7 +48,7 @@ def created_namespaces(api: Api) -> Callable[[], set[str]]:
             metadata = event["object"].metadata
             if metadata.resource_version == now.metadata.resource_version:
                 return created
-            if event["type"] == "ADDED" and not metadata.name.endswith(f"-{WORKER}"):
+            if event["type"] == "ADDED":
                 created.add(metadata.name)
         raise AssertionError("the API server sent no event for the change")
 
