@@ -9,14 +9,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_istio_egress.cli.exit_codes import UNUSABLE, USAGE
 from pytest_istio_egress.settings.option import EMBEDDED, Option
 from pytest_istio_egress.settings.option_table import OPTIONS, Settings
 
 if TYPE_CHECKING:
     from pytest_istio_egress.run_target import Prepared
 
-UNUSABLE, USAGE = 3, 4
-"""Exit codes, as pytest's: the cluster cannot be used; no cluster is configured."""
 _OF_TESTS = frozenset({"target", "require", "profile", "report", "html", "baseline", "known_deviations"})
 """Options that say which tests run and where their results go."""
 _ASKED = tuple(option for option in OPTIONS if option.only_for != EMBEDDED and option.name not in _OF_TESTS)

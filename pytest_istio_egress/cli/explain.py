@@ -7,12 +7,10 @@ import sys
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+from pytest_istio_egress.cli.exit_codes import UNUSABLE, USAGE
 from pytest_istio_egress.model.probe import DEFAULT_PORTS, WORKLOAD_KINDS
 from pytest_istio_egress.settings.kubeconfig import NoContextError, chosen_context
 from pytest_istio_egress.settings.option import CONTEXT_HELP, KUBECONFIG_HELP
-
-UNUSABLE, USAGE = 3, 4
-"""Exit codes, as pytest's: the cluster or the workload cannot be used; no cluster is configured."""
 
 
 def register_explain_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

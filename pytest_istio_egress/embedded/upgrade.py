@@ -46,7 +46,7 @@ def upgrade(spec: ClusterSpec, progress: Progress | None = None) -> EmbeddedClus
     Without a version in `spec`, Istio is not changed. Pods of users keep their proxy until they are restarted, as on
     any cluster. Raises EmbeddedError where no such cluster runs, or it does not become ready.
     """
-    return _changed(spec, lambda replacement, wanted: replacement.to(wanted), progress)
+    return _changed(spec, Replacement.to, progress)
 
 
 def add_revision(spec: ClusterSpec, revision: str, progress: Progress | None = None) -> EmbeddedCluster:
@@ -57,7 +57,7 @@ def add_revision(spec: ClusterSpec, revision: str, progress: Progress | None = N
     """
     if not REVISION.fullmatch(revision) or revision == "default":
         raise EmbeddedError(f"invalid revision {revision!r}: use lower-case letters, digits and '-', such as 1-31")
-    return _changed(spec, lambda replacement, wanted: replacement.beside(wanted, revision), progress)
+    return _changed(spec, functools.partial(Replacement.beside, revision=revision), progress)
 
 
 def _changed(

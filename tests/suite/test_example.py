@@ -133,7 +133,7 @@ def test_missing_workload_is_an_error_with_its_name(run_example: Callable[[], Co
     module.write_text(module.read_text().replace("deployment/payments", "deployment/billing"))
     done = run_example()
     assert done.returncode == 1, done.stdout
-    assert "error in the test (nothing is known about the mesh): namespace payments has no" in done.stdout
-    assert "4 errors in" in done.stdout
+    errors, _, _ = done.stdout.partition("short test summary info")  # in CI, the summary has whole messages, too
+    assert errors.count("error in the test (nothing is known about the mesh): namespace payments has no") == 4
     assert "0 passed" in done.stdout
     assert "FAILED" not in done.stdout, "each parameter has the same error in its setup"

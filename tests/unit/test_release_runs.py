@@ -68,6 +68,10 @@ def test_shipped_page_is_made_of_the_saved_results(maker: dict[str, Any]) -> Non
     assert (ROOT / "docs" / "releases.md").read_text(encoding="utf-8") == maker["page"](release_runs())
 
 
+def test_releases_that_passed_are_supported() -> None:
+    assert set(passed_releases()) <= set(SUPPORTED)
+
+
 def test_readme_names_the_releases_that_passed() -> None:
     row = re.search(r"^\| Istio \|([^|]*)\|([^|]*)\|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert row
