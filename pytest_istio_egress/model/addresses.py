@@ -52,9 +52,15 @@ def without_port(endpoint: str) -> str:
     return same_form(endpoint.rpartition(":")[0].removeprefix("[").removesuffix("]"))
 
 
-def same_endpoint(endpoint: str) -> str:
-    """Return address:port in one form; any other text, such as Envoy's `-`, as it is."""
+def split_endpoint(endpoint: str) -> tuple[str, int] | None:
+    """Return address and port of an address:port; None for any other text, such as Envoy's `-`."""
     address, colon, port = endpoint.rpartition(":")
     if not colon or not port.isdigit():
-        return endpoint
-    return with_port(address.removeprefix("[").removesuffix("]"), port)
+        return None
+    return same_form(address.removeprefix("[").removesuffix("]")), int(port)
+
+
+def same_endpoint(endpoint: str) -> str:
+    """Return address:port in one form; any other text as it is."""
+    parts = split_endpoint(endpoint)
+    return with_port(*parts) if parts else endpoint

@@ -64,6 +64,11 @@ BODY_LIMIT = 64 * 1024
 _SEPARATOR = "\n--curl--"
 
 
+def authority_of(scheme: str, host: str, port: int) -> str:
+    """Return the Host header of a request: the host, and the port unless it is the scheme's own."""
+    return bracketed(host) if port == DEFAULT_PORTS.get(scheme) else f"{bracketed(host)}:{port}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Probe:
     """One request. Namespaces, `.test` hosts and 192.0.2.x addresses are those of the manifests.
@@ -117,9 +122,7 @@ class Probe:
             name, _, stated = value.partition(":")
             if option in HEADER_OPTIONS and name.lower() == "host":
                 return stated.strip()
-        default = DEFAULT_PORTS[urlsplit(self.url).scheme]
-        host = bracketed(self.host)
-        return host if self.port == default else f"{host}:{self.port}"
+        return authority_of(urlsplit(self.url).scheme, self.host, self.port)
 
     def resolve(self) -> tuple[str, ...]:
         """Return curl's arguments that set the host's address; empty where DNS or a literal address decides."""

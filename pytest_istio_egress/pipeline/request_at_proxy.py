@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import urlsplit
 
+from pytest_istio_egress.model.addresses import split_endpoint
 from pytest_istio_egress.verdict.analysis.configuration import ClientRequest
 from pytest_istio_egress.verdict.proxy_path import ProxyPath, RequestAtProxy
 from pytest_istio_egress.verdict.proxy_path.upstream import mesh_tls, originated_tls
@@ -14,22 +16,18 @@ _ABSENT = "-"
 
 def at_sidecar(exchange: Exchange, request: ClientRequest) -> RequestAtProxy:
     """Return the request as the client's sidecar receives it."""
-    url, line = urlsplit(exchange.probe.url), exchange.sidecar
-    address, port = _address(line.downstream_local if line else None) or (exchange.curl.remote_address, request.port)
-    tls = url.scheme == "https"
-    default = 443 if tls else 80
-    own_authority = request.host if request.port == default else f"{request.host}:{request.port}"
-    path = f"{url.path or '/'}?{url.query}" if url.query else url.path or "/"
+    line = exchange.sidecar
+    address, port = split_endpoint((line.downstream_local if line else None) or "") or (
+        exchange.curl.remote_address,
+        request.port,
+    )
+    own = RequestAtProxy.of_url(urlsplit(exchange.probe.url), request.host, address=address, port=request.port)
     headers = _headers(exchange)
-    return RequestAtProxy(
-        address=address,
+    return replace(
+        own,
         port=port,
-        tls=tls,
-        http=url.scheme == "http",
-        server_name=request.host if tls else "",
-        authority=headers.pop("host", "") or _known(line.authority if line else None) or own_authority,
-        method=_known(line.method if line else None) or "GET",
-        path=path,
+        authority=headers.pop("host", "") or _known(line.authority if line else None) or own.authority,
+        method=_known(line.method if line else None) or own.method,
         headers=headers,
     )
 
@@ -39,7 +37,7 @@ def at_gateway(exchange: Exchange, request: ClientRequest, sidecar: ProxyPath | 
     line, first = exchange.gateway, exchange.sidecar
     if first is None or not exchange.went_to_gateway:
         return None
-    listening = _address(line.downstream_local if line else first.upstream)
+    listening = split_endpoint((line.downstream_local if line else first.upstream) or "")
     if listening is None:
         return None
     address, port = listening
@@ -58,12 +56,6 @@ def at_gateway(exchange: Exchange, request: ClientRequest, sidecar: ProxyPath | 
         path=own.path,
         headers=own.headers,
     )
-
-
-def _address(text: str | None) -> tuple[str, int] | None:
-    """Split `ADDRESS:PORT`; an IPv6 address has brackets. None where the log does not have it."""
-    address, _, port = (text or "").rpartition(":")
-    return (address.strip("[]"), int(port)) if port.isdigit() else None
 
 
 def _known(value: str | None) -> str:

@@ -32,6 +32,13 @@ def test_tls_has_a_server_name_and_is_not_http_for_the_sidecar() -> None:
     assert (request.tls, request.http, request.server_name) == (True, False, HOST)
 
 
+def test_authority_of_an_ipv6_address_has_brackets() -> None:
+    request = at_sidecar(
+        exchange("http://[2001:db8::50]:8080/", sidecar=None), replace(CLIENT, host="2001:db8::50", port=8080)
+    )
+    assert request.authority == "[2001:db8::50]:8080"
+
+
 @pytest.mark.parametrize("line", [None, replace(LINE, downstream_local=None)])
 def test_without_an_address_in_the_log_curls_counts(line: Any) -> None:
     request = at_sidecar(exchange(sidecar=line), CLIENT)

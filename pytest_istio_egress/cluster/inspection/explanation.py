@@ -11,7 +11,6 @@ from pytest_istio_egress.cluster.inspection.configuration import ConfigurationRe
 from pytest_istio_egress.cluster.inspection.proxy_dump import proxy_dump
 from pytest_istio_egress.cluster.own_workload import selector
 from pytest_istio_egress.cluster.pods import PROXY, Pod, list_pods, only_ready
-from pytest_istio_egress.model.addresses import bracketed
 from pytest_istio_egress.model.mesh_facts import MeshFacts
 from pytest_istio_egress.model.probe import DEFAULT_PORTS
 from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Configuration, Workload
@@ -80,17 +79,8 @@ def _reader(api: Api, mesh: MeshFacts) -> ConfigurationReader:
 
 
 def _at_sidecar(request: ClientRequest, url: SplitResult, configuration: Configuration) -> RequestAtProxy:
-    default = DEFAULT_PORTS.get(url.scheme) == request.port
-    path = f"{url.path or '/'}?{url.query}" if url.query else url.path or "/"
-    return RequestAtProxy(
-        address=next(iter(_addresses(request, configuration)), ""),
-        port=request.port,
-        tls=url.scheme == "https",
-        http=url.scheme == "http",
-        server_name=request.host if url.scheme == "https" else "",
-        authority=request.host if default else f"{bracketed(request.host)}:{request.port}",
-        path=path,
-    )
+    address = next(iter(_addresses(request, configuration)), "")
+    return RequestAtProxy.of_url(url, request.host, address=address, port=request.port)
 
 
 def _addresses(request: ClientRequest, configuration: Configuration) -> Sequence[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from pytest_istio_egress.model.addresses import without_port
+from pytest_istio_egress.model.addresses import split_endpoint
 from pytest_istio_egress.verdict.proxy_path import Origin, ProxyPath, RequestAtProxy
 from pytest_istio_egress.verdict.proxy_path.path import CATCH_ALL_CLUSTERS
 from pytest_istio_egress.verdict.proxy_path.upstream import cluster_type, mesh_tls, originated_tls
@@ -91,15 +91,15 @@ def end_of(path: ProxyPath) -> str:
 
 def next_request(path: ProxyPath) -> RequestAtProxy | None:
     """Return the request as a proxy at the chosen cluster's first endpoint receives it; None where there is none."""
-    if path.cluster_name in CATCH_ALL_CLUSTERS or not path.endpoints:
+    endpoint = split_endpoint(path.endpoints[0].address) if path.endpoints else None
+    if path.cluster_name in CATCH_ALL_CLUSTERS or endpoint is None:
         return None
     request = path.request
-    endpoint = path.endpoints[0].address
-    port = int(endpoint.rpartition(":")[2])
+    address, port = endpoint
     tls = originated_tls(path.cluster)
     server_name = (tls.sni if tls else "") or request.server_name
     encrypted = request.tls or tls is not None or (mesh_tls(path.cluster) and bool(server_name))
-    return replace(request, address=without_port(endpoint), port=port, tls=encrypted, server_name=server_name)
+    return replace(request, address=address, port=port, tls=encrypted, server_name=server_name)
 
 
 def _line(stage: str, text: str, origin: Origin | None = None) -> str:

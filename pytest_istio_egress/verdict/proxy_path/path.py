@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from urllib.parse import SplitResult
 
+from pytest_istio_egress.model.probe import authority_of
 from pytest_istio_egress.verdict.proxy_path.dump import Endpoint, Part, ProxyDump
 from pytest_istio_egress.verdict.proxy_path.listeners import chain_of, http_manager, listener_of, sniffs, tcp_clusters
 from pytest_istio_egress.verdict.proxy_path.origin import Origin, ServiceOfCluster, origin_of, services_of
@@ -34,6 +36,20 @@ class RequestAtProxy:
     path: str = "/"
     headers: Mapping[str, str] = field(default_factory=dict)
     """By names in lower case."""
+
+    @classmethod
+    def of_url(cls, url: SplitResult, host: str, *, address: str, port: int) -> RequestAtProxy:
+        """Return a client's own GET of a URL, whose host may have another name in the cluster."""
+        tls = url.scheme == "https"
+        return cls(
+            address=address,
+            port=port,
+            tls=tls,
+            http=url.scheme == "http",
+            server_name=host if tls else "",
+            authority=authority_of(url.scheme, host, port),
+            path=f"{url.path or '/'}?{url.query}" if url.query else url.path or "/",
+        )
 
 
 @dataclass(frozen=True)
