@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader, labels, name
 from pytest_istio_egress.cluster.facts.revisions import REVISION, environment
+from pytest_istio_egress.cluster.pods import PROXY
 from pytest_istio_egress.model.istio_versions import older, release
 from pytest_istio_egress.model.mesh_facts import ISTIOS_OWN_BUILD, UPSTREAM_BUILD
 
@@ -14,7 +15,6 @@ _NATIVE_SINCE = "1.27"
 """The release of Istio that injects native sidecars by default, on nodes that support them well."""
 _STATS = "envoy.filters.http.istio_stats"
 """The filter for Istio's standard metrics, which upstream Envoy does not have."""
-_PROXY = "istio-proxy"
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def _pods(reader: ObjectReader, namespaces: Iterable[str]) -> Iterator[Object]:
             conditions = {each["type"]: each["status"] for each in (pod.get("status") or {}).get("conditions") or []}
             spec = pod.get("spec") or {}
             containers = [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
-            if conditions.get("Ready") == "True" and any(each["name"] == _PROXY for each in containers):
+            if conditions.get("Ready") == "True" and any(each["name"] == PROXY for each in containers):
                 yield pod
 
 
