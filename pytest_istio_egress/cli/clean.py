@@ -68,7 +68,8 @@ def _clean(arguments: argparse.Namespace) -> int:
 def _print_runs(runs: Iterable[LeftoverRun]) -> None:
     for run in runs:
         state = "still running" if run.alive else "ended without cleanup"
-        print(f"{'traffic' if run.traffic else 'run'} {run.run}, {state}: {', '.join(run.namespaces)}")
+        found = ", ".join([*run.namespaces, *map(str, run.elsewhere)])
+        print(f"{'traffic' if run.traffic else 'run'} {run.run}, {state}: {found}")
 
 
 def _is_confirmed() -> bool:

@@ -47,6 +47,11 @@ class Names:
         """Return the run's namespace for a reserved one; any other name stays as it is."""
         return _NAMESPACE.sub(self._namespace, name)
 
+    @property
+    def namespaces(self) -> frozenset[str]:
+        """The names of all namespaces of this worker, including those it shares with others."""
+        return frozenset(map(self.namespace, (*SHARED_NAMESPACES, *OF_ONE_WORKER)))
+
     def selector(self, workload: str) -> str:
         """Return the label selector of the pods of `<app label>.<namespace>`, in kubectl's syntax."""
         if workload == GATEWAY:

@@ -14,8 +14,9 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
-from pytest_istio_egress.cluster.apply import FIELD_MANAGER, RUN_LABEL
+from pytest_istio_egress.cluster.apply import FIELD_MANAGER, RUN_LABEL, Resource
 from pytest_istio_egress.cluster.mesh_config_map import MeshConfigMap
+from pytest_istio_egress.cluster.objects_elsewhere import delete_objects, noted_objects
 from pytest_istio_egress.cluster.poll import poll
 from pytest_istio_egress.model.placement import Placement
 from pytest_istio_egress.model.text import one_line
@@ -40,6 +41,8 @@ class LeftoverRun:
     """Whether it is steady traffic, which outlives its command and never changes the mesh."""
     ending: bool = False
     """Whether all its namespaces are being deleted already."""
+    elsewhere: tuple[Resource, ...] = ()
+    """What its tests created outside of its namespaces."""
 
 
 class RunLease:
@@ -115,6 +118,7 @@ def leftover_runs(api: Api) -> list[LeftoverRun]:
             alive=_alive(api, found),
             traffic=any(TRAFFIC_LABEL in each.labels for each in found),
             ending=all(each.deletion_timestamp for each in found),
+            elsewhere=noted_objects(found),
         )
         for run, found in sorted(runs.items())
     ]
@@ -149,12 +153,15 @@ def remove_leftovers(api: Api, say: Callable[[str], None]) -> None:
             continue
         namespaces = ", ".join(leftover.namespaces)
         say(f"istio-egress: deleting the namespaces of run {leftover.run}, which ended without cleanup: {namespaces}")
+        delete_objects(api, leftover.run, leftover.elsewhere)
         delete(api, leftover.namespaces)
 
 
 def remove(api: Api, run: str, *, say: Callable[[str], None] = lambda _: None) -> list[str]:
-    """Delete the namespaces of a run, which contain all its objects, wait until they are gone, and return them."""
-    removed = namespaces_of_run(api, run)
+    """Delete a run's objects elsewhere and its namespaces, wait until those are gone, and return their names."""
+    namespaces = api.core.list_namespace(label_selector=f"{RUN_LABEL}={run}").items
+    delete_objects(api, run, noted_objects(namespace.metadata for namespace in namespaces))
+    removed = sorted(namespace.metadata.name for namespace in namespaces)
     delete(api, removed)
     _wait_until_gone(api, run, api.timeouts.remove, say)
     return removed

@@ -12,6 +12,7 @@ from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import ClusterError, reason
 from pytest_istio_egress.cluster.apply import Applier, RefusedError, Resource, load
+from pytest_istio_egress.cluster.objects_elsewhere import ObjectsElsewhere
 from pytest_istio_egress.cluster.pods import GoneError, Pod, changed_pods
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
 from pytest_istio_egress.cluster.proxy_sync import ProxySync
@@ -34,6 +35,7 @@ class CaseSetup:
     def __init__(self, context: WorkerContext, applier: Applier, proxy_sync: ProxySync) -> None:
         self.context = context
         self._applier = applier
+        self._objects_elsewhere = ObjectsElsewhere(applier)
         self._proxy_sync = proxy_sync
         self.case: Case | None = None
         """The test that is set up; None where none is, or where its own steps have changed what it began with."""
@@ -120,6 +122,7 @@ class CaseSetup:
     def _apply(self, documents: Sequence[dict[str, Any]]) -> None:
         with self.context.timer.phase("apply"):
             for document in documents:  # one by one: those before a rejected one are applied, and have to go again
+                self._objects_elsewhere.claim(self._applier.resources([document], CASE_NAMESPACE))
                 self._applied += self._applier.apply([document], CASE_NAMESPACE)
 
     def _delete(self, resources: Sequence[Resource]) -> None:

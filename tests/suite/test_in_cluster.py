@@ -62,7 +62,11 @@ def run_job(api: Api) -> Iterator[Callable[..., tuple[client.V1JobStatus, str]]]
         name = jobs.create_namespaced_job(namespace, job).metadata.name
         created.append(name)
         events = watch.Watch().stream(
-            jobs.list_namespaced_job, namespace, field_selector=f"metadata.name={name}", timeout_seconds=300
+            jobs.list_namespaced_job,
+            namespace,
+            field_selector=f"metadata.name={name}",
+            timeout_seconds=300,
+            _request_timeout=330,  # longer than the watch: there is no event while the Job's tests run
         )
         for event in events:
             status = event["object"].status

@@ -108,6 +108,11 @@ class FakeApplier:
 
     def __init__(self) -> None:
         self.applied: list[str] = []
+        self.api = None
+        self.names = Names("k3x9q", "gw0")
+
+    def resources(self, documents: Sequence[dict[str, Any]], _: str) -> list[object]:  # noqa: ARG002  # none elsewhere
+        return []
 
     def rendered(self, document: dict[str, Any], _: str) -> dict[str, Any]:
         return document

@@ -32,6 +32,7 @@ class Cluster:
 
     def list_namespace(self, **_: object) -> object:
         metadata = SimpleNamespace(
+            annotations=None,
             name="egress-outside-abcdef",
             labels={RUN_LABEL: "abcdef"},
             creation_timestamp=SERVER - datetime.timedelta(hours=1),
@@ -106,7 +107,9 @@ class Namespaces:
         self.deleted: list[str] = []
 
     def list_namespace(self, **_: object) -> object:
-        items = [SimpleNamespace(metadata=SimpleNamespace(name=name), status=STATUS) for name in self.names]
+        items = [
+            SimpleNamespace(metadata=SimpleNamespace(name=name, annotations=None), status=STATUS) for name in self.names
+        ]
         if self.deleted:
             del self.names[:1]
         return SimpleNamespace(items=items)

@@ -1,0 +1,106 @@
+"""The objects that manifests of tests create outside of the run's namespaces.
+
+A user's test may apply a VirtualService in a namespace of the user's, or an EnvoyFilter in the root namespace. Such an
+object is not deleted with the run's namespaces. So it is noted in an annotation of one of them before it is created:
+
+    Namespace egress-outside-k3x9q
+      annotations: {elsewhere.istio-egress.dev/gw0: '[["v1", "ConfigMap", "payments", "rules"]]'}
+
+The end of the run deletes it, or, if the run was killed, the next run or `istio-egress clean`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+
+from pytest_istio_egress.cluster.api import Api, ClusterError, reason
+from pytest_istio_egress.cluster.apply import RUN_LABEL, Applier, Resource
+from pytest_istio_egress.model.case import InvalidTestError
+
+PREFIX = "elsewhere.istio-egress.dev/"
+"""Start of the annotations of a run's namespace, one per worker: a JSON list of objects, each a list of its fields."""
+
+
+class ObjectsElsewhere:
+    """Claims what one worker's tests create outside of the run's namespaces."""
+
+    def __init__(self, applier: Applier) -> None:
+        self._applier = applier
+        self._noted: list[Resource] = []
+
+    def claim(self, resources: Iterable[Resource]) -> None:
+        """Note objects that are about to be applied, where they are outside of the run's namespaces.
+
+        Raises InvalidTestError where one exists and is not this run's: it would be changed, and deleted in the end.
+        """
+        elsewhere = [resource for resource in resources if self._is_elsewhere(resource)]
+        for resource in elsewhere:
+            self._check_not_taken(resource)
+        new = [resource for resource in elsewhere if resource not in self._noted]
+        if new:
+            self._noted += new
+            self._note()
+
+    def _is_elsewhere(self, resource: Resource) -> bool:
+        own = self._applier.names.namespaces
+        if resource.kind == "Namespace":
+            return resource.name not in own
+        return (
+            resource.namespace not in own
+            or not self._applier.api.resource(resource.api_version, resource.kind).namespaced
+        )
+
+    def _check_not_taken(self, resource: Resource) -> None:
+        kind = self._applier.api.resource(resource.api_version, resource.kind)
+        try:
+            found = kind.get(name=resource.name, namespace=resource.namespace).to_dict()
+        except ApiException as error:
+            if error.status == 404:
+                return
+            raise ClusterError(
+                f"cannot read {resource}, which a manifest of this test creates: {reason(error)}"
+            ) from error
+        owner = (found["metadata"].get("labels") or {}).get(RUN_LABEL)
+        if owner != self._applier.names.run:
+            whose = f"belongs to run {owner}" if owner else "is not the suite's"
+            raise InvalidTestError(
+                f"{resource} exists already and {whose}, so a test must not change it: give the one in the manifest "
+                "another name, or leave it out of the manifest"
+            )
+
+    def _note(self) -> None:
+        noted = json.dumps([[each.api_version, each.kind, each.namespace, each.name] for each in self._noted])
+        namespace = self._applier.names.namespace("egress-outside")
+        change = {"metadata": {"annotations": {PREFIX + self._applier.names.worker: noted}}}
+        try:
+            self._applier.api.core.patch_namespace(namespace, change)
+        except ApiException as error:
+            raise ClusterError(f"cannot annotate namespace {namespace}: {reason(error)}") from error
+
+
+def noted_objects(namespaces: Iterable[client.V1ObjectMeta]) -> tuple[Resource, ...]:
+    """Return the objects that are noted in the annotations of a run's namespaces, in the order of their creation."""
+    notes = [
+        note
+        for namespace in namespaces
+        for name, note in sorted((namespace.annotations or {}).items())
+        if name.startswith(PREFIX)
+    ]
+    return tuple(dict.fromkeys(Resource(*fields) for note in notes for fields in json.loads(note)))
+
+
+def delete_objects(api: Api, run: str, resources: Iterable[Resource]) -> None:
+    """Delete a run's noted objects in reverse order; one that is gone, or is another's by now, is ignored."""
+    for resource in reversed(list(resources)):
+        try:
+            kind = api.resource(resource.api_version, resource.kind)
+            found = kind.get(name=resource.name, namespace=resource.namespace).to_dict()
+            if (found["metadata"].get("labels") or {}).get(RUN_LABEL) == run:
+                kind.delete(name=resource.name, namespace=resource.namespace)
+        except ApiException as error:
+            if error.status != 404:
+                raise ClusterError(f"cannot delete {resource}: {reason(error)}") from error
