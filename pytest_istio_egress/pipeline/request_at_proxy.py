@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 from pytest_istio_egress.model.addresses import split_endpoint
 from pytest_istio_egress.verdict.analysis.configuration import ClientRequest
 from pytest_istio_egress.verdict.proxy_path import ProxyPath, RequestAtProxy
-from pytest_istio_egress.verdict.proxy_path.upstream import mesh_tls, originated_tls
 from pytest_istio_egress.verdict.verdict import Exchange
 
 _ABSENT = "-"
@@ -40,22 +39,12 @@ def at_gateway(exchange: Exchange, request: ClientRequest, sidecar: ProxyPath | 
     listening = split_endpoint((line.downstream_local if line else first.upstream) or "")
     if listening is None:
         return None
-    address, port = listening
     own = at_sidecar(exchange, request)
     cluster = sidecar.through(first.cluster or "").cluster if sidecar else None
-    tls = originated_tls(cluster)
-    server_name = _known(line.server_name if line else None) or (tls.sni if tls else own.server_name)
-    return RequestAtProxy(
-        address=address,
-        port=port,
-        tls=own.tls or tls is not None or (mesh_tls(cluster) and bool(server_name)),
-        http=own.http,
-        server_name=server_name,
-        authority=_known(line.authority if line else None) or own.authority,
-        method=_known(line.method if line else None) or own.method,
-        path=own.path,
-        headers=own.headers,
-    )
+    seen = (line.server_name, line.authority, line.method) if line else (None, None, None)
+    server_name, authority, method = map(_known, seen)
+    received = own.forwarded(cluster, *listening, server_name=server_name)
+    return replace(received, authority=authority or own.authority, method=method or own.method)
 
 
 def _known(value: str | None) -> str:

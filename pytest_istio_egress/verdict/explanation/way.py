@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pytest_istio_egress.model.addresses import split_endpoint
 from pytest_istio_egress.verdict.proxy_path import Origin, ProxyPath, RequestAtProxy
@@ -94,12 +94,7 @@ def next_request(path: ProxyPath) -> RequestAtProxy | None:
     endpoint = split_endpoint(path.endpoints[0].address) if path.endpoints else None
     if path.cluster_name in CATCH_ALL_CLUSTERS or endpoint is None:
         return None
-    request = path.request
-    address, port = endpoint
-    tls = originated_tls(path.cluster)
-    server_name = (tls.sni if tls else "") or request.server_name
-    encrypted = request.tls or tls is not None or (mesh_tls(path.cluster) and bool(server_name))
-    return replace(request, address=address, port=port, tls=encrypted, server_name=server_name)
+    return path.request.forwarded(path.cluster, *endpoint)
 
 
 def _line(stage: str, text: str, origin: Origin | None = None) -> str:

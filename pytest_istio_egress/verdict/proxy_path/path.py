@@ -12,6 +12,7 @@ from pytest_istio_egress.verdict.proxy_path.dump import Endpoint, Part, ProxyDum
 from pytest_istio_egress.verdict.proxy_path.listeners import chain_of, http_manager, listener_of, sniffs, tcp_clusters
 from pytest_istio_egress.verdict.proxy_path.origin import Origin, ServiceOfCluster, origin_of, services_of
 from pytest_istio_egress.verdict.proxy_path.routes import clusters_of_route, route_of, virtual_host_of
+from pytest_istio_egress.verdict.proxy_path.upstream import mesh_tls, originated_tls
 
 CATCH_ALL_CLUSTERS = frozenset({"BlackHoleCluster", "PassthroughCluster"})
 INLINE = "(inline)"
@@ -50,6 +51,13 @@ class RequestAtProxy:
             authority=authority_of(url.scheme, host, port),
             path=f"{url.path or '/'}?{url.query}" if url.query else url.path or "/",
         )
+
+    def forwarded(self, cluster: Part | None, address: str, port: int, *, server_name: str = "") -> RequestAtProxy:
+        """Return the request as an endpoint of a proxy's cluster receives it; a server name seen there is given."""
+        tls = originated_tls(cluster)
+        name = server_name or (tls.sni if tls else "") or self.server_name
+        encrypted = self.tls or tls is not None or (mesh_tls(cluster) and bool(name))
+        return replace(self, address=address, port=port, tls=encrypted, server_name=name)
 
 
 @dataclass(frozen=True)
