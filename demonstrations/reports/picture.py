@@ -44,7 +44,7 @@ def main() -> None:
     console = Console(record=True, width=WIDTH, file=io.StringIO())
     output = as_left_on_screen(output_of(command)).replace(str(Path.cwd()), "~/checkout")
     console.print(Text.from_ansi(f"$ {' '.join(command)}\n" + output))
-    Path(target).write_text(console.export_svg(title="pytest --istio-egress"), encoding="utf-8")
+    Path(target).write_text(console.export_svg(title=" ".join(command[:2])), encoding="utf-8")
 
 
 if __name__ == "__main__":

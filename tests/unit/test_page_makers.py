@@ -80,3 +80,14 @@ def test_reports_page_has_the_makers_text(monkeypatch: pytest.MonkeyPatch) -> No
     template = maker("demonstrations/reports/reports_page.py", monkeypatch)["PAGE"]
     for part in re.split(r"\{[a-z]+\}", template):
         assert part in page("reports")
+
+
+def test_explanations_page_shows_what_its_requests_demand(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = maker("demonstrations/explanations/explanations.py", monkeypatch)
+    sections = re.split(r"^(?=## )", page("explanations"), flags=re.MULTILINE)
+    assert sections[0].startswith(made["HEAD"])
+    requests = made["load"]()
+    assert len(sections) == 1 + len(requests)
+    for request, section in zip(requests, sections[1:], strict=True):
+        assert section.startswith(f"## {request.about}\n\n```console\n$ {' '.join(request.command)}\n")
+        assert list(made["missing"](request, section)) == []

@@ -52,9 +52,7 @@ def _explains(patch: Patch, hop: LoggedHop) -> bool:
             return patch.apply_to == "HTTP_FILTER" and filter_name in json.dumps(patch.value)
     if patch.apply_to == "CLUSTER":
         return _of_cluster(patch, hop)
-    if "UT" in hop.flags and "per_try" not in line.details:
-        return _sets(patch.value, "timeout")
-    return False
+    return any(_sets(patch.value, *names) for flag, names in _LIMITS.items() if flag in hop.flags)
 
 
 def _values(value: Any, name: str) -> list[str]:
@@ -64,9 +62,17 @@ def _values(value: Any, name: str) -> list[str]:
     return [found for each in value for found in _values(each, name)] if isinstance(value, list) else []
 
 
+_LIMITS: Mapping[str, tuple[str, ...]] = {
+    "UT": ("timeout", "per_try_timeout", "perTryTimeout"),
+    "DT": ("max_stream_duration", "maxStreamDuration", "max_connection_duration", "maxConnectionDuration"),
+    "UMSDR": ("max_stream_duration", "maxStreamDuration"),
+    "SI": ("idle_timeout", "idleTimeout", "stream_idle_timeout", "streamIdleTimeout"),
+}
+"""By the flag of a limit that was reached at a route or filter: the fields that set it."""
 _OF_FLAG: Mapping[str, tuple[str, ...]] = {
     "UO": ("circuit_breakers", "circuitBreakers"),
     "UF": ("connect_timeout", "connectTimeout", "load_assignment", "loadAssignment", "transport_socket"),
+    "UMSDR": ("max_stream_duration", "maxStreamDuration"),
     "UPE": ("typed_extension_protocol_options", "http2_protocol_options"),
     "UH": ("load_assignment", "loadAssignment"),
 }

@@ -45,13 +45,21 @@ def odd_at_gateway(
 ) -> Iterator[str]:
     """Yield what is odd at the egress gateway."""
     if _is_unrouted(path) or not path.cluster_name:
-        yield from gateways.faults(configuration, request, gateway)
+        yield from gateways.faults(configuration, request, gateway) or [_unknown_at_gateway(path)]
     yield from _cluster(path, configuration, request)
     yield from (
         f"{full_name(policy)} ({action_of(policy)}) applies to the gateway's pods"
         for policy in policies_of(configuration, gateway)
     )
     yield from _patches(path, configuration, gateway, "GATEWAY")
+
+
+def _unknown_at_gateway(path: ProxyPath) -> str:
+    request = path.request
+    host = request.authority if path.http else request.server_name
+    return (
+        f"the gateway has no route for {host or 'the connection'}: no Gateway and VirtualService of it name this host"
+    )
 
 
 def _is_unrouted(path: ProxyPath) -> bool:
