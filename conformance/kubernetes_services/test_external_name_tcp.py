@@ -40,7 +40,7 @@ NAMED = "outside.egress-outside.svc.cluster.local"
         ),
         pytest.param(
             tcp(ALIAS, 9000),
-            reached(cluster=outbound(NAMED, 9000), flags="-", source="client"),
+            reached(cluster=outbound(NAMED, 9000), route="-", flags="-", source="client"),
             id="with-sidecar",
         ),
         pytest.param(tcp(ALIAS, 8081), blocked_tcp(), id="another-port"),

@@ -8,7 +8,8 @@ from pytest_istio_egress import Egress, Outcome, documented, get, outbound, reac
 
 ONE = outbound("one.shared-out.test", 443)
 OTHER = outbound("second.test", 443)
-CONNECTIONS = 4
+CONNECTIONS = 8
+"""With equal weights all of them would reach one destination once in 128 times."""
 
 
 def answered_by(server: str, cluster: str) -> Outcome:

@@ -26,6 +26,8 @@ RESULTS = "NOTICED_CHANGES_RESULTS"
 """The environment variable with the path of the file to which results are written, one JSON object a line."""
 EVERY_FIELD = "NOTICED_CHANGES_EVERY_FIELD"
 """Set where each field of each resource is changed, not only the first one of a manifest."""
+CHANGE = "istio-egress-change"
+"""The property of a report with the change that its test ran with, empty where it ran without one."""
 NOT_RUN = frozenset({"mesh_wide", "validation"})
 """Areas whose manifests are not changed: each run of the first takes minutes; those of the second are dry runs."""
 CONVERGE = 2.0
@@ -88,7 +90,10 @@ def istio_egress_change(request: pytest.FixtureRequest) -> None:
     """Select the change before the test is set up: autouse fixtures come first."""
     if not hasattr(request, "param"):
         return
-    CHANGED.select(request.param)
+    change: Change | None = request.param
+    # On the report, as the controller does not collect: files may have been added since the workers did.
+    request.node.user_properties.append((CHANGE, str(change.mutation) if change else ""))
+    CHANGED.select(change)
     if CHANGED.noticed_by not in (None, request.node.nodeid.partition("[")[0]):
         pytest.skip("another test has noticed the change")
 
@@ -141,13 +146,6 @@ def parameter_of(nodeid: str) -> str:
     return _NUMBER.sub("", nodeid).replace("[]", "")
 
 
-def path_of_suite() -> Path:
-    """Return the folder of the shipped tests."""
-    from pytest_istio_egress.suite.discovery import suite_folder  # the plugin is loaded before the suite's own
-
-    return suite_folder()
-
-
 @cache
 def _results() -> Results:
     from pytest_istio_egress.report.results import Results  # the plugin is loaded before the suite's own
@@ -176,11 +174,9 @@ def _write(report: pytest.TestReport, path: Path) -> None:
     if report.when != "teardown":
         return
     result = results.by_id.pop(report.nodeid)
-    number = number_of(report.nodeid)
-    area = Path(path_of_suite(), report.nodeid.split("/")[1])
     line = {
         "parameter": parameter_of(report.nodeid),
-        "change": str(_changes(area)[number].mutation) if number != UNCHANGED else "",
+        "change": dict(report.user_properties).get(CHANGE, ""),
         "result": result.result,
         "reason": str(result.differences[0]) if result.differences else result.cause,
     }

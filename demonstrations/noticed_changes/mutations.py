@@ -116,6 +116,7 @@ FIELDS: tuple[tuple[str, str, Alteration], ...] = (
     ("mode", r"ServiceEntry spec\.resolution", _by(_RESOLUTIONS)),
     ("mode", r"DestinationRule .*\.insecureSkipVerify", _always(new=False)),
     ("mode", r"AuthorizationPolicy spec\.action", _always("DENY")),
+    ("mode", r"Gateway .*allowedRoutes\.namespaces\.from", _by({"Same": "All"})),
     ("mode", r"Deployment .*proxy\.istio\.io/config", _proxy_config),
     ("address", r"(ServiceEntry|Endpoints|EndpointSlice) .*(address|addresses\[\]|\.ip)", _address),
     ("address", r"Deployment .*/includeOutboundIPRanges", _ranges),
@@ -129,6 +130,8 @@ FIELDS: tuple[tuple[str, str, Alteration], ...] = (
     ("host, server name or path", r"(HTTPRoute|TLSRoute) .*backendRefs\[\]\.name", _name),
     ("host, server name or path", r"VirtualService .*\.uri\.prefix", lambda value: f"{value}-other"),
     ("host, server name or path", r"AuthorizationPolicy .*\.paths\[\]", lambda value: f"{value}-other"),
+    ("host, server name or path", r"AuthorizationPolicy .*\.when\[\]\.values\[\]", _name),
+    ("namespace", r"HTTPRoute .*parentRefs\[\]\.namespace", _name),
     ("namespace", r"\S+ .*exportTo(\[\])?", _always("egress-plain")),
     ("namespace", r"NetworkPolicy .*(values\[\]|kubernetes\.io/metadata\.name)", _name),
     ("header or number", r"VirtualService .*\.headers\.\w+\.(set|add)\.[\w-]+", lambda value: f"{value}-other"),
@@ -162,6 +165,7 @@ UNCHANGED: tuple[tuple[str, str], ...] = (
     (r"Gateway .*(service-type|listeners\[\]\.(name|tls\.mode)|allowedRoutes.*)", "any other value is not valid here"),
     (r"Service spec\.(type|clusterIP|ports\[\]\.protocol)", "it makes the Service what it is"),
     (r"NetworkPolicy .*(policyTypes\[\]|matchExpressions\[\]\.(key|operator))", "any other value is not valid here"),
+    (r"AuthorizationPolicy .*\.when\[\]\.key", "another key takes values of another kind"),
     (r"RequestAuthentication .*jwks", "a key; the parameter damaged-token has a signature that it does not verify"),
 )
 """Fields that are not changed, and why; for the others of these kinds there is a line above."""

@@ -57,6 +57,8 @@ class Hop:
     authority: str | None = None
     failure: str | None = None
     """A part of Envoy's upstream transport failure reason."""
+    termination: str | None = None
+    """Why Envoy itself ended a TCP or TLS connection (its connection termination details)."""
     at: str | None = None
     """The gateway that logs it, `<app label>.<namespace>`; None is the mesh's egress gateway."""
 
@@ -69,6 +71,7 @@ class Hop:
             or self.flags not in (None, "-")
             or self.details not in (None, VIA_UPSTREAM)
             or self.failure is not None
+            or self.termination is not None
         )
 
 

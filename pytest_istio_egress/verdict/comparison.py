@@ -109,6 +109,7 @@ def _fields(expected: Hop, line: AccessLogLine) -> dict[str, tuple[object, str |
         "authority": (expected.authority, line.authority),
         "requested server name": (expected.server_name, line.server_name),
         "upstream transport failure": (expected.failure, line.failure),
+        "connection termination details": (expected.termination, line.termination),
     }
 
 

@@ -12,6 +12,8 @@ from pytest_istio_egress.model.sent_request import sent_request
 from pytest_istio_egress.verdict.verdict import Verdict
 
 _HOP_FIELDS = ("cluster", "route", "flags", "details", "failure", "protocol", "status", "method", "authority")
+_RARE_FIELDS = ("server_name", "termination")
+"""Fields that a text has only where they are expected."""
 _SHOWN_FIELDS = ("cluster", "route", "flags", "details")
 """Fields of a log line that are shown even where nothing is expected of them."""
 
@@ -85,7 +87,7 @@ def _difference_text(verdict: Verdict) -> str:
 
 
 def _hop(prefix: str, hop: Hop) -> Iterator[str]:
-    fields = {name.replace("_", " "): getattr(hop, name) for name in (*_HOP_FIELDS, "server_name")}
+    fields = {name.replace("_", " "): getattr(hop, name) for name in (*_HOP_FIELDS, *_RARE_FIELDS)}
     for name, value in fields.items():
         if value is not None:
             yield f"{prefix}{name} " + (f"...{value}..." if name == "failure" else as_text(value))
@@ -94,7 +96,7 @@ def _hop(prefix: str, hop: Hop) -> Iterator[str]:
 def _line(prefix: str, expected: Hop, line: AccessLogLine | None) -> list[str]:
     if line is None:
         return []
-    names = [name for name in (*_HOP_FIELDS, "server_name") if name in _SHOWN_FIELDS or getattr(expected, name)]
+    names = [name for name in (*_HOP_FIELDS, *_RARE_FIELDS) if name in _SHOWN_FIELDS or getattr(expected, name)]
     values = {name: getattr(line, name) for name in names}
     return [f"{prefix}{name.replace('_', ' ')} {'unknown' if v is None else v}" for name, v in values.items()]
 

@@ -31,7 +31,7 @@ CASE = Case(
 LINE = AccessLogLine(
     raw="...", start="", method="GET", protocol="HTTP/1.1", status=200, flags="-", details="via_upstream", failure="-",
     duration=40, user_agent="a", request_id="r", authority="api.test", upstream="10.0.0.1:80",
-    cluster="outbound|80||api.test", upstream_local="10.1.0.1:1", downstream_local="10.0.0.1:80",
+    termination="-", cluster="outbound|80||api.test", upstream_local="10.1.0.1:1", downstream_local="10.0.0.1:80",
     downstream_remote="10.1.0.1:2", server_name="-", route="default",
 )  # fmt: skip
 

@@ -60,6 +60,7 @@ WRONG: list[tuple[dict[str, object], HopName, str]] = [
     ({"gateway": Hop(status=503)}, "egress gateway", "status"),
     ({"gateway": Hop(server_name="api.test")}, "egress gateway", "requested server name"),
     ({"gateway": Hop(failure="VERIFY")}, "egress gateway", "upstream transport failure"),
+    ({"gateway": Hop(termination="rbac")}, "egress gateway", "connection termination details"),
     ({"proxy": Hop(method="CONNECT")}, "forward proxy", "method"),
     ({"proxy": Hop(authority="other.test:443")}, "forward proxy", "authority"),
     ({"reached": "second"}, "external server", "that answered"),
