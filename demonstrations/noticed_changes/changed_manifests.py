@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from mutations import Change, Document, changes_of_area
+from mutations import Change, Document, Mutation, changes_of_area
 
 if TYPE_CHECKING:  # a plugin named by -p is loaded before the suite's own
     from pytest_istio_egress.model.case import Case
@@ -53,17 +53,27 @@ class ChangedManifests:
         """Run the next test with a change; under another one than before, the test is set up afresh."""
         if change is self.current:
             return
-        workload = "Deployment" in {each.mutation.kind for each in (self.current, change) if each}
+        lasting = any(_outlasts(each.mutation) for each in (self.current, change) if each)
         self.current, self.noticed_by = change, None
         if self.runner is None:
             return
         self.runner.case_setup.case = None
-        if workload:
-            self.runner.case_setup.leave()  # a Deployment that is changed in place keeps its old pod for a while
+        if lasting:
+            self.runner.case_setup.leave()
+            self.runner.case_setup.sync()
 
     def documents(self, documents: list[Document]) -> list[Document]:
         """Return the documents with the change."""
         return self.current.apply(documents) if self.current else documents
+
+
+def _outlasts(mutation: Mutation) -> bool:
+    """Whether the state before a change would last beyond it, so that the resources are deleted first.
+
+    A Deployment keeps its old pod for a while, a gateway of the Gateway API its Service, and connections that are open
+    the policies that applied when they began.
+    """
+    return mutation.kind in ("Deployment", "AuthorizationPolicy") or "infrastructure" in mutation.path
 
 
 CHANGED = ChangedManifests()

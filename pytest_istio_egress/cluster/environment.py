@@ -149,9 +149,8 @@ class Environment:
         self._case_workloads.extend(_workloads(documents, WORKER_NAMESPACES[0]))
 
     def forget_case_workloads(self) -> None:
-        """Forget the workloads of the previous test."""
-        for workload in self._case_workloads:
-            self.pod_lookup.forget(workload)
+        """Forget the workloads of the previous test, and the gateways that Istio created for it."""
+        self.pod_lookup.keep({*CLIENTS, *chain.from_iterable(self._fixture_workloads.values())})
         self._case_workloads.clear()
 
     def pod(self, client: str) -> Pod:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from pytest_istio_egress.cluster.api import Api
@@ -60,9 +60,9 @@ class PodLookup:
                 del self._clients[client]
             return self.client(client) != failed
 
-    def forget(self, client: str) -> None:
-        """Remove a client's pod from the cache, after its test."""
-        self._clients.pop(client, None)
+    def keep(self, clients: Collection[str]) -> None:
+        """Keep the pods of these clients in the cache, and remove those that only one test had."""
+        self._clients = {client: pod for client, pod in self._clients.items() if client in clients}
 
     def forget_clients(self) -> None:
         """Remove all clients' pods from the cache, after one of them was replaced."""

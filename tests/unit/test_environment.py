@@ -45,3 +45,15 @@ def test_server_of_one_family_has_one_address_of_each_kind() -> None:
     service: Any = SimpleNamespace(spec=SimpleNamespace(cluster_ip="fd00:10:96::7", cluster_ips=["fd00:10:96::7"]))
     pod = Pod("n", "outside", "u", "fd00:10:244::9", injected=False, container="nginx")
     assert server_addresses(80, service, pod) == {"192.0.2.80": "fd00:10:96::7", "192.0.2.180": "fd00:10:244::9"}
+
+
+def test_gateway_of_one_test_is_not_in_use_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = Environment(cast(Api, None), Names("k3x9q", "gw0"), tmp_path, 1.0)
+    environment.built = True
+    monkeypatch.setattr(
+        environment.pod_lookup, "ready", lambda name: Pod("n", name, "u", "10.244.0.9", injected=True, container="curl")
+    )
+    client = environment.pod("sleep.egress-client")
+    environment.pod("gateway-api.egress-client")
+    environment.forget_case_workloads()
+    assert environment.pod_lookup.pods_in_use() == [client]
