@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pytest_istio_egress.cluster.additions import WITH_ENVOY_FILTERS
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.environment import Environment
 from pytest_istio_egress.cluster.log_lookup import AccessLogs
@@ -27,7 +28,7 @@ def new_runner(kubeconfig: Path | None) -> Iterator[CaseRunner]:
     api, timeouts = Api(kubeconfig, None), Timeouts()
     mesh = Mesh(api)
     names = Names(new_run(), "main", mesh=MeshNames.of(mesh.facts))
-    environment = Environment(api, names, fixtures_folder(), timeouts.ready)
+    environment = Environment(api, names, fixtures_folder(), timeouts.ready, WITH_ENVOY_FILTERS)
     try:
         yield case_runner(WorkerContext(api, environment, AccessLogs(api, mesh, names), timeouts))
     finally:

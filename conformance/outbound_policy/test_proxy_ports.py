@@ -17,6 +17,7 @@ DROPPED = blocked_tcp()
     source=PAGE,
     summary="A connection to the sidecar's own port 15001 or 15006 is dropped even with ALLOW_ANY",
     outcomes=["outbound-policy/proxy-ports-black-hole"],
+    requires=["proxy-port-log"],
     independent_of_manifests={
         "own-15001": "the proxy drops these connections with any configuration",
         "own-15006": "the proxy drops these connections with any configuration",

@@ -177,9 +177,10 @@ class FieldMesh:
 
     def _sync(self) -> None:
         """Wait until the proxies of the client and of the gateway have what was applied."""
+        from pytest_istio_egress.cluster.envoy_filter_markers import EnvoyFilterMarkers
         from pytest_istio_egress.cluster.proxy_sync import ProxySync
 
-        sync = ProxySync(self._api, self, 30.0)  # type: ignore[arg-type]  # it only applies the marker
+        sync = ProxySync(self._api, self, 30.0, EnvoyFilterMarkers())  # type: ignore[arg-type]  # it only applies the marker
         sync.number = self._markers
         try:
             sync.wait([self._client()], self._runner.context.access_logs.gateways())

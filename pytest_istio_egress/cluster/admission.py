@@ -22,6 +22,7 @@ from typing import Any
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
+from pytest_istio_egress.cluster.additions import WITH_ENVOY_FILTERS, WITHOUT_ENVOY_FILTERS
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.apply import FIELD_MANAGER, Applier
 from pytest_istio_egress.cluster.credentials import SERVED, kubernetes_secret
@@ -29,7 +30,6 @@ from pytest_istio_egress.cluster.exec_check import why_no_exec
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.pods import PROXY
 from pytest_istio_egress.cluster.poll import poll
-from pytest_istio_egress.cluster.proxy_sync import marker
 from pytest_istio_egress.cluster.refusals import is_of_the_cluster
 from pytest_istio_egress.cluster.run_lease import delete, renew_lease
 from pytest_istio_egress.model.placement import INJECTED_IMAGE, POD_SECURITY, Placement
@@ -50,6 +50,9 @@ _AT_ONCE = 16
 """Dry runs side by side: where a webhook does not respond, each takes as long as its timeout."""
 
 Document = dict[str, Any]
+
+_MARKERS = [additions.markers.of_clients(0).resource for additions in (WITH_ENVOY_FILTERS, WITHOUT_ENVOY_FILTERS)]
+"""The markers for clients: a run needs one of their kinds."""
 
 
 @dataclass(frozen=True)
@@ -99,16 +102,19 @@ class AdmissionCheck:
         return Applier(self.api, self.names)
 
     def _in_namespace(self, namespaces: Sequence[Document]) -> Admission:
-        needed = [*self.environment, *_made_by_the_run()]
+        needed = [*self.environment, kubernetes_secret(SERVED[0], {})]
+        of_some_tests = [*self.others, *_MARKERS]
         pods = PodTrial(self.api, self._applier, self.namespace, namespaces)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             exec_problem = pool.submit(why_no_exec, self.api, self.namespace)
             trial = pool.submit(pods.refusals, self.environment, self.others)
-            refused_needed, refused_others = (self._refused(pool, part) for part in (needed, self.others))
+            refused_needed, refused_others = (self._refused(pool, part) for part in (needed, of_some_tests))
             for refused, of_pods in zip((refused_needed, refused_others), trial.result(), strict=True):
                 refused.update(of_pods)
             if problem := exec_problem.result():
                 refused_needed["exec"] = problem
+        if all(marker["kind"] in refused_others for marker in _MARKERS):
+            refused_needed |= {marker["kind"]: refused_others[marker["kind"]] for marker in _MARKERS}
         placement = replace(self.names.placement, pod_security=tuple(sorted(pods.restricted)))
         injected = next((each for each in self.others if INJECTED_IMAGE in _images(each)), None)
         if injected and object_name(injected) in refused_others and (image := self._if_accepted(pods, injected)):
@@ -142,8 +148,9 @@ class AdmissionCheck:
         """Return why a rule of the cluster refuses an object, empty where none does."""
         try:
             kind = self.api.resource(sent["apiVersion"], sent["kind"])
-        except ClusterError:
-            return ""  # a kind that is not served is a missing feature
+        except ClusterError as error:
+            # Any other kind that is not served is a missing feature.
+            return str(error) if sent["kind"] in {marker["kind"] for marker in _MARKERS} else ""
         metadata = sent["metadata"]
         return refusal_of(
             lambda: kind.server_side_apply(
@@ -258,10 +265,6 @@ def smallest_of_each_kind(documents: Iterable[Document]) -> list[Document]:
     for document in sorted(documents, key=lambda each: len(str(each))):
         by_kind.setdefault((document["apiVersion"], document["kind"]), document)
     return list(by_kind.values())
-
-
-def _made_by_the_run() -> list[Document]:
-    return [marker(0), kubernetes_secret(SERVED[0], {})]
 
 
 def _images(document: Document) -> list[str]:

@@ -37,6 +37,8 @@ class FilterChain:
     weights: Mapping[str, int]
     """The clusters of a TCP proxy that has several, with their weights."""
     route_config: str | None
+    logged: bool
+    """Whether its HTTP connection manager or TCP proxy has an access log."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ def chains(listener: dict[str, Any]) -> Iterator[FilterChain]:
                 for share in config.get("weighted_clusters", {}).get("clusters", ())
             },
             route_config=next((config["rds"]["route_config_name"] for config in settings if "rds" in config), None),
+            logged=any(config.get("access_log") for config in settings),
         )
 
 

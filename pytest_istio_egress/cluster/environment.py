@@ -13,9 +13,10 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
+from pytest_istio_egress.cluster.additions import Additions
 from pytest_istio_egress.cluster.address_names import RESERVED, RESERVED_SECOND
 from pytest_istio_egress.cluster.api import Api, ClusterError
-from pytest_istio_egress.cluster.apply import Applier, load
+from pytest_istio_egress.cluster.apply import Applier, RefusedError, load
 from pytest_istio_egress.cluster.names import (
     GATEWAY_NAMESPACE,
     OF_ONE_WORKER,
@@ -27,6 +28,7 @@ from pytest_istio_egress.cluster.network_policies import foreign_policies
 from pytest_istio_egress.cluster.pod_lookup import PodLookup
 from pytest_istio_egress.cluster.pods import Pod, attribute, run
 from pytest_istio_egress.cluster.readiness import NotReadyError
+from pytest_istio_egress.cluster.refusals import is_of_the_cluster
 from pytest_istio_egress.cluster.run_lease import RunLease, delete
 from pytest_istio_egress.cluster.run_secrets import (
     config_map,
@@ -51,11 +53,16 @@ CLIENTS = ("sleep.egress-plain", "sleep.egress-client")
 class Environment:
     """The namespaces, clients and external servers of a run, with the names of one worker."""
 
-    def __init__(self, api: Api, names: Names, manifests: Path, timeout: float) -> None:
+    def __init__(self, api: Api, names: Names, manifests: Path, timeout: float, additions: Additions) -> None:
         self.api = api
         self.names = names
         self.manifests = manifests
         self.timeout = timeout
+        self.additions = additions
+        """What is added to the proxies of this worker's namespaces."""
+        self.notes: list[str] = []
+        """What was found out with the first pods, in sentences for the user."""
+        self._logged_namespaces: list[str] = []
         self.pod_lookup = PodLookup(api, names, timeout, self._curl)
         self._case_workloads: list[str] = []
         self._fixture_workloads: dict[str, list[str]] = {}
@@ -90,7 +97,7 @@ class Environment:
         # Certificates before the pods that mount them: a pod without its volume waits a minute for it.
         self._prepare_namespaces(applier)
         for namespace in WORKER_NAMESPACES:
-            self._add_access_log(applier, namespace)
+            self._add_access_log(namespace)
         applier.apply([document for document in documents if document["kind"] != "Namespace"], "")
         try:
             with ThreadPoolExecutor(6) as pool:
@@ -118,7 +125,7 @@ class Environment:
                 if document["kind"] == "Namespace":
                     copy_credentials(applier, document["metadata"]["name"], timeout=self.timeout)
                     copy_pull_secrets(applier, document["metadata"]["name"])
-                    self._add_access_log(applier, document["metadata"]["name"])
+                    self._add_access_log(document["metadata"]["name"])
             created = {name: _workloads(parts, "egress-outside") for name, parts in documents.items()}
             for workload in chain.from_iterable(created.values()):
                 self.pod_lookup.ready(workload)
@@ -205,9 +212,25 @@ class Environment:
                 addresses |= server_addresses(int(number), service, pod)
         return addresses
 
-    def _add_access_log(self, applier: Applier, namespace: str) -> None:
-        """Give the proxies of a namespace the run's own access log; before its pods, so that no line is missed."""
-        applier.apply(load([self.manifests / "access_log.yaml"]), namespace)
+    def use(self, additions: Additions, why: str) -> None:
+        """Add something else to the proxies from now on, because of a sentence that says what cannot be added."""
+        self.additions = additions
+        self.notes.append(additions.sentence(why))
+        for namespace in self._logged_namespaces:
+            self._apply_access_log(namespace)
+
+    def _add_access_log(self, namespace: str) -> None:
+        """Give the proxies of a namespace an access log; before its pods, so that no line is missed."""
+        self._logged_namespaces.append(namespace)
+        try:
+            self._apply_access_log(namespace)
+        except RefusedError as error:
+            if self.additions.without is None or not is_of_the_cluster(str(error)):
+                raise
+            self.use(self.additions.without, "EnvoyFilters are refused")
+
+    def _apply_access_log(self, namespace: str) -> None:
+        Applier(self.api, self.names).apply(load([self.manifests / self.additions.access_log]), namespace)
 
     def _prepare_namespaces(self, applier: Applier) -> None:
         """Create the ConfigMaps and secrets that the pods of every namespace need."""

@@ -26,6 +26,8 @@ class AccessLogs:
         self.api = api
         self.mesh = mesh
         self.names = names
+        self.parse_own: LineParser = parse_own_line
+        """Reads the log of the run's own proxies (additions.py)."""
         self._lock = threading.Lock()
         self._arrived = threading.Condition()
         self._logs: dict[str, ProxyLog] = {}
@@ -39,8 +41,8 @@ class AccessLogs:
             return self._logs[pod.uid]
 
     def _parser(self, pod: Pod) -> LineParser:
-        """Return what reads the log of a proxy: the run's own proxies have a log of the run's own (access_log.yaml)."""
-        return parse_own_line if self.is_own(pod) else parse_line
+        """Return what reads the log of a proxy; the run's own proxies may have a log of the run's own."""
+        return self.parse_own if self.is_own(pod) else parse_line
 
     def is_own(self, pod: Pod) -> bool:
         """Whether a pod is in a namespace of this worker, whose proxies have a log of the run's own."""

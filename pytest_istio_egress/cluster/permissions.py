@@ -97,10 +97,16 @@ RUN = Role(
         ),
         Permission("networking.istio.io", ("serviceentries",), ("get",), "the address that Istio assigns to an entry"),
         Permission(
-            "security.istio.io", ("authorizationpolicies", "requestauthentications"), _MANAGE, "manifests of tests"
+            "security.istio.io",
+            ("authorizationpolicies", "requestauthentications"),
+            _MANAGE,
+            "manifests of tests; markers where the cluster has no EnvoyFilters",
         ),
         Permission(
-            "telemetry.istio.io", ("telemetries",), _CREATE, "takes the mesh's own access log out of these namespaces"
+            "telemetry.istio.io",
+            ("telemetries",),
+            _CREATE,
+            "takes the mesh's own access log out of these namespaces, or enables it without EnvoyFilters",
         ),
         Permission("gateway.networking.k8s.io", ("gateways", "httproutes", "tlsroutes"), _MANAGE, "manifests of tests"),
         Permission(

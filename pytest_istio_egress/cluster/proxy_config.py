@@ -19,8 +19,8 @@ from pytest_istio_egress.cluster.config_dump import (
     virtual_host,
 )
 from pytest_istio_egress.cluster.log_config import FOUND_BY, LineParser, log_problem
+from pytest_istio_egress.cluster.markers import MARKER
 from pytest_istio_egress.cluster.pods import Pod
-from pytest_istio_egress.cluster.proxy_sync import MARKER
 
 _SERIES = re.compile(r"(?P<name>\w+)\{(?P<labels>.*)\} (?P<value>\d+)")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')

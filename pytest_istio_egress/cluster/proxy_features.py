@@ -14,21 +14,40 @@ from pytest_istio_egress.model.case import Case
 Settings = dict[str, Any]
 """The settings of an HTTP connection manager, as in Envoy's config dump."""
 
+HttpDetector = Callable[[Sequence[Settings]], str | None]
+"""Returns None where the HTTP connection managers for outbound requests have a feature, else the reason to skip."""
+
+_OWN_PORT = 15001
 _STATS = "istio.stats"
 _METRICS = {"requests_total", "tcp_connections_closed_total"}
 _LABELS = {"reporter", "destination_service_name", "response_code"}
 
 
 def missing_in_proxy(case: Case, config: Callable[[], ProxyConfig]) -> dict[str, str]:
-    """Return the features that the client's proxy lacks for a test that is set up, each with the reason.
-
-    A proxy without a listener for outbound HTTP shows none of them, and counts as having all.
-    """
+    """Return the features that the client's proxy lacks for a test that is set up, each with the reason."""
     needed = [feature for feature in case.requires if feature in PROXY_DETECTORS]
-    managers = config().outbound_http() if needed else []
-    if not managers:
+    if not needed:
         return {}
-    return {feature: why for feature in needed if (why := PROXY_DETECTORS[feature](managers))}
+    seen = config()
+    return {feature: why for feature in needed if (why := PROXY_DETECTORS[feature](seen))}
+
+
+def _by_http(detect: HttpDetector) -> Callable[[ProxyConfig], str | None]:
+    """Return a detector for a proxy; one without a listener for outbound HTTP counts as having the feature."""
+
+    def of_proxy(config: ProxyConfig) -> str | None:
+        managers = config.outbound_http()
+        return detect(managers) if managers else None
+
+    return of_proxy
+
+
+def _proxy_port_log(config: ProxyConfig) -> str | None:
+    listener = config.listener("virtualOutbound")
+    chains = [chain for chain in (listener.chains if listener else ()) if chain.destination_port == _OWN_PORT]
+    if all(chain.logged for chain in chains):
+        return None
+    return "Istio logs no connections to the proxy's own ports, and this cluster has no EnvoyFilters to add a log"
 
 
 def _tracing(managers: Sequence[Settings]) -> str | None:
@@ -68,9 +87,10 @@ def _changes(settings: Settings) -> Iterator[str]:
         yield from (f"label {label} of {name}" for label in labels)
 
 
-PROXY_DETECTORS: dict[str, Callable[[Sequence[Settings]], str | None]] = {
-    "tracing": _tracing,
-    "http-1.0-as-tcp": _http_1_0_as_tcp,
-    "istio-metrics": _istio_metrics,
+PROXY_DETECTORS: dict[str, Callable[[ProxyConfig], str | None]] = {
+    "tracing": _by_http(_tracing),
+    "http-1.0-as-tcp": _by_http(_http_1_0_as_tcp),
+    "istio-metrics": _by_http(_istio_metrics),
+    "proxy-port-log": _proxy_port_log,
 }
 """Each returns None where the proxy has the feature, else the reason to skip the tests that need it."""

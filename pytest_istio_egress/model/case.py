@@ -30,6 +30,7 @@ FEATURES = {
     "istio-metrics": "the proxies count Istio's standard metrics, unchanged (upstream Envoy cannot)",
     "tracing": "the proxies trace requests, with or without a provider",
     "http-1.0-as-tcp": "the proxies do not accept HTTP/1.0 as HTTP (PILOT_HTTP10 is off)",
+    "proxy-port-log": "the proxies log connections to their own ports (the run's log does, the mesh's does not)",
     "own-sidecar-scope": "no mesh-wide Sidecar limits the hosts of proxies (implied by manifests without a Sidecar)",
     "gateways-across-namespaces": "a Gateway selects gateway pods of other namespaces (implied by a Gateway)",
     "address-allocation": "istiod allocates addresses to ServiceEntries without one (Istio 1.25)",

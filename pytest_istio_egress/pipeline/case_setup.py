@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from kubernetes.client.exceptions import ApiException
 
@@ -15,13 +15,14 @@ from pytest_istio_egress.cluster.apply import Applier, RefusedError, Resource, l
 from pytest_istio_egress.cluster.objects_elsewhere import ObjectsElsewhere
 from pytest_istio_egress.cluster.pods import GoneError, Pod, changed_pods
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
-from pytest_istio_egress.cluster.proxy_sync import ProxySync
+from pytest_istio_egress.cluster.proxy_sync import ProxySync, first_sync
 from pytest_istio_egress.model.case import CASE_NAMESPACE, Case
-from pytest_istio_egress.model.probe import is_workload
+from pytest_istio_egress.model.probe import CLIENT, is_workload
 from pytest_istio_egress.pipeline.context import WorkerContext
 
 ManifestFilter = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 """Returns the documents to apply in place of those that a test's manifests hold."""
+Waited = TypeVar("Waited")
 
 
 def unchanged(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -43,6 +44,8 @@ class CaseSetup:
         """The folder of the current test, which relative paths of its probes start from."""
         self.syncs = 0
         """How often the proxies were waited for."""
+        self.log_problem = ""
+        """Why the access log of the suite's own clients cannot serve as evidence, empty where it can."""
         self.entered = time.monotonic()
         """When the current test's configuration began to change."""
         self.documents: list[dict[str, Any]] = []
@@ -63,10 +66,27 @@ class CaseSetup:
             return
         with self.context.timer.phase("environment"):
             environment.build()
+        self._choose_additions()
         for pod in self._injected_clients():
             self.context.access_logs.follow(pod)
-        if self.case is not None:
-            self.sync()
+
+    def _choose_additions(self) -> None:
+        """Wait for the new proxies; where they get no EnvoyFilters, go on without any."""
+        environment = self.context.environment
+        planned = self._proxy_sync.by(environment.additions.markers)
+        other = environment.additions.without
+        with self.context.timer.phase("sync"):
+            self.syncs += 1
+            self._proxy_sync = self._with_current_pods(
+                lambda: first_sync(planned, other.markers if other else None, self._injected_clients())
+            )
+            if other and self._proxy_sync.markers is other.markers:
+                environment.use(other, "the control plane ignores EnvoyFilters")
+                self._proxy_sync.wait(self._injected_clients())
+        self.context.access_logs.parse_own = environment.additions.parse
+        self.log_problem = environment.additions.log_problem(self.config(CLIENT))
+        if self.log_problem:
+            environment.notes.append(f"{self.log_problem}; tests that need it are skipped")
 
     def enter(self, case: Case) -> bool:
         """Bring the proxies from the previous test's configuration to this one's; False where nothing had to change."""
@@ -141,11 +161,14 @@ class CaseSetup:
         """Wait until the proxies of the clients, and of the run's own gateway, have everything that istiod has now."""
         self.syncs += 1
         with self.context.timer.phase("sync"):
-            try:
-                self._proxy_sync.wait(self._injected_clients(), self._own_gateways())
-            except GoneError:
-                self.context.environment.forget()  # a client's pod was replaced: wait for the new one's proxy
-                self._proxy_sync.wait(self._injected_clients(), self._own_gateways())
+            self._with_current_pods(lambda: self._proxy_sync.wait(self._injected_clients(), self._own_gateways()))
+
+    def _with_current_pods(self, wait: Callable[[], Waited]) -> Waited:
+        try:
+            return wait()
+        except GoneError:
+            self.context.environment.forget()  # a client's pod was replaced: wait for the new one's proxy
+            return wait()
 
     def _injected_clients(self) -> list[Pod]:
         environment = self.context.environment

@@ -188,7 +188,8 @@ class CaseRunner:
 def case_runner(context: WorkerContext) -> CaseRunner:
     """Return a runner with all its collaborators for one worker."""
     applier = Applier(context.api, context.names)
-    case_setup = CaseSetup(context, applier, ProxySync(context.api, applier, context.timeouts.settle))
+    markers = context.environment.additions.markers
+    case_setup = CaseSetup(context, applier, ProxySync(context.api, applier, context.timeouts.settle, markers))
     prober = Prober(context, case_setup)
     mesh = context.names.mesh
     mesh_config_map = MeshConfigMap(context.api, mesh.control_plane, mesh.config_map, context.names.run)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from pytest_istio_egress.plugin.scheduler import CaseScheduler
 from pytest_istio_egress.plugin.stash import TARGET
 from pytest_istio_egress.plugin.terminal import Terminal, write_summary
 from pytest_istio_egress.plugin.worker import ENVIRONMENT_FAILED, HANDED_OVER
-from pytest_istio_egress.report.results import Results, flattened
+from pytest_istio_egress.report.results import NOTE_PROPERTY, Results, flattened
 from pytest_istio_egress.run_target import NoClusterError, TargetError, new_run
 
 if TYPE_CHECKING:
@@ -81,7 +82,17 @@ class Controller:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect a result, then leave its fields as plain properties for JUnit XML."""
         self.results.add(report, str(report.when))
+        for name, value in report.user_properties:
+            if name == NOTE_PROPERTY:
+                self._note(str(value))
         report.user_properties = flattened(report.user_properties)
+
+    def _note(self, sentence: str) -> None:
+        """Print what a worker found out, once, and keep it for the reports."""
+        if self.prepared is not None and sentence not in self.prepared.target.notes:
+            target = replace(self.prepared.target, notes=(*self.prepared.target.notes, sentence))
+            self.prepared = replace(self.prepared, target=target)
+            self.progress.write(f"istio-egress: {sentence}")
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Collect the errors of collection."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 
 import pytest
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
+from pytest_istio_egress.cluster.additions import additions_where
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.environment import Environment
 from pytest_istio_egress.cluster.features import missing, missing_by_probe
@@ -33,7 +34,7 @@ from pytest_istio_egress.plugin.parameters import expectations_of, expectations_
 from pytest_istio_egress.plugin.recorder import EvidenceCollector, VerdictRecorder
 from pytest_istio_egress.plugin.stash import EVIDENCE_COLLECTOR, SETTINGS, TARGET, VERDICTS
 from pytest_istio_egress.plugin.worker import ENVIRONMENT_FAILED
-from pytest_istio_egress.report.results import PHASES_PROPERTY
+from pytest_istio_egress.report.results import NOTE_PROPERTY, PHASES_PROPERTY
 from pytest_istio_egress.run_target import Target
 from pytest_istio_egress.suite.discovery import fixtures_folder
 from pytest_istio_egress.verdict.verdict import Expectation
@@ -68,7 +69,8 @@ def _istio_egress_runner(
     placement = Placement.of(_istio_egress_target.placement)
     mesh_names = MeshNames.of(_istio_egress_mesh.facts)
     names = Names(_istio_egress_target.run, worker, mesh=mesh_names, placement=placement)
-    environment = Environment(api, names, fixtures_folder(), timeouts.ready)
+    additions = additions_where(_istio_egress_target.refused)
+    environment = Environment(api, names, fixtures_folder(), timeouts.ready, additions)
     access_logs = AccessLogs(api, _istio_egress_mesh, names)
     runner = case_runner(WorkerContext(api, environment, access_logs, timeouts))
     settings = pytestconfig.stash[SETTINGS]
@@ -151,7 +153,10 @@ def egress(_istio_egress_mesh: Mesh, _istio_egress_target: Target, request: pyte
         yield subject
     finally:
         request.node.user_properties.append((PHASES_PROPERTY, runner.context.timer.take()))
-        if failure := runner.context.environment.failure:
+        environment = runner.context.environment
+        request.node.user_properties += [(NOTE_PROPERTY, note) for note in environment.notes]
+        environment.notes.clear()
+        if failure := environment.failure:
             # Each further test would end in the same error.
             request.session.shouldstop = f"{ENVIRONMENT_FAILED}: {error_line(failure)}"
 
@@ -163,6 +168,7 @@ def _verdicts(runner: CaseRunner, case: Case, request: pytest.FixtureRequest, ta
     if entered:
         stash[VERDICTS] = Verdicts()
     _stop_for(missing_in_proxy(case, lambda: runner.case_setup.config(CLIENT)), target)
+    _stop_for(_missing_log(runner, expectations_of(request)), target)
     if entered:
         stash[VERDICTS].add(runner.verify([pair for pair in expectations_of(request) if _is_valid(pair)]))
     verdicts = stash[VERDICTS]
@@ -170,6 +176,13 @@ def _verdicts(runner: CaseRunner, case: Case, request: pytest.FixtureRequest, ta
     unanswered = [pair for pair in expectations_of_item(request.node) if verdicts.pending(pair) is None]
     verdicts.add(runner.verify(unanswered))
     return verdicts
+
+
+def _missing_log(runner: CaseRunner, expectations: Sequence[Expectation]) -> dict[str, str]:
+    """Return that the log of the suite's own clients cannot serve, where a test needs a line of it."""
+    # A test without such parameters states its outcomes in its body.
+    needed = not expectations or any(outcome.sidecar and not probe.from_own_workload for probe, outcome in expectations)
+    return {"access-log": runner.case_setup.log_problem} if needed and runner.case_setup.log_problem else {}
 
 
 def _is_valid(expectation: Expectation) -> bool:

@@ -16,6 +16,8 @@ CASE_PROPERTY = "istio-egress-case"
 """The name of the fields that do not depend on a probe: summary, source, accepted deviation, evidence folder."""
 PHASES_PROPERTY = "istio-egress-phases"
 """The name of the seconds that a parameter spent in each phase of the pipeline."""
+NOTE_PROPERTY = "istio-egress-note"
+"""The name of a sentence about the run that a worker found out with the first pods."""
 
 HOP_LOGS = ("sidecar", "gateway", "forward_proxy")
 """The fields of a `Result` that are a hop's line of its access log."""

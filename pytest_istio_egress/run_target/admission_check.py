@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from pytest_istio_egress.cluster.additions import WITH_ENVOY_FILTERS, additions_where
 from pytest_istio_egress.cluster.admission import AdmissionCheck
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.apply import load
@@ -36,7 +37,14 @@ def check_admission(api: Api, target: Target, facts: MeshFacts, say: Say) -> Tar
             f"the cluster of context {target.context!r} refuses what every test needs "
             f"({', '.join(sorted(admission.needed))}); nothing was tested"
         )
-    return replace(target, placement=admission.placement.to_mapping(), refused=admission.other)
+    additions = additions_where(admission.other)
+    notes = [] if additions is WITH_ENVOY_FILTERS else [additions.sentence("EnvoyFilters are refused")]
+    return replace(
+        target,
+        placement=admission.placement.to_mapping(),
+        refused=admission.other,
+        notes=(*target.notes, *notes),
+    )
 
 
 def refusal_lines(refused: Mapping[str, str]) -> Iterable[str]:

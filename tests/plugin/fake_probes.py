@@ -1,7 +1,8 @@
 """Loaded with `-p stand_in -p fake_probes`: the plugin's real fixtures and pipeline, whose probes have given results.
 
 FAKE_PROBES is JSON: by the end of a URL the results (passed, failed, error) of its probes, one after the other; the
-last one is repeated. A URL that is not named passes. NOTES has a line for each probe that was sent.
+last one is repeated. A URL that is not named passes. NOTES has a line for each probe that was sent. FAKE_LOG_PROBLEM is
+why the log of the suite's own clients cannot serve.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -56,7 +58,10 @@ class Prober(FakeProber):
 
 
 def runner(_: WorkerContext) -> CaseRunner:
-    context = worker_context(FakeEnvironment())
+    environment = FakeEnvironment()
+    problem = os.environ.get("FAKE_LOG_PROBLEM", "")
+    environment.additions = replace(environment.additions, log_problem=lambda _: problem)
+    context = worker_context(environment)
     interference = SimpleNamespace(begin=lambda: None, detect=lambda: None, unsettled_until=0.0)
     inspector = SimpleNamespace(explained=lambda verdict: verdict)
     setup = case_setup(context, FakeApplier(), FakeProxySync())

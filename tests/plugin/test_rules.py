@@ -61,6 +61,29 @@ def test_own_rule_that_fails_once_fails(rules: Repository, monkeypatch: pytest.M
     assert len(rules.notes_of("probe")) == 1, "a rule that applies nothing is not asked again"
 
 
+@pytest.mark.parametrize("more", [[], ["-n", "2"]], ids=["plain", "xdist"])
+def test_log_that_is_no_evidence_is_reported_once_and_skips_tests_of_the_suites_clients(
+    rules: Repository, monkeypatch: pytest.MonkeyPatch, more: list[str]
+) -> None:
+    monkeypatch.setenv("FAKE_LOG_PROBLEM", "the mesh's access log is no evidence: its format has no %ROUTE_NAME%")
+    declare(rules, OF_THE_SUITE + OF_THE_SUITE.replace("listed", "another"), APPLIES)
+    (rules.path / "rules.yaml").write_text(ENTRY)
+    reports = ["--istio-egress-report", "r.yaml"]
+    result = run(rules, monkeypatch, {}, *reports, *more)
+    result.assert_outcomes(skipped=2)
+    note = "the mesh's access log is no evidence: its format has no %ROUTE_NAME%; tests that need it are skipped"
+    assert result.outlines.count(f"istio-egress: {note}") == 1
+    assert note in yaml.safe_load((rules.path / "r.yaml").read_text())["target"]["notes"]
+    assert not rules.notes_of("probe")
+
+
+def test_log_of_own_workloads_is_another(rules: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_LOG_PROBLEM", "the mesh's access log is no evidence")
+    declare(rules, LISTED, APPLIES)
+    (rules.path / "rules.yaml").write_text(ENTRY)
+    run(rules, monkeypatch, {}).assert_outcomes(passed=1)
+
+
 def test_unsteady_pass_is_a_figure_of_its_own_in_every_report(
     rules: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:

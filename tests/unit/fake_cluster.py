@@ -8,10 +8,13 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from pytest_istio_egress import Outcome
+from pytest_istio_egress.cluster.additions import WITH_ENVOY_FILTERS, Additions
 from pytest_istio_egress.cluster.api import Api, ClusterError
+from pytest_istio_egress.cluster.markers import Markers
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.pods import Pod
-from pytest_istio_egress.model.access_log import AccessLogLine
+from pytest_istio_egress.cluster.proxy_sync import ProxyNotSyncedError
+from pytest_istio_egress.model.access_log import AccessLogLine, parse_own_line
 from pytest_istio_egress.model.case import Case
 from pytest_istio_egress.model.difference import Difference
 from pytest_istio_egress.model.probe import CurlResult, Probe
@@ -59,6 +62,12 @@ class FakeEnvironment:
         self.pods_requested: list[str] = []
         self.own_gateways: list[str] = []
         self.forward_proxies: list[Pod] = []
+        self.additions = WITH_ENVOY_FILTERS
+        self.notes: list[str] = []
+
+    def use(self, additions: Additions, why: str) -> None:
+        self.additions = additions
+        self.notes.append(why)
 
     def build(self) -> None:
         self.builds += 1
@@ -92,6 +101,7 @@ class FakeAccessLogs:
     def __init__(self) -> None:
         self.followed: list[Pod] = []
         self.mesh = SimpleNamespace(facts=SimpleNamespace(istio="1.31"))
+        self.parse_own = parse_own_line
 
     def follow(self, pod: Pod) -> None:
         self.followed.append(pod)
@@ -125,13 +135,33 @@ class FakeApplier:
 
 
 class FakeProxySync:
-    """Waits for nothing; `waits` counts how often it was to wait."""
+    """Waits for nothing; `waited` are the kinds of the markers that it was to wait for.
 
-    def __init__(self) -> None:
-        self.waits = 0
+    Markers of a kind in `ignored` do not arrive.
+    """
 
-    def wait(self, _: Sequence[Pod], __: Sequence[Pod]) -> None:
-        self.waits += 1
+    def __init__(self, *ignored: str) -> None:
+        self.ignored = ignored
+        self.markers = WITH_ENVOY_FILTERS.markers
+        self.waited: list[str] = []
+
+    @property
+    def waits(self) -> int:
+        return len(self.waited)
+
+    def by(self, markers: Markers) -> FakeProxySync:
+        other = FakeProxySync(*self.ignored)
+        other.markers = markers
+        other.waited = self.waited
+        return other
+
+    def wait(self, _: Sequence[Pod], __: Sequence[Pod] = ()) -> None:
+        self.waited.append(self.markers.kind)
+        if self.markers.kind in self.ignored:
+            raise ProxyNotSyncedError("istiod sent nothing")
+
+    def received(self, _: Pod) -> bool:
+        return self.markers.kind not in self.ignored
 
 
 class FakeProber:

@@ -112,17 +112,40 @@ def test_nothing_is_refused_where_no_rule_refuses(check: Callable[[Cluster], Adm
     assert accepted.placement == Placement(pod_security=())
 
 
-@pytest.mark.parametrize("kind", ["Namespace", "Service", "ConfigMap", "Secret", "EnvoyFilter"])
+@pytest.mark.parametrize("kind", ["Namespace", "Service", "ConfigMap", "Secret"])
 def test_refused_kind_that_every_test_needs_stops_the_run(kind: str, check: Callable[[Cluster], Admission]) -> None:
     refused = check(Cluster(refuses(kind)))
     assert POLICY in refused.needed[kind]
 
 
-@pytest.mark.parametrize("kind", ["Endpoints", "EndpointSlice", "NetworkPolicy", "HTTPRoute", "VirtualService"])
+@pytest.mark.parametrize(
+    "kind", ["Endpoints", "EndpointSlice", "NetworkPolicy", "HTTPRoute", "VirtualService", "EnvoyFilter"]
+)
 def test_refused_kind_of_some_tests_skips_these(kind: str, check: Callable[[Cluster], Admission]) -> None:
     refused = check(Cluster(refuses(kind)))
     assert refused.needed == {}
     assert list(refused.other) == [kind]
+
+
+def test_run_needs_one_kind_of_marker(check: Callable[[Cluster], Admission]) -> None:
+    refused = check(Cluster(refuses("EnvoyFilter", "AuthorizationPolicy")))
+    assert refused.needed.keys() == {"EnvoyFilter", "AuthorizationPolicy"}
+    assert refused.other == {}
+
+
+def test_kind_of_marker_that_is_not_served_counts_as_refused(check: Callable[[Cluster], Admission]) -> None:
+    cluster = Cluster(lambda _: "")
+    served = cluster.resource
+
+    def resource(api_version: str, kind: str) -> Any:
+        if kind == "EnvoyFilter":
+            raise ClusterError(f"the cluster does not serve {kind} of {api_version}")
+        return served(api_version, kind)
+
+    cluster.resource = resource  # type: ignore[assignment]  # this cluster lacks a kind
+    assert check(cluster).other == {
+        "EnvoyFilter": "the cluster does not serve EnvoyFilter of networking.istio.io/v1alpha3"
+    }
 
 
 def test_pod_that_a_policy_refuses_is_found_although_its_deployment_is_accepted(

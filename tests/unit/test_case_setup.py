@@ -17,6 +17,9 @@ from fake_cluster import (
     worker_context,
 )
 
+from pytest_istio_egress.cluster.additions import WITHOUT_ENVOY_FILTERS
+from pytest_istio_egress.cluster.proxy_config import ProxyConfig
+from pytest_istio_egress.model.access_log import parse_line
 from pytest_istio_egress.pipeline.case_setup import CaseSetup
 
 OWN_WORKLOAD = "deployment/payments.payments"
@@ -97,6 +100,37 @@ def test_environment_created_during_a_test_is_synced_and_followed(
     setup.ensure_environment()
     assert proxy_sync.waits == before + 1
     assert logs.followed == [POD] * len(CLIENTS)
+
+
+def test_proxies_that_get_no_envoy_filters_get_other_additions(
+    environment: FakeEnvironment, logs: FakeAccessLogs, applier: FakeApplier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ProxyConfig, "log_problem", lambda *_: "there is none")
+    sync = FakeProxySync("EnvoyFilter")
+    setup = case_setup(worker_context(environment, logs), applier, sync)
+    setup.ensure_environment()
+    assert environment.additions is WITHOUT_ENVOY_FILTERS
+    assert logs.parse_own is parse_line
+    # The other access log is waited for, too.
+    assert sync.waited == ["EnvoyFilter", "AuthorizationPolicy", "AuthorizationPolicy"]
+    assert environment.notes[0] == "the control plane ignores EnvoyFilters"
+    setup.sync()
+    assert sync.waited[-1] == "AuthorizationPolicy"
+
+
+@pytest.mark.parametrize(("problem", "notes"), [("there is none", 1), ("", 0), (None, 0)])
+def test_log_of_the_mesh_is_judged_once_by_a_proxy(
+    setup: CaseSetup,
+    environment: FakeEnvironment,
+    monkeypatch: pytest.MonkeyPatch,
+    problem: str | None,
+    notes: int,
+) -> None:
+    monkeypatch.setattr(ProxyConfig, "log_problem", lambda *_: problem)
+    environment.additions = WITHOUT_ENVOY_FILTERS
+    setup.ensure_environment()
+    assert bool(setup.log_problem) is bool(problem)
+    assert len(environment.notes) == notes
 
 
 def test_same_test_is_not_set_up_twice(setup: CaseSetup, proxy_sync: FakeProxySync) -> None:

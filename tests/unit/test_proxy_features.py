@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from fake_cluster import CASE
 
+from pytest_istio_egress.cluster.envoy_filter_markers import EnvoyFilterMarkers
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
 from pytest_istio_egress.cluster.proxy_features import PROXY_DETECTORS, missing_in_proxy
-from pytest_istio_egress.cluster.proxy_sync import marker
 from pytest_istio_egress.suite.discovery import shipped_cases
 
 CONFORMANCE = Path(__file__).parents[2] / "conformance"
@@ -75,9 +75,25 @@ def test_proxy_lacks_feature_with_its_reason(
 @pytest.mark.parametrize("feature", PROXY_DETECTORS)
 def test_only_listeners_for_outbound_requests_count(monkeypatch: pytest.MonkeyPatch, feature: str) -> None:
     # The marker's listener and the inbound ones say nothing about outbound requests.
-    added = marker(1)["spec"]["configPatches"][0]["patch"]["value"]
+    added = EnvoyFilterMarkers().of_clients(1).resource["spec"]["configPatches"][0]["patch"]["value"]
     inbound = listener("INBOUND", http_protocol_options={"accept_http_10": True})
     assert not reason(monkeypatch, feature, added, inbound)
+
+
+@pytest.mark.parametrize(
+    ("logs", "expected"), [([{"name": "file"}], ""), ([], "no connections to the proxy's own ports")]
+)
+def test_log_of_proxy_ports_is_that_of_their_filter_chain(
+    monkeypatch: pytest.MonkeyPatch, logs: list[dict[str, str]], expected: str
+) -> None:
+    chains = [
+        {"filter_chain_match": {"destination_port": 15001}, "filters": [{"typed_config": {"access_log": logs}}]},
+        {"filters": [{"typed_config": {"access_log": []}}]},
+    ]
+    virtual = {"name": "virtualOutbound", "traffic_direction": "OUTBOUND", "filter_chains": chains}
+    seen = reason(monkeypatch, "proxy-port-log", virtual)
+    assert expected in seen
+    assert bool(seen) is bool(expected)
 
 
 def test_proxy_is_not_read_for_a_test_that_needs_none_of_it() -> None:

@@ -1,21 +1,26 @@
-"""The wait for the sync of gateways, whose pods have no shell, and the marker."""
+"""The wait for the sync of proxies, and the choice of the markers that arrive."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import repeat
 from typing import Any, cast
 
 import pytest
 
-from pytest_istio_egress.cluster import admin
+from pytest_istio_egress.cluster import admin, proxy_sync
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.apply import Applier
+from pytest_istio_egress.cluster.envoy_filter_markers import EnvoyFilterMarkers
+from pytest_istio_egress.cluster.markers import Markers
 from pytest_istio_egress.cluster.pods import CommandResult, GoneError, Pod
-from pytest_istio_egress.cluster.proxy_sync import ProxyNotSyncedError, ProxySync, marker
+from pytest_istio_egress.cluster.policy_markers import PolicyMarkers
+from pytest_istio_egress.cluster.proxy_sync import ProxyNotSyncedError, ProxySync, first_sync
 
 EXIT = Pod("egress-gateway-k3x9q-gw0", "exit-1", "u", "10.0.0.9", injected=True, container="istio-proxy")
+CLIENT = Pod("egress-client-k3x9q-gw0", "sleep-1", "v", "10.0.0.8", injected=True, container="curl")
+FILTERS, POLICIES = EnvoyFilterMarkers(), PolicyMarkers()
 
 
 class Applied(Applier):
@@ -24,11 +29,15 @@ class Applied(Applier):
     def __init__(self) -> None:
         self.sent: list[tuple[str, dict[str, Any]]] = []
 
+    @property
+    def kinds(self) -> list[str]:
+        return [document["kind"] for _, document in self.sent]
+
     def apply(self, documents: Any, namespace: str) -> Any:
         self.sent += [(namespace, document) for document in documents]
 
 
-def proxy_sync(
+def sync_of_gateway(
     monkeypatch: pytest.MonkeyPatch, responses: Iterator[str | Exception], timeout: float = 5.0, dumped: str = "{}"
 ) -> tuple[ProxySync, Applied]:
     """Return one whose gateway has these responses; each request must be for the marker that was applied.
@@ -49,7 +58,7 @@ def proxy_sync(
         return CommandResult(stdout=response, stderr="", exit=0)
 
     monkeypatch.setattr(admin, "run", run)
-    return ProxySync(cast(Api, None), applied, timeout), applied
+    return ProxySync(cast(Api, None), applied, timeout, FILTERS), applied
 
 
 ACTIVE = '{"configs": [{"active_state": {}}]}'
@@ -57,7 +66,7 @@ ACTIVE = '{"configs": [{"active_state": {}}]}'
 
 def test_gateway_is_polled_until_its_marker_is_active(monkeypatch: pytest.MonkeyPatch) -> None:
     responses = iter(["{}", '{"configs": [{"warming_state": {}}]}', ACTIVE])
-    sync, applied = proxy_sync(monkeypatch, responses)
+    sync, applied = sync_of_gateway(monkeypatch, responses)
     sync.wait([], [EXIT])
     assert next(responses, None) is None
     assert [namespace for namespace, _ in applied.sent] == [EXIT.namespace]
@@ -65,19 +74,19 @@ def test_gateway_is_polled_until_its_marker_is_active(monkeypatch: pytest.Monkey
 
 def test_restarting_gateway_is_polled_until_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
     responses: Iterator[str | Exception] = iter([ClusterError("the container is not running"), ACTIVE])
-    sync, _ = proxy_sync(monkeypatch, responses)
+    sync, _ = sync_of_gateway(monkeypatch, responses)
     sync.wait([], [EXIT])
     assert next(responses, None) is None
 
 
 def test_replaced_gateway_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    sync, _ = proxy_sync(monkeypatch, repeat(GoneError("no such pod")))
+    sync, _ = sync_of_gateway(monkeypatch, repeat(GoneError("no such pod")))
     with pytest.raises(GoneError):
         sync.wait([], [EXIT])
 
 
 def test_gateway_without_configuration_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    sync, _ = proxy_sync(monkeypatch, repeat("{}"), timeout=0.0)
+    sync, _ = sync_of_gateway(monkeypatch, repeat("{}"), timeout=0.0)
     with pytest.raises(
         ProxyNotSyncedError, match=f"gateway exit-1 -n {EXIT.namespace} did not accept the .* sent nothing"
     ):
@@ -85,28 +94,88 @@ def test_gateway_without_configuration_is_an_error(monkeypatch: pytest.MonkeyPat
 
 
 def test_failed_request_is_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    sync, _ = proxy_sync(monkeypatch, repeat(ClusterError("exec failed: pods is forbidden")), timeout=0.0)
+    sync, _ = sync_of_gateway(monkeypatch, repeat(ClusterError("exec failed: pods is forbidden")), timeout=0.0)
     with pytest.raises(ProxyNotSyncedError, match="exec failed: pods is forbidden"):
         sync.wait([], [EXIT])
 
 
 def test_rejected_resource_is_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     dumped = json.dumps({"configs": [{"name": "0.0.0.0_8443", "error_state": {"details": "no such filter"}}]})
-    sync, _ = proxy_sync(monkeypatch, repeat("{}"), timeout=0.0, dumped=dumped)
+    sync, _ = sync_of_gateway(monkeypatch, repeat("{}"), timeout=0.0, dumped=dumped)
     with pytest.raises(ProxyNotSyncedError, match=r"it rejected 0\.0\.0\.0_8443: no such filter"):
         sync.wait([], [EXIT])
 
 
-def test_each_marker_is_another_listener() -> None:
-    def names(number: int) -> set[str]:
-        return {patch["patch"]["value"]["name"] for patch in marker(number)["spec"]["configPatches"]}
+class Proxies:
+    """Clients whose proxies get only markers of some kinds; `waits` are the kinds that were waited for.
 
-    assert len(names(1)) == 1
-    assert not names(1) & names(2)
+    Those of a kind in `late` arrive after the first wait.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, arriving: Sequence[Markers], dumped: str = "{}") -> None:
+        self.applied = Applied()
+        self.arriving = {markers.kind for markers in arriving}
+        self.dumped = dumped
+        self.waits: list[str] = []
+        self.late: set[str] = set()
+        monkeypatch.setattr(proxy_sync, "run", self._wait)
+        monkeypatch.setattr(admin, "run", self._dump)
+
+    def _wait(self, _api: Api, _pod: Pod, command: list[str], timeout: float) -> CommandResult:
+        assert timeout
+        document = self.applied.sent[-1][1]
+        self.waits.append(document["kind"])
+        number = "istio-egress-marker-1" if "istio-egress-marker-1" in str(document) else "istio-egress-marker-2"
+        assert number in command[-1]
+        arrives = document["kind"] in self.arriving
+        self.arriving |= self.late
+        return CommandResult(stdout="", stderr="", exit=0 if arrives else 9)
+
+    def _dump(self, _api: Api, _pod: Pod, _command: list[str]) -> CommandResult:
+        return CommandResult(stdout=self.dumped, stderr="", exit=0)
+
+    def sync(self, markers: Markers) -> ProxySync:
+        return ProxySync(cast(Api, None), self.applied, 0.0, markers)
 
 
-def test_gateway_marker_contains_its_route() -> None:
-    by_context = {patch["match"]["context"]: patch["patch"]["value"] for patch in marker(1)["spec"]["configPatches"]}
-    assert by_context.keys() == {"SIDECAR_OUTBOUND", "GATEWAY"}
-    assert "rds" in str(by_context["SIDECAR_OUTBOUND"])
-    assert "rds" not in str(by_context["GATEWAY"])
+def test_second_policy_is_applied_when_the_first_has_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
+    proxies = Proxies(monkeypatch, [POLICIES])
+    proxies.sync(POLICIES).wait([CLIENT])
+    assert proxies.applied.kinds == proxies.waits == [POLICIES.kind] * 2
+    assert proxies.applied.sent[0] != proxies.applied.sent[1]
+
+
+def test_markers_that_arrive_are_used_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    proxies = Proxies(monkeypatch, [FILTERS, POLICIES])
+    sync = proxies.sync(FILTERS)
+    assert first_sync(sync, POLICIES, [CLIENT]) is sync
+    assert proxies.waits == [FILTERS.kind]
+
+
+def test_ignored_markers_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    proxies = Proxies(monkeypatch, [POLICIES])
+    chosen = first_sync(proxies.sync(FILTERS), POLICIES, [CLIENT])
+    assert chosen.markers is POLICIES
+    assert proxies.waits == [FILTERS.kind, POLICIES.kind, POLICIES.kind]
+
+
+@pytest.mark.parametrize("other", [POLICIES, None], ids=["others do not arrive", "no others"])
+def test_nothing_is_ignored_where_nothing_arrives(monkeypatch: pytest.MonkeyPatch, other: Markers | None) -> None:
+    proxies = Proxies(monkeypatch, [])
+    with pytest.raises(ProxyNotSyncedError, match="istiod sent nothing"):
+        first_sync(proxies.sync(FILTERS), other, [CLIENT])
+
+
+def test_marker_that_was_slow_is_not_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    proxies = Proxies(monkeypatch, [POLICIES], dumped='{"configs": [{"name": "istio-egress-marker-1"}]}')
+    sync = proxies.sync(FILTERS)
+    proxies.late.add(FILTERS.kind)
+    assert first_sync(sync, POLICIES, [CLIENT]) is sync
+    assert proxies.waits == [FILTERS.kind, POLICIES.kind, POLICIES.kind, FILTERS.kind]
+
+
+def test_rejected_marker_is_not_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    rejected = {"name": "istio-egress-marker-1", "error_state": {"details": "no such filter"}}
+    proxies = Proxies(monkeypatch, [POLICIES], dumped=json.dumps({"configs": [rejected]}))
+    with pytest.raises(ProxyNotSyncedError, match="it rejected istio-egress-marker-1: no such filter"):
+        first_sync(proxies.sync(FILTERS), POLICIES, [CLIENT])

@@ -12,6 +12,7 @@ import yaml
 from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import Api, ClusterError
+from pytest_istio_egress.cluster.markers import MARKER
 from pytest_istio_egress.verdict.analysis.configuration import Configuration, MeshSettings
 from pytest_istio_egress.verdict.analysis.documents import namespace_of, spec_of
 
@@ -85,8 +86,8 @@ class ConfigurationReader:
         except ApiException:
             unread.add(name)
             return []
-        # A list's items come without their kind.
-        return [{**item, "kind": kind} for item in items]
+        # A list's items come without their kind. The markers of runs have no effect on requests.
+        return [{**item, "kind": kind} for item in items if item["metadata"]["name"] != MARKER]
 
     def _namespaces(self, unread: set[str]) -> dict[str, dict[str, str]]:
         try:

@@ -12,8 +12,8 @@ from pytest_istio_egress.verdict.proxy_path import ProxyPath
 from pytest_istio_egress.verdict.proxy_path.listeners import filters_of, http_manager
 
 _RUN_LABEL = "istio-egress.dev/run"
-_OWN = frozenset({"istio-egress-marker", "access-log"})
-"""EnvoyFilters of every run, in its own namespaces: they change no outcome."""
+_OWN = "access-log"
+"""The EnvoyFilter and the Telemetry of every run, in its own namespaces: they change no outcome."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def extensions_of(configuration: Configuration, workload: Workload) -> list[Docu
 
 
 def _applies(document: Document, configuration: Configuration, workload: Workload) -> bool:
-    own = _RUN_LABEL in (document["metadata"].get("labels") or {}) and document["metadata"]["name"] in _OWN
+    own = _RUN_LABEL in (document["metadata"].get("labels") or {}) and document["metadata"]["name"] == _OWN
     return (
         not own
         and namespace_of(document) in (workload.namespace, configuration.mesh.root)
