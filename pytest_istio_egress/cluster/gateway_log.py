@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
+from pytest_istio_egress.cluster.admin import NoAnswerError
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.apply import Applier, load
 from pytest_istio_egress.cluster.log_config import COMPARED
@@ -20,8 +21,19 @@ _NAMESPACE = "egress-client"
 
 def problem_of(api: Api, pods: list[Pod]) -> str | None:
     """Return why the log of these gateway pods cannot serve, empty where it can; None where they handle no requests."""
-    problems = [ProxyConfig(api, pod).log_problem(parse_line, COMPARED) for pod in pods]
+    problems = [_problem(ProxyConfig(api, pod), api.timeouts.log_line) for pod in pods]
     return next(filter(None, problems), None if None in problems or not problems else "")
+
+
+def _problem(gateway: ProxyConfig, log_line: float) -> str | None:
+    """Return `log_problem`, or that the configuration cannot be read, or that lines come too late for `log_line`."""
+    try:
+        problem = gateway.log_problem(parse_line, COMPARED)
+    except NoAnswerError as error:
+        return f"{error} (another proxyAdminPort than 15000 cannot be read)"
+    if problem == "" and (interval := gateway.log_flush_interval()) >= log_line:
+        return f"the gateway writes it only once in {interval:g} s (fileFlushInterval)"
+    return problem
 
 
 class GatewayLogCheck:

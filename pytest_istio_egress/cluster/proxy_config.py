@@ -76,6 +76,11 @@ class ProxyConfig:
         """
         return log_problem(self._outbound_listeners(), parse, needed)
 
+    def log_flush_interval(self) -> float:
+        """Return how many seconds lines of the log may wait before Envoy writes them."""
+        options = json.loads(self.text("/server_info")).get("command_line_options", {})
+        return float(str(options.get("file_flush_interval", "0s")).removesuffix("s"))
+
     def outbound_http(self) -> list[dict[str, Any]]:
         """Return the settings of the HTTP connection managers for outbound requests, without the marker's."""
         return [
