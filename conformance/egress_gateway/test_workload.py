@@ -17,4 +17,5 @@ def test_gateway_pod_runs_router(egress: Egress) -> None:
     pod = egress.pod("istio-egressgateway.istio-system")
     containers = {container["name"]: container for container in pod["spec"]["containers"]}
     egress.check("presence of istio-proxy in the gateway's pod", "istio-proxy" in containers, expected=True)
-    egress.check("role of istio-proxy", containers["istio-proxy"]["args"][:2], ["proxy", "router"])
+    arguments = containers["istio-proxy"]["args"]
+    egress.check("role router among the arguments of istio-proxy", "router" in arguments, expected=True)

@@ -16,8 +16,8 @@ DROPPED = blocked_tcp()
 @documented(
     source=PAGE,
     summary="A connection to the sidecar's own port 15001 or 15006 is dropped even with ALLOW_ANY",
+    requires=["proxy-ports", "proxy-port-log"],
     outcomes=["outbound-policy/proxy-ports-black-hole"],
-    requires=["proxy-port-log"],
     independent_of_manifests={
         "own-15001": "the proxy drops these connections with any configuration",
         "own-15006": "the proxy drops these connections with any configuration",
@@ -45,6 +45,7 @@ def test_connection_to_proxy_port_dropped(egress: Egress, probe: Probe, expected
     source=PAGE,
     summary="The sidecar's filter chains send connections to its own ports 15001 and 15006 to BlackHoleCluster",
     manifests=["proxy_ports.yaml"],
+    requires=["proxy-ports"],
     outcomes=["outbound-policy/proxy-ports-black-hole"],
     independent_of_manifests={
         "": "every proxy has these filter chains, with any configuration",

@@ -33,7 +33,9 @@ BUILT_IN = {
     "InboundPassthroughCluster": "ORIGINAL_DST",
     "PassthroughCluster": "ORIGINAL_DST",
 }
-INBOUND = {"inbound|8080||": "ORIGINAL_DST"}
+INBOUND = "inbound|8080||"
+INBOUND_TYPES = ("ORIGINAL_DST", "STATIC")
+"""By meshConfig.inboundTrafficPolicy: to the address that the client used, or to localhost."""
 
 SUMMARY = "A Sidecar with an egress port limits its namespace to that port and to the hosts listed for it"
 
@@ -171,7 +173,9 @@ def test_cluster_list_complete(egress: Egress, client: str, services: list[str])
     clusters = [*config.clusters(), *config.own_clusters()]
     scope = {egress.in_cluster(name): "EDS" for name in services}
     of_services = {cluster.name: cluster.type for cluster in clusters if cluster.service}
-    egress.check("clusters of Services and their types", of_services, dict(sorted({**scope, **INBOUND}.items())))
+    of_inbound = of_services.pop(INBOUND, None)
+    egress.check(f"type of {INBOUND}: one of {', '.join(INBOUND_TYPES)}", of_inbound in INBOUND_TYPES, expected=True)
+    egress.check("clusters of Services and their types", of_services, dict(sorted(scope.items())))
     others = {cluster.name: cluster.type for cluster in clusters if not cluster.service}
     wanted = {**BUILT_IN, **AGENT}
     egress.check("other clusters and their types", {name: others.get(name) for name in wanted}, wanted)

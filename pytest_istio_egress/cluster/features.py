@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from kubernetes.client.exceptions import ApiException
 
@@ -15,8 +16,11 @@ from pytest_istio_egress.cluster.gateway_api_features import gateway_api, gatewa
 from pytest_istio_egress.cluster.gateway_log import GatewayLogCheck
 from pytest_istio_egress.cluster.installation_features import (
     address_allocation,
+    default_retries,
+    exported_entries,
     gateway_http2,
     gateways_across_namespaces,
+    proxy_ports,
 )
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.network_policies import NetworkPolicyCheck
@@ -100,7 +104,13 @@ def implied(case: Case, facts: MeshFacts, fixtures: Path) -> list[str]:
     deployed = ["gateway-deployment"] if ("gateway.networking.k8s.io", "Gateway") in resources else []
     # The pods that a test's Gateways select are in the namespace of the egress gateway.
     selected = ["gateways-across-namespaces"] if ("networking.istio.io", "Gateway") in resources else []
-    return grants + scope + configuration + deployed + selected
+    exported = ["exported-entries"] if any(map(_is_exported_entry, load(case.manifests))) else []
+    return grants + scope + configuration + deployed + selected + exported
+
+
+def _is_exported_entry(document: dict[str, Any]) -> bool:
+    """Whether a manifest is a ServiceEntry that other namespaces see."""
+    return document["kind"] == "ServiceEntry" and set(document.get("spec", {}).get("exportTo", ["*"])) != {"."}
 
 
 def objects_of(case: Case, facts: MeshFacts, fixtures: Path) -> set[str]:
@@ -233,6 +243,9 @@ DETECTORS: dict[str, Detector] = {
     "own-sidecar-scope": _own_sidecar_scope,
     "gateways-across-namespaces": gateways_across_namespaces,
     "address-allocation": address_allocation,
+    "proxy-ports": proxy_ports,
+    "default-retries": default_retries,
+    "exported-entries": exported_entries,
 }
 PROBED = frozenset({"network-policy", *PROXY_DETECTORS})
 """Features that need pods of the run to detect them, so not before the first test."""

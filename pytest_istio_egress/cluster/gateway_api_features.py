@@ -10,6 +10,7 @@ from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.model.istio_versions import older
 
 _VERSION = "gateway.networking.k8s.io/v1"
+_CLASS = "istio"
 _TLS_ROUTE_SINCE = "1.30"
 """The release of Istio that reads TLSRoute v1 and accepts listeners of protocol TLS; older ones know only an alpha."""
 
@@ -27,6 +28,8 @@ def gateway_deployment(mesh: Mesh) -> str | None:
         return f"the Gateway API CRDs are not installed (no Gateway of {_VERSION})"
     if not mesh.facts.istiod_setting("PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER"):
         return "istiod deploys no gateways for the Gateway API (PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER=false)"
+    if (name := mesh.facts.istiod_setting("PILOT_GATEWAY_API_DEFAULT_GATEWAYCLASS_NAME")) != _CLASS:
+        return f"istiod's GatewayClass is {name}, and the tests' Gateways have the class {_CLASS}"
     return _ignored(mesh) or _lacks_field(mesh, "gateways", "Gateway", ("spec", "infrastructure"))
 
 

@@ -1,4 +1,4 @@
-"""Detects what settings of an installation change: of istiod, and of the egress gateway's Service."""
+"""Detects what settings of an installation change: of istiod, of the mesh, and of the egress gateway's Service."""
 
 from __future__ import annotations
 
@@ -34,3 +34,28 @@ def address_allocation(mesh: Mesh) -> str | None:
     if not mesh.facts.istiod_setting("PILOT_ENABLE_IP_AUTOALLOCATE"):
         return "istiod allocates no addresses to ServiceEntries (PILOT_ENABLE_IP_AUTOALLOCATE=false)"
     return None
+
+
+def proxy_ports(mesh: Mesh) -> str | None:
+    """Return why traffic is not redirected to Istio's documented ports; None where it is."""
+    ports = {name: mesh.facts.changed_mesh_setting(name) for name in ("proxyListenPort", "proxyInboundListenPort")}
+    changed = [f"{name}: {port}" for name, port in ports.items() if port]
+    return f"sidecars have other ports than those documented (meshConfig.{', '.join(changed)})" if changed else None
+
+
+def default_retries(mesh: Mesh) -> str | None:
+    """Return why a request without a retry rule is retried after an answer with 500; None where it is not."""
+    conditions = mesh.facts.changed_mesh_setting("defaultHttpRetryPolicy.retryOn") or ""
+    if not {"5xx", "500"} & {*conditions.split(",")}:
+        return None
+    return f"the mesh retries requests after each 5xx (meshConfig.defaultHttpRetryPolicy, retryOn {conditions})"
+
+
+def exported_entries(mesh: Mesh) -> str | None:
+    """Return why a ServiceEntry is not visible wherever its exportTo says; None where it is."""
+    if mesh.facts.changed_mesh_setting("serviceEntryVisibility.applyToSidecars") != "true":
+        return None
+    return (
+        "the mesh limits where ServiceEntries are visible, whatever their exportTo says "
+        "(meshConfig.serviceEntryVisibility with applyToSidecars)"
+    )

@@ -33,6 +33,9 @@ FEATURES = {
     "proxy-port-log": "the proxies log connections to their own ports (the run's log does, the mesh's does not)",
     "own-sidecar-scope": "no mesh-wide Sidecar limits the hosts of proxies (implied by manifests without a Sidecar)",
     "gateways-across-namespaces": "a Gateway selects gateway pods of other namespaces (implied by a Gateway)",
+    "proxy-ports": "sidecars have Istio's documented ports 15001 and 15006 (proxyListenPort, proxyInboundListenPort)",
+    "default-retries": "without a rule no request is retried after a 500 (defaultHttpRetryPolicy)",
+    "exported-entries": "exportTo decides where a ServiceEntry is visible (implied by one that is exported)",
     "address-allocation": "istiod allocates addresses to ServiceEntries without one (Istio 1.25)",
 }
 """What a case may require of a mesh, by name; cluster/features.py detects each of them."""

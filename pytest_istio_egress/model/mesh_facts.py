@@ -33,7 +33,8 @@ FACTS = {
     "ambient": "whether ambient mode is installed",
     "ip-families": "IP families of pods, the first one first: IPv4, IPv6, or both",
     "istio-dual-stack": "whether istiod configures proxies for both IP families (ISTIO_DUAL_STACK)",
-    "istiod-settings": "settings of istiod that tests depend on and that are not the default: NAME=true or NAME=false",
+    "istiod-settings": "settings of istiod that tests depend on and that are not the default: NAME=VALUE",
+    "mesh-settings": "settings of the mesh configuration that tests depend on and that are not the default: NAME=VALUE",
 }
 """Description of every fact by name, as in `--istio-egress-fact NAME=VALUE`. cluster/facts/ detects them."""
 
@@ -52,17 +53,29 @@ ISTIOS_OWN_BUILD = "Istio's own"
 UPSTREAM_BUILD = "upstream Envoy"
 CLUSTER_DOMAIN = "cluster.local"
 """The usual domain of Services, which manifests use."""
-ISTIOD_SETTINGS = {
+ISTIOD_SETTINGS: dict[str, bool | str] = {
     "PILOT_ENABLE_GATEWAY_API": True,
     "PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER": True,
     "PILOT_ENABLE_IP_AUTOALLOCATE": True,
+    "PILOT_GATEWAY_API_DEFAULT_GATEWAYCLASS_NAME": "istio",
     "PILOT_SCOPE_GATEWAY_TO_NAMESPACE": False,
 }
 """The environment variables of istiod that tests depend on, with their defaults since Istio 1.25."""
+MESH_SETTINGS: dict[str, int | bool | str] = {
+    "proxyListenPort": 15001,
+    "proxyInboundListenPort": 15006,
+    "defaultHttpRetryPolicy.retryOn": "",
+    "serviceEntryVisibility.applyToSidecars": False,
+}
+"""The fields of the mesh configuration that tests depend on and that no other fact has, with their defaults."""
 DEFAULT_SETTINGS = "default"
-"""Value of the fact `istiod-settings` where all of ISTIOD_SETTINGS have their defaults."""
+"""Value of the facts `istiod-settings` and `mesh-settings` where all settings have their defaults."""
 BY_GATEWAY_API = "Gateway API"
 """`Gateway.made_by` of a gateway that istiod deployed for a Gateway of the Gateway API."""
+
+
+def _settings(fact: str) -> dict[str, str]:
+    return dict(word.split("=", 1) for word in fact.split() if "=" in word)
 
 
 def config_map_of(revision: str) -> str:
@@ -214,10 +227,16 @@ class MeshFacts:
         key, _, value = self.value("injection", "istio-injection=enabled").partition("=")
         return key, value
 
-    def istiod_setting(self, name: str) -> bool:
+    def istiod_setting(self, name: str) -> bool | str:
         """Return the value of one of ISTIOD_SETTINGS."""
-        changed = dict(word.split("=", 1) for word in self.value("istiod-settings").split() if "=" in word)
-        return changed[name] == "true" if name in changed else ISTIOD_SETTINGS[name]
+        changed = _settings(self.value("istiod-settings"))
+        if name not in changed:
+            return ISTIOD_SETTINGS[name]
+        return changed[name] == "true" if isinstance(ISTIOD_SETTINGS[name], bool) else changed[name]
+
+    def changed_mesh_setting(self, name: str) -> str | None:
+        """Return the value of one of MESH_SETTINGS where it is not the default, else None."""
+        return _settings(self.value("mesh-settings")).get(name)
 
     @property
     def ip_families(self) -> tuple[str, ...]:

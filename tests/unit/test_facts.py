@@ -183,6 +183,18 @@ CHANGED: dict[str, tuple[str, Callable[[Objects], Objects], str]] = {
         lambda mesh: mesh.mesh(discoverySelectors=[{"matchLabels": {"mesh": "blue"}}]),
         '[{"matchLabels": {"mesh": "blue"}}]',
     ),
+    "other ports of proxies": (
+        "mesh-settings",
+        lambda mesh: mesh.mesh(proxyListenPort=15101, proxyInboundListenPort=15006),
+        "proxyListenPort=15101",
+    ),
+    "retries and visibility": (
+        "mesh-settings",
+        lambda mesh: mesh.mesh(
+            defaultHttpRetryPolicy={"retryOn": "5xx, reset"}, serviceEntryVisibility={"applyToSidecars": True}
+        ),
+        "defaultHttpRetryPolicy.retryOn=5xx,reset serviceEntryVisibility.applyToSidecars=true",
+    ),
     "a trust domain": ("trust-domain", lambda mesh: mesh.mesh(trustDomain="corp.example"), "corp.example"),
     "another namespace": ("control-plane", Objects.moved, "istio-control"),
     "pods with IPv6 only": ("ip-families", lambda mesh: with_pod_addresses(mesh, "fd00::7"), "IPv6"),

@@ -42,9 +42,14 @@ OLD = {name: field("spec", "hostnames") for name in NEW}
 
 
 def mesh(
-    istio: str = "1.31.0", settings: str = "default", crds: dict[str, Any] = NEW, without: tuple[str, ...] = ()
+    istio: str = "1.31.0",
+    settings: str = "default",
+    crds: dict[str, Any] = NEW,
+    without: tuple[str, ...] = (),
+    of_mesh: str = "default",
 ) -> Mesh:
     facts = {"istio": Fact(istio), "istiod-settings": Fact(settings), "gateway-api": Fact("v1.1.0 standard")}
+    facts["mesh-settings"] = Fact(of_mesh)
 
     def get(name: str) -> Any:
         versions = [{"name": "v1", "schema": {"openAPIV3Schema": crds[name]}}]
@@ -63,6 +68,11 @@ def mesh(
         ({"PILOT_ENABLE_GATEWAY_API": "true", "PILOT_DEBOUNCE_AFTER": "2s"}, "default"),
         ({"PILOT_ENABLE_GATEWAY_API": "0"}, "PILOT_ENABLE_GATEWAY_API=false"),
         ({"PILOT_ENABLE_GATEWAY_API": "no"}, "default"),
+        ({"PILOT_GATEWAY_API_DEFAULT_GATEWAYCLASS_NAME": ""}, "default"),
+        (
+            {"PILOT_GATEWAY_API_DEFAULT_GATEWAYCLASS_NAME": "Corp"},
+            "PILOT_GATEWAY_API_DEFAULT_GATEWAYCLASS_NAME=Corp",
+        ),
         (
             {"PILOT_SCOPE_GATEWAY_TO_NAMESPACE": "True", "PILOT_ENABLE_IP_AUTOALLOCATE": "false"},
             "PILOT_ENABLE_IP_AUTOALLOCATE=false PILOT_SCOPE_GATEWAY_TO_NAMESPACE=true",
@@ -87,6 +97,11 @@ def test_settings_are_those_that_differ_from_the_default(environment: dict[str, 
             "DEPLOYMENT_CONTROLLER=false",
         ),
         ("gateway-deployment", mesh(crds=OLD), "have no Gateway.spec.infrastructure"),
+        (
+            "gateway-deployment",
+            mesh(settings="PILOT_GATEWAY_API_DEFAULT_GATEWAYCLASS_NAME=corp"),
+            "istiod's GatewayClass is corp, and the tests' Gateways have the class istio",
+        ),
         ("tls-route", mesh("1.29.6"), r"Istio 1.29.6 does not support TLSRoute .* \(needs 1.30\)"),
         ("tls-route", mesh(without=("TLSRoute",)), r"v1.1.0 standard\) have no TLSRoute"),
         ("tls-route", mesh(settings="PILOT_ENABLE_GATEWAY_API=false"), "ignores the Gateway API"),
@@ -97,6 +112,14 @@ def test_settings_are_those_that_differ_from_the_default(environment: dict[str, 
         ),
         ("address-allocation", mesh("1.24.6"), r"Istio 1.24.6 .* \(needs 1.25\)"),
         ("address-allocation", mesh(settings="PILOT_ENABLE_IP_AUTOALLOCATE=false"), "IP_AUTOALLOCATE=false"),
+        ("proxy-ports", mesh(of_mesh="proxyListenPort=15101"), r"meshConfig.proxyListenPort: 15101\)"),
+        (
+            "proxy-ports",
+            mesh(of_mesh="proxyListenPort=15101 proxyInboundListenPort=15106"),
+            "proxyListenPort: 15101, proxyInboundListenPort: 15106",
+        ),
+        ("default-retries", mesh(of_mesh="defaultHttpRetryPolicy.retryOn=reset,5xx"), "retryOn reset,5xx"),
+        ("exported-entries", mesh(of_mesh="serviceEntryVisibility.applyToSidecars=true"), "serviceEntryVisibility"),
     ],
 )
 def test_feature_is_missing_with_its_reason(feature: str, without_it: Mesh, reason: str) -> None:
@@ -121,6 +144,8 @@ def case(test: str) -> Case:
 HTTP_ROUTE = "egress_gateway/test_gateway_api.py::test_http_route_at_gateway_reaches_host"
 TLS_ROUTE = "egress_gateway/test_tls_route.py::test_tls_route_at_gateway_reaches_host"
 TIMEOUT = "timeouts/test_http_route_timeout.py::test_slow_answer_with_http_route_timeout_ends_with_504"
+LIMITED = "serviceEntryVisibility.applyToSidecars=true"
+OWN_NAMESPACE = "service_entry/test_resolution_none.py::test_request_with_resolution_none_keeps_address"
 OWN_GATEWAY = "egress_gateway/test_authorization.py::test_request_at_gateway_allowed_or_403"
 
 
@@ -141,3 +166,15 @@ def test_case_is_skipped_only_for_what_it_needs(
 ) -> None:
     monkeypatch.setitem(DETECTORS, "secrets-for-proxies", lambda _: None)
     assert list(missing(case(test), mesh(istio, settings), fixtures_folder(), {})) == features
+
+
+@pytest.mark.parametrize(("test", "features"), [(OWN_NAMESPACE, []), (OWN_GATEWAY, ["exported-entries"])])
+def test_case_with_an_exported_entry_is_skipped_where_entries_are_not_exported(
+    test: str, features: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(DETECTORS, "secrets-for-proxies", lambda _: None)
+    assert list(missing(case(test), mesh(of_mesh=LIMITED), fixtures_folder(), {})) == features
+
+
+def test_other_retry_conditions_of_the_mesh_leave_a_500_alone() -> None:
+    assert DETECTORS["default-retries"](mesh(of_mesh="defaultHttpRetryPolicy.retryOn=connect-failure")) is None

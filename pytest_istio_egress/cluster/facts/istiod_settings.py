@@ -8,11 +8,21 @@ from pytest_istio_egress.model.mesh_facts import DEFAULT_SETTINGS, ISTIOD_SETTIN
 
 
 def istiod_settings(istiod: Object | None) -> str:
-    """Return the settings among ISTIOD_SETTINGS that differ from the default, as `NAME=true NAME=false`."""
+    """Return the settings among ISTIOD_SETTINGS that differ from the default, as `NAME=VALUE NAME=VALUE`."""
     variables = environment(istiod)
-    values = {name: _truth(variables.get(name, "")) for name in ISTIOD_SETTINGS}
-    changed = {name: value for name, value in values.items() if value not in (None, ISTIOD_SETTINGS[name])}
-    return " ".join(f"{name}={str(value).lower()}" for name, value in changed.items()) or DEFAULT_SETTINGS
+    values = {name: _value(name, variables.get(name, "")) for name in ISTIOD_SETTINGS}
+    changed = {name: value for name, value in values.items() if value != ISTIOD_SETTINGS[name]}
+    words = (f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in changed.items())
+    return " ".join(words) or DEFAULT_SETTINGS
+
+
+def _value(name: str, text: str) -> bool | str:
+    """Return what istiod makes of a variable's text; the default where it is empty, or ignored."""
+    default = ISTIOD_SETTINGS[name]
+    if isinstance(default, str):
+        return text or default
+    truth = _truth(text)
+    return default if truth is None else truth
 
 
 def _truth(value: str) -> bool | None:

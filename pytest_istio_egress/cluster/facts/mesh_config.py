@@ -9,7 +9,7 @@ import yaml
 
 from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader, name
-from pytest_istio_egress.model.mesh_facts import MeshSidecar
+from pytest_istio_egress.model.mesh_facts import DEFAULT_SETTINGS, MESH_SETTINGS, MeshSidecar
 
 CUSTOM = "custom format"
 NO_LOG = "none"
@@ -124,6 +124,21 @@ def _telemetry_logs(reader: ObjectReader, namespace: str) -> list[dict[str, Any]
         if spec.get("accessLogging") and not spec.keys() & {"selector", "targetRefs", "targetRef"}:
             return list(spec["accessLogging"])
     return []
+
+
+def mesh_settings(settings: dict[str, Any]) -> str:
+    """Return the settings among MESH_SETTINGS that differ from the default, as `NAME=VALUE NAME=VALUE`."""
+    changed = {name: value for name, default in MESH_SETTINGS.items() if (value := _field(settings, name)) != default}
+    texts = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in changed.items()}
+    return " ".join(f"{name}={text.replace(' ', '')}" for name, text in texts.items()) or DEFAULT_SETTINGS
+
+
+def _field(settings: dict[str, Any], name: str) -> Any:
+    """Return the value of a field, such as `defaultHttpRetryPolicy.retryOn`; the default where there is none."""
+    value: Any = settings
+    for part in name.split("."):
+        value = (value or {}).get(part)
+    return MESH_SETTINGS[name] if value is None else value
 
 
 def dns_capture(settings: dict[str, Any]) -> str:

@@ -212,6 +212,7 @@ DETECTORS: dict[str, Callable[[Detection], str]] = {
     "ip-families": lambda of: network.ip_families(of.reader, of.control_plane),
     "istio-dual-stack": lambda of: proxies.dual_stack(of.istiod),
     "istiod-settings": lambda of: istiod_settings.istiod_settings(of.istiod),
+    "mesh-settings": lambda of: mesh_config.mesh_settings(of.settings),
 }
 """The detector of each fact, in the order of mesh_facts.FACTS."""
 
