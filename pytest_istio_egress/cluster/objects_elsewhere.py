@@ -1,10 +1,10 @@
 """The objects that manifests of tests create outside of the run's namespaces.
 
 A user's test may apply a VirtualService in a namespace of the user's, or an EnvoyFilter in the root namespace. Such an
-object is not deleted with the run's namespaces. So it is noted in an annotation of one of them before it is created:
+object is not deleted with the run's namespaces. So it is noted in one of them before it is created:
 
-    Namespace egress-outside-k3x9q
-      annotations: {elsewhere.istio-egress.dev/gw0: '[["v1", "ConfigMap", "payments", "rules"]]'}
+    ConfigMap objects-elsewhere in egress-outside-k3x9q
+      data: {gw0: '[["v1", "ConfigMap", "payments", "rules"]]'}
 
 The end of the run deletes it, or, if the run was killed, the next run or `istio-egress clean`.
 """
@@ -14,15 +14,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
-from pytest_istio_egress.cluster.apply import RUN_LABEL, Applier, Resource
+from pytest_istio_egress.cluster.apply import FIELD_MANAGER, RUN_LABEL, Applier, Resource
+from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.model.case import InvalidTestError
 
-PREFIX = "elsewhere.istio-egress.dev/"
-"""Start of the annotations of a run's namespace, one per worker: a JSON list of objects, each a list of its fields."""
+_NOTES = "objects-elsewhere"
+"""The ConfigMap with one entry per worker: a JSON list of objects, each a list of its fields."""
 
 
 class ObjectsElsewhere:
@@ -74,23 +74,36 @@ class ObjectsElsewhere:
 
     def _note(self) -> None:
         noted = json.dumps([[each.api_version, each.kind, each.namespace, each.name] for each in self._noted])
-        namespace = self._applier.names.namespace("egress-outside")
-        change = {"metadata": {"annotations": {PREFIX + self._applier.names.worker: noted}}}
+        names = self._applier.names
+        document = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": _NOTES},
+            "data": {names.worker: noted},
+        }
+        sent = self._applier.rendered(document, "egress-outside")
         try:
-            self._applier.api.core.patch_namespace(namespace, change)
+            # Each worker is a field manager of its own: the entries of others stay.
+            self._applier.api.resource("v1", "ConfigMap").server_side_apply(
+                body=sent,
+                name=_NOTES,
+                namespace=sent["metadata"]["namespace"],
+                field_manager=f"{FIELD_MANAGER}-{names.worker}",
+                force_conflicts=True,
+            )
         except ApiException as error:
-            raise ClusterError(f"cannot annotate namespace {namespace}: {reason(error)}") from error
+            raise ClusterError(f"cannot note what a test creates elsewhere: {reason(error)}") from error
 
 
-def noted_objects(namespaces: Iterable[client.V1ObjectMeta]) -> tuple[Resource, ...]:
-    """Return the objects that are noted in the annotations of a run's namespaces, in the order of their creation."""
-    notes = [
-        note
-        for namespace in namespaces
-        for name, note in sorted((namespace.annotations or {}).items())
-        if name.startswith(PREFIX)
-    ]
-    return tuple(dict.fromkeys(Resource(*fields) for note in notes for fields in json.loads(note)))
+def noted_objects(api: Api, run: str) -> tuple[Resource, ...]:
+    """Return the objects that a run has noted, in the order of their creation by each worker."""
+    try:
+        notes = api.core.read_namespaced_config_map(_NOTES, Names(run, "").namespace("egress-outside")).data or {}
+    except ApiException as error:
+        if error.status == 404:
+            return ()
+        raise ClusterError(f"cannot read what tests of run {run} created elsewhere: {reason(error)}") from error
+    return tuple(dict.fromkeys(Resource(*fields) for _, note in sorted(notes.items()) for fields in json.loads(note)))
 
 
 def delete_objects(api: Api, run: str, resources: Iterable[Resource]) -> None:

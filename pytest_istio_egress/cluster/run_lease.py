@@ -82,7 +82,7 @@ def renew_lease(api: Api, run: str, namespace: str, placement: Placement, *, sec
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
         "metadata": {"name": LEASE, "labels": {RUN_LABEL: run}},
-        "spec": {"holderIdentity": run, "leaseDurationSeconds": seconds, "renewTime": _iso(api.now())},
+        "spec": {"holderIdentity": run, "leaseDurationSeconds": seconds, "renewTime": micro_time(api.now())},
     }
     try:
         # Not by the typed client, which omits the six digits that a MicroTime must have.
@@ -97,7 +97,7 @@ def renew_lease(api: Api, run: str, namespace: str, placement: Placement, *, sec
         raise ClusterError(f"cannot renew the run's lease: {reason(error)}") from error
 
 
-def _iso(moment: datetime.datetime) -> str:
+def micro_time(moment: datetime.datetime) -> str:
     """Return a MicroTime: the API server requires its six digits even where they are zero."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
@@ -118,7 +118,7 @@ def leftover_runs(api: Api) -> list[LeftoverRun]:
             alive=_alive(api, found),
             traffic=any(TRAFFIC_LABEL in each.labels for each in found),
             ending=all(each.deletion_timestamp for each in found),
-            elsewhere=noted_objects(found),
+            elsewhere=noted_objects(api, run),
         )
         for run, found in sorted(runs.items())
     ]
@@ -160,7 +160,7 @@ def remove_leftovers(api: Api, say: Callable[[str], None]) -> None:
 def remove(api: Api, run: str, *, say: Callable[[str], None] = lambda _: None) -> list[str]:
     """Delete a run's objects elsewhere and its namespaces, wait until those are gone, and return their names."""
     namespaces = api.core.list_namespace(label_selector=f"{RUN_LABEL}={run}").items
-    delete_objects(api, run, noted_objects(namespace.metadata for namespace in namespaces))
+    delete_objects(api, run, noted_objects(api, run) if namespaces else ())
     removed = sorted(namespace.metadata.name for namespace in namespaces)
     delete(api, removed)
     _wait_until_gone(api, run, api.timeouts.remove, say)

@@ -37,29 +37,37 @@ class Kind:
         run = self.cluster.owners[self.kind, name]
         return SimpleNamespace(to_dict=lambda: {"metadata": {"labels": {RUN_LABEL: run} if run else None}})
 
+    def server_side_apply(self, body: Any, name: str, namespace: str, **_: object) -> None:
+        assert (self.kind, namespace) == ("ConfigMap", "egress-outside-k3x9q")
+        assert body["metadata"]["name"] == name
+        assert body["metadata"]["labels"] == {RUN_LABEL: "k3x9q"}
+        self.cluster.notes = (self.cluster.notes or {}) | body["data"]
+
     def delete(self, name: str, namespace: str | None) -> None:
         self.cluster.deleted.append(f"{self.kind} {namespace}/{name}")
 
 
 class Cluster:
-    """The namespace of one run, with its annotations."""
+    """The namespace of one run, with its ConfigMap of notes."""
 
     def __init__(self) -> None:
         self.owners: dict[tuple[str, str], str | None] = {}
         self.deleted: list[str] = []
+        self.notes: dict[str, str] | None = None
         self.refuses = False
         self.timeouts = Timeouts()
         self.core = self
         self.namespace = SimpleNamespace(
-            name="egress-outside-k3x9q", annotations=None, labels={RUN_LABEL: "k3x9q"}, deletion_timestamp=None
+            name="egress-outside-k3x9q", labels={RUN_LABEL: "k3x9q"}, deletion_timestamp=None
         )
 
     def resource(self, _: str, kind: str) -> Kind:
         return Kind(self, kind)
 
-    def patch_namespace(self, name: str, change: dict[str, Any]) -> None:
-        assert name == self.namespace.name
-        self.namespace.annotations = (self.namespace.annotations or {}) | change["metadata"]["annotations"]
+    def read_namespaced_config_map(self, name: str, namespace: str) -> object:
+        if self.notes is None:
+            raise ApiException(404, f"{namespace}/{name} not found")
+        return SimpleNamespace(data=self.notes)
 
     def list_namespace(self, **_: object) -> object:
         return SimpleNamespace(items=[] if self.namespace is None else [SimpleNamespace(metadata=self.namespace)])
@@ -78,15 +86,19 @@ def worker(cluster: Cluster, name: str = "gw0") -> ObjectsElsewhere:
     return ObjectsElsewhere(Applier(cast(Api, cluster), Names("k3x9q", name)))
 
 
+def noted(cluster: Cluster) -> tuple[Resource, ...]:
+    return noted_objects(cast(Api, cluster), "k3x9q")
+
+
 @pytest.mark.parametrize("resource", [RULES, ROLE, NAMESPACE], ids=lambda resource: resource.kind)
 def test_object_outside_of_the_namespaces_is_noted(cluster: Cluster, resource: Resource) -> None:
     worker(cluster).claim([resource])
-    assert noted_objects([cluster.namespace]) == (resource,)
+    assert noted(cluster) == (resource,)
 
 
 def test_object_in_the_namespaces_is_not_noted(cluster: Cluster) -> None:
     worker(cluster).claim([OWN])
-    assert cluster.namespace.annotations is None
+    assert noted(cluster) == ()
 
 
 def test_objects_of_all_workers_are_noted_once(cluster: Cluster) -> None:
@@ -94,7 +106,7 @@ def test_objects_of_all_workers_are_noted_once(cluster: Cluster) -> None:
     first.claim([RULES])
     first.claim([ROLE])
     second.claim([RULES])
-    assert noted_objects([cluster.namespace]) == (RULES, ROLE)
+    assert noted(cluster) == (RULES, ROLE)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +116,7 @@ def test_object_of_others_is_not_changed(cluster: Cluster, owner: str | None, wh
     cluster.owners["EnvoyFilter", "rules"] = owner
     with pytest.raises(InvalidTestError, match=f"envoyfilter/rules -n istio-system exists already and {whose}"):
         worker(cluster).claim([RULES])
-    assert cluster.namespace.annotations is None
+    assert noted(cluster) == ()
 
 
 def test_namespace_of_the_user_is_not_changed(cluster: Cluster) -> None:

@@ -32,13 +32,15 @@ class Cluster:
 
     def list_namespace(self, **_: object) -> object:
         metadata = SimpleNamespace(
-            annotations=None,
             name="egress-outside-abcdef",
             labels={RUN_LABEL: "abcdef"},
             creation_timestamp=SERVER - datetime.timedelta(hours=1),
             deletion_timestamp=self.deleted,
         )
         return SimpleNamespace(items=[SimpleNamespace(metadata=metadata)])
+
+    def read_namespaced_config_map(self, *_: str) -> object:
+        raise ApiException(404)  # no test created objects elsewhere
 
     def read_namespace(self, _: str) -> object:
         raise ApiException(404)  # it is gone since it was listed
@@ -107,12 +109,13 @@ class Namespaces:
         self.deleted: list[str] = []
 
     def list_namespace(self, **_: object) -> object:
-        items = [
-            SimpleNamespace(metadata=SimpleNamespace(name=name, annotations=None), status=STATUS) for name in self.names
-        ]
+        items = [SimpleNamespace(metadata=SimpleNamespace(name=name), status=STATUS) for name in self.names]
         if self.deleted:
             del self.names[:1]
         return SimpleNamespace(items=items)
+
+    def read_namespaced_config_map(self, *_: str) -> object:
+        raise ApiException(404)  # no test created objects elsewhere
 
     def delete_namespace(self, name: str) -> None:
         self.deleted.append(name)
