@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,10 @@ def make(foreign: Foreign, cluster: EmbeddedCluster) -> None:
     if "apply" in foreign:
         apply(cluster, foreign["apply"])
         wait(cluster)
+    if "prepared" in foreign:
+        words = [sys.executable, "-m", "pytest_istio_egress.cli", "namespaces", foreign["prepared"], "--workers", "2"]
+        words += ["--kubeconfig", str(cluster.kubeconfig)]
+        apply(cluster, subprocess.run(words, capture_output=True, text=True, check=True).stdout)
     for command in foreign.get("kubectl", ()):
         kubectl(cluster, *map(str, command))
     if node:

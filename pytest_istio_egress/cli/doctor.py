@@ -75,7 +75,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     try:
         settings = settings_of(vars(arguments))
-        prepared = prepare(settings, new_run(), print)
+        prepared = prepare(settings, settings.prepared or new_run(), print)
         prepared = look_beforehand(prepared, settings, print)
     except (NoClusterError, argparse.ArgumentTypeError) as error:
         print(f"istio-egress: {error}", file=sys.stderr)

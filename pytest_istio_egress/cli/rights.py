@@ -19,6 +19,8 @@ _HEAD = f"""\
 # namespace {NAME}; to grant them to other users or groups, change the subjects of the bindings. Optional roles may be
 # removed. To copy a pull secret (--istio-egress-pull-secret), add a rule: get, create and patch of secrets, limited to
 # its name.
+"""
+SERVICE_ACCOUNT = f"""\
 apiVersion: v1
 kind: Namespace
 metadata: {{name: {NAME}}}
@@ -27,6 +29,7 @@ apiVersion: v1
 kind: ServiceAccount
 metadata: {{name: {NAME}, namespace: {NAME}}}
 """
+"""The account that roles are bound to."""
 
 
 def register_rights_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -53,12 +56,15 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def rights_page(roles: Sequence[Role]) -> str:
     """Return the roles and their bindings to the service account as YAML."""
-    return _HEAD + "".join(f"---\n{_role(role)}---\n{_binding(role)}" for role in roles)
+    bound = (f"---\n{role_text(role)}---\n{binding_text(role, role.namespace)}" for role in roles)
+    return _HEAD + SERVICE_ACCOUNT + "".join(bound)
 
 
-def _role(role: Role) -> str:
+def role_text(role: Role) -> str:
+    """Return a role as YAML, with a comment on its purpose and on that of each rule."""
     comment = "".join(f"# {line}\n" for line in role.purpose.splitlines())
-    lines = [f"apiVersion: rbac.authorization.k8s.io/v1\nkind: {role.kind}\nmetadata: {_metadata(role)}\nrules:\n"]
+    metadata = _metadata(role, role.namespace)
+    lines = [f"apiVersion: rbac.authorization.k8s.io/v1\nkind: {role.kind}\nmetadata: {metadata}\nrules:\n"]
     return comment + "".join([*lines, *(part for permission in role.permissions for part in _rule(permission))])
 
 
@@ -71,13 +77,15 @@ def _rule(permission: Permission) -> Iterator[str]:
     yield f"  verbs: [{', '.join(permission.verbs)}]\n"
 
 
-def _binding(role: Role) -> str:
+def binding_text(role: Role, namespace: str | None) -> str:
+    """Return the binding of a role to the service account as YAML: in one namespace, None for all."""
+    kind = "RoleBinding" if namespace else "ClusterRoleBinding"
     return (
-        f"apiVersion: rbac.authorization.k8s.io/v1\nkind: {role.kind}Binding\nmetadata: {_metadata(role)}\n"
+        f"apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}\nmetadata: {_metadata(role, namespace)}\n"
         f"roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: {role.kind}, name: {role.name}}}\n"
         f"subjects:\n- {{kind: ServiceAccount, name: {NAME}, namespace: {NAME}}}\n"
     )
 
 
-def _metadata(role: Role) -> str:
-    return f"{{name: {role.name}, namespace: {role.namespace}}}" if role.namespace else f"{{name: {role.name}}}"
+def _metadata(role: Role, namespace: str | None) -> str:
+    return f"{{name: {role.name}, namespace: {namespace}}}" if namespace else f"{{name: {role.name}}}"

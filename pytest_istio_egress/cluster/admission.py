@@ -23,6 +23,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.additions import WITH_ENVOY_FILTERS, WITHOUT_ENVOY_FILTERS
+from pytest_istio_egress.cluster.address_names import Addresses
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.apply import FIELD_MANAGER, Applier
 from pytest_istio_egress.cluster.credentials import SERVED, kubernetes_secret
@@ -30,6 +31,7 @@ from pytest_istio_egress.cluster.exec_check import why_no_exec
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.pods import PROXY
 from pytest_istio_egress.cluster.poll import poll
+from pytest_istio_egress.cluster.prepared_namespaces import worker_names
 from pytest_istio_egress.cluster.refusals import is_of_the_cluster
 from pytest_istio_egress.cluster.run_lease import delete, renew_lease
 from pytest_istio_egress.model.placement import INJECTED_IMAGE, POD_SECURITY, Placement
@@ -78,14 +80,16 @@ class AdmissionCheck:
         self.api = api
         self.environment = environment
         self.others = others
-        self.names = Names(names.run, WORKER, mesh=names.mesh, placement=replace(names.placement, pod_security=()))
+        self.names = self._names_of_check(names)
         self.names.addresses.update(dict.fromkeys(_addresses([*environment, *others]), self._a_pods_address()))
         self.namespace = self.names.namespace(NAMESPACE)
 
+    def _names_of_check(self, names: Names) -> Names:
+        return Names(names.run, WORKER, mesh=names.mesh, placement=replace(names.placement, pod_security=()))
+
     def run(self) -> Admission:
         """Return what is refused; raises ClusterError where nothing can be tried."""
-        documents = [*self.environment, *self.others]
-        namespaces = [document for document in documents if document["kind"] == "Namespace"]
+        namespaces = self._namespaces()
         for namespace in namespaces:
             if why := self._refusal(self._rendered(namespace, own_namespace=False)):
                 return Admission(self.names.placement, {"Namespace": why}, {})
@@ -93,18 +97,20 @@ class AdmissionCheck:
             client_namespace = next(each for each in namespaces if each["metadata"]["name"] == NAMESPACE)
             self._applier.apply([client_namespace], "")
             renew_lease(self.api, self.names.run, self.namespace, self.names.placement, seconds=_LEASE_SECONDS)
-            return self._in_namespace(namespaces)
+            return self._in_namespace(PodTrial(self.api, self._applier, self.namespace, namespaces))
         finally:
             delete(self.api, [self.namespace])
+
+    def _namespaces(self) -> list[Document]:
+        return [each for each in (*self.environment, *self.others) if each["kind"] == "Namespace"]
 
     @property
     def _applier(self) -> Applier:
         return Applier(self.api, self.names)
 
-    def _in_namespace(self, namespaces: Sequence[Document]) -> Admission:
+    def _in_namespace(self, pods: PodTrial) -> Admission:
         needed = [*self.environment, kubernetes_secret(SERVED[0], {})]
         of_some_tests = [*self.others, *_MARKERS]
-        pods = PodTrial(self.api, self._applier, self.namespace, namespaces)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             exec_problem = pool.submit(why_no_exec, self.api, self.namespace)
             trial = pool.submit(pods.refusals, self.environment, self.others)
@@ -115,7 +121,7 @@ class AdmissionCheck:
                 refused_needed["exec"] = problem
         if all(marker["kind"] in refused_others for marker in _MARKERS):
             refused_needed |= {marker["kind"]: refused_others[marker["kind"]] for marker in _MARKERS}
-        placement = replace(self.names.placement, pod_security=tuple(sorted(pods.restricted)))
+        placement = pods.placement(self.names.placement)
         injected = next((each for each in self.others if INJECTED_IMAGE in _images(each)), None)
         if injected and object_name(injected) in refused_others and (image := self._if_accepted(pods, injected)):
             del refused_others[object_name(injected)]
@@ -169,6 +175,17 @@ class AdmissionCheck:
         return next((pod.status.pod_ip for pod in pods if pod.status.pod_ip), "198.51.100.1")
 
 
+class PreparedAdmissionCheck(AdmissionCheck):
+    """Tries the run's objects in the prepared namespaces of the first worker, which have all their labels."""
+
+    def _names_of_check(self, names: Names) -> Names:
+        return replace(names, worker=worker_names(1)[0], addresses=Addresses())
+
+    def run(self) -> Admission:
+        """Return what is refused; raises ClusterError where nothing can be tried."""
+        return self._in_namespace(PreparedPodTrial(self.api, self._applier, self.namespace, self._namespaces()))
+
+
 class PodTrial:
     """Tries the pods of Deployments, with the Pod Security label of their namespace only where they need it."""
 
@@ -194,8 +211,18 @@ class PodTrial:
         """Return why the pods of a Deployment are refused, empty where they are not."""
         reserved = deployment["metadata"].get("namespace", NAMESPACE)
         injected = (self.labels.get(reserved) or {}).get("istio-injection") == "enabled"
-        sent = self._pod(deployment, injected=injected)
+        sent = self._pod(deployment, self._place(reserved), injected=injected)
         why = self._try(sent)
+        return self._in_restricted(reserved, sent, why)
+
+    def placement(self, demanded: Placement) -> Placement:
+        """Return the placement with the Pod Security labels that the tried pods need."""
+        return replace(demanded, pod_security=tuple(sorted(self.restricted)))
+
+    def _place(self, reserved: str) -> str:  # noqa: ARG002  # one stands for all
+        return self.namespace
+
+    def _in_restricted(self, reserved: str, sent: Document, why: str) -> str:
         levels = {label: value for label, value in self.labels[reserved].items() if label.startswith(POD_SECURITY)}
         if "violates PodSecurity" in why and levels:
             self.restricted.add(reserved)
@@ -208,25 +235,39 @@ class PodTrial:
     def _restrict(self, levels: dict[str, str]) -> str:
         return refusal_of(lambda: self.api.core.patch_namespace(self.namespace, {"metadata": {"labels": levels}}))
 
-    def _pod(self, deployment: Document, *, injected: bool) -> Document:
+    def _pod(self, deployment: Document, namespace: str, *, injected: bool) -> Document:
         rendered = self.applier.rendered(copy.deepcopy(deployment), NAMESPACE)
         template = rendered["spec"]["template"]
         template["spec"].pop("serviceAccountName", None)  # it does not exist in this namespace
         if not injected:
             template["metadata"]["labels"]["sidecar.istio.io/inject"] = "false"
-        metadata = {**template["metadata"], "name": rendered["metadata"]["name"], "namespace": self.namespace}
+        metadata = {**template["metadata"], "name": rendered["metadata"]["name"], "namespace": namespace}
         return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
 
     def _try(self, sent: Document) -> str:
         created: list[client.V1Pod] = []
-        core = self.api.core
-        why = refusal_of(lambda: created.append(core.create_namespaced_pod(self.namespace, sent, dry_run="All")))
+        core, namespace = self.api.core, sent["metadata"]["namespace"]
+        why = refusal_of(lambda: created.append(core.create_namespaced_pod(namespace, sent, dry_run="All")))
         if created and sent["metadata"]["labels"].get("sidecar.istio.io/inject") != "false":
             spec = created[0].spec
             images = [each.image for each in [*(spec.init_containers or []), *spec.containers] if each.name == PROXY]
             if not images or images[0] == INJECTED_IMAGE:
                 return "the pod was created without a sidecar: the injection webhook was not called, or ignored it"
             self.proxy_image = images[0]
+        return why
+
+
+class PreparedPodTrial(PodTrial):
+    """Tries each pod in the prepared namespace that it will be in."""
+
+    def placement(self, demanded: Placement) -> Placement:
+        """Return the placement as it is: the labels are an administrator's."""
+        return demanded
+
+    def _place(self, reserved: str) -> str:
+        return self.applier.names.namespace(reserved)
+
+    def _in_restricted(self, reserved: str, sent: Document, why: str) -> str:  # noqa: ARG002  # no label is changed
         return why
 
 

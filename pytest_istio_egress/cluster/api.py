@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import threading
+from collections.abc import Collection
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from kubernetes.dynamic import DynamicClient
 from kubernetes.dynamic.exceptions import ResourceNotFoundError
+from kubernetes.dynamic.resource import Resource, ResourceList
 
 from pytest_istio_egress.cluster.retry import RetryingClient
 from pytest_istio_egress.model.kube_context import IN_CLUSTER
@@ -74,6 +76,15 @@ class Api:
             except ResourceNotFoundError as error:
                 raise ClusterError(f"the cluster does not serve {kind} of {api_version}") from error
 
+    def namespaced_kinds(self, verbs: Collection[str]) -> list[Any]:
+        """Return the kinds of namespaced objects that the cluster serves with these verbs, each in one version."""
+        with self._lock:
+            if self._dynamic is None:
+                self._dynamic = DynamicClient(self.client)
+            served = [each for some in self._dynamic.resources for each in some if not isinstance(each, ResourceList)]
+        fitting = [each for each in served if each.namespaced and set(verbs) <= set(each.verbs)]
+        return list({(each.group, each.name): each for each in sorted(fitting, key=_is_preferred)}.values())
+
     def serves(self, api_version: str, kind: str) -> bool:
         """Whether the cluster serves a kind."""
         try:
@@ -81,6 +92,10 @@ class Api:
         except ClusterError:
             return False
         return True
+
+
+def _is_preferred(kind: Resource) -> bool:
+    return bool(kind.preferred)
 
 
 def _keepalive() -> list[tuple[int, int, int]]:

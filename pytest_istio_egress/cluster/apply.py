@@ -56,6 +56,18 @@ def load(files: Iterable[Path]) -> list[dict[str, Any]]:
     return documents
 
 
+def rendered(document: dict[str, Any], namespace: str, names: Names) -> dict[str, Any]:
+    """Return a document as it is sent: with the run's names, the run's label and a namespace."""
+    sent: dict[str, Any] = names.placement.apply_to(names.render_manifest(document))
+    metadata = sent.setdefault("metadata", {})
+    if sent["kind"] != "Namespace":
+        metadata.setdefault("namespace", names.namespace(namespace))
+    metadata["labels"] = {**(metadata.get("labels") or {}), RUN_LABEL: names.run}
+    if sent["kind"] == "Namespace":
+        metadata["labels"] |= added_labels(names.mesh.discovery, metadata["name"], metadata["labels"])
+    return sent
+
+
 class Applier:
     """Applies manifests with the run's names; it has no state besides them."""
 
@@ -65,14 +77,7 @@ class Applier:
 
     def rendered(self, document: dict[str, Any], namespace: str) -> dict[str, Any]:
         """Return the document as it is sent: with the run's names, the run's label and a namespace."""
-        sent: dict[str, Any] = self.names.placement.apply_to(self.names.render_manifest(document))
-        metadata = sent.setdefault("metadata", {})
-        if sent["kind"] != "Namespace":
-            metadata.setdefault("namespace", self.names.namespace(namespace))
-        metadata["labels"] = {**(metadata.get("labels") or {}), RUN_LABEL: self.names.run}
-        if sent["kind"] == "Namespace":
-            metadata["labels"] |= added_labels(self.names.mesh.discovery, metadata["name"], metadata["labels"])
-        return sent
+        return rendered(document, namespace, self.names)
 
     def apply(self, documents: Sequence[dict[str, Any]], namespace: str) -> list[Resource]:
         """Apply documents in order, those without a namespace in the given one; return the objects.

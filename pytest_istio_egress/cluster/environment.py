@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from kubernetes import client
-from kubernetes.client.exceptions import ApiException
-from urllib3.exceptions import HTTPError
 
 from pytest_istio_egress.cluster.additions import Additions
 from pytest_istio_egress.cluster.address_names import RESERVED, RESERVED_SECOND
@@ -19,7 +16,6 @@ from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.apply import Applier, RefusedError, load
 from pytest_istio_egress.cluster.names import (
     GATEWAY_NAMESPACE,
-    OF_ONE_WORKER,
     SHARED_NAMESPACES,
     WORKER_NAMESPACES,
     Names,
@@ -29,7 +25,7 @@ from pytest_istio_egress.cluster.pod_lookup import PodLookup
 from pytest_istio_egress.cluster.pods import Pod, attribute, run
 from pytest_istio_egress.cluster.readiness import NotReadyError
 from pytest_istio_egress.cluster.refusals import is_of_the_cluster
-from pytest_istio_egress.cluster.run_lease import RunLease, delete
+from pytest_istio_egress.cluster.run_namespaces import CreatedNamespaces, RunNamespaces
 from pytest_istio_egress.cluster.run_secrets import (
     config_map,
     copy_credentials,
@@ -53,7 +49,15 @@ CLIENTS = ("sleep.egress-plain", "sleep.egress-client")
 class Environment:
     """The namespaces, clients and external servers of a run, with the names of one worker."""
 
-    def __init__(self, api: Api, names: Names, manifests: Path, timeout: float, additions: Additions) -> None:
+    def __init__(
+        self,
+        api: Api,
+        names: Names,
+        manifests: Path,
+        timeout: float,
+        additions: Additions,
+        provided: RunNamespaces | None = None,
+    ) -> None:
         self.api = api
         self.names = names
         self.manifests = manifests
@@ -71,8 +75,7 @@ class Environment:
         """Why the clients and servers could not be created, None where they were or are not needed yet."""
         self.built = False
         """Whether the clients and servers of the suite exist."""
-        self.lease = RunLease(api, names.run, names.namespace("egress-outside"), names.placement)
-        """Started with the namespaces, stopped by `leave`."""
+        self._provided = provided or CreatedNamespaces(Applier(api, names))
 
     def build(self) -> None:
         """Create missing objects, and wait until every pod is ready and every address is known.
@@ -92,8 +95,7 @@ class Environment:
         applier = Applier(self.api, self.names)
         documents = load(self.manifests / f"{name}.yaml" for name in ENVIRONMENT)
         namespaces = [document for document in documents if document["kind"] == "Namespace"]
-        applier.apply(namespaces, "")
-        self.lease.start()
+        self._provided.begin(namespaces)
         # Certificates before the pods that mount them: a pod without its volume waits a minute for it.
         self._prepare_namespaces(applier)
         for namespace in WORKER_NAMESPACES:
@@ -121,8 +123,10 @@ class Environment:
             applier = Applier(self.api, self.names)
             documents = {name: load([self.manifests / name]) for name in missing}
             for document in chain.from_iterable(documents.values()):
-                applier.apply([document], "egress-outside")
-                if document["kind"] == "Namespace":
+                if document["kind"] != "Namespace":
+                    applier.apply([document], "egress-outside")
+                else:
+                    self._provided.add(document)
                     copy_credentials(applier, document["metadata"]["name"], timeout=self.timeout)
                     copy_pull_secrets(applier, document["metadata"]["name"])
                     self._add_access_log(document["metadata"]["name"])
@@ -175,14 +179,10 @@ class Environment:
         return next(dict(container) for container in pods["containers"] if container["name"] == "curl")
 
     def leave(self) -> None:
-        """Start to delete this worker's namespaces, which takes a while, while other workers still run.
-
-        Errors are ignored: the end of the run deletes the namespaces of all workers.
-        """
-        self.lease.stop()
+        """Start to delete what belongs to this worker alone."""
+        self._provided.stop()
         if self.built:
-            with suppress(ClusterError, ApiException, HTTPError):
-                delete(self.api, [self.names.namespace(name) for name in OF_ONE_WORKER])
+            self._provided.clear()
 
     @property
     def namespaces(self) -> list[str]:

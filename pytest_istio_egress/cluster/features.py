@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,9 +115,13 @@ def _is_exported_entry(document: dict[str, Any]) -> bool:
 
 
 def objects_of(case: Case, facts: MeshFacts, fixtures: Path) -> set[str]:
-    """Return the objects of a test's manifests and fixtures: their kinds, and each Deployment by its name, too."""
+    """Return the objects of a test's manifests and fixtures: their kinds, and each Deployment by its name, too.
+
+    Without the Namespaces of fixtures: a run that cannot have these ends before its first test.
+    """
     own = [OWN_GATEWAY_FIXTURE] if facts.own_gateway and "egress-gateway" in case.requires else []
-    documents = load([*case.manifests, *(fixtures / name for name in (*case.fixtures, *own))])
+    of_fixtures = load(fixtures / name for name in (*case.fixtures, *own))
+    documents = [*load(case.manifests), *(each for each in of_fixtures if each["kind"] != "Namespace")]
     return {document["kind"] for document in documents} | {object_name(document) for document in documents}
 
 
@@ -206,12 +211,14 @@ def _validation_webhook(mesh: Mesh) -> str | None:
 
 
 def _secrets_for_proxies(mesh: Mesh) -> str | None:
-    denied = missing_permissions(mesh.api, (SECRETS,))
+    denied = missing_permissions(mesh.api, (replace(SECRETS, namespace=mesh.grants_in),))
     return f"this user cannot let proxies read secrets: missing permission: {denied[0]}" if denied else None
 
 
 def _own_sidecar_scope(mesh: Mesh) -> str | None:
     sidecar = mesh.facts.sidecar
+    if why := mesh.facts.facts.get("mesh-sidecar", Fact("")).why:
+        return f"it is unknown whether a mesh-wide Sidecar limits the hosts of proxies: {why}"
     if sidecar is None or not sidecar.limits_hosts:
         return None
     return f"a mesh-wide Sidecar limits the hosts of proxies, and this test has no Sidecar ({sidecar})"

@@ -30,8 +30,16 @@ def meshes(api: Api) -> list[MeshConfigMap]:
 class Mesh:
     """The mesh of one cluster."""
 
-    def __init__(self, api: Api, facts: MeshFacts | None = None, overrides: FactOverrides | None = None) -> None:
+    def __init__(
+        self,
+        api: Api,
+        facts: MeshFacts | None = None,
+        overrides: FactOverrides | None = None,
+        grants_in: str | None = None,
+    ) -> None:
         self.api = api
+        self.grants_in = grants_in
+        """The namespace in which the run grants permissions to proxies, None where it does not exist yet."""
         self.overrides = overrides or FactOverrides()
         self._facts = facts
 

@@ -19,7 +19,7 @@ CONTROL_PLANE = "istio-system"
 MESH_CONFIG = config_map_of(DEFAULT_REVISION)
 ANY_NAMESPACE = "istio-egress-nowhere"
 """A namespace that need not exist: what a user may do there, they may do in every namespace."""
-_MANAGE = ("create", "patch", "delete")
+MANAGE = ("create", "patch", "delete")
 _CREATE = ("create", "patch")
 """For objects that are deleted with their namespace."""
 
@@ -58,7 +58,7 @@ RUN = Role(
     "istio-egress",
     "Required by every run. A ClusterRole, because RBAC cannot match the generated names of a run's namespaces.",
     (
-        Permission("", ("namespaces",), ("get", "list", *_MANAGE), "the run's namespaces, and those of killed runs"),
+        Permission("", ("namespaces",), ("get", "list", *MANAGE), "the run's namespaces, and those of killed runs"),
         Permission(
             "", ("pods",), ("get", "list", "watch"), "clients and servers of the run; the mesh's egress gateway"
         ),
@@ -71,22 +71,22 @@ RUN = Role(
         Permission("", ("pods/log",), ("get",), "Envoy's access log of sidecars and the egress gateway"),
         Permission("", ("pods",), ("create",), "dry runs only: whether injection and policies accept the run's pods"),
         Permission("", ("events",), ("list",), "why a pod is not ready"),
-        Permission("", ("services",), ("get", "list", *_MANAGE), "external servers; the mesh's egress gateway"),
+        Permission("", ("services",), ("get", "list", *MANAGE), "external servers; the mesh's egress gateway"),
         Permission("", ("configmaps",), ("get", *_CREATE), "certificates and configuration of servers"),
         Permission("", ("secrets",), ("get", *_CREATE), "the run's certificates only", (*SERVED, *CREDENTIALS)),
-        Permission("", ("serviceaccounts", "endpoints"), _MANAGE, "manifests of tests"),
-        Permission("apps", ("deployments",), _MANAGE, "clients, servers, gateways"),
-        Permission("discovery.k8s.io", ("endpointslices",), _MANAGE, "manifests of tests"),
+        Permission("", ("serviceaccounts", "endpoints"), MANAGE, "manifests of tests"),
+        Permission("apps", ("deployments",), MANAGE, "clients, servers, gateways"),
+        Permission("discovery.k8s.io", ("endpointslices",), MANAGE, "manifests of tests"),
         Permission(
             "networking.k8s.io",
             ("networkpolicies",),
-            ("list", *_MANAGE),
+            ("list", *MANAGE),
             "manifests of tests, in the run's namespaces only",
         ),
         Permission(
             "networking.istio.io",
             ("destinationrules", "gateways", "serviceentries", "sidecars", "virtualservices"),
-            ("list", *_MANAGE),
+            ("list", *MANAGE),
             "manifests of tests; list: those of others, to diagnose failures",
         ),
         Permission(
@@ -99,7 +99,7 @@ RUN = Role(
         Permission(
             "security.istio.io",
             ("authorizationpolicies", "requestauthentications"),
-            _MANAGE,
+            MANAGE,
             "manifests of tests; markers where the cluster has no EnvoyFilters",
         ),
         Permission(
@@ -108,7 +108,7 @@ RUN = Role(
             _CREATE,
             "takes the mesh's own access log out of these namespaces, or enables it without EnvoyFilters",
         ),
-        Permission("gateway.networking.k8s.io", ("gateways", "httproutes", "tlsroutes"), _MANAGE, "manifests of tests"),
+        Permission("gateway.networking.k8s.io", ("gateways", "httproutes", "tlsroutes"), MANAGE, "manifests of tests"),
         Permission(
             "coordination.k8s.io", ("leases",), ("create", "list", "patch"), "the lease that shows that a run is alive"
         ),
@@ -137,7 +137,7 @@ SECRETS = Role(
     "grant only permissions that they have. Without this role these tests are skipped.",
     (
         Permission("", ("secrets",), ("get", "list", "watch"), "granted to proxies by a Role in the run's namespaces"),
-        Permission("rbac.authorization.k8s.io", ("roles", "rolebindings"), _MANAGE, "grant them"),
+        Permission("rbac.authorization.k8s.io", ("roles", "rolebindings"), MANAGE, "grant them"),
     ),
 )
 

@@ -46,7 +46,7 @@ class Controller:
     def __init__(self, config: pytest.Config, chosen: Settings) -> None:
         self.config = config
         self.settings = chosen
-        self.run = new_run()
+        self.run = chosen.prepared or new_run()
         self.results = Results()
         self.terminal = Terminal(config)
         self.progress = Progress(config, self.terminal)
@@ -117,11 +117,15 @@ class Controller:
             session.exitstatus = pytest.ExitCode.INTERRUPTED
             if self.prepared is not None:
                 self.terminal.warn(
-                    "istio-egress: interrupted before the cluster was clean; "
-                    f"hint: `istio-egress clean --run {self.run}` lists what is left, and deletes it with --yes"
+                    f"istio-egress: interrupted before the cluster was clean; hint: {self._hint_to_clean()}"
                 )
             return None
         return result
+
+    def _hint_to_clean(self) -> str:
+        if self.settings.prepared:
+            return f"the next run with --istio-egress-prepared {self.run} deletes what is left"
+        return f"`istio-egress clean --run {self.run}` lists what is left, and deletes it with --yes"
 
     def _release(self, prepared: Prepared, session: pytest.Session) -> None:
         from pytest_istio_egress.run_target.cleanup import release
@@ -152,6 +156,18 @@ class Controller:
                     "reasons are above"
                 )
 
+    def _use_prepared_namespaces(self, prepared: Prepared) -> None:
+        from pytest_istio_egress.run_target.prepared_use import occupy, with_prepared_namespaces
+
+        self.progress.phase("emptying the prepared namespaces")
+        found = with_prepared_namespaces(prepared, self._workers, self.progress.write)
+        self.prepared = occupy(found, self.progress.write)
+
+    @property
+    def _workers(self) -> int:
+        xdist: Any = self.config.pluginmanager.getplugin("dsession")
+        return len(xdist.nodemanager.specs) if xdist else 1
+
     def results_and_target(self) -> tuple[list[Result], Prepared | None]:
         """Return the results so far, and the target once it is prepared."""
         return self.results.all(), self.prepared
@@ -167,6 +183,8 @@ class Controller:
             self.progress.begin(ids)
             self.progress.phase("connecting to the cluster")
             self.prepared = prepare(self.settings, self.run, self.progress.write)
+            if self.settings.prepared:
+                self._use_prepared_namespaces(self.prepared)
             self.progress.phase("detecting the mesh")
             self.prepared = detect_mesh(self.prepared, self.settings, ids, self.progress.write)
             with self.progress.hidden():

@@ -11,6 +11,7 @@ from urllib3.exceptions import HTTPError
 
 from pytest_istio_egress.cluster.additions import additions_where
 from pytest_istio_egress.cluster.api import Api, ClusterError
+from pytest_istio_egress.cluster.apply import Applier
 from pytest_istio_egress.cluster.environment import Environment
 from pytest_istio_egress.cluster.features import missing, missing_by_probe
 from pytest_istio_egress.cluster.gateway_log import GatewayLogCheck
@@ -19,7 +20,9 @@ from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.mesh_names import MeshNames
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.network_policies import NetworkPolicyCheck
+from pytest_istio_egress.cluster.prepared_namespaces import PreparedNamespaces
 from pytest_istio_egress.cluster.proxy_features import missing_in_proxy
+from pytest_istio_egress.cluster.run_namespaces import CreatedNamespaces
 from pytest_istio_egress.model.case import Case, InvalidTestError, case_of
 from pytest_istio_egress.model.mesh_facts import MeshFacts
 from pytest_istio_egress.model.placement import Placement
@@ -36,6 +39,7 @@ from pytest_istio_egress.plugin.stash import EVIDENCE_COLLECTOR, SETTINGS, TARGE
 from pytest_istio_egress.plugin.worker import ENVIRONMENT_FAILED
 from pytest_istio_egress.report.results import NOTE_PROPERTY, PHASES_PROPERTY
 from pytest_istio_egress.run_target import Target
+from pytest_istio_egress.run_target.mesh_detection import namespace_of_grants
 from pytest_istio_egress.suite.discovery import fixtures_folder
 from pytest_istio_egress.verdict.verdict import Expectation
 
@@ -56,7 +60,8 @@ def _istio_egress_api(_istio_egress_target: Target) -> Api:
 def _istio_egress_mesh(_istio_egress_api: Api, _istio_egress_target: Target) -> Mesh:
     """The mesh and its facts."""
     facts = _istio_egress_target.mesh
-    return Mesh(_istio_egress_api, MeshFacts.of(facts) if facts else None)
+    grants_in = namespace_of_grants(_istio_egress_target)
+    return Mesh(_istio_egress_api, MeshFacts.of(facts) if facts else None, grants_in=grants_in)
 
 
 @pytest.fixture(scope="session")
@@ -65,12 +70,14 @@ def _istio_egress_runner(
 ) -> Iterator[CaseRunner]:
     """The pipeline on this worker's part of the cluster; its clients are created when a test first needs them."""
     api, timeouts = _istio_egress_api, _istio_egress_api.timeouts
-    worker = getattr(pytestconfig, "workerinput", {}).get("workerid", "main")
+    worker = getattr(pytestconfig, "workerinput", {}).get("workerid", "gw0")
     placement = Placement.of(_istio_egress_target.placement)
     mesh_names = MeshNames.of(_istio_egress_mesh.facts)
     names = Names(_istio_egress_target.run, worker, mesh=mesh_names, placement=placement)
-    additions = additions_where(_istio_egress_target.refused)
-    environment = Environment(api, names, fixtures_folder(), timeouts.ready, additions)
+    target, applier = _istio_egress_target, Applier(api, names)
+    provided = PreparedNamespaces(applier, target.prepared_workers) if target.prepared else CreatedNamespaces(applier)
+    additions = additions_where(target.refused)
+    environment = Environment(api, names, fixtures_folder(), timeouts.ready, additions, provided)
     access_logs = AccessLogs(api, _istio_egress_mesh, names)
     runner = case_runner(WorkerContext(api, environment, access_logs, timeouts))
     settings = pytestconfig.stash[SETTINGS]

@@ -7,9 +7,12 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_istio_egress.model.timeouts import Timeouts
+
+if TYPE_CHECKING:
+    from pytest_istio_egress.cluster.prepared_lease import PreparedLease
 
 Say = Callable[[str], None]
 """Prints one line for the user."""
@@ -37,6 +40,10 @@ class Target:
     """Placement.to_mapping()"""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Why the cluster refuses objects of a kind that only some tests need, by kind."""
+    prepared: bool = False
+    """Whether it uses prepared namespaces, and creates none."""
+    prepared_workers: int = 0
+    """The number of workers that these were prepared for."""
     require: tuple[str, ...] = ()
     """Features whose lack fails tests instead of skipping them."""
 
@@ -77,6 +84,8 @@ class Prepared:
     """The name of the embedded cluster to stop after the run, None where there is none."""
     gateway: str = ""
     """The egress gateway under test, in a human-readable form."""
+    lease: PreparedLease | None = None
+    """The lease of prepared namespaces, once the run has it."""
     features: Mapping[str, str | None] = field(default_factory=dict)
     """Why the mesh lacks a feature, None where the mesh has it."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from pytest_istio_egress.cluster.additions import WITH_ENVOY_FILTERS, additions_where
-from pytest_istio_egress.cluster.admission import AdmissionCheck
+from pytest_istio_egress.cluster.admission import AdmissionCheck, PreparedAdmissionCheck
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.apply import load
 from pytest_istio_egress.cluster.environment import ENVIRONMENT
@@ -28,7 +28,8 @@ def check_admission(api: Api, target: Target, facts: MeshFacts, say: Say) -> Tar
     fixtures = fixtures_folder()
     everywhere = [fixtures / f"{name}.yaml" for name in ENVIRONMENT]
     others = [file for file in sorted(fixtures.glob("*.yaml")) if file not in everywhere]
-    check = AdmissionCheck(api, names, load(everywhere), load([*others, *manifest_files(suite_folder())]))
+    check_of_run = PreparedAdmissionCheck if target.prepared else AdmissionCheck
+    check = check_of_run(api, names, load(everywhere), load([*others, *manifest_files(suite_folder())]))
     admission = check.run()
     for line in refusal_lines(admission.needed):
         say(f"istio-egress: {line}")
@@ -42,7 +43,7 @@ def check_admission(api: Api, target: Target, facts: MeshFacts, say: Say) -> Tar
     return replace(
         target,
         placement=admission.placement.to_mapping(),
-        refused=admission.other,
+        refused={**target.refused, **admission.other},
         notes=(*target.notes, *notes),
     )
 

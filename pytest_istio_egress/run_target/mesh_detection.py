@@ -14,13 +14,16 @@ from pytest_istio_egress.cluster.facts.table import FactOverrides
 from pytest_istio_egress.cluster.features import features
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.mesh_config_map import MeshConfigMap
+from pytest_istio_egress.cluster.names import GATEWAY_NAMESPACE, Names
 from pytest_istio_egress.cluster.permissions import RUN
+from pytest_istio_egress.cluster.prepared_namespaces import worker_names
 from pytest_istio_egress.cluster.run_lease import remove_leftovers, restore_mesh_config
 from pytest_istio_egress.cluster.user_ids import with_user_ids
 from pytest_istio_egress.model.placement import Placement, pairs
-from pytest_istio_egress.run_target import Prepared, Say, TargetError
+from pytest_istio_egress.run_target import Prepared, Say, Target, TargetError
 from pytest_istio_egress.run_target.admission_check import check_admission
 from pytest_istio_egress.run_target.permission_check import check_mesh_permissions, check_permissions
+from pytest_istio_egress.run_target.prepared_use import with_prepared_namespaces
 from pytest_istio_egress.run_target.runnable_cases import can_run_any
 from pytest_istio_egress.settings.options import Settings
 
@@ -33,8 +36,9 @@ def detect_mesh(prepared: Prepared, settings: Settings, ids: Collection[str], sa
     What killed runs left is removed first: its configuration slows the mesh down, or differs from the mesh's own.
     """
     with _cluster_errors_as_target_errors():
-        mesh = after_pending_restore(_working_mesh(prepared, settings, say), say)
-        remove_leftovers(mesh.api, say)
+        mesh = after_pending_restore(_working_mesh(prepared, settings, say), prepared.target, say)
+        if not prepared.target.prepared:
+            remove_leftovers(mesh.api, say)
         found = _with_features(prepared, mesh)
         wanted = can_run_any(ids, found, runs_mesh_wide=settings.runs_mesh_wide)
         return _with_refusals(found, mesh, say) if wanted else found
@@ -43,6 +47,8 @@ def detect_mesh(prepared: Prepared, settings: Settings, ids: Collection[str], sa
 def look_beforehand(prepared: Prepared, settings: Settings, say: Say) -> Prepared:
     """Detect the same as `detect_mesh`, and leave what killed runs left."""
     with _cluster_errors_as_target_errors():
+        if settings.prepared:
+            prepared = with_prepared_namespaces(prepared, 1, say)
         mesh = _working_mesh(prepared, settings, say)
         return _with_refusals(_with_features(prepared, mesh), mesh, say)
 
@@ -50,12 +56,18 @@ def look_beforehand(prepared: Prepared, settings: Settings, say: Say) -> Prepare
 def _working_mesh(prepared: Prepared, settings: Settings, say: Say) -> Mesh:
     target = prepared.target
     api = Api(target.kubeconfig, target.context, target.timeouts)
-    check_permissions(api, target, (RUN,), say)
+    if not target.prepared:  # else they were checked with the prepared namespaces
+        check_permissions(api, target, (RUN,), say)
     overrides = FactOverrides(settings.revision, settings.gateway, pairs(settings.fact), settings.places)
-    mesh = Mesh(api, overrides=overrides)
+    mesh = Mesh(api, overrides=overrides, grants_in=namespace_of_grants(target))
     check_mesh_permissions(mesh, target, say)
     mesh.check()
     return mesh
+
+
+def namespace_of_grants(target: Target) -> str | None:
+    """Return the namespace in which the run's gateways are granted permissions; None: any, as the run creates it."""
+    return Names(target.run, worker_names(1)[0]).namespace(GATEWAY_NAMESPACE) if target.prepared else None
 
 
 def _with_features(prepared: Prepared, mesh: Mesh) -> Prepared:
@@ -80,13 +92,17 @@ def _cluster_errors_as_target_errors() -> Iterator[None]:
         raise TargetError(reason(error)) from error
 
 
-def after_pending_restore(mesh: Mesh, say: Say) -> Mesh:
-    """Return the mesh without a pending change: that of a killed run is restored, that of another run waited for."""
+def after_pending_restore(mesh: Mesh, target: Target, say: Say) -> Mesh:
+    """Return the mesh without a pending change: that of a killed run is restored, that of another run waited for.
+
+    A run with prepared namespaces may not list others, so it does not know which runs were killed, and waits.
+    """
     settings = MeshConfigMap(mesh.api, mesh.facts.control_plane, mesh.facts.config_map)
     if settings.pending_restore() is None:
         return mesh
-    restore_mesh_config(mesh.api, settings, say)
+    if not target.prepared:
+        restore_mesh_config(mesh.api, settings, say)
     if settings.pending_restore() is not None:
         say("istio-egress: waiting for another run, whose test has changed the mesh configuration, to restore it")
         settings.wait_unlocked()
-    return type(mesh)(mesh.api, overrides=mesh.overrides)  # detect the facts again
+    return type(mesh)(mesh.api, overrides=mesh.overrides, grants_in=mesh.grants_in)  # detect the facts again

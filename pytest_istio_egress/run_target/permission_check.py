@@ -13,6 +13,7 @@ from pytest_istio_egress.cluster.permissions import (
     mesh_wide_role,
     missing_permissions,
 )
+from pytest_istio_egress.cluster.prepared_permissions import root_role
 from pytest_istio_egress.run_target import Say, Target, TargetError
 
 
@@ -23,9 +24,12 @@ def check_permissions(api: Api, target: Target, roles: Iterable[Role], say: Say)
         say(f"istio-egress: missing permission: {action}")
     if missing:
         names = sorted({f"{action.role.kind} {action.role.name}" for action in missing})
+        printed = (
+            f"`istio-egress namespaces {target.run}`" if target.prepared else "`istio-egress rights`, docs/rights.yaml"
+        )
         raise TargetError(
             f"missing {len(missing)} permissions in the cluster of context {target.context!r}; nothing was created. "
-            f"Grant {' and '.join(names)} (printed by `istio-egress rights`, docs/rights.yaml)"
+            f"Grant {' and '.join(names)} (printed by {printed})"
         )
 
 
@@ -37,4 +41,6 @@ def check_mesh_permissions(mesh: Mesh, target: Target, say: Say) -> None:
         check_permissions(mesh.api, target, (control_plane_role(),), say)
         raise
     mesh_wide = [mesh_wide_role(*names)] if target.allow_mesh_wide and mesh.facts.config_map else []
-    check_permissions(mesh.api, target, (control_plane_role(*names), *mesh_wide), say)
+    # In other runs the cluster-wide role includes it.
+    root = [root_role(mesh.facts.control_plane)] if target.prepared else []
+    check_permissions(mesh.api, target, (control_plane_role(*names), *root, *mesh_wide), say)

@@ -53,6 +53,7 @@ def _target(settings: Settings, run: str, kubeconfig: Path | None, context: str 
         timeout_scale=settings.timeout_scale,
         allow_mesh_wide=settings.allow_mesh_wide,
         placement=placement_of(settings).to_mapping(),
+        prepared=settings.prepared is not None,
         require=settings.require,
     )
 

@@ -22,6 +22,7 @@ Complaint = Callable[[str], str]
 _KEY = "option"
 _LABEL_KEY = re.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
+_PREPARED = re.compile(r"[a-z]([a-z0-9-]{0,28}[a-z0-9])?")
 _RESOURCE = re.compile(r"(requests|limits)\.[a-z0-9./-]+=[0-9.]+[A-Za-z0-9]*")
 
 
@@ -108,6 +109,13 @@ def valid_fact(value: str) -> str:
 def valid_namespaced_name(value: str) -> str:
     """Check for NAMESPACE/NAME."""
     return "" if _is_namespaced(value) else f"invalid value {value!r}: use NAMESPACE/NAME"
+
+
+def valid_prepared_name(value: str) -> str:
+    """Check the name of prepared namespaces, which is a part of their names and of host names."""
+    if _PREPARED.fullmatch(value):
+        return ""
+    return f"invalid name {value!r}: use up to 30 lower-case letters, digits and hyphens, a letter first"
 
 
 def valid_gateway(value: str) -> str:

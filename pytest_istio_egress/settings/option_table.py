@@ -24,6 +24,7 @@ from pytest_istio_egress.settings.option import (
     valid_gateway,
     valid_label,
     valid_namespaced_name,
+    valid_prepared_name,
     valid_resource,
     valid_toleration,
 )
@@ -74,6 +75,12 @@ class Settings:
         kind="flag",
         default=False,
         help="Also run tests that change mesh-wide configuration. Always on for the embedded cluster",
+    )
+    prepared: str | None = option(
+        metavar="NAME",
+        only_for=CONTEXT,
+        complaint=valid_prepared_name,
+        help="Use the namespaces that were prepared under this name (istio-egress namespaces NAME), and create none",
     )
     revision: str | None = option(
         metavar="NAME", help="Istio revision or tag to test. Default: the mesh's default revision"

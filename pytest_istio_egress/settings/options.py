@@ -133,3 +133,8 @@ def _check_consistent(read: Settings) -> None:
             f"{option.name_in(place)} ({place}) requires the {option.only_for} target, but the target is {read.target} "
             f"({read.places['target']}): add --istio-egress-target {option.only_for}, or omit the option"
         )
+    if read.prepared and read.allow_mesh_wide:
+        raise SettingError(
+            "--istio-egress-prepared and --istio-egress-allow-mesh-wide cannot be combined: other runs do not see one "
+            "with prepared namespaces, and would restore the mesh configuration that it has changed"
+        )

@@ -160,6 +160,11 @@ def test_what_stands_further_off_is_overruled_not_refused(pytester: pytest.Pytes
         read(pytester, "--istio-egress-context", "prod")
 
 
+def test_prepared_namespaces_and_mesh_wide_tests_exclude_each_other(pytester: pytest.Pytester) -> None:
+    with pytest.raises(SettingError, match="cannot be combined"):
+        read(pytester, "--istio-egress-prepared", "team-a", "--istio-egress-allow-mesh-wide")
+
+
 def test_refusal_is_a_usage_error(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("--istio-egress", "--istio-egress-timeout-scale", "-1")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

@@ -12,7 +12,13 @@ import pytest
 from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster import admission
-from pytest_istio_egress.cluster.admission import Admission, AdmissionCheck, refusal_of, smallest_of_each_kind
+from pytest_istio_egress.cluster.admission import (
+    Admission,
+    AdmissionCheck,
+    PreparedAdmissionCheck,
+    refusal_of,
+    smallest_of_each_kind,
+)
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.apply import load
 from pytest_istio_egress.cluster.environment import ENVIRONMENT
@@ -205,6 +211,53 @@ def test_gateway_that_is_refused_with_any_image_skips_its_tests(check: Callable[
         return POLICY if body["kind"] == "Deployment" and body["metadata"]["name"] == "exit" else ""
 
     assert list(check(Cluster(rule)).other) == ["Deployment exit"]
+
+
+class PreparedCluster(Cluster):
+    """One with prepared namespaces, in which pods are tried."""
+
+    def __init__(self, rule: Rule) -> None:
+        super().__init__(rule)
+        self.tried_in: set[str] = set()
+
+    def create_namespaced_pod(self, namespace: str, body: dict[str, Any], dry_run: str) -> Any:
+        self.tried_in.add(namespace)
+        return super().create_namespaced_pod(namespace, body, dry_run)
+
+
+@pytest.fixture
+def prepared_check(monkeypatch: pytest.MonkeyPatch) -> Callable[[PreparedCluster], Admission]:
+    """Tries the shipped manifests in prepared namespaces, and stores nothing."""
+    monkeypatch.setattr(admission, "why_no_exec", lambda *_: "")
+    monkeypatch.setattr(admission, "_AGAIN", 0.0)
+
+    def run(cluster: PreparedCluster) -> Admission:
+        result = PreparedAdmissionCheck(cast(Api, cluster), Names("team-a", ""), *shipped()).run()
+        assert not cluster.stored
+        assert not cluster.deleted
+        return result
+
+    return run
+
+
+def test_pods_are_tried_in_the_prepared_namespaces_they_will_be_in(
+    prepared_check: Callable[[PreparedCluster], Admission],
+) -> None:
+    cluster = PreparedCluster(lambda _: "")
+    accepted = prepared_check(cluster)
+    assert (accepted.needed, accepted.other, accepted.placement) == ({}, {}, Placement())
+    assert cluster.tried_in == {
+        "egress-outside-team-a", "egress-plain-team-a", "egress-client-team-a-gw0", "egress-neighbour-team-a-gw0",
+        "egress-gateway-team-a-gw0",
+    }  # fmt: skip
+
+
+def test_labels_of_prepared_namespaces_are_not_changed(
+    prepared_check: Callable[[PreparedCluster], Admission],
+) -> None:
+    cluster = PreparedCluster(violates_baseline)
+    assert "violates PodSecurity" in prepared_check(cluster).needed["Deployment sleep"]
+    assert cluster.labels == {}
 
 
 def refusing(status: int, message: str) -> Callable[[], None]:

@@ -17,6 +17,7 @@ from pytest_istio_egress.cluster.features import (
     implied,
     missing,
     missing_by_probe,
+    missing_of,
 )
 from pytest_istio_egress.cluster.gateway_log import GatewayLogCheck
 from pytest_istio_egress.cluster.mesh import Mesh
@@ -24,6 +25,7 @@ from pytest_istio_egress.cluster.network_policies import NetworkPolicyCheck
 from pytest_istio_egress.cluster.permissions import SECRETS, actions
 from pytest_istio_egress.model.case import FEATURES, Case
 from pytest_istio_egress.model.mesh_facts import RUNS_OWN_GATEWAY, STOCK_GATEWAY, Fact, MeshFacts, MeshSidecar
+from pytest_istio_egress.run_target.prepared_use import NO_NAMESPACES
 from pytest_istio_egress.suite.discovery import fixtures_folder
 
 FACTS = MeshFacts()
@@ -35,7 +37,7 @@ def case(*manifests: Path) -> Case:
 
 
 def mesh_with(facts: MeshFacts) -> Mesh:
-    return cast(Mesh, SimpleNamespace(api=SimpleNamespace(client=None), facts=facts))
+    return cast(Mesh, SimpleNamespace(api=SimpleNamespace(client=None), facts=facts, grants_in=None))
 
 
 def test_every_feature_has_a_detector_or_a_probe() -> None:
@@ -186,3 +188,19 @@ def test_dual_stack_requires_both_families_and_istios_setting(families: str, set
     why = DETECTORS["dual-stack"](mesh_with(facts))
     assert reason in (why or "")
     assert bool(why) is bool(reason)
+
+
+def test_namespace_of_a_test_is_refused_with_prepared_namespaces_but_not_that_of_a_fixture(tmp_path: Path) -> None:
+    (tmp_path / "namespace.yaml").write_text("{apiVersion: v1, kind: Namespace, metadata: {name: payments}}")
+    refused = {"Namespace": NO_NAMESPACES}
+    (reason,) = missing(case(tmp_path / "namespace.yaml"), mesh_with(FACTS), FIXTURES, refused).values()
+    assert NO_NAMESPACES in reason
+    with_gateway = replace(case(), fixtures=("gateway.yaml",))
+    assert "Namespace" not in missing_of(with_gateway, FACTS, FIXTURES, refused, lambda _: None)
+
+
+def test_unknown_mesh_sidecar_skips_tests_without_one(tmp_path: Path) -> None:
+    (tmp_path / "entry.yaml").write_text("{apiVersion: networking.istio.io/v1, kind: ServiceEntry}")
+    mesh = mesh_with(replace(FACTS, facts={**FACTS.facts, "mesh-sidecar": Fact("", why="cannot list Sidecar")}))
+    (reason,) = missing(case(tmp_path / "entry.yaml"), mesh, FIXTURES, {}).values()
+    assert "cannot list Sidecar" in reason

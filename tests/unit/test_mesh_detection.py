@@ -8,7 +8,7 @@ import pytest
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.model.mesh_facts import Fact, MeshFacts
-from pytest_istio_egress.run_target import mesh_detection
+from pytest_istio_egress.run_target import Target, mesh_detection
 from pytest_istio_egress.run_target.mesh_detection import after_pending_restore
 
 CHANGED = MeshFacts({"outbound-mode": Fact("ALLOW_ANY")})
@@ -29,7 +29,9 @@ class StandIn:
         StandIn.waited, StandIn.changed = True, False
 
 
-def after(monkeypatch: pytest.MonkeyPatch, *, changed: bool, alive: bool) -> tuple[Mesh, Mesh, list[str]]:
+def after(
+    monkeypatch: pytest.MonkeyPatch, *, changed: bool, alive: bool, prepared: bool = False
+) -> tuple[Mesh, Mesh, list[str]]:
     messages: list[str] = []
 
     def restore(_: object, __: object, say: Callable[[str], None]) -> None:
@@ -42,7 +44,8 @@ def after(monkeypatch: pytest.MonkeyPatch, *, changed: bool, alive: bool) -> tup
     monkeypatch.setattr(mesh_detection, "MeshConfigMap", StandIn)
     monkeypatch.setattr(mesh_detection, "restore_mesh_config", restore)
     mesh = Mesh(cast(Api, cast(Any, None)), CHANGED)
-    return mesh, after_pending_restore(mesh, messages.append), messages
+    target = Target("context", None, "mesh", "k3x9q", (), 1.0, allow_mesh_wide=False, prepared=prepared)
+    return mesh, after_pending_restore(mesh, target, messages.append), messages
 
 
 def test_unchanged_mesh_is_not_detected_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,3 +66,8 @@ def test_change_of_another_run_is_waited_for_with_a_message(monkeypatch: pytest.
     assert mesh is not before
     assert StandIn.waited
     assert len(messages) == 1
+
+
+def test_run_with_prepared_namespaces_waits_as_it_does_not_see_other_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    after(monkeypatch, changed=True, alive=False, prepared=True)
+    assert StandIn.waited

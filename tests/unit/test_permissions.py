@@ -21,6 +21,7 @@ from pytest_istio_egress.cluster.permissions import (
     missing_permissions,
     roles,
 )
+from pytest_istio_egress.cluster.prepared_permissions import PREPARED
 from pytest_istio_egress.suite.discovery import fixtures_folder, manifest_files, suite_folder
 
 PAGE = Path(__file__).parents[2] / "docs" / "rights.yaml"
@@ -47,6 +48,19 @@ def test_roles_suffice_to_apply_and_delete_all_manifests() -> None:
     cases = actions_for(manifest_files(suite_folder()), ("create", "patch", "delete"))
     environment = actions_for(sorted(fixtures_folder().glob("*.yaml")), ("create", "patch"))
     assert cases | environment <= GRANTED_ANYWHERE
+
+
+def test_role_in_prepared_namespaces_suffices_to_apply_find_and_delete_all_manifests() -> None:
+    granted = {(action.verb, action.group, action.resource) for action in actions(PREPARED)}
+    files = [*manifest_files(suite_folder()), *fixtures_folder().glob("*.yaml")]
+    needed = actions_for(files, ("get", "list", "create", "patch", "delete"))
+    assert {action for action in needed if action[2] != "namespaces"} <= granted
+    assert {verb for verb, _, resource in granted if resource == "namespaces"} == {"get"}
+
+
+def test_proxies_may_be_granted_what_the_role_in_prepared_namespaces_has() -> None:
+    granted = {(action.verb, action.group, action.resource) for action in actions(PREPARED)}
+    assert {(action.verb, action.group, action.resource) for action in actions(SECRETS)} <= granted
 
 
 def test_rights_yaml_is_up_to_date() -> None:
