@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from kubeconfigs import by_plugin_and_proxy, by_token
+from kubeconfigs import by_expiring_certificates, by_plugin_and_proxy, by_token
 from making import Foreign, kubectl, make
 
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedCluster, down, up
@@ -96,6 +96,8 @@ def run_tests(foreign: Foreign, cluster: EmbeddedCluster, tests: list[str], fold
     match foreign.get("kubeconfig"):
         case "exec-plugin-and-proxy":
             kubeconfig = by_plugin_and_proxy(kubeconfig, folder)
+        case "expiring-certificates":
+            kubeconfig = by_expiring_certificates(kubeconfig, folder, cluster.kubeconfig.parent)
         case "service-account":
             token = kubectl(cluster, "create", "token", "-n", "istio-egress", "istio-egress", "--duration=2h")
             kubeconfig = by_token(kubeconfig, folder, token)

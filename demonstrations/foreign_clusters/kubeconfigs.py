@@ -44,6 +44,55 @@ def by_plugin_and_proxy(kubeconfig: Path, folder: Path) -> Path:
     return written
 
 
+def by_expiring_certificates(kubeconfig: Path, folder: Path, authority: Path) -> Path:
+    """Return a kubeconfig whose credential plugin hands out certificates that are valid for a minute.
+
+    `authority` is the folder of the authority that the API server trusts for clients: ca.crt and ca.key.
+    """
+    plugin = folder / "plugin"
+    plugin.write_text(_ISSUE.format(python=sys.executable, authority=str(authority), calls=str(folder / "calls")))
+    plugin.chmod(0o700)
+    config = yaml.safe_load(kubeconfig.read_text())
+    version = "client.authentication.k8s.io/v1"
+    config["users"][0]["user"] = {"exec": {"apiVersion": version, "command": str(plugin), "interactiveMode": "Never"}}
+    written = folder / "kubeconfig"
+    written.write_text(yaml.safe_dump(config))
+    return written
+
+
+_ISSUE = """\
+#!{python}
+import datetime, json, pathlib
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+authority = pathlib.Path("{authority}")
+issuer = x509.load_pem_x509_certificate((authority / "ca.crt").read_bytes())
+signer = serialization.load_pem_private_key((authority / "ca.key").read_bytes(), None)
+key = ec.generate_private_key(ec.SECP256R1())
+now = datetime.datetime.now(datetime.UTC)
+end = now + datetime.timedelta(seconds=60)
+group = x509.NameAttribute(NameOID.ORGANIZATION_NAME, "system:masters")
+subject = x509.Name([group, x509.NameAttribute(NameOID.COMMON_NAME, "owner")])
+builder = x509.CertificateBuilder(issuer.subject, subject, key.public_key(), x509.random_serial_number(), now, end)
+usage = x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.CLIENT_AUTH])
+certificate = builder.add_extension(usage, critical=False).sign(signer, hashes.SHA256())
+pem = serialization.Encoding.PEM
+private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+status = {{
+    "clientCertificateData": certificate.public_bytes(pem).decode(),
+    "clientKeyData": private.decode(),
+    "expirationTimestamp": end.strftime("%Y-%m-%dT%H:%M:%SZ"),
+}}
+with open("{calls}", "a") as calls:
+    calls.write("called\\n")
+print(json.dumps({{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": status}}))
+"""
+"""The credential plugin: it signs a certificate of the cluster's owner, and notes that it was called."""
+
+
 def by_token(kubeconfig: Path, folder: Path, token: str) -> Path:
     """Return a kubeconfig whose user is a service account with this token."""
     config = yaml.safe_load(kubeconfig.read_text())

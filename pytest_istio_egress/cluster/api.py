@@ -18,6 +18,7 @@ from kubernetes.dynamic import DynamicClient
 from kubernetes.dynamic.exceptions import ResourceNotFoundError
 from kubernetes.dynamic.resource import Resource, ResourceList
 
+from pytest_istio_egress.cluster.login import Login, source_of
 from pytest_istio_egress.cluster.retry import RetryingClient
 from pytest_istio_egress.model.kube_context import IN_CLUSTER
 from pytest_istio_egress.model.text import one_line
@@ -33,18 +34,11 @@ class Api:
 
     def __init__(self, kubeconfig: Path | None, context: str | None, timeouts: Timeouts | None = None) -> None:
         self.timeouts = timeouts or Timeouts()
-        self.configuration = client.Configuration()
         try:
-            if kubeconfig is None and context == IN_CLUSTER:
-                config.load_incluster_config(client_configuration=self.configuration)
-            else:
-                config.load_kube_config(
-                    config_file=None if kubeconfig is None else str(kubeconfig),
-                    context=context,
-                    client_configuration=self.configuration,
-                )
+            self.login = Login(lambda into: _load(kubeconfig, context, into), source_of(kubeconfig, context))
         except config.ConfigException as error:
             raise ClusterError(f"invalid kubeconfig: {one_line(error)}") from error
+        self.configuration = self.login.configuration
         # Eight probes, three log streams and the sync of proxies run concurrently.
         self.configuration.connection_pool_maxsize = 32
         # urllib3 retries for a moment only; RetryingClient retries for as long as a restart of the API server takes.
@@ -58,7 +52,8 @@ class Api:
 
     def new_client(self) -> client.ApiClient:
         """Return a new client: `stream()` replaces the request method of the client that it uses."""
-        return RetryingClient(self.configuration, self.timeouts.api)
+        self.login.renew_if_expired()
+        return RetryingClient(self.login, self.timeouts.api)
 
     def now(self) -> datetime.datetime:
         """Return the time of the API server's clock, in whole seconds."""
@@ -92,6 +87,15 @@ class Api:
         except ClusterError:
             return False
         return True
+
+
+def _load(kubeconfig: Path | None, context: str | None, into: client.Configuration) -> None:
+    """Read a context; raises ConfigException where the kubeconfig is invalid."""
+    if kubeconfig is None and context == IN_CLUSTER:
+        config.load_incluster_config(client_configuration=into)
+    else:
+        config_file = None if kubeconfig is None else str(kubeconfig)
+        config.load_kube_config(config_file=config_file, context=context, client_configuration=into)
 
 
 def _is_preferred(kind: Resource) -> bool:

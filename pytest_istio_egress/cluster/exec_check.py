@@ -25,7 +25,12 @@ def why_no_exec(api: Api, namespace: str) -> str:
         stream(core.connect_get_namespaced_pod_exec, "none", namespace, command=["true"], stdout=True, stderr=True)
     except ApiException as error:
         handshake = _HANDSHAKE.match(str(error.reason))
-        return "" if handshake and handshake[1] == "404" else _problem(reason(error), api.configuration.proxy)
+        match handshake and handshake[1]:
+            case "404":
+                return ""
+            case "401":
+                return api.login.rejected
+        return _problem(reason(error), api.configuration.proxy)
     except (WebSocketException, OSError) as error:
         return _problem(one_line(error), api.configuration.proxy)
     return ""

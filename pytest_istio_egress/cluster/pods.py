@@ -163,6 +163,7 @@ def _run_once(api: Api, pod: Pod, command: Sequence[str], container: str, timeou
 
 def _connected(api: Api, pod: Pod, command: Sequence[str], container: str, timeout: float) -> Any:
     core = client.CoreV1Api(api.new_client())
+    generation = api.login.generation
     try:
         return stream(
             core.connect_get_namespaced_pod_exec,
@@ -181,6 +182,10 @@ def _connected(api: Api, pod: Pod, command: Sequence[str], container: str, timeo
         message = f"exec in {pod} failed: {reason(error)}"
         handshake = _HANDSHAKE.match(str(error.reason))
         status = int(handshake[1]) if handshake else None
+        if status == 401 and api.login.renew(generation):
+            raise LostError(message) from error  # it is run again, with the new credentials
+        if status == 401:
+            raise ClusterError(f"exec in {pod} failed: {api.login.rejected}") from error
         if status == 404:
             raise GoneError(message) from error
         # No response, or one of an API server that cannot reach the node (502) or is starting.

@@ -72,8 +72,7 @@ REFUSALS: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (
         re.compile(r"(?:^|: )Unauthorized\b"),
-        "The API server does not accept these credentials, or they have expired: log in again, and check them with "
-        "`kubectl auth whoami`.",
+        "Log in again, or renew the credentials, and check them with `kubectl auth whoami`.",
     ),
 )
 """What to do next, by the message of the API server, which says who rejected a request."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ssl
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,8 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, retry_if_resu
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProtocolError, ReadTimeoutError, SSLError
 from urllib3.util.ssl_ import create_urllib3_context
 
+from pytest_istio_egress.cluster.login import Login
+
 BUSY = frozenset({429, 502, 503, 504})
 """Statuses of a server that is starting, overloaded, or unavailable behind its load balancer."""
 REPEATABLE = frozenset({"GET", "HEAD", "PUT", "PATCH", "DELETE"})
@@ -23,26 +26,63 @@ _PAUSE = wait_exponential(multiplier=0.1, max=1.0)
 
 
 class RetryingClient(client.ApiClient):  # type: ignore[misc]  # the kubernetes package is untyped
-    """A client that retries its requests for up to `patience` seconds."""
+    """A client that retries its requests for up to `patience` seconds, and renews credentials that are rejected."""
 
-    def __init__(self, configuration: client.Configuration, patience: float) -> None:
-        super().__init__(configuration)
-        self.rest_client = _RetryingRest(configuration, patience)
+    def __init__(self, login: Login, patience: float) -> None:
+        super().__init__(login.configuration)
+        self.rest_client = _RetryingRest(login, patience)
 
 
 class _RetryingRest(RESTClientObject):  # type: ignore[misc]  # the kubernetes package is untyped
-    def __init__(self, configuration: client.Configuration, patience: float) -> None:
-        super().__init__(configuration)
+    def __init__(self, login: Login, patience: float) -> None:
+        super().__init__(login.configuration)
+        self.login = login
         self.patience = patience
-        context = create_urllib3_context()
-        if configuration.verify_ssl and context.verify_flags & ssl.VERIFY_X509_STRICT:
-            verify_as_kubectl(context, self.pool_manager.connection_pool_kw)
+        self._generation = login.generation
+        self._set_up(self.pool_manager.connection_pool_kw)
 
     def request(self, method: str, url: str, *arguments: Any, _request_timeout: Any = None, **more: Any) -> Any:
-        """Send a request, and retry it where that is safe."""
-        return retrying(method, self.patience)(
-            super().request, method, url, *arguments, _request_timeout=_request_timeout or REQUEST_TIMEOUT, **more
-        )
+        """Send a request, and retry it where that is safe; with other credentials if these are rejected."""
+        self.login.renew_if_expired()
+        generation = self.login.generation
+        send = functools.partial(
+            retrying(method, self.patience), super().request, method, url, *arguments,
+            _request_timeout=_request_timeout or REQUEST_TIMEOUT,
+        )  # fmt: skip
+        self._use_credentials()
+        response = _unless_rejected(send, more)
+        if response is None and self.login.renew(generation):
+            self._use_credentials()
+            token = self.configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+            headers = {**(more.get("headers") or {}), **({"authorization": token} if token else {})}
+            response = _unless_rejected(send, {**more, "headers": headers})
+        if response is None:
+            raise self.login.rejection()
+        return response
+
+    def _use_credentials(self) -> None:
+        """Replace the connections of former credentials: a connection keeps its certificate."""
+        if self._generation != self.login.generation:
+            self._generation = self.login.generation
+            renewed = RESTClientObject(self.configuration)
+            self._set_up(renewed.pool_manager.connection_pool_kw)
+            self.pool_manager = renewed.pool_manager
+
+    def _set_up(self, pool: dict[str, Any]) -> None:
+        context = create_urllib3_context()
+        if self.configuration.verify_ssl and context.verify_flags & ssl.VERIFY_X509_STRICT:
+            verify_as_kubectl(context, pool)
+
+
+def _unless_rejected(send: Callable[..., Any], more: dict[str, Any]) -> Any:
+    """Return the response of a request; None for 401, which newer Kubernetes clients return and older ones raise."""
+    try:
+        response = send(**more)
+    except ApiException as error:
+        if error.status == 401:
+            return None
+        raise
+    return None if response.status == 401 else response
 
 
 def verify_as_kubectl(context: ssl.SSLContext, pool: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from kubernetes import client
+from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import Api, reason
 from pytest_istio_egress.model.timeouts import Timeouts
@@ -58,10 +59,13 @@ def _timeout(target: Target) -> float:
 
 
 def _request_version(target: Target) -> str:
-    configuration = Api(target.kubeconfig, target.context).configuration
+    login = Api(target.kubeconfig, target.context).login
     # A client without retries: a cluster that needs them is not ready for a run.
-    with client.ApiClient(configuration) as plain:
-        return str(client.VersionApi(plain).get_code(_request_timeout=_scaled(target, 5, 8)).git_version)
+    with client.ApiClient(login.configuration) as plain:
+        try:
+            return str(client.VersionApi(plain).get_code(_request_timeout=_scaled(target, 5, 8)).git_version)
+        except ApiException as error:
+            raise (login.rejection() if error.status == 401 else error) from error
 
 
 def _scaled(target: Target, *seconds: float) -> tuple[float, ...]:

@@ -13,7 +13,9 @@ from pytest_istio_egress.cluster.pods import CommandResult, GoneError, LostError
 from pytest_istio_egress.model.timeouts import Timeouts
 
 POD = Pod(namespace="here", name="sleep-1", uid="1", address="10.0.0.1", injected=True, container="curl")
-API = cast(Api, SimpleNamespace(timeouts=Timeouts(api=5.0), new_client=lambda: None))
+API = cast(
+    Api, SimpleNamespace(timeouts=Timeouts(api=5.0), new_client=lambda: None, login=SimpleNamespace(generation=0))
+)
 
 
 def end_with(outcomes: Iterator[CommandResult | Exception]) -> CommandResult:

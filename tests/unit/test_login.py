@@ -1,0 +1,278 @@
+"""Credentials that expire or are replaced during a run are read again, for requests and for exec."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shlex
+import ssl
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import yaml
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+
+from pytest_istio_egress.cluster import pods
+from pytest_istio_egress.cluster.api import Api, ClusterError, reason
+from pytest_istio_egress.cluster.certificates import Authority, Signed
+from pytest_istio_egress.cluster.login import Login, source_of
+from pytest_istio_egress.cluster.pods import LostError, Pod
+from pytest_istio_egress.model.timeouts import Timeouts
+from pytest_istio_egress.plugin.failure_reports import error_line
+
+VERSION = (
+    "major", "minor", "gitVersion", "gitCommit", "gitTreeState", "buildDate", "goVersion", "compiler", "platform"
+)  # fmt: skip
+"""The fields of the answer of /version, all of which the Kubernetes client wants."""
+
+
+@dataclass
+class Server:
+    """An API server that accepts one token, or client certificates with one name; `seen` are those that it got."""
+
+    url: str = ""
+    accepts: str = "new"
+    seen: list[str] = field(default_factory=list)
+
+
+def serve(server: Server, context: ssl.SSLContext | None = None) -> ThreadingHTTPServer:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            peer = cast(Any, self.connection).getpeercert() if context else None
+            names = dict(name[0] for name in peer["subject"]) if peer else {}
+            given = names.get("commonName") or self.headers.get("authorization", "").removeprefix("Bearer ")
+            server.seen.append(given)
+            accepted = given == server.accepts
+            answer = (
+                dict.fromkeys(VERSION, "v1") if accepted else {"kind": "Status", "message": "Unauthorized", "code": 401}
+            )
+            body = json.dumps(answer).encode()
+            self.send_response(200 if accepted else 401)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None: ...
+
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    listening.daemon_threads = True
+    if context:
+        listening.socket = context.wrap_socket(listening.socket, server_side=True)
+    server.url = f"http{'s' * bool(context)}://localhost:{listening.server_port}"
+    threading.Thread(target=listening.serve_forever, daemon=True).start()
+    return listening
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    listening = serve(server)
+    yield server
+    listening.shutdown()
+    listening.server_close()
+
+
+def kubeconfig(folder: Path, url: str, user: dict[str, Any], **cluster: str) -> Path:
+    path = folder / "config"
+    content = {
+        "clusters": [{"name": "a", "cluster": {"server": url, **cluster}}],
+        "users": [{"name": "a", "user": user}],
+        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+        "current-context": "a",
+    }
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def api_of(path: Path) -> Api:
+    return Api(path, "a", Timeouts(api=0.0))
+
+
+def version(api: Api) -> str:
+    return str(client.VersionApi(api.client).get_code().git_version)
+
+
+def test_token_that_another_process_replaced_is_read_again(server: Server, tmp_path: Path) -> None:
+    api = api_of(kubeconfig(tmp_path, server.url, {"token": "old"}))
+    kubeconfig(tmp_path, server.url, {"token": "new"})
+    assert version(api) == "v1"
+    assert version(api) == "v1"
+    assert server.seen == ["old", "new", "new"]
+
+
+def test_rejected_credentials_are_an_error_that_names_their_file_and_no_permissions(
+    server: Server, tmp_path: Path
+) -> None:
+    path = kubeconfig(tmp_path, server.url, {"token": "old"})
+    with pytest.raises(ApiException) as raised:
+        version(api_of(path))
+    assert raised.value.status == 401
+    line = error_line(raised.value)
+    assert f"rejected the credentials of the kubeconfig {path}" in line
+    assert "kubectl auth whoami" in line
+    assert "permission" not in line
+    assert server.seen == ["old"], "the same credentials are not sent twice"
+
+
+def test_rejected_credentials_are_read_again_only_after_a_pause(server: Server, tmp_path: Path) -> None:
+    path = kubeconfig(tmp_path, server.url, {"token": "old"})
+    api = api_of(path)
+    reads: list[None] = []
+    read = api.login._load
+
+    def counted(into: client.Configuration) -> None:
+        reads.append(None)
+        read(into)
+
+    api.login._load = counted
+    for _ in range(3):
+        with pytest.raises(ApiException):
+            version(api)
+    assert len(reads) == 1
+
+
+def write(folder: Path, name: str, signed: Signed) -> tuple[Path, Path]:
+    certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
+    certificate.write_bytes(signed.certificate)
+    key.write_bytes(signed.key)
+    return certificate, key
+
+
+def hand_out(credential: Path, signed: Signed) -> None:
+    """Let the plugin hand out this certificate from now on."""
+    status = {"clientCertificateData": signed.certificate.decode(), "clientKeyData": signed.key.decode()}
+    version = "client.authentication.k8s.io/v1"
+    credential.write_text(json.dumps({"apiVersion": version, "kind": "ExecCredential", "status": status}))
+
+
+@pytest.fixture
+def authority() -> Authority:
+    return Authority("a", datetime.datetime.now(datetime.UTC))
+
+
+@pytest.fixture
+def with_certificates(authority: Authority, tmp_path: Path) -> Iterator[tuple[Server, Path]]:
+    """A server that wants certificates, and a kubeconfig with a plugin that hands out what is in `credential.json`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*write(tmp_path, "server", authority.sign("server", ["localhost"])))
+    (tmp_path / "ca.crt").write_bytes(authority.certificate)
+    context.load_verify_locations(tmp_path / "ca.crt")
+    context.verify_mode = ssl.CERT_OPTIONAL
+    server = Server()
+    listening = serve(server, context)
+    plugin = tmp_path / "plugin"
+    plugin.write_text(f"#!/bin/sh\nexec cat {shlex.quote(str(tmp_path / 'credential.json'))}\n")
+    plugin.chmod(0o700)
+    user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin)}}
+    yield server, kubeconfig(tmp_path, server.url, user, **{"certificate-authority": str(tmp_path / "ca.crt")})
+    listening.shutdown()
+    listening.server_close()
+
+
+def test_plugin_is_run_again_for_a_certificate_that_is_rejected(
+    with_certificates: tuple[Server, Path], authority: Authority, tmp_path: Path
+) -> None:
+    server, path = with_certificates
+    hand_out(tmp_path / "credential.json", authority.sign("old", []))
+    api = api_of(path)
+    before = api.configuration.cert_file
+    hand_out(tmp_path / "credential.json", authority.sign("new", []))
+    assert version(api) == "v1"
+    assert server.seen == ["old", "new"], "on a connection of its own, which has the new certificate"
+    assert api.configuration.cert_file != before, "exec reads it from there"
+
+
+def test_plugin_is_run_again_before_a_request_with_an_expired_certificate(
+    with_certificates: tuple[Server, Path], authority: Authority, tmp_path: Path
+) -> None:
+    server, path = with_certificates
+    hand_out(tmp_path / "credential.json", authority.sign("old", []))
+    api = api_of(path)
+    api.login._expires = datetime.datetime.now(datetime.UTC)
+    hand_out(tmp_path / "credential.json", authority.sign("new", []))
+    assert version(api) == "v1"
+    assert server.seen == ["new"]
+    hand_out(tmp_path / "credential.json", authority.sign("newer", []))
+    assert version(api) == "v1"
+    assert server.seen == ["new"] * 2, "not before it expires"
+
+
+def test_two_threads_renew_rejected_credentials_once() -> None:
+    tokens = iter(["a", "b", "c"])
+
+    def load(into: client.Configuration) -> None:
+        into.api_key["BearerToken"] = next(tokens)
+
+    subject = Login(load, "a file")
+    first = subject.generation
+    assert subject.renew(first)
+    assert subject.renew(first), "by the other thread"
+    assert subject.configuration.api_key["BearerToken"] == "b"
+
+
+POD = Pod(namespace="n", name="sleep", uid="u", address="10.0.0.9", injected=True, container="curl")
+
+
+class ApiWithLogin:
+    """Of `Api`, what exec uses."""
+
+    def __init__(self, *, renews: bool) -> None:
+        self.login = cast(Any, self)
+        self.generation = 0
+        self.rejected = "the credentials of the credential plugin x are rejected"
+        self.renews = renews
+
+    def renew(self, generation: int) -> bool:
+        assert generation == 0
+        return self.renews
+
+    def new_client(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("renews", "kind", "text"),
+    [(True, LostError, "exec in"), (False, ClusterError, "the credentials of the credential plugin x")],
+    ids=["renewed", "rejected"],
+)
+def test_exec_is_run_again_with_renewed_credentials(
+    monkeypatch: pytest.MonkeyPatch,
+    renews: bool,  # noqa: FBT001  # pytest hands it over by name
+    kind: type[ClusterError],
+    text: str,
+) -> None:
+    def rejected(*_: object, **__: object) -> None:
+        raise ApiException(status=0, reason="Handshake status 401 Unauthorized -+-+- {}")
+
+    monkeypatch.setattr(pods, "stream", rejected)
+    with pytest.raises(kind, match=text) as raised:
+        pods._connected(cast(Api, ApiWithLogin(renews=renews)), POD, ["true"], "curl", 1.0)
+    assert isinstance(raised.value, LostError) is renews, "LostError is what is run again"
+
+
+@pytest.mark.parametrize(
+    ("user", "source"),
+    [
+        ({"exec": {"command": "kubelogin"}}, "the credential plugin kubelogin"),
+        ({"tokenFile": "/var/token"}, "the file /var/token"),
+        ({"client-certificate": "a.crt"}, "the file a.crt"),
+        ({"token": "t"}, "the kubeconfig {path}"),
+    ],
+    ids=["plugin", "token file", "certificate", "token"],
+)
+def test_source_of_credentials(tmp_path: Path, user: dict[str, Any], source: str) -> None:
+    path = kubeconfig(tmp_path, "http://127.0.0.1:1", user)
+    assert source_of(path, "a") == source.format(path=path)
+
+
+def test_message_of_a_rejection_is_that_of_the_login() -> None:
+    subject = Login(lambda _: None, "the file a.crt")
+    assert reason(subject.rejection()) == subject.rejected
