@@ -38,8 +38,7 @@ def why_no_exec(api: Api, namespace: str) -> str:
 
 def _problem(why: str, proxy: str | None) -> str:
     through = (
-        f" through the proxy {proxy.rpartition('@')[2]}: it must let WebSockets pass; the Kubernetes client supports "
-        "HTTP proxies without a password for exec, not SOCKS"
+        f" through the proxy {proxy.rpartition('@')[2]}: it must let WebSockets pass"
         if proxy
         else "; check `kubectl exec`, and whether a load balancer in front of the API server lets WebSockets pass"
     )

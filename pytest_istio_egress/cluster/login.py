@@ -22,6 +22,7 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConfigMerger
 
+from pytest_istio_egress.cluster.api_proxy import set_up_proxy
 from pytest_istio_egress.model.kube_context import IN_CLUSTER
 
 _PAUSE = 10.0
@@ -37,6 +38,7 @@ class Login:
     def __init__(self, load: Load, source: str) -> None:
         self.configuration = client.Configuration()
         load(self.configuration)
+        set_up_proxy(self.configuration)
         self.source = source
         """Where the credentials come from, for messages."""
         self.generation = 0

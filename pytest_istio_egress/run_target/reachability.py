@@ -8,6 +8,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import Api, reason
+from pytest_istio_egress.cluster.api_proxy import UnsupportedProxyError
 from pytest_istio_egress.model.timeouts import Timeouts
 from pytest_istio_egress.run_target import Target, TargetError
 from pytest_istio_egress.settings.kubeconfig import way_of
@@ -34,6 +35,8 @@ def kubernetes_version(target: Target) -> str:
     thread.join(timeout)
     if versions:
         return versions[0]
+    if errors and isinstance(errors[0].__cause__, UnsupportedProxyError):
+        raise TargetError(f"{errors[0]}") from errors[0]
     why = reason(errors[0]) if errors else f"no response within {timeout:g} s"
     options = f"--context {target.context}" + (f" --kubeconfig {target.kubeconfig}" if target.kubeconfig else "")
     raise TargetError(
@@ -48,10 +51,8 @@ def _way(target: Target) -> str:
         f"; the credential plugin {way.plugin} may be waiting for you to log in: what it prints is not shown here, so "
         "log in with kubectl first"
     )
-    socks = "; exec through a SOCKS proxy is not supported: use an HTTP proxy, or a tunnel to the API server"
     proxy = f"; the connection goes through the proxy {way.proxy}"
-    is_socks = way.proxy.startswith("socks")
-    return plugin * bool(way.plugin) + proxy * bool(way.proxy) + socks * is_socks
+    return plugin * bool(way.plugin) + proxy * bool(way.proxy)
 
 
 def _timeout(target: Target) -> float:

@@ -288,7 +288,6 @@ def test_sigterm_is_treated_as_ctrl_c(repository: Repository, process: str, more
     ("user", "proxy", "words"),
     [
         ({"exec": {"command": "kubelogin"}}, None, ["plugin kubelogin may be waiting", "log in with kubectl first"]),
-        ({}, "socks5://localhost:1080", ["through the proxy socks5://localhost:1080", "SOCKS proxy is not supported"]),
         ({}, "http://me:secret@proxy:3128", ["through the proxy http://proxy:3128"]),
         ({}, None, []),
     ],
@@ -305,3 +304,18 @@ def test_unreachable_cluster_names_what_is_on_the_way(
     assert [word for word in words if word not in text] == []
     assert "secret" not in text
     assert bool(text) is bool(words)
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "https"])
+def test_proxy_that_exec_cannot_use_is_refused_at_once_with_what_to_do(tmp_path: Path, scheme: str) -> None:
+    path = kubeconfig(tmp_path / "config", "a")
+    config = json.loads(path.read_text())
+    config["clusters"][0]["cluster"]["proxy-url"] = f"{scheme}://me:secret@bastion:1080"
+    path.write_text(json.dumps(config))
+    with pytest.raises(TargetError) as raised:
+        kubernetes_version(target_of(path, "a"))
+    text = str(raised.value)
+    assert f"through the proxy {scheme}://bastion:1080" in text
+    assert "ssh -L" in text
+    assert "secret" not in text
+    assert "\n" not in text

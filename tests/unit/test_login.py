@@ -6,15 +6,12 @@ import datetime
 import json
 import shlex
 import ssl
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
-import yaml
+from api_server import Server, kubeconfig, serve, write
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
@@ -26,51 +23,6 @@ from pytest_istio_egress.cluster.pods import LostError, Pod
 from pytest_istio_egress.model.timeouts import Timeouts
 from pytest_istio_egress.plugin.failure_reports import error_line
 
-VERSION = (
-    "major", "minor", "gitVersion", "gitCommit", "gitTreeState", "buildDate", "goVersion", "compiler", "platform"
-)  # fmt: skip
-"""The fields of the answer of /version, all of which the Kubernetes client wants."""
-
-
-@dataclass
-class Server:
-    """An API server that accepts one token, or client certificates with one name; `seen` are those that it got."""
-
-    url: str = ""
-    accepts: str = "new"
-    seen: list[str] = field(default_factory=list)
-
-
-def serve(server: Server, context: ssl.SSLContext | None = None) -> ThreadingHTTPServer:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            peer = cast(Any, self.connection).getpeercert() if context else None
-            names = dict(name[0] for name in peer["subject"]) if peer else {}
-            given = names.get("commonName") or self.headers.get("authorization", "").removeprefix("Bearer ")
-            server.seen.append(given)
-            accepted = given == server.accepts
-            answer = (
-                dict.fromkeys(VERSION, "v1") if accepted else {"kind": "Status", "message": "Unauthorized", "code": 401}
-            )
-            body = json.dumps(answer).encode()
-            self.send_response(200 if accepted else 401)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None: ...
-
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    listening.daemon_threads = True
-    if context:
-        listening.socket = context.wrap_socket(listening.socket, server_side=True)
-    server.url = f"http{'s' * bool(context)}://localhost:{listening.server_port}"
-    threading.Thread(target=listening.serve_forever, daemon=True).start()
-    return listening
-
 
 @pytest.fixture
 def server() -> Iterator[Server]:
@@ -79,18 +31,6 @@ def server() -> Iterator[Server]:
     yield server
     listening.shutdown()
     listening.server_close()
-
-
-def kubeconfig(folder: Path, url: str, user: dict[str, Any], **cluster: str) -> Path:
-    path = folder / "config"
-    content = {
-        "clusters": [{"name": "a", "cluster": {"server": url, **cluster}}],
-        "users": [{"name": "a", "user": user}],
-        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
-        "current-context": "a",
-    }
-    path.write_text(yaml.safe_dump(content))
-    return path
 
 
 def api_of(path: Path) -> Api:
@@ -138,13 +78,6 @@ def test_rejected_credentials_are_read_again_only_after_a_pause(server: Server, 
         with pytest.raises(ApiException):
             version(api)
     assert len(reads) == 1
-
-
-def write(folder: Path, name: str, signed: Signed) -> tuple[Path, Path]:
-    certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
-    certificate.write_bytes(signed.certificate)
-    key.write_bytes(signed.key)
-    return certificate, key
 
 
 def hand_out(credential: Path, signed: Signed) -> None:
