@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 _VALID = datetime.timedelta(days=7)
@@ -26,6 +26,24 @@ class Signed:
         """Return the data of a TLS Secret, the authority's certificate included (ca.crt)."""
         parts = {"tls.crt": self.certificate, "tls.key": self.key, "ca.crt": authority}
         return {name: base64.b64encode(part).decode() for name, part in parts.items()}
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server's certificates: cipher suites of a client's TLS 1.2 need a key of the one or the other kind."""
+
+    elliptic: Signed
+    rsa: Signed
+
+    @property
+    def certificates(self) -> tuple[bytes, bytes]:
+        """Both certificates, PEM."""
+        return self.elliptic.certificate, self.rsa.certificate
+
+    def secret(self, authority: bytes) -> dict[str, str]:
+        """Return the data of a TLS Secret, with the RSA key and its certificate besides (rsa.key, rsa.crt)."""
+        rsa = self.rsa.secret(authority)
+        return {**self.elliptic.secret(authority), "rsa.crt": rsa["tls.crt"], "rsa.key": rsa["tls.key"]}
 
 
 class Authority:
@@ -46,7 +64,13 @@ class Authority:
 
     def sign(self, name: str, hosts: Sequence[str]) -> Signed:
         """Sign a certificate for a subject and its DNS names (wildcards allowed)."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        return self._sign(name, hosts, ec.generate_private_key(ec.SECP256R1()))
+
+    def serve(self, name: str, hosts: Sequence[str]) -> Served:
+        """Sign the certificates of a server."""
+        return Served(self.sign(name, hosts), self._sign(name, hosts, rsa.generate_private_key(65537, 2048)))
+
+    def _sign(self, name: str, hosts: Sequence[str], key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> Signed:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = self._builder(subject, key.public_key())
         if hosts:
@@ -72,7 +96,9 @@ class Authority:
             builder = builder.add_revoked_certificate(revoked.build())
         return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
-    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    def _builder(
+        self, subject: x509.Name, key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+    ) -> x509.CertificateBuilder:
         return x509.CertificateBuilder(
             issuer_name=self._name,
             subject_name=subject,

@@ -66,10 +66,10 @@ def _authority(applier: Applier) -> str:
     namespace = names.namespace("egress-outside")
     authority = Authority(f"pytest-istio-egress run {names.run}", api.now())
     domain = f"{names.run}.test"
-    outside = authority.sign(
+    outside = authority.serve(
         "outside", [f"*.{domain}", f"*.wild.{domain}", applier.names.render("outside.egress-outside.svc.cluster.local")]
     )
-    second = authority.sign("second", [f"second.{domain}"])
+    second = authority.serve("second", [f"second.{domain}"])
     public = authority.certificate.decode()
     marker = config_map(_AUTHORITY, namespace, {"ca.crt": public})
     try:

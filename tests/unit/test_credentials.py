@@ -4,13 +4,14 @@ import base64
 import datetime
 
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
-from pytest_istio_egress.cluster.certificates import Authority, Signed
+from pytest_istio_egress.cluster.certificates import Authority, Served
 from pytest_istio_egress.cluster.credentials import CREDENTIALS, credentials, kubernetes_secret
 
 NOW = datetime.datetime(2001, 2, 3, tzinfo=datetime.UTC)
 AUTHORITY = Authority("run", NOW)
-OUTSIDE = AUTHORITY.sign("outside", ["*.run.test"])
+OUTSIDE = AUTHORITY.serve("outside", ["*.run.test"])
 SECRETS = credentials(AUTHORITY, revoked=OUTSIDE)
 
 
@@ -18,11 +19,11 @@ def part(secret: str, name: str) -> bytes:
     return base64.b64decode(SECRETS[secret][name])
 
 
-def revoked(secret: str, signed: Signed) -> bool:
+def revoked(secret: str, served: Served) -> set[bool]:
     revocations = x509.load_pem_x509_crl(part(secret, "ca.crl"))
     assert revocations.is_signature_valid(x509.load_pem_x509_certificate(AUTHORITY.certificate).public_key())  # type: ignore[arg-type]  # an EC key
-    serial = x509.load_pem_x509_certificate(signed.certificate).serial_number
-    return revocations.get_revoked_certificate_by_serial_number(serial) is not None
+    serials = [x509.load_pem_x509_certificate(certificate).serial_number for certificate in served.certificates]
+    return {revocations.get_revoked_certificate_by_serial_number(serial) is not None for serial in serials}
 
 
 def issued_by(certificate: bytes, authority: bytes) -> bool:
@@ -34,7 +35,7 @@ def issued_by(certificate: bytes, authority: bytes) -> bool:
 
 
 def test_certificates_are_valid_at_the_clusters_time() -> None:
-    for certificate in (AUTHORITY.certificate, OUTSIDE.certificate, part("wrong-client", "tls.crt")):
+    for certificate in (AUTHORITY.certificate, *OUTSIDE.certificates, part("wrong-client", "tls.crt")):
         loaded = x509.load_pem_x509_certificate(certificate)
         assert loaded.not_valid_before_utc < NOW < loaded.not_valid_after_utc
 
@@ -44,13 +45,20 @@ def test_every_credential_has_a_secret() -> None:
 
 
 def test_external_certificate_is_issued_by_outside_ca_only() -> None:
-    assert issued_by(OUTSIDE.certificate, part("outside-ca", "ca.crt"))
-    assert not issued_by(OUTSIDE.certificate, part("wrong-ca", "ca.crt"))
+    for certificate in OUTSIDE.certificates:
+        assert issued_by(certificate, part("outside-ca", "ca.crt"))
+        assert not issued_by(certificate, part("wrong-ca", "ca.crt"))
 
 
 def test_external_certificate_is_revoked_by_one_list_only() -> None:
-    assert revoked("outside-ca-revoked", OUTSIDE)
-    assert not revoked("outside-ca-unrelated", OUTSIDE)
+    assert revoked("outside-ca-revoked", OUTSIDE) == {True}
+    assert revoked("outside-ca-unrelated", OUTSIDE) == {False}
+
+
+def test_external_server_has_a_key_of_each_kind_that_cipher_suites_need() -> None:
+    secret = OUTSIDE.secret(AUTHORITY.certificate)
+    keys = [serialization.load_pem_private_key(base64.b64decode(secret[name]), None) for name in ("tls.key", "rsa.key")]
+    assert [type(key).__name__ for key in keys] == ["ECPrivateKey", "RSAPrivateKey"]
 
 
 def test_client_certificate_is_issued_by_the_runs_authority() -> None:
