@@ -29,8 +29,8 @@ def _problem(gateway: ProxyConfig, log_line: float) -> str | None:
     """Return `log_problem`, or that the configuration cannot be read, or that lines come too late for `log_line`."""
     try:
         problem = gateway.log_problem(parse_line, COMPARED)
-    except NoAnswerError as error:
-        return f"{error} (another proxyAdminPort than 15000 cannot be read)"
+    except NoAnswerError:
+        return "the gateway's configuration cannot be read at the admin interface, port 15000 (proxyAdminPort)"
     if problem == "" and (interval := gateway.log_flush_interval()) >= log_line:
         return f"the gateway writes it only once in {interval:g} s (fileFlushInterval)"
     return problem

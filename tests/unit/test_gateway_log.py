@@ -48,6 +48,4 @@ def test_gateway_whose_admin_interface_is_elsewhere_is_no_evidence(monkeypatch: 
 
     monkeypatch.setattr(proxy_config, "admin", refused)
     told = problem_of(cast(Api, SimpleNamespace(timeouts=Timeouts())), [GATEWAY])
-    assert told == (
-        "the proxy of gateway -n istio-system did not respond (another proxyAdminPort than 15000 cannot be read)"
-    )
+    assert told == "the gateway's configuration cannot be read at the admin interface, port 15000 (proxyAdminPort)"

@@ -42,6 +42,11 @@ def test_foreign_clusters_page_is_made_of_its_figures(monkeypatch: pytest.Monkey
     assert page("foreign_clusters") == made["page"](clusters, yaml.safe_load((folder / "figures.yaml").read_text()))
 
 
+def test_mesh_settings_page_is_made_of_its_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = maker("demonstrations/mesh_settings/mesh_settings.py", monkeypatch)
+    assert page("mesh_settings") == made["page"](made["load"](), made["read_results"](), made["others"]())
+
+
 def test_performance_page_has_the_makers_text(monkeypatch: pytest.MonkeyPatch) -> None:
     performance = maker("benchmarks/performance.py", monkeypatch)
     fixed = re.sub(r"(\$ [^\n]*\n).*?\n```", r"\1```", page("performance"), flags=re.DOTALL)
