@@ -39,20 +39,22 @@ BOTH = (
 @pytest.fixture
 def new_runner(api: Api) -> Iterator[Callable[[Additions], CaseRunner]]:
     """Make the runner of a run of its own, whose clients exist."""
-    runs: list[str] = []
+    runners: list[CaseRunner] = []
 
     def make(additions: Additions) -> CaseRunner:
         mesh = Mesh(api)
         names = Names(new_run(), "main", mesh=MeshNames.of(mesh.facts))
-        runs.append(names.run)
         environment = Environment(api, names, fixtures_folder(), api.timeouts.ready, additions)
         runner = case_runner(WorkerContext(api, environment, AccessLogs(api, mesh, names), api.timeouts))
+        runners.append(runner)
         runner.case_setup.ensure_environment()
         return runner
 
     yield make
-    for run in runs:
-        remove(api, run)
+    for runner in runners:
+        runner.context.environment.leave()
+        runner.context.access_logs.forget()
+        remove(api, runner.context.names.run)
 
 
 def entry(name: str, port: int) -> dict[str, Any]:
