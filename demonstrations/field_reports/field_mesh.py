@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from mistakes import Change, Report, load
+from analysis import analyze
+from mistakes import BROKEN, Change, Report, load
 
 if TYPE_CHECKING:  # a plugin named by -p is loaded before the suite's own
     from pytest_istio_egress.cluster.api import Api
@@ -55,6 +56,8 @@ class FieldMesh:
         for change in report.changes(state):
             self._change(change)
         self._sync()
+        if state == BROKEN:
+            analyze(report)
         for change in report.changes(state)[-1:]:
             if change.secret.get("namespace") == "istio-system":
                 self._await_secret(change.secret["name"])

@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from analysis import ANALYSES, ISTIOCTL, Message, cell, messages
 from certificates import FOLDER, make, server_secret
 from field_mesh import STATE
 from mistakes import BROKEN, MENDED, STATES, Report, load
@@ -89,7 +90,13 @@ def run_rules(cluster: EmbeddedCluster, state: str, reports: Sequence[Report], f
             *(f"test_field_reports.py::test_{report.id}" for report in missing),
         ],
         cwd=HERE / "rules",
-        env={**_environment(), "PYTHONPATH": str(HERE), STATE: state},
+        env={
+            **_environment(),
+            "PYTHONPATH": str(HERE),
+            STATE: state,
+            ANALYSES: str(folder.resolve()),
+            ISTIOCTL: f"{cluster.binaries / 'istioctl'} --kubeconfig {cluster.kubeconfig}",
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -103,9 +110,16 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "ISTIO_EGRESS_"))}
 
 
-def page(reports: Sequence[Report], outcomes: Mapping[tuple[str, str], Outcome | None]) -> str:
+def page(
+    reports: Sequence[Report],
+    outcomes: Mapping[tuple[str, str], Outcome | None],
+    analyses: Mapping[str, Sequence[Message] | None],
+) -> str:
     """Return the page."""
-    rows = [_row(report, outcomes) for report in reports]
+    found = [set(each) for each in analyses.values() if each is not None]
+    of_all = frozenset(set.intersection(*found)) if found else frozenset()
+    rows = [_row(report, outcomes, cell(report, analyses.get(report.id), of_all)) for report in reports]
+    analyzed = sum(1 for row in rows if "| names it: " in row)
     counted = [report for report in reports if not report.passes]
     judged = [_judgement(report, outcomes.get((report.id, BROKEN))) for report in counted]
     mended = sum(1 for report in reports if (seen := outcomes.get((report.id, MENDED))) and seen.passed)
@@ -118,10 +132,10 @@ def page(reports: Sequence[Report], outcomes: Mapping[tuple[str, str], Outcome |
             "Made by `python demonstrations/field_reports/field_reports.py` from `reports.yaml` beside it.",
             "",
             f"{judged.count('true')} of {len(counted)} sentences name the root cause; {mended} of {len(reports)} rules",
-            "pass once the mistake is mended.",
+            f"pass once the mistake is mended. `istioctl analyze` names {analyzed} of the mistakes.",
             "",
-            "| report | mistake | sentence | judgement | mended |",
-            "| --- | --- | --- | --- | --- |",
+            "| report | mistake | sentence | judgement | mended | `istioctl analyze` |",
+            "| --- | --- | --- | --- | --- | --- |",
             *rows,
             "",
         ]
@@ -136,7 +150,7 @@ def _judgement(report: Report, seen: Outcome | None) -> str:
     return report.judgement(seen.sentence)
 
 
-def _row(report: Report, outcomes: Mapping[tuple[str, str], Outcome | None]) -> str:
+def _row(report: Report, outcomes: Mapping[tuple[str, str], Outcome | None], analyzed: str) -> str:
     broken, mended = (outcomes.get((report.id, state)) for state in STATES)
     cells = (
         report.report,
@@ -144,8 +158,9 @@ def _row(report: Report, outcomes: Mapping[tuple[str, str], Outcome | None]) -> 
         (broken.sentence if broken else "") or report.passes or "-",
         _judgement(report, broken),
         "not run" if mended is None else "passes" if mended.passed else f"**fails**: {mended.sentence}",
+        analyzed,
     )
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+    return "| " + " | ".join(each.replace("|", "\\|").replace("\n", " ") for each in cells) + " |"
 
 
 def defects(reports: Sequence[Report], outcomes: Mapping[tuple[str, str], Outcome | None]) -> list[str]:
@@ -181,10 +196,11 @@ def main() -> int:
                 for results in [run_rules(cluster, state, reports, folder)]
                 for report in reports
             }
+            analyses = {report.id: messages(report, folder) for report in reports}
     finally:
         if not chosen.cluster:
             down(name)
-    sys.stdout.write(page(reports, outcomes))
+    sys.stdout.write(page(reports, outcomes, analyses))
     found = defects(reports, outcomes)
     sys.stderr.write("".join(f"{line}\n" for line in found))
     return int(bool(found))

@@ -40,6 +40,8 @@ class Report:
     broken: Change
     mended: Change
     phrases: Sequence[str]
+    analyze_names_it_by: str = ""
+    """The code of the message by which istioctl analyze names the mistake; empty where it does not."""
     passes: str = ""
     """Why the rule passes although the mistake is there; empty where it fails."""
 

@@ -196,7 +196,10 @@ def canary_section(reports: Path) -> Iterator[tuple[str, bool]]:
     names = [canary.FROM, f"clients of {canary.TO}, gateway of {canary.FROM}", canary.TO]
     compared = comparisons(names, files)
     head = [f"## {canary.NAME}", "", canary.DESCRIPTION, ""]
-    yield "\n".join([*head, *lines_of(compared), *losses]), all(each.gate == 0 for each in compared)
+    yield (
+        "\n".join([*head, *lines_of(compared), canary.EXPLANATION, "", *losses]),
+        all(each.gate == 0 for each in compared),
+    )
 
 
 @dataclass(frozen=True)
