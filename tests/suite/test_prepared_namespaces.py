@@ -16,6 +16,7 @@ from service_account import token_kubeconfig  # type: ignore[import-not-found]  
 from suite_run import RunSuite, environment  # type: ignore[import-not-found]  # as above
 
 from pytest_istio_egress.cluster.api import Api
+from pytest_istio_egress.cluster.poll import poll
 from pytest_istio_egress.cluster.prepared_namespaces import Contents, all_namespaces
 from pytest_istio_egress.embedded import EmbeddedCluster
 
@@ -98,15 +99,15 @@ def test_run_creates_no_namespace_and_leaves_the_prepared_ones_empty(
 def test_one_run_at_a_time_and_the_next_cleans_up_after_a_killed_one(
     suite_command: list[str], run_suite: RunSuite, api: Api, tmp_path: Path
 ) -> None:
-    with subprocess.Popen(
-        [*suite_command, "-p", "no:cacheprovider", "conformance/timeouts"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment(),
-    ) as running:
-        assert running.stdout
-        assert any(".py ." in line for line in running.stdout), "no test has passed"
+    output = tmp_path / "output.txt"
+    with (
+        output.open("w") as file,
+        # The whole suite: it does not end before it is killed.
+        subprocess.Popen(
+            [*suite_command, "-p", "no:cacheprovider"], cwd=tmp_path, stdout=file, env=environment()
+        ) as running,
+    ):
+        assert poll(lambda: left(api), every=0.5, timeout=120), output.read_text()
         second = run_suite("conformance/timeouts")
         assert second.exit == 3, second.output
         assert f"is using the namespaces prepared as {NAME}" in second.output
