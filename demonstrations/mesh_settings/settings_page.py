@@ -50,6 +50,8 @@ def _row(tried: Tried, result: Mapping[str, Any] | None) -> str:
 def _details(tried: Tried, result: Mapping[str, Any], usual: Mapping[str, int]) -> Iterator[str]:
     if tried.options:
         yield f"- Options: `{' '.join(tried.options)}`"
+    if tried.note and result:
+        yield f"- {cell(tried.note)}"
     if result.get("stopped"):
         yield f"- {cell(result['stopped'])}"
     for reason, number in sorted(result.get("skipped", {}).items()):

@@ -33,6 +33,7 @@ class Tried:
     apply: str = ""
     options: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()
+    note: str = ""
 
     @property
     def settings(self) -> dict[str, Any]:
