@@ -52,7 +52,9 @@ def _explains(patch: Patch, hop: LoggedHop) -> bool:
             return patch.apply_to == "HTTP_FILTER" and filter_name in json.dumps(patch.value)
     if patch.apply_to == "CLUSTER":
         return _of_cluster(patch, hop)
-    return any(_sets(patch.value, *names) for flag, names in _LIMITS.items() if flag in hop.flags)
+    return any(
+        _sets(patch.value, *names) for sign, names in _LIMITS.items() if sign in hop.flags or sign == line.details
+    )
 
 
 def _values(value: Any, name: str) -> list[str]:
@@ -66,9 +68,10 @@ _LIMITS: Mapping[str, tuple[str, ...]] = {
     "UT": ("timeout", "per_try_timeout", "perTryTimeout"),
     "DT": ("max_stream_duration", "maxStreamDuration", "max_connection_duration", "maxConnectionDuration"),
     "UMSDR": ("max_stream_duration", "maxStreamDuration"),
+    "max_duration_timeout": ("max_stream_duration", "maxStreamDuration"),
     "SI": ("idle_timeout", "idleTimeout", "stream_idle_timeout", "streamIdleTimeout"),
 }
-"""By the flag of a limit that was reached at a route or filter: the fields that set it."""
+"""By the flag, or the details, of a limit that was reached at a route or filter: the fields that set it."""
 _OF_FLAG: Mapping[str, tuple[str, ...]] = {
     "UO": ("circuit_breakers", "circuitBreakers"),
     "UF": ("connect_timeout", "connectTimeout", "load_assignment", "loadAssignment", "transport_socket"),
