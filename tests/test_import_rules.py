@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,8 @@ def test_listing_the_suite_loads_no_kubernetes_client(tmp_path: Path, switch: st
     )
     assert f"{NAME}.plugin.collection" in modules
     assert "kubernetes" not in modules
+
+
+def test_names_of_test_modules_are_unique() -> None:
+    names = Counter(file.name for file in Path(__file__).parent.rglob("*.py") if file.name != "conftest.py")
+    assert [name for name, count in names.items() if count > 1] == [], "pytest imports test modules by their names"
