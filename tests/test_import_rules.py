@@ -106,5 +106,6 @@ def test_listing_the_suite_loads_no_kubernetes_client(tmp_path: Path, switch: st
 
 
 def test_names_of_test_modules_are_unique() -> None:
-    names = Counter(file.name for file in Path(__file__).parent.rglob("*.py") if file.name != "conftest.py")
+    files = (file for file in Path(__file__).parent.rglob("test_*.py") if not (file.parent / "__init__.py").exists())
+    names = Counter(file.name for file in files)
     assert [name for name, count in names.items() if count > 1] == [], "pytest imports test modules by their names"
