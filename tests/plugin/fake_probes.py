@@ -76,7 +76,7 @@ class Mesh:
 
     facts = SimpleNamespace(istio="1.31", own_gateway=False)
 
-    def __init__(self, *_: object) -> None: ...
+    def __init__(self, *_: object, **__: object) -> None: ...
 
     def envoy(self, _: object) -> str:
         return "1.40.0"
@@ -89,6 +89,7 @@ vars(fixtures).update(
     Api=lambda *_: SimpleNamespace(timeouts=Timeouts()),
     MeshNames=SimpleNamespace(of=lambda _: None),
     Names=lambda *_, **__: None,
+    CreatedNamespaces=lambda *_: None,
     Environment=lambda *_: SimpleNamespace(leave=lambda: None),
     AccessLogs=lambda *_: SimpleNamespace(forget=lambda: None),
     WorkerContext=lambda *_: None,

@@ -31,7 +31,7 @@ def test_deleted_pods_cause_no_wrong_verdict(suite_command: list[str], api: Api,
                 run = re.search(r", run (\w+)", output)
                 assert run, output
                 for namespace, app in (
-                    (f"egress-client-{run[1]}-main", "sleep"),
+                    (f"egress-client-{run[1]}-gw0", "sleep"),
                     (f"egress-outside-{run[1]}", "outside"),
                 ):
                     (pod,) = api.core.list_namespaced_pod(namespace, label_selector=f"app={app}").items
