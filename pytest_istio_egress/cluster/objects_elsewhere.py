@@ -19,6 +19,7 @@ from kubernetes.client.exceptions import ApiException
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.apply import FIELD_MANAGER, RUN_LABEL, Applier, Resource
 from pytest_istio_egress.cluster.names import Names
+from pytest_istio_egress.cluster.run_secrets import config_map
 from pytest_istio_egress.model.case import InvalidTestError
 
 _NOTES = "objects-elsewhere"
@@ -55,16 +56,14 @@ class ObjectsElsewhere:
         )
 
     def _check_not_taken(self, resource: Resource) -> None:
-        kind = self._applier.api.resource(resource.api_version, resource.kind)
         try:
-            found = kind.get(name=resource.name, namespace=resource.namespace).to_dict()
+            owner = _owner(self._applier.api, resource)
         except ApiException as error:
             if error.status == 404:
                 return
             raise ClusterError(
                 f"cannot read {resource}, which a manifest of this test creates: {reason(error)}"
             ) from error
-        owner = (found["metadata"].get("labels") or {}).get(RUN_LABEL)
         if owner != self._applier.names.run:
             whose = f"belongs to run {owner}" if owner else "is not the suite's"
             raise InvalidTestError(
@@ -75,13 +74,8 @@ class ObjectsElsewhere:
     def _note(self) -> None:
         noted = json.dumps([[each.api_version, each.kind, each.namespace, each.name] for each in self._noted])
         names = self._applier.names
-        document = {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": _NOTES},
-            "data": {names.worker: noted},
-        }
-        sent = self._applier.rendered(document, "egress-outside")
+        sent = self._applier.rendered(config_map(_NOTES, "egress-outside", {}), "egress-outside")
+        sent["data"] = {names.worker: noted}  # not rendered: these names are the run's already
         try:
             # Each worker is a field manager of its own: the entries of others stay.
             self._applier.api.resource("v1", "ConfigMap").server_side_apply(
@@ -110,10 +104,17 @@ def delete_objects(api: Api, run: str, resources: Iterable[Resource]) -> None:
     """Delete a run's noted objects in reverse order; one that is gone, or is another's by now, is ignored."""
     for resource in reversed(list(resources)):
         try:
-            kind = api.resource(resource.api_version, resource.kind)
-            found = kind.get(name=resource.name, namespace=resource.namespace).to_dict()
-            if (found["metadata"].get("labels") or {}).get(RUN_LABEL) == run:
+            if _owner(api, resource) == run:
+                kind = api.resource(resource.api_version, resource.kind)
                 kind.delete(name=resource.name, namespace=resource.namespace)
         except ApiException as error:
             if error.status != 404:
                 raise ClusterError(f"cannot delete {resource}: {reason(error)}") from error
+
+
+def _owner(api: Api, resource: Resource) -> str | None:
+    """Return the run that an object belongs to, None for one that is not the suite's; raises ApiException."""
+    kind = api.resource(resource.api_version, resource.kind)
+    found = kind.get(name=resource.name, namespace=resource.namespace).to_dict()
+    owner: str | None = (found["metadata"].get("labels") or {}).get(RUN_LABEL)
+    return owner

@@ -1,6 +1,7 @@
 """What a manifest creates outside of the run's namespaces is noted before, and deleted with the run."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -107,6 +108,12 @@ def test_objects_of_all_workers_are_noted_once(cluster: Cluster) -> None:
     first.claim([ROLE])
     second.claim([RULES])
     assert noted(cluster) == (RULES, ROLE)
+
+
+def test_name_of_the_run_in_the_name_of_an_object_is_noted_as_it_is(cluster: Cluster) -> None:
+    rendered = replace(RULES, name="api.k3x9q.test")
+    worker(cluster).claim([rendered])
+    assert noted_objects(cast(Api, cluster), "k3x9q") == (rendered,)
 
 
 @pytest.mark.parametrize(
