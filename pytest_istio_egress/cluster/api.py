@@ -68,20 +68,22 @@ class Api:
         """Return a kind that the cluster serves; raises ClusterError where it does not."""
         with self._lock:
             try:
-                if self._dynamic is None:
-                    self._dynamic = DynamicClient(self.client)
-                return self._dynamic.resources.get(api_version=api_version, kind=kind)
+                return self._served().get(api_version=api_version, kind=kind)
             except ResourceNotFoundError as error:
                 raise ClusterError(f"the cluster does not serve {kind} of {api_version}") from error
 
     def namespaced_kinds(self, verbs: Collection[str]) -> list[Any]:
         """Return the kinds of namespaced objects that the cluster serves with these verbs, each in one version."""
         with self._lock:
-            if self._dynamic is None:
-                self._dynamic = DynamicClient(self.client)
-            served = [each for some in self._dynamic.resources for each in some if not isinstance(each, ResourceList)]
+            served = [each for some in self._served() for each in some if not isinstance(each, ResourceList)]
         fitting = [each for each in served if each.namespaced and set(verbs) <= set(each.verbs)]
         return list({(each.group, each.name): each for each in sorted(fitting, key=_is_preferred)}.values())
+
+    def _served(self) -> Any:
+        """Return the kinds that the cluster serves, for callers that have the lock; they are asked for once."""
+        if self._dynamic is None:
+            self._dynamic = DynamicClient(self.client)
+        return self._dynamic.resources
 
     def serves(self, api_version: str, kind: str) -> bool:
         """Whether the cluster serves a kind."""

@@ -141,8 +141,8 @@ class CaseSetup:
 
     def _apply(self, documents: Sequence[dict[str, Any]]) -> None:
         with self.context.timer.phase("apply"):
+            self._objects_elsewhere.claim(self._applier.resources(documents, CASE_NAMESPACE))
             for document in documents:  # one by one: those before a rejected one are applied, and have to go again
-                self._objects_elsewhere.claim(self._applier.resources([document], CASE_NAMESPACE))
                 self._applied += self._applier.apply([document], CASE_NAMESPACE)
 
     def _delete(self, resources: Sequence[Resource]) -> None:
