@@ -74,7 +74,7 @@ _HEADER = Difference("external server", "request header x-team", "none", "paymen
 _ADDED = {"routes": {"request_headers_to_add": [{"header": {"key": "x-team"}}]}}
 
 
-def _filtered(**value: Any) -> Any:
+def filtered(**value: Any) -> Any:
     """Return an EnvoyFilter of the root namespace that patches the sidecar's virtual host."""
     patch = {"applyTo": "HTTP_ROUTE", "match": {"context": "SIDECAR_OUTBOUND"}, "patch": {"value": value}}
     return resource("EnvoyFilter", "broken", "istio-system", configPatches=[patch])
@@ -125,13 +125,13 @@ SAMPLES: Mapping[str, Failure] = {
         line=replace(LINE, cluster="-", status=404, details="direct_response", route="block_all"),
         curl=replace(CURL, status=404),
         at_sidecar=replace(UNKNOWN, route={"name": "block_all", "direct_response": {"status": 404}}),
-        resources=configuration(entries=[], envoy_filters=[_filtered(direct_response={"status": 404})]),
+        resources=configuration(entries=[], envoy_filters=[filtered(direct_response={"status": 404})]),
     ),
     "an EnvoyFilter changes a header": failure(
         REACHED,
         _HEADER,
         at_sidecar=path_of(http_dump([{**route(), **_ADDED["routes"]}], [cluster()]), REQUEST),
-        resources=configuration(envoy_filters=[_filtered(**_ADDED["routes"])]),
+        resources=configuration(envoy_filters=[filtered(**_ADDED["routes"])]),
     ),
     "two Sidecars for one workload": failure(
         BLOCKED,

@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from cause_samples import SAMPLES, flagged, transport_failure
-from failures import BLOCKED, CURL, LINE, REACHED, configuration, failure, path
+from cause_samples import SAMPLES, filtered, flagged, transport_failure
+from failures import BLOCKED, CURL, KNOWN, LINE, REACHED, configuration, failure, path
 
 from pytest_istio_egress.model.difference import Difference
 from pytest_istio_egress.verdict.diagnosis import CAUSES, cause
 from pytest_istio_egress.verdict.diagnosis.configuration import manifest_rejected
 from pytest_istio_egress.verdict.diagnosis.evidence import PRESENT, Evidence
+from pytest_istio_egress.verdict.diagnosis.extensions import changes_outcome
 from pytest_istio_egress.verdict.diagnosis.failure import NOTHING, Failure
 from pytest_istio_egress.verdict.diagnosis.rule import Cause
 from pytest_istio_egress.verdict.failure_context import GATEWAY, SIDECAR
@@ -284,3 +285,26 @@ def test_exit_60_of_an_unknown_authority_says_nothing_of_names() -> None:
 )
 def test_rejected_manifest_names_who_rejected_it(answer: str, sentence: str) -> None:
     assert sentence in manifest_rejected(answer)
+
+
+@pytest.mark.parametrize(
+    ("details", "limit", "named"),
+    [
+        ("response_timeout", {"timeout": "0.3s"}, True),
+        ("upstream_per_try_timeout", {"retry_policy": {"per_try_timeout": "0.3s"}}, True),
+        ("upstream_per_try_timeout", {"timeout": "0.3s"}, False),
+        ("response_timeout", {"retry_policy": {"per_try_timeout": "0.3s"}}, False),
+    ],
+)
+def test_envoy_filter_explains_only_the_limit_that_was_reached(
+    details: str,
+    limit: dict[str, Any],
+    named: bool,  # noqa: FBT001  # what is expected
+) -> None:
+    given = failure(
+        line=replace(LINE, status=504, flags="UT", details=details),
+        curl=replace(CURL, status=504),
+        at_sidecar=replace(KNOWN, route={"name": "default", "route": limit}),
+        resources=configuration(envoy_filters=[filtered(route=limit)]),
+    )
+    assert (changes_outcome.of(given) is not None) is named

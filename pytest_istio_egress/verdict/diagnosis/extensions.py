@@ -52,9 +52,17 @@ def _explains(patch: Patch, hop: LoggedHop) -> bool:
             return patch.apply_to == "HTTP_FILTER" and filter_name in json.dumps(patch.value)
     if patch.apply_to == "CLUSTER":
         return _of_cluster(patch, hop)
-    return any(
-        _sets(patch.value, *names) for sign, names in _LIMITS.items() if sign in hop.flags or sign == line.details
-    )
+    return any(_sets(patch.value, *names) for sign, names in _LIMITS.items() if sign in _limits_of(hop))
+
+
+def _limits_of(hop: LoggedHop) -> set[str]:
+    """Return the flags and the details that are not documented; UT stands for the whole request's timeout alone."""
+    signs = set(hop.flags)
+    if hop.line.details != hop.expected.details:
+        signs.add(hop.line.details)
+    if "per_try" in hop.line.details:
+        signs.discard("UT")
+    return signs
 
 
 def _values(value: Any, name: str) -> list[str]:
@@ -64,18 +72,20 @@ def _values(value: Any, name: str) -> list[str]:
     return [found for each in value for found in _values(each, name)] if isinstance(value, list) else []
 
 
+_STREAM_DURATION = ("max_stream_duration", "maxStreamDuration")
 _LIMITS: Mapping[str, tuple[str, ...]] = {
-    "UT": ("timeout", "per_try_timeout", "perTryTimeout"),
-    "DT": ("max_stream_duration", "maxStreamDuration", "max_connection_duration", "maxConnectionDuration"),
-    "UMSDR": ("max_stream_duration", "maxStreamDuration"),
-    "max_duration_timeout": ("max_stream_duration", "maxStreamDuration"),
+    "UT": ("timeout",),
+    "upstream_per_try_timeout": ("per_try_timeout", "perTryTimeout"),
+    "DT": (*_STREAM_DURATION, "max_connection_duration", "maxConnectionDuration"),
+    "max_duration_timeout": _STREAM_DURATION,
+    "UMSDR": _STREAM_DURATION,
     "SI": ("idle_timeout", "idleTimeout", "stream_idle_timeout", "streamIdleTimeout"),
 }
 """By the flag, or the details, of a limit that was reached at a route or filter: the fields that set it."""
 _OF_FLAG: Mapping[str, tuple[str, ...]] = {
     "UO": ("circuit_breakers", "circuitBreakers"),
     "UF": ("connect_timeout", "connectTimeout", "load_assignment", "loadAssignment", "transport_socket"),
-    "UMSDR": ("max_stream_duration", "maxStreamDuration"),
+    "UMSDR": _STREAM_DURATION,
     "UPE": ("typed_extension_protocol_options", "http2_protocol_options"),
     "UH": ("load_assignment", "loadAssignment"),
 }
