@@ -167,7 +167,9 @@ def test_policy_at_the_gateway_is_shown_with_its_action() -> None:
 def test_host_that_the_gateway_does_not_know_is_named() -> None:
     unrouted = replace(path("web.shop"), http=True, route=None, clusters=())
     found = list(odd_at_gateway(unrouted, KNOWN, replace(CLIENT, host="web.shop"), GATEWAY_PODS))
-    assert found == ["the gateway has no route for web.shop: no Gateway and VirtualService of it name this host"]
+    assert found == [
+        "the gateway has no route for web.shop: no VirtualService that is bound to one of its Gateways names this host"
+    ]
 
 
 @pytest.mark.parametrize("text", ["payments", "payments/payments", "payments/pod/payments", "/deployment/x", "a/b/c/d"])

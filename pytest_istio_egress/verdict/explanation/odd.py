@@ -58,7 +58,8 @@ def _unknown_at_gateway(path: ProxyPath) -> str:
     request = path.request
     host = request.authority if path.http else request.server_name
     return (
-        f"the gateway has no route for {host or 'the connection'}: no Gateway and VirtualService of it name this host"
+        f"the gateway has no route for {host or 'the connection'}: no VirtualService that is bound to one of its "
+        "Gateways names this host"
     )
 
 
