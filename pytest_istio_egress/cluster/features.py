@@ -21,6 +21,7 @@ from pytest_istio_egress.cluster.installation_features import (
     exported_entries,
     gateway_http2,
     gateways_across_namespaces,
+    http_1_1_upstream,
     proxy_ports,
 )
 from pytest_istio_egress.cluster.mesh import Mesh
@@ -78,8 +79,8 @@ def missing_by_probe(
 ) -> dict[str, str]:
     """Return, as `missing` does, what the mesh lacks for a test and only shows with pods or resources of the run.
 
-    These are the PROBED features, but for those that `missing_in_proxy` finds once the test is set up, and the log of
-    the mesh's egress gateway, where the test states a line of it.
+    These are the PROBED features, but for those that `missing_in_proxy` finds once the test is set up, the log of the
+    mesh's egress gateway, where the test states a line of it, and what the outcomes of its parameters imply.
     """
     policies = "network-policy" in case.requires and network_policy.not_enforced
     reasons = {"network-policy": policies} if policies else {}
@@ -88,7 +89,16 @@ def missing_by_probe(
     needs_log = at_gateway or ("egress-gateway" in case.requires and not expectations)
     if needs_log and not mesh.facts.own_gateway and (why := _unusable_log(mesh, gateway_log.problem)):
         reasons["egress-gateway"] = why
+    if any(map(_arrives_with_http_1_1, expectations)) and (why := http_1_1_upstream(mesh)):
+        reasons["http-1.1-upstream"] = why
     return reasons
+
+
+def _arrives_with_http_1_1(expectation: Expectation) -> bool:
+    """Whether an external server of the suite must receive HTTP/1.1 from a proxy."""
+    probe, outcome = expectation
+    arrives = outcome.sidecar and outcome.reached is not None and not probe.from_own_workload
+    return arrives and outcome.server_saw.get("protocol") == "HTTP/1.1"
 
 
 def implied(case: Case, facts: MeshFacts, fixtures: Path) -> list[str]:
@@ -253,6 +263,7 @@ DETECTORS: dict[str, Detector] = {
     "proxy-ports": proxy_ports,
     "default-retries": default_retries,
     "exported-entries": exported_entries,
+    "http-1.1-upstream": http_1_1_upstream,
 }
 PROBED = frozenset({"network-policy", *PROXY_DETECTORS})
 """Features that need pods of the run to detect them, so not before the first test."""

@@ -59,3 +59,13 @@ def exported_entries(mesh: Mesh) -> str | None:
         "the mesh limits where ServiceEntries are visible, whatever their exportTo says "
         "(meshConfig.serviceEntryVisibility with applyToSidecars)"
     )
+
+
+def http_1_1_upstream(mesh: Mesh) -> str | None:
+    """Return why proxies change HTTP/1.1 to HTTP/2 on its way to a host; None where they do not."""
+    if mesh.facts.changed_mesh_setting("h2UpgradePolicy") != "UPGRADE":
+        return None
+    return (
+        "the proxies send HTTP/2 to every HTTP host (meshConfig.h2UpgradePolicy: UPGRADE), and the suite's external "
+        "servers speak HTTP/1.1 on these ports"
+    )

@@ -35,6 +35,7 @@ FEATURES = {
     "gateways-across-namespaces": "a Gateway selects gateway pods of other namespaces (implied by a Gateway)",
     "proxy-ports": "sidecars have Istio's documented ports 15001 and 15006 (proxyListenPort, proxyInboundListenPort)",
     "default-retries": "without a rule no request is retried after a 500 (defaultHttpRetryPolicy)",
+    "http-1.1-upstream": "HTTP/1.1 stays HTTP/1.1 on its way to a host (implied by a request that arrives with it)",
     "exported-entries": "exportTo decides where a ServiceEntry is visible (implied by one that is exported)",
     "address-allocation": "istiod allocates addresses to ServiceEntries without one (Istio 1.25)",
 }

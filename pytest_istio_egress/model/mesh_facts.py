@@ -66,6 +66,7 @@ MESH_SETTINGS: dict[str, int | bool | str] = {
     "proxyInboundListenPort": 15006,
     "defaultHttpRetryPolicy.retryOn": "",
     "serviceEntryVisibility.applyToSidecars": False,
+    "h2UpgradePolicy": "DO_NOT_UPGRADE",
 }
 """The fields of the mesh configuration that tests depend on and that no other fact has, with their defaults."""
 DEFAULT_SETTINGS = "default"

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from kubernetes.client.exceptions import ApiException
 
-from pytest_istio_egress import Hop, get, reached
+from pytest_istio_egress import Hop, Outcome, Probe, blocked_http, get, reached, reached_directly
 from pytest_istio_egress.cluster import features
 from pytest_istio_egress.cluster.features import (
     DETECTORS,
@@ -75,6 +75,25 @@ def test_only_what_needs_the_gateways_log_is_skipped_without_it() -> None:
     assert not missing_by_probe(case(), at_the_gateway, own, policies, log)
     usable = cast(GatewayLogCheck, SimpleNamespace(problem=""))
     assert not missing_by_probe(case(), at_the_gateway, mesh, policies, usable)
+
+
+def test_only_what_arrives_with_http_1_1_is_skipped_where_the_mesh_upgrades_it() -> None:
+    upgraded = mesh_with(MeshFacts(facts={"mesh-settings": Fact("h2UpgradePolicy=UPGRADE")}))
+    policies, log = cast(NetworkPolicyCheck, None), cast(GatewayLogCheck, None)
+
+    def lacks(mesh: Mesh, probe: Probe, outcome: Outcome) -> list[str]:
+        return list(missing_by_probe(case(), [(probe, outcome.for_probe(probe))], mesh, policies, log))
+
+    http, http_2 = get("http://a.test/"), get("http://a.test:8082/", arguments=["--http2-prior-knowledge"])
+    assert lacks(upgraded, http, reached()) == ["http-1.1-upstream"]
+    assert not lacks(mesh_with(FACTS), http, reached())
+    for probe, outcome in (
+        (http, blocked_http()),
+        (http, reached_directly()),
+        (http_2, reached()),
+        (get("https://a.test/"), reached()),
+    ):
+        assert not lacks(upgraded, probe, outcome)
 
 
 def test_test_with_a_role_is_skipped_without_the_permission_to_grant_it(

@@ -120,6 +120,7 @@ def test_settings_are_those_that_differ_from_the_default(environment: dict[str, 
         ),
         ("default-retries", mesh(of_mesh="defaultHttpRetryPolicy.retryOn=reset,5xx"), "retryOn reset,5xx"),
         ("exported-entries", mesh(of_mesh="serviceEntryVisibility.applyToSidecars=true"), "serviceEntryVisibility"),
+        ("http-1.1-upstream", mesh(of_mesh="h2UpgradePolicy=UPGRADE"), r"meshConfig.h2UpgradePolicy: UPGRADE\)"),
     ],
 )
 def test_feature_is_missing_with_its_reason(feature: str, without_it: Mesh, reason: str) -> None:
