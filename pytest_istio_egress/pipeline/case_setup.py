@@ -20,6 +20,9 @@ from pytest_istio_egress.model.case import CASE_NAMESPACE, Case
 from pytest_istio_egress.model.probe import CLIENT, is_workload
 from pytest_istio_egress.pipeline.context import WorkerContext
 
+_DECIDED_BY_PROXIES = ("networking.istio.io", "security.istio.io", "telemetry.istio.io", "extensions.istio.io")
+"""API groups of resources that take effect in proxies alone, which markers show."""
+
 ManifestFilter = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 """Returns the documents to apply in place of those that a test's manifests hold."""
 Waited = TypeVar("Waited")
@@ -54,6 +57,8 @@ class CaseSetup:
         """Applied to the manifests that a test begins with; demonstrations remove or break rules here."""
         self.later_manifests: ManifestFilter = unchanged
         """Applied to manifests that a test adds or removes in its course, or has checked by a dry run."""
+        self.changed_only_proxies = False
+        """Whether what was applied and deleted for the current test takes effect in proxies alone."""
         self._applied: list[Resource] = []
 
     def ensure_environment(self) -> None:
@@ -112,6 +117,7 @@ class CaseSetup:
         environment.forget_case_workloads()
         self._await_workloads(documents)
         self.sync()
+        self.changed_only_proxies = all(map(_takes_effect_in_proxies, [*previous, *self._applied]))
         self.case = case
         return True
 
@@ -245,3 +251,8 @@ class CaseSetup:
                 return None
             raise ClusterError(f"cannot read {kind} {name}: {reason(error)}") from error
         return content
+
+
+def _takes_effect_in_proxies(resource: Resource) -> bool:
+    """Whether nothing but proxies has to act on a resource; a workload's pods are waited for until they are ready."""
+    return resource.api_version.partition("/")[0] in _DECIDED_BY_PROXIES or resource.kind == "Deployment"

@@ -23,6 +23,7 @@ from pytest_istio_egress.pipeline.context import WorkerContext
 from pytest_istio_egress.pipeline.failure_context import FailureInspector
 from pytest_istio_egress.pipeline.interference import InterferenceDetector
 from pytest_istio_egress.pipeline.prober import Prober
+from pytest_istio_egress.pipeline.standstill import Standstill
 from pytest_istio_egress.verdict.controls import with_controls
 from pytest_istio_egress.verdict.verdict import Answer, Expectation, NoVerdict, Verdict
 
@@ -135,10 +136,11 @@ class CaseRunner:
         deadline = max(time.monotonic() + self.converge, self._interference.unsettled_until)
         answers = self.prober.verify(expectations, 1, own_at_once)
         late: list[list[Verdict]] = [[] for _ in expectations]
+        standstill = Standstill(self.context, self.case_setup, expectations)
         attempt = 1
         while time.monotonic() < deadline:
             failed = [index for index, answer in enumerate(answers) if self._may_be_late(answer)]
-            if not failed:
+            if not failed or self._is_final(standstill, [answers[index] for index in failed]):
                 break
             # A proxy that is behind is not helped by a flood of requests.
             threading.Event().wait(min(PAUSE * attempt, LONGEST_PAUSE))
@@ -153,6 +155,10 @@ class CaseRunner:
             self._explained(judged(series, late[index], accept_late=self._accepts_late(expectations[index])))
             for index, series in enumerate(self._in_a_row(expectations, answers))
         ]
+
+    def _is_final(self, standstill: Standstill, failed: Sequence[Answer]) -> bool:
+        """Whether failures stay, as nothing that decides them changes any more."""
+        return time.monotonic() >= self._interference.unsettled_until and standstill.reached(failed)
 
     def _may_be_late(self, answer: Answer) -> bool:
         """Whether a failure can be configuration that is still on its way: only what a test itself applied can be."""

@@ -1,0 +1,102 @@
+"""Tells when a failure cannot be late configuration any more, because the proxies that decide it stand still.
+
+A failure is probed again, as configuration may be on its way to a proxy: its kind may overtake the marker's, a cluster
+may warm up, an address may be looked up. Where none of this is so, a later answer would be the same:
+
+    first failure ──1 s──> marker applied, and acknowledged ──> state A ──1.5 s, probed meanwhile──> state B
+
+If A and B are equal and nothing is pending in them, everything that istiod knew a second after the first failure has
+arrived, and the answer is final. Whatever else may be late (addresses of Services, NetworkPolicies, gateways that get
+no marker) is waited for as long as `timeouts.converge` says.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any
+
+from pytest_istio_egress.cluster.api import ClusterError
+from pytest_istio_egress.cluster.configuration_state import Concerns, ConfigurationState, configuration_state
+from pytest_istio_egress.cluster.names import OF_ONE_WORKER, Names
+from pytest_istio_egress.cluster.proxy_config import ProxyConfig
+from pytest_istio_egress.pipeline.case_setup import CaseSetup
+from pytest_istio_egress.pipeline.context import WorkerContext
+from pytest_istio_egress.verdict.verdict import Answer, Expectation
+
+FIRST_LOOK = 1.0
+"""Seconds after the first failure: most that is late arrives before, and costs no reading of the proxies."""
+STILL = 1.5
+"""Seconds that the proxies must stand still: more than istiod needs to send another kind that it knows already."""
+
+
+class Standstill:
+    """Observes the proxies of one test while its failures are probed again."""
+
+    def __init__(self, context: WorkerContext, case_setup: CaseSetup, expectations: Sequence[Expectation]) -> None:
+        self.context = context
+        self._case_setup = case_setup
+        self._began = time.monotonic()
+        self._expectations = expectations
+        self._possible = self._only_marked_proxies_decide()
+        self._seen: tuple[float, list[ConfigurationState]] | None = None
+
+    def reached(self, failed: Iterable[Answer]) -> bool:
+        """Whether the proxies have stood still since an earlier call; the probes were sent in between."""
+        if not self._possible or time.monotonic() < self._began + FIRST_LOOK:
+            return False
+        clients = sorted({answer.probe.client for answer in failed})
+        try:
+            if self._seen is None:
+                self._case_setup.sync()
+            now = time.monotonic(), self._states(clients)
+        except ClusterError:
+            self._possible = False  # then it is not known, and the failures are probed again until the end
+            return False
+        if self._seen is None or now[1] != self._seen[1] or any(state.pending for state in now[1]):
+            self._seen = now
+            return False
+        return now[0] >= self._seen[0] + STILL
+
+    @cached_property
+    def _concerns(self) -> Concerns:
+        urls = [probe.url for probe, _ in self._expectations]
+        return concerned(self.context.names, [self._case_setup.documents, urls])
+
+    def _states(self, clients: Iterable[str]) -> list[ConfigurationState]:
+        environment, api = self.context.environment, self.context.api
+        pods = [pod for pod in map(environment.pod, (*clients, *environment.own_gateways)) if pod.injected]
+        return [configuration_state(ProxyConfig(api, pod), self._concerns) for pod in pods]
+
+    def _only_marked_proxies_decide(self) -> bool:
+        """Whether the outcomes depend on proxies that get markers, and on nothing else that may be late."""
+        own_gateway = self.context.names.mesh.gateway.is_runs_own
+        at_marked = all(
+            outcome.gateway is None or (outcome.gateway.at is None and own_gateway) for _, outcome in self._expectations
+        )
+        from_suite = not any(probe.from_own_workload for probe, _ in self._expectations)
+        case = self._case_setup.case
+        of_mesh = case is None or ("egress-gateway" in case.requires and not own_gateway)
+        return at_marked and from_suite and not of_mesh and self._case_setup.changed_only_proxies
+
+
+def concerned(names: Names, mine: Any) -> Concerns:
+    """Return a function that tells the parts of a dump that are about other tests of the run from all others.
+
+    `mine` is whatever names the hosts of the test. Other workers change their own hosts and namespaces all the time.
+    """
+    host = re.compile(rf"[\w*.-]+\.{re.escape(names.run)}\.test")
+    namespace = re.compile(rf"(?:{'|'.join(OF_ONE_WORKER)})-{re.escape(names.run)}-(\w+)")
+    own = {found.lstrip("*.") for found in host.findall(names.render(json.dumps(mine)))}
+
+    def concerns(part: Any) -> bool:
+        text = json.dumps(part)
+        if {*namespace.findall(text)} - {names.worker}:
+            return False
+        hosts = host.findall(text)
+        return not hosts or any(found.endswith(each) for found in hosts for each in own)
+
+    return concerns
