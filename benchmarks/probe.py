@@ -15,7 +15,7 @@ from pathlib import Path
 from one_worker import new_runner, timed
 
 from pytest_istio_egress import Outcome, get
-from pytest_istio_egress.cluster.pods import run
+from pytest_istio_egress.cluster.commands import run
 from pytest_istio_egress.model.case import Case
 from pytest_istio_egress.pipeline.runner import CaseRunner
 from pytest_istio_egress.pipeline.source_ports import SourcePorts

@@ -59,7 +59,8 @@ def _nothing(_: CaseRunner) -> AbstractContextManager[None]:
 @contextmanager
 def _stop_envoy(runner: CaseRunner) -> Iterator[None]:
     """Have the Envoy of the test's own client close its listeners: it still runs, and accepts no connection."""
-    from pytest_istio_egress.cluster.pods import PROXY, run
+    from pytest_istio_egress.cluster.commands import run
+    from pytest_istio_egress.cluster.pods import PROXY
 
     yield
     environment = runner.context.environment

@@ -158,7 +158,7 @@ class FieldMesh:
         self._runner.accept_mesh_change()
 
     def _request(self, url: str) -> None:
-        from pytest_istio_egress.cluster.pods import run
+        from pytest_istio_egress.cluster.commands import run
 
         host, address = url.split("/")[2], "10.96.200.80"
         run(self._api, self._client(), ["curl", "-s", "-o", "/dev/null", "--resolve", f"{host}:80:{address}", url])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pytest_istio_egress.cluster.api import Api, ClusterError
-from pytest_istio_egress.cluster.pods import PROXY, Pod, run
+from pytest_istio_egress.cluster.commands import run
+from pytest_istio_egress.cluster.pods import PROXY, Pod
 from pytest_istio_egress.model.text import one_line
 
 ADDRESS = "http://localhost:15000"

@@ -19,6 +19,7 @@ from kubernetes.dynamic.exceptions import ResourceNotFoundError
 from kubernetes.dynamic.resource import Resource, ResourceList
 
 from pytest_istio_egress.cluster.api_proxy import UnsupportedProxyError
+from pytest_istio_egress.cluster.idle_shells import IdleShells
 from pytest_istio_egress.cluster.login import Login, source_of
 from pytest_istio_egress.cluster.retry import RetryingClient
 from pytest_istio_egress.model.kube_context import IN_CLUSTER
@@ -50,6 +51,8 @@ class Api:
         self.configuration.socket_options = _keepalive()
         self.client = self.new_client()
         self.core = client.CoreV1Api(self.client)
+        self.idle_shells = IdleShells()
+        """Shells in the pods of the suite's own clients."""
         self._lock = threading.Lock()
         self._dynamic: DynamicClient | None = None
 

@@ -6,7 +6,8 @@ import hashlib
 from pathlib import Path
 
 from pytest_istio_egress.cluster.api import Api, ClusterError
-from pytest_istio_egress.cluster.pods import Pod, run
+from pytest_istio_egress.cluster.commands import run
+from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.model.case import InvalidTestError
 from pytest_istio_egress.model.text import one_line
 

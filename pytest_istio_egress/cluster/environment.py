@@ -14,6 +14,7 @@ from pytest_istio_egress.cluster.additions import Additions
 from pytest_istio_egress.cluster.address_names import RESERVED, RESERVED_SECOND
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.apply import Applier, RefusedError, load
+from pytest_istio_egress.cluster.commands import run
 from pytest_istio_egress.cluster.names import (
     GATEWAY_NAMESPACE,
     SHARED_NAMESPACES,
@@ -22,7 +23,7 @@ from pytest_istio_egress.cluster.names import (
 )
 from pytest_istio_egress.cluster.network_policies import foreign_policies
 from pytest_istio_egress.cluster.pod_lookup import PodLookup
-from pytest_istio_egress.cluster.pods import Pod, attribute, run
+from pytest_istio_egress.cluster.pods import Pod, attribute
 from pytest_istio_egress.cluster.readiness import NotReadyError
 from pytest_istio_egress.cluster.refusals import is_of_the_cluster
 from pytest_istio_egress.cluster.run_namespaces import CreatedNamespaces, RunNamespaces

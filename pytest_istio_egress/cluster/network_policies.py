@@ -15,8 +15,9 @@ from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.apply import RUN_LABEL, Applier, load
+from pytest_istio_egress.cluster.commands import run
 from pytest_istio_egress.cluster.names import Names
-from pytest_istio_egress.cluster.pods import Pod, run
+from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.cluster.readiness import ready_pod
 from pytest_istio_egress.model.probe import OUTSIDE
 

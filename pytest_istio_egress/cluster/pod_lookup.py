@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.own_workload import probing_pod
-from pytest_istio_egress.cluster.pods import Pod
+from pytest_istio_egress.cluster.pods import PROXY, Pod
 from pytest_istio_egress.cluster.readiness import ready_pod
 from pytest_istio_egress.model.probe import is_workload
 
@@ -45,7 +46,9 @@ class PodLookup:
                 self._user_pods[workload] = pod
                 return pod
         if workload not in self._clients:
-            self._clients[workload] = self.ready(workload)
+            pod = self.ready(workload)
+            # A gateway's image may have no shell.
+            self._clients[workload] = replace(pod, keeps_shell=pod.container != PROXY)
         return self._clients[workload]
 
     def server(self, workload: str) -> Pod:

@@ -12,8 +12,10 @@ from functools import partial
 from pytest_istio_egress.cluster.admin import ADDRESS, admin
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.apply import Applier
+from pytest_istio_egress.cluster.commands import run
+from pytest_istio_egress.cluster.exec_connection import CommandResult, GoneError, NotEndedError
 from pytest_istio_egress.cluster.markers import Condition, Marker, Markers, name_of
-from pytest_istio_egress.cluster.pods import CommandResult, GoneError, NotEndedError, Pod, run
+from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.cluster.poll import poll
 from pytest_istio_egress.cluster.rejections import error_states
 

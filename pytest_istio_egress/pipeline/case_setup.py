@@ -12,8 +12,9 @@ from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import ClusterError, reason
 from pytest_istio_egress.cluster.apply import Applier, RefusedError, Resource, load
+from pytest_istio_egress.cluster.exec_connection import GoneError
 from pytest_istio_egress.cluster.objects_elsewhere import ObjectsElsewhere
-from pytest_istio_egress.cluster.pods import GoneError, Pod, changed_pods
+from pytest_istio_egress.cluster.pods import Pod, changed_pods
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
 from pytest_istio_egress.cluster.proxy_sync import ProxySync, first_sync
 from pytest_istio_egress.model.case import CASE_NAMESPACE, Case

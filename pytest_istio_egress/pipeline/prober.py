@@ -14,7 +14,9 @@ from urllib3.exceptions import HTTPError
 
 from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.authority import Authorities
-from pytest_istio_egress.cluster.pods import GoneError, Pod, run
+from pytest_istio_egress.cluster.commands import run
+from pytest_istio_egress.cluster.exec_connection import GoneError
+from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.cluster.readiness import NoPodError
 from pytest_istio_egress.model.addresses import with_port
 from pytest_istio_egress.model.case import InvalidTestError

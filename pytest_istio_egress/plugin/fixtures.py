@@ -51,9 +51,11 @@ def _istio_egress_target(pytestconfig: pytest.Config) -> Target:
 
 
 @pytest.fixture(scope="session")
-def _istio_egress_api(_istio_egress_target: Target) -> Api:
+def _istio_egress_api(_istio_egress_target: Target) -> Iterator[Api]:
     """The connection to the cluster's API server."""
-    return Api(_istio_egress_target.kubeconfig, _istio_egress_target.context, _istio_egress_target.timeouts)
+    api = Api(_istio_egress_target.kubeconfig, _istio_egress_target.context, _istio_egress_target.timeouts)
+    yield api
+    api.idle_shells.close()
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pytest_istio_egress.cluster import admin
-from pytest_istio_egress.cluster.pods import CommandResult, Pod
+from pytest_istio_egress.cluster.exec_connection import CommandResult
+from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.model.case import Case
 from pytest_istio_egress.model.difference import Difference
 from pytest_istio_egress.model.outcome import Outcome

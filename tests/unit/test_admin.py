@@ -11,7 +11,8 @@ import pytest
 from pytest_istio_egress.cluster import admin as admin_module
 from pytest_istio_egress.cluster.admin import ADDRESS, admin
 from pytest_istio_egress.cluster.api import Api, ClusterError
-from pytest_istio_egress.cluster.pods import CommandResult, Pod
+from pytest_istio_egress.cluster.exec_connection import CommandResult
+from pytest_istio_egress.cluster.pods import Pod
 
 CLIENT = Pod("egress-client-k3x9q-gw0", "sleep-1", "u", "10.0.0.8", injected=True, container="curl")
 GATEWAY = replace(CLIENT, name="exit-1", container="istio-proxy")

@@ -14,7 +14,8 @@ from fake_cluster import POD
 from pytest_istio_egress.cluster import authority
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.authority import LARGEST, Authorities
-from pytest_istio_egress.cluster.pods import CommandResult, Pod
+from pytest_istio_egress.cluster.exec_connection import CommandResult
+from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.model.case import InvalidTestError
 
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"

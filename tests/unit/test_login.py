@@ -15,11 +15,12 @@ from api_server import Server, kubeconfig, serve, write
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from pytest_istio_egress.cluster import pods
+from pytest_istio_egress.cluster import exec_connection
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.certificates import Authority, Signed
+from pytest_istio_egress.cluster.exec_connection import LostError
 from pytest_istio_egress.cluster.login import Login, source_of
-from pytest_istio_egress.cluster.pods import LostError, Pod
+from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.model.timeouts import Timeouts
 from pytest_istio_egress.plugin.failure_reports import error_line
 
@@ -185,9 +186,9 @@ def test_exec_is_run_again_with_renewed_credentials(
     def rejected(*_: object, **__: object) -> None:
         raise ApiException(status=0, reason="Handshake status 401 Unauthorized -+-+- {}")
 
-    monkeypatch.setattr(pods, "stream", rejected)
+    monkeypatch.setattr(exec_connection, "stream", rejected)
     with pytest.raises(kind, match=text) as raised:
-        pods._connected(cast(Api, ApiWithLogin(renews=renews)), POD, ["true"], "curl", 1.0)
+        exec_connection.connect(cast(Api, ApiWithLogin(renews=renews)), POD, ["true"], "curl", 1.0)
     assert isinstance(raised.value, LostError) is renews, "LostError is what is run again"
 
 

@@ -8,9 +8,10 @@ import pytest
 from pytest_istio_egress.cluster import network_policies
 from pytest_istio_egress.cluster.address_names import Addresses
 from pytest_istio_egress.cluster.api import Api
+from pytest_istio_egress.cluster.exec_connection import CommandResult
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.network_policies import NetworkPolicyCheck
-from pytest_istio_egress.cluster.pods import CommandResult, Pod
+from pytest_istio_egress.cluster.pods import Pod
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 TIMED_OUT = 28

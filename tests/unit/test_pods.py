@@ -7,9 +7,11 @@ from typing import Any, cast
 import pytest
 from kubernetes.client.exceptions import ApiException
 
-from pytest_istio_egress.cluster import pods
+from pytest_istio_egress.cluster import commands, exec_connection, pods
 from pytest_istio_egress.cluster.api import Api, ClusterError
-from pytest_istio_egress.cluster.pods import CommandResult, GoneError, LostError, Pod, changed_pods, run
+from pytest_istio_egress.cluster.commands import run
+from pytest_istio_egress.cluster.exec_connection import CommandResult, GoneError, LostError
+from pytest_istio_egress.cluster.pods import Pod, changed_pods
 from pytest_istio_egress.model.timeouts import Timeouts
 
 POD = Pod(namespace="here", name="sleep-1", uid="1", address="10.0.0.1", injected=True, container="curl")
@@ -35,14 +37,14 @@ def reject_with(reason: str) -> Any:
 def test_command_with_a_lost_connection_is_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
     result = CommandResult(stdout="all", stderr="", exit=0)
     outcomes: Iterator[CommandResult | Exception] = iter([LostError("lost"), result])
-    monkeypatch.setattr(pods, "_run_once", lambda *_: end_with(outcomes))
+    monkeypatch.setattr(commands, "_run_alone", lambda *_: end_with(outcomes))
     assert run(API, POD, ["curl"]) == result
 
 
 @pytest.mark.parametrize("error", [GoneError("gone"), ClusterError("no such container")])
 def test_command_that_cannot_run_is_not_run_again(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     outcomes: Iterator[CommandResult | Exception] = iter([error])
-    monkeypatch.setattr(pods, "_run_once", lambda *_: end_with(outcomes))
+    monkeypatch.setattr(commands, "_run_alone", lambda *_: end_with(outcomes))
     with pytest.raises(type(error)):
         run(API, POD, ["curl"])
 
@@ -59,9 +61,9 @@ def test_command_that_cannot_run_is_not_run_again(monkeypatch: pytest.MonkeyPatc
 def test_failed_exec_is_an_error_by_its_status(
     monkeypatch: pytest.MonkeyPatch, reason: str, error: type[ClusterError]
 ) -> None:
-    monkeypatch.setattr(pods, "stream", reject_with(reason))
+    monkeypatch.setattr(exec_connection, "stream", reject_with(reason))
     with pytest.raises(ClusterError, match="sleep-1") as raised:
-        pods._connected(API, POD, ["curl"], "curl", 1.0)
+        exec_connection.connect(API, POD, ["curl"], "curl", 1.0)
     assert type(raised.value) is error
 
 

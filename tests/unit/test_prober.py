@@ -14,7 +14,8 @@ from fake_cluster import FakeApplier, FakeEnvironment, FakeProxySync, case_setup
 from pytest_istio_egress import Outcome, Probe, get, workload
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.authority import Authorities
-from pytest_istio_egress.cluster.pods import CommandResult, Pod
+from pytest_istio_egress.cluster.exec_connection import CommandResult
+from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.cluster.readiness import NoPodError, NotReadyError
 from pytest_istio_egress.model.case import InvalidTestError
 from pytest_istio_egress.pipeline import prober as prober_module

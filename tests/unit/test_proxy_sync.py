@@ -13,8 +13,9 @@ from pytest_istio_egress.cluster import admin, proxy_sync
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.apply import Applier
 from pytest_istio_egress.cluster.envoy_filter_markers import EnvoyFilterMarkers
+from pytest_istio_egress.cluster.exec_connection import CommandResult, GoneError
 from pytest_istio_egress.cluster.markers import Markers
-from pytest_istio_egress.cluster.pods import CommandResult, GoneError, Pod
+from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.cluster.policy_markers import PolicyMarkers
 from pytest_istio_egress.cluster.proxy_sync import ProxyNotSyncedError, ProxySync, first_sync
 

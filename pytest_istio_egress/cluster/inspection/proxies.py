@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Collection
 
 from pytest_istio_egress.cluster.api import Api
+from pytest_istio_egress.cluster.commands import run
 from pytest_istio_egress.cluster.log_config import FOUND_BY
 from pytest_istio_egress.cluster.logs import ProxyLog
-from pytest_istio_egress.cluster.pods import PROXY, Pod, container_statuses, run
+from pytest_istio_egress.cluster.pods import PROXY, Pod, container_statuses
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
 from pytest_istio_egress.model.access_log import parse_own_line
 
