@@ -97,6 +97,7 @@ class Placement:
         return document
 
     def _describe(self, metadata: dict[str, Any]) -> None:
+        """Add the labels and annotations to those that are there, which keep their values."""
         for name, wanted in (("labels", self.labels), ("annotations", self.annotations)):
             if wanted:
                 metadata[name] = {**wanted, **(metadata.get(name) or {})}
@@ -113,12 +114,12 @@ class Placement:
 
     def _place_gateway(self, spec: dict[str, Any]) -> None:
         """Place the objects that istiod makes for a Gateway of the Gateway API."""
-        wanted: dict[str, Any] = {"labels": dict(self.labels), "annotations": dict(self.annotations)}
+        infrastructure: dict[str, Any] = dict(spec.get("infrastructure") or {})
+        self._describe(infrastructure)
         if self.scheduling:
-            wanted["parametersRef"] = {"group": "", "kind": "ConfigMap", "name": GATEWAY_PLACEMENT}
-        given = {name: value for name, value in wanted.items() if value}
-        if given:
-            spec["infrastructure"] = {**(spec.get("infrastructure") or {}), **given}
+            infrastructure["parametersRef"] = {"group": "", "kind": "ConfigMap", "name": GATEWAY_PLACEMENT}
+        if infrastructure:
+            spec["infrastructure"] = infrastructure
 
     def _place(self, pods: dict[str, Any]) -> None:
         # No variables for the Services of the namespace: some programs read such names as their own settings.

@@ -76,6 +76,7 @@ def test_labels_and_annotations_are_on_every_object_and_pod(field: str) -> None:
     placement = Placement(**wanted)
     for document in documents():
         own = dict((document.get("metadata") or {}).get(field) or {})
+        of_gateway = dict((document.get("spec") or {}).get("infrastructure", {}).get(field) or {})
         placed = placement.apply_to(document)
         assert placed["metadata"][field] == {"team": "payments", "app": "other", **own}, placed["metadata"]
         if document["kind"] == "Deployment":
@@ -83,7 +84,8 @@ def test_labels_and_annotations_are_on_every_object_and_pod(field: str) -> None:
             assert template[field]["team"] == "payments"
             assert template["labels"]["app"] == placed["spec"]["selector"]["matchLabels"]["app"]
         if placed["apiVersion"].startswith("gateway.networking") and document["kind"] == "Gateway":
-            assert placed["spec"]["infrastructure"][field]["team"] == "payments"
+            expected = {"team": "payments", "app": "other", **of_gateway}
+            assert placed["spec"]["infrastructure"][field] == expected, "istiod gives them to what it creates"
 
 
 def test_no_pod_sets_a_user_where_the_platform_assigns_it() -> None:
