@@ -1,24 +1,24 @@
 """A pytest plugin and conformance suite for egress from an Istio mesh: the names that cases are written with."""
 
+import importlib
 from typing import TYPE_CHECKING
 
-from pytest_istio_egress.model.case import documented
-from pytest_istio_egress.model.outcome import (
-    Hop,
-    Outcome,
-    answered,
-    blocked_http,
-    blocked_tcp,
-    blocked_tls,
-    outbound,
-    reached,
-    reached_directly,
-    timed_out,
-)
-from pytest_istio_egress.model.probe import CLIENT, NEIGHBOUR, PLAIN, Probe, get, tcp, workload
-from pytest_istio_egress.model.sent_request import over_tls
-
 if TYPE_CHECKING:
+    from pytest_istio_egress.model.case import documented
+    from pytest_istio_egress.model.outcome import (
+        Hop,
+        Outcome,
+        answered,
+        blocked_http,
+        blocked_tcp,
+        blocked_tls,
+        outbound,
+        reached,
+        reached_directly,
+        timed_out,
+    )
+    from pytest_istio_egress.model.probe import CLIENT, NEIGHBOUR, PLAIN, Probe, get, tcp, workload
+    from pytest_istio_egress.model.sent_request import over_tls
     from pytest_istio_egress.pipeline.egress import Egress
 
 __all__ = [
@@ -44,11 +44,20 @@ __all__ = [
     "workload",
 ]
 
+_OUTSIDE_OUTCOME = {
+    "documented": "model.case",
+    **dict.fromkeys(("CLIENT", "NEIGHBOUR", "PLAIN", "Probe", "get", "tcp", "workload"), "model.probe"),
+    "over_tls": "model.sent_request",
+    "Egress": "pipeline.egress",
+}
+"""The module of each name; all others are in model/outcome.py."""
+
 
 def __getattr__(name: str) -> object:
-    """Load Egress when it is first named: every pytest run imports this package, few of them test a mesh."""
-    if name != "Egress":
+    """Load the module of a name when it is first used: every pytest run imports this package, few test a mesh."""
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from pytest_istio_egress.pipeline.egress import Egress
-
-    return Egress
+    module = importlib.import_module(f"{__name__}.{_OUTSIDE_OUTCOME.get(name, 'model.outcome')}")
+    value: object = getattr(module, name)
+    globals()[name] = value
+    return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from collections import Counter
@@ -88,12 +89,32 @@ def test_plugin_loads_nothing_heavy() -> None:
     assert not loaded(f"import {NAME}.plugin") & HEAVY
 
 
-def test_ordinary_pytest_run_loads_nothing_heavy(tmp_path: Path) -> None:
+UNUSED = {
+    NAME,
+    *(f"{NAME}.model{part}" for part in ("", ".addresses", ".case", ".mesh_facts", ".placement")),
+    *(f"{NAME}.plugin{part}" for part in ("", ".hooks")),
+    *(f"{NAME}.settings{part}" for part in ("", ".option", ".option_table", ".options")),
+}
+"""Our modules that a pytest run without --istio-egress imports: the options, and the words of their values."""
+
+
+def test_ordinary_pytest_run_imports_the_options_and_no_library(tmp_path: Path) -> None:
     (tmp_path / "test_own.py").write_text("def test_own(): pass\n")
-    modules = loaded(f"import pytest; assert pytest.main([{str(tmp_path)!r}, '-q', '-p', 'no:allure_pytest']) == 0")
-    assert not modules & (HEAVY - {"rich"})
-    assert f"{NAME}.plugin" in modules
-    assert f"{NAME}.plugin.collection" not in modules
+    of_pytest = f"[{str(tmp_path)!r}, '-q', '-p', 'no:cacheprovider', '-p', 'no:allure_pytest'"
+    without = loaded(f"import pytest; assert pytest.main({of_pytest}, '-p', 'no:istio-egress']) == 0")
+    with_plugin = loaded(f"import pytest; assert pytest.main({of_pytest}]) == 0")
+    assert not {module for module in without if module.startswith(NAME)}
+    ours = {module for module in with_plugin if module.startswith(NAME)}
+    assert ours == UNUSED
+    assert with_plugin - without - ours <= set(sys.stdlib_module_names)
+
+
+def test_every_exported_name_is_loaded_when_it_is_used() -> None:
+    package = importlib.import_module(NAME)
+    assert all(getattr(package, name) is not None for name in package.__all__)
+    assert not loaded(f"import {NAME}") & {f"{NAME}.model.outcome", f"{NAME}.model.probe"}
+    with pytest.raises(AttributeError, match="no attribute 'other'"):
+        getattr(package, "other")  # noqa: B009  # a name that mypy does not know
 
 
 @pytest.mark.parametrize("switch", ["--collect-only", "--help", "--markers"])
