@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pytest_istio_egress.embedded.errors import EmbeddedError
-from pytest_istio_egress.embedded.go_build import Replaced
 from pytest_istio_egress.embedded.go_modules import ModuleProxy
+from pytest_istio_egress.embedded.go_sources import Replaced
 from pytest_istio_egress.embedded.versions import GoComponent, Release, recipe_key, versions
 from pytest_istio_egress.embedded.workshop import Workshop, component_key
 

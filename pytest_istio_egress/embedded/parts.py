@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +18,8 @@ from pytest_istio_egress.embedded.progress import Progress
 from pytest_istio_egress.embedded.proxies import Proxy, own_proxy, upstream_proxy
 from pytest_istio_egress.embedded.root_filesystem import make_root_filesystem, root_filesystem_key
 from pytest_istio_egress.embedded.spec import ClusterSpec
-from pytest_istio_egress.embedded.versions import Definitions, Image, recipe_key, versions
-from pytest_istio_egress.embedded.workshop import Workshop
+from pytest_istio_egress.embedded.versions import Definitions, GoComponent, Image, recipe_key, versions
+from pytest_istio_egress.embedded.workshop import Workshop, step_of
 
 
 @dataclass(frozen=True)
@@ -42,14 +44,13 @@ def prepare(spec: ClusterSpec, cache: Cache, progress: Progress) -> Parts:
     pinned = versions()
     shop = Workshop(cache, progress)
     progress.expect(len(pinned.components) + (5 if spec.proxy_binary is None else 6))
-    # A version that is not available fails before the other parts are built, which takes minutes.
-    istio = choose_istio(spec.istio, shop)
-    proxy = proxy_for(spec, istio, shop)
-    outside = upstream_proxy(shop, istio.envoy) if spec.proxy_binary else proxy
-    with ThreadPoolExecutor(1) as aside:
+    with threads() as aside, threads() as sources:
         root = aside.submit(root_folder, shop)
-        others = {name: shop.component(part) for name, part in pinned.components.items() if name != "istio"}
-        components = {**others, "istio": shop.component(istio.component, istio.tag)}
+        # A version that is not available fails before the other parts are built, which takes minutes.
+        istio = choose_istio(spec.istio, shop)
+        envoys = aside.submit(_envoys, spec, istio, shop)
+        components = _components(shop, istio, envoys, sources)
+        proxy, outside = envoys.result()
         release = release_in(components["istio"])
         folders = {**components, "envoy": outside.folder, "proxy": proxy.folder}
         images = tuple(proxy.image(image, release) for image in pinned.images)
@@ -67,6 +68,48 @@ def prepare(spec: ClusterSpec, cache: Cache, progress: Progress) -> Parts:
         notes=notes_of(spec, istio, proxy, components),
         ip_family=spec.ip_family,
     )
+
+
+@contextmanager
+def threads() -> Iterator[Executor]:
+    """Yield an executor for work beside the calling thread, in order; what has not begun at the end never does."""
+    executor = ThreadPoolExecutor(1)
+    try:
+        yield executor
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _components(
+    shop: Workshop, istio: Chosen, envoys: Future[tuple[Proxy, Proxy]], sources: Executor
+) -> dict[str, Path]:
+    """Return the folders of all components, one built after the other; their sources are fetched beside that.
+
+    Raises the error of `envoys` as soon as it is known.
+    """
+    wanted = [(component, None) for name, component in versions().components.items() if name != "istio"]
+    tagged = [*wanted, (istio.component, istio.tag)]
+    missing = [component for component, tag in tagged if shop.lacks(component, tag)]
+    shop.progress.builds(_recorded(tagged, missing))
+    shop.fetch_ahead(missing, sources)
+    folders = {}
+    for component, tag in tagged:
+        if envoys.done():
+            envoys.result()
+        folders[component.name] = shop.component(component, tag)
+    return folders
+
+
+def _recorded(tagged: Sequence[tuple[GoComponent, str | None]], missing: Sequence[GoComponent]) -> dict[str, float]:
+    """Return the recorded seconds of the steps that build the missing components."""
+    known = versions().recorded
+    return {step_of(part, tag): known[part.name].seconds for part, tag in tagged if part in missing}
+
+
+def _envoys(spec: ClusterSpec, istio: Chosen, shop: Workshop) -> tuple[Proxy, Proxy]:
+    """Return the Envoy of the proxies, and that of the external servers."""
+    proxy = proxy_for(spec, istio, shop)
+    return proxy, upstream_proxy(shop, istio.envoy) if spec.proxy_binary else proxy
 
 
 def proxy_for(spec: ClusterSpec, istio: Chosen, shop: Workshop) -> Proxy:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Protocol, TextIO
 
+from pytest_istio_egress.embedded.estimate import Estimate, minutes
+
 EVERY = 15.0  # seconds between plain lines about a step that takes long
+TICK = 1.0  # seconds between two changes of a line that moves
 
 
 class Progress(Protocol):
@@ -18,11 +21,14 @@ class Progress(Protocol):
     def expect(self, steps: int) -> None:
         """Announce `steps` more steps, before the first of them starts."""
 
+    def builds(self, recorded: Mapping[str, float]) -> None:
+        """Announce the steps that build something, with the seconds that they took where they were recorded."""
+
     def started(self, step: str) -> None:
         """`step` has started."""
 
-    def moved(self, step: str, detail: str) -> None:
-        """`step` has progressed; `detail` is the progress, such as '120 packages compiled'."""
+    def moved(self, step: str, detail: str, share: float = 0.0) -> None:
+        """`step` has progressed: `detail` says how far, such as '120 packages compiled', `share` how much is done."""
 
     def finished(self, step: str, how: str) -> None:
         """`step` has finished; `how` is one word: cached, built, fetched, ready."""
@@ -35,8 +41,9 @@ class Silent:
     """Shows nothing."""
 
     def expect(self, steps: int) -> None: ...
+    def builds(self, recorded: Mapping[str, float]) -> None: ...
     def started(self, step: str) -> None: ...
-    def moved(self, step: str, detail: str) -> None: ...
+    def moved(self, step: str, detail: str, share: float = 0.0) -> None: ...
     def finished(self, step: str, how: str) -> None: ...
     def note(self, text: str) -> None: ...
 
@@ -44,14 +51,17 @@ class Silent:
 class Lines:
     """Plain lines: one per finished step, and one every 15 s for the steps in progress.
 
-    `write` takes one line without its newline. Use it as a context manager: its thread ends with the block.
+    `write` takes one line without its newline. With `show`, which replaces a line that it showed before, the steps in
+    progress are shown there instead. Use it as a context manager: its thread ends with the block.
     """
 
-    def __init__(self, write: Callable[[str], object]) -> None:
+    def __init__(self, write: Callable[[str], object], show: Callable[[str], object] | None = None) -> None:
         self._write = write
+        self._show = show
         self._lock = threading.Lock()
         self._running: dict[str, tuple[float, str]] = {}
         self._total = self._done = 0
+        self._estimate = Estimate({})
         self._ended = threading.Event()
 
     def __enter__(self) -> Lines:
@@ -67,19 +77,31 @@ class Lines:
         with self._lock:
             self._total += steps
 
+    def builds(self, recorded: Mapping[str, float]) -> None:
+        with self._lock:
+            self._estimate = Estimate(recorded)
+            if recorded:
+                whole = minutes(sum(recorded.values()))
+                self._write(
+                    f"building parts of the embedded cluster, for the first time only: about {whole} by figures "
+                    "recorded on two cores; later starts take seconds"
+                )
+
     def started(self, step: str) -> None:
         with self._lock:
             self._running[step] = (time.monotonic(), "")
 
-    def moved(self, step: str, detail: str) -> None:
+    def moved(self, step: str, detail: str, share: float = 0.0) -> None:
         with self._lock:
             begun, _ = self._running.get(step, (time.monotonic(), ""))
             self._running[step] = (begun, detail)
+            self._estimate.moved(step, share)
 
     def finished(self, step: str, how: str) -> None:
         with self._lock:
             begun, _ = self._running.pop(step, (time.monotonic(), ""))
             self._done += 1
+            self._estimate.finished(step)
             taken = "" if how == "cached" else f" in {clock(time.monotonic() - begun)}"
             self._write(f"[{self._done}/{self._total}] {step}: {how}{taken}")
 
@@ -87,12 +109,25 @@ class Lines:
         with self._lock:
             self._write(text)
 
+    @property
+    def left(self) -> str:
+        """Return the estimate of what is left to build, such as 'about 6 min left'."""
+        with self._lock:
+            return self._estimate.text
+
     def _tick(self) -> None:
-        while not self._ended.wait(EVERY):
+        while not self._ended.wait(TICK if self._show else EVERY):
             with self._lock:
-                for step, (begun, detail) in self._running.items():
-                    taken = clock(time.monotonic() - begun)
-                    self._write(f"[{self._done}/{self._total}] {step}: {taken}{', ' + detail if detail else ''}")
+                lines = [self._line(step, begun, detail) for step, (begun, detail) in self._running.items()]
+            if self._show and lines:
+                self._show(lines[0])
+            elif not self._show:
+                for line in lines:
+                    self._write(line)
+
+    def _line(self, step: str, begun: float, detail: str) -> str:
+        parts = (clock(time.monotonic() - begun), detail, self._estimate.text)
+        return f"[{self._done}/{self._total}] {step}: {', '.join(part for part in parts if part)}"
 
 
 class Live:
@@ -105,7 +140,7 @@ class Live:
 
         self._bars = Bars(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", style="cyan"),
             TimeElapsedColumn(),
             TextColumn("{task.fields[detail]}", style="dim"),
             console=Console(file=stream),
@@ -126,13 +161,18 @@ class Live:
     def expect(self, steps: int) -> None:
         self._lines.expect(steps)
 
+    def builds(self, recorded: Mapping[str, float]) -> None:
+        self._lines.builds(recorded)
+
     def started(self, step: str) -> None:
         self._lines.started(step)
         self._tasks[step] = self._bars.add_task(step, total=None, detail="")
 
-    def moved(self, step: str, detail: str) -> None:
+    def moved(self, step: str, detail: str, share: float = 0.0) -> None:
+        self._lines.moved(step, detail, share)
         if step in self._tasks:
-            self._bars.update(self._tasks[step], detail=detail)  # type: ignore[arg-type]  # rich's TaskID is an int
+            shown = ", ".join(part for part in (detail, self._lines.left) if part)
+            self._bars.update(self._tasks[step], detail=shown)  # type: ignore[arg-type]  # rich's TaskID is an int
 
     def finished(self, step: str, how: str) -> None:
         if step in self._tasks:

@@ -16,7 +16,10 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class GoComponent:
-    """One wrapper module and the binaries built from it; `replace` maps a module to the version put in its place."""
+    """One wrapper module and the binaries built from it; `replace` maps a module to the version put in its place.
+
+    `main` is the Go source of a command in the wrapper module itself, for the package `embedded`.
+    """
 
     name: str
     module: str
@@ -28,6 +31,7 @@ class GoComponent:
     staging_version: str | None = None
     release_file: str | None = None
     keep: dict[str, str] = field(default_factory=dict)
+    main: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,14 @@ class Image:
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """What building a component once took, for estimates: seconds on two cores, and compiled packages."""
+
+    seconds: float
+    packages: int
+
+
+@dataclass(frozen=True)
 class Versions:
     """The whole file. `components` has Istio in its default release.
 
@@ -112,6 +124,7 @@ class Versions:
     gateway_api_definitions: str
     root_packages: tuple[str, ...]
     images: tuple[Image, ...]
+    recorded: dict[str, Recorded]
 
     def release(self, asked: str | None) -> Release | None:
         """Return the known release of a name or of a version of the module; None is the default one."""
@@ -136,6 +149,14 @@ class Versions:
     def gateway_api(self, version: str) -> Definitions:
         """Return the kinds that a version of the Gateway API defines."""
         return Definitions(self.gateway_api_module, version, self.gateway_api_definitions)
+
+
+def _component(name: str, table: dict[str, Any]) -> GoComponent:
+    """Return a component; `main` in the file is the name of a file in commands/."""
+    component = GoComponent(name=name, **_tuples(table))
+    if not component.main:
+        return component
+    return replace(component, main=(HERE / "commands" / component.main).read_text(encoding="utf-8"))
 
 
 def _tuples(table: dict[str, Any]) -> dict[str, Any]:
@@ -164,7 +185,7 @@ def versions() -> Versions:
     return Versions(
         go_minimum=tuple(int(part) for part in data["go"]["minimum"].split(".")),
         go_wheel=data["go"]["wheel"],
-        components={name: GoComponent(name=name, **_tuples(table)) for name, table in data["components"].items()},
+        components={name: _component(name, table) for name, table in data["components"].items()},
         substitutes=_substitutes(data["substitutes"], releases),
         releases=releases,
         default_release=default,
@@ -178,6 +199,7 @@ def versions() -> Versions:
         gateway_api_definitions=data["gateway_api"]["definitions"],
         root_packages=tuple(data["root_filesystem"]["packages"]),
         images=tuple(Image(**_tuples(table)) for table in data["images"].values()),
+        recorded={name: Recorded(**table) for name, table in data["recorded"].items()},
     )
 
 
@@ -189,7 +211,10 @@ def recipe_key(*recipe: object) -> str:
 
 def _plain(value: object) -> object:
     if isinstance(value, (GoComponent, Definitions, Image)):
-        return asdict(value)
+        plain = asdict(value)
+        if not plain.get("main", "set"):  # so that components without it keep the keys of earlier versions
+            del plain["main"]
+        return plain
     if isinstance(value, Path):
         return str(value)
     message = f"a recipe is made of plain data, not {type(value).__name__}"

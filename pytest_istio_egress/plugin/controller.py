@@ -182,7 +182,7 @@ class Controller:
         try:
             self.progress.begin(ids)
             self.progress.phase("connecting to the cluster")
-            self.prepared = prepare(self.settings, self.run, self.progress.write)
+            self.prepared = prepare(self.settings, self.run, self.progress.write, self.progress.show_start)
             if self.settings.prepared:
                 self._use_prepared_namespaces(self.prepared)
             self.progress.phase("detecting the mesh")

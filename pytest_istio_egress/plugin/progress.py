@@ -15,7 +15,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import pytest
@@ -31,6 +31,7 @@ TICK = 1.0
 # Make a row below the cursor (scrolling where there is none), save the cursor, fill the row, put the cursor back.
 DRAW = "\x1bD\x1b[A\x1b7\x1b[B\r\x1b[2K{}\x1b8"
 ERASE = "\x1b[J"
+CYAN, PLAIN = "\x1b[36m", "\x1b[0m"
 
 
 class Progress:
@@ -58,7 +59,17 @@ class Progress:
 
     def phase(self, name: str) -> None:
         """Show what is being prepared, until the first test is over."""
-        self.counts.phase = name
+        self.counts.phase, self.counts.starting = name, ""
+        with self.hidden():
+            pass
+
+    @property
+    def show_start(self) -> Callable[[str], None] | None:
+        """Return what shows how far the start of the embedded cluster is, until the next phase; None: no line moves."""
+        return self._show_start if self._moves() else None
+
+    def _show_start(self, text: str) -> None:
+        self.counts.starting = text
         with self.hidden():
             pass
 
@@ -140,7 +151,10 @@ class Progress:
             return
         with suppress(OSError):
             width = os.get_terminal_size(self._screen).columns
-            self._write(DRAW.format(self.counts.line(time.monotonic() - self.began)[: width - 1]))
+            line = self.counts.line(time.monotonic() - self.began)[: width - 1]
+            if self.counts.starting and self.config.get_terminal_writer().hasmarkup:
+                line = f"{CYAN}{line}{PLAIN}"
+            self._write(DRAW.format(line))
 
     def _write(self, text: str) -> None:
         if self._screen is not None:

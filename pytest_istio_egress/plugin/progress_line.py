@@ -17,6 +17,8 @@ class ProgressLine:
         self.failed: set[str] = set()
         self.area = ""
         self.phase = ""
+        self.starting = ""
+        """How far the start of the embedded cluster is, which has a clock of its own; empty where none starts."""
 
     def report(self, nodeid: str, when: str, *, failed: bool) -> None:
         """Count a report; a parameter is finished with its teardown, or where its worker crashed (another phase)."""
@@ -27,7 +29,12 @@ class ProgressLine:
             self.finished[self.area] += 1
 
     def line(self, seconds: float) -> str:
-        """Return the line: what is being prepared, later the area of the latest test; and all finished parameters."""
+        """Return the line: what is being prepared, later the area of the latest test; and all finished parameters.
+
+        While the embedded cluster starts, nothing is counted.
+        """
+        if self.starting:
+            return self.starting
         area = f"{self.area} {self.finished[self.area]}/{self.total[self.area]}" if self.area else self.phase
         parts = [area, f"{self.finished.total()} of {self.total.total()}"]
         if self.failed:

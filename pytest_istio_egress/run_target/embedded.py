@@ -8,11 +8,14 @@ from pytest_istio_egress.run_target import Say, TargetError
 from pytest_istio_egress.settings.options import Settings
 
 
-def start(settings: Settings, say: Say) -> EmbeddedCluster:
-    """Start the cluster, or return it where it is running; raises TargetError where it cannot be started."""
+def start(settings: Settings, say: Say, show: Say | None = None) -> EmbeddedCluster:
+    """Start the cluster, or return it where it is running; raises TargetError where it cannot be started.
+
+    `say` writes a line; `show` replaces the line that it showed before.
+    """
     given = {name: getattr(settings, name) for name in ("name", "istio", "envoy", "proxy_binary", "ip_family")}
     try:
-        with Lines(say) as progress:
+        with Lines(say, show) as progress:
             return up(
                 ClusterSpec(**{key: value for key, value in given.items() if value is not None}),
                 progress=progress,

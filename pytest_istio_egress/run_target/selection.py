@@ -15,13 +15,14 @@ from pytest_istio_egress.settings.options import EMBEDDED, Settings
 USE_EMBEDDED = "to start a cluster on this machine, add --istio-egress-target embedded"
 
 
-def prepare(settings: Settings, run: str, say: Say) -> Prepared:
+def prepare(settings: Settings, run: str, say: Say, show: Say | None = None) -> Prepared:
     """Select the cluster, start the embedded one, and check that it responds.
 
+    `say` writes a line; `show` replaces the line that it showed before, where there is a terminal.
     Raises NoClusterError before a cluster is contacted, TargetError before anything is created.
     """
     if settings.target == EMBEDDED:
-        return _embedded(settings, run, say)
+        return _embedded(settings, run, say, show)
     try:
         kubeconfig, context = chosen_context(settings.kubeconfig, settings.context)
     except NoContextError as error:
@@ -30,12 +31,12 @@ def prepare(settings: Settings, run: str, say: Say) -> Prepared:
     return Prepared(target, kubernetes_version(target))
 
 
-def _embedded(settings: Settings, run: str, say: Say) -> Prepared:
+def _embedded(settings: Settings, run: str, say: Say, show: Say | None) -> Prepared:
     import yaml
 
     from pytest_istio_egress.run_target.embedded import start
 
-    cluster = start(settings, say)
+    cluster = start(settings, say, show)
     current = yaml.safe_load(cluster.kubeconfig.read_text(encoding="utf-8")).get("current-context")
     # The whole cluster belongs to the run, including the mesh configuration.
     target = replace(_target(settings, run, cluster.kubeconfig, current), notes=cluster.notes, allow_mesh_wide=True)

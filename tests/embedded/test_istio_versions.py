@@ -9,8 +9,8 @@ import pytest
 
 from pytest_istio_egress.embedded.cache import Cache
 from pytest_istio_egress.embedded.errors import EmbeddedError
-from pytest_istio_egress.embedded.go_build import Replaced
 from pytest_istio_egress.embedded.go_modules import Go, ModuleProxy
+from pytest_istio_egress.embedded.go_sources import Replaced
 from pytest_istio_egress.embedded.istio_release import (
     Found,
     choose_istio,

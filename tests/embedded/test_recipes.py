@@ -23,10 +23,22 @@ COMPONENT = GoComponent("etcd", "example.test/etcd", "v1.2.3", {"etcd": "example
         {"variables": {"main.version": "{version}"}},
         {"replace": {"example.test/x": "v1.0.0"}},
         {"binaries": {"etcd": "example.test/etcd/other"}},
+        {"main": "package main"},
     ],
 )
 def test_a_change_of_the_recipe_changes_the_key(change: dict[str, object]) -> None:
     assert recipe_key(dataclasses.replace(COMPONENT, **change)) != recipe_key(COMPONENT)  # type: ignore[arg-type]  # fields by name
+
+
+def test_the_key_of_an_earlier_version_remains() -> None:
+    """Its parts in the cache are used again: what they are built from has not changed."""
+    assert recipe_key(COMPONENT) == "b1ca162e74b88dd2"
+
+
+def test_what_only_changes_the_speed_of_a_build_is_not_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = component_key(versions().components["kubernetes"])
+    monkeypatch.setenv("GOGC", "50")
+    assert component_key(versions().components["kubernetes"]) == before
 
 
 def test_equal_recipes_share_a_key_whatever_their_order() -> None:

@@ -28,7 +28,7 @@ from pytest_istio_egress.run_target import (
     mesh_detection,
     selection,
 )
-from pytest_istio_egress.settings.options import Settings
+from pytest_istio_egress.settings.options import EMBEDDED, Settings
 
 NOTES = Path(os.environ["STAND_IN_NOTES"])
 SUITE = Path(os.environ["STAND_IN_SUITE"])
@@ -42,13 +42,15 @@ def note(line: str) -> None:
         notes.write(line + "\n")
 
 
-def prepare(settings: Settings, run: str, say: Say) -> Prepared:
+def prepare(settings: Settings, run: str, say: Say, show: Say | None = None) -> Prepared:
     note("prepare")
     match os.environ.get("STAND_IN_REFUSES"):
         case "exit":
             raise TargetError("the cluster does not answer")
         case "usage error":
             raise NoClusterError("no cluster is configured")
+    if settings.target == EMBEDDED:
+        (show or say)("[3/9] kubernetes: 12 of about 34 packages")
     say("the stand-in is ready")
     return Prepared(
         Target(

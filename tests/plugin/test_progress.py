@@ -72,6 +72,24 @@ def test_line_shows_phase_then_counts(repository: Repository, more: list[str]) -
     assert text.rindex(ERASE) > text.rindex("6 of 6")
 
 
+@pytest.mark.parametrize(("color", "shown"), [("yes", "\x1b[36m{}\x1b[0m"), ("no", "{}")])
+def test_start_of_the_embedded_cluster_is_shown_in_place_of_the_counter(
+    repository: Repository, color: str, shown: str
+) -> None:
+    repository.write(CASES)
+    text = on_terminal(repository, "--istio-egress", "--istio-egress-target", "embedded", f"--color={color}")
+    assert DRAW.format(shown.format("[3/9] kubernetes: 12 of about 34 packages")) in text
+    assert "detecting the mesh · 0 of 6" in text, "the counter is there again after the start"
+
+
+def test_start_of_the_embedded_cluster_is_plain_lines_without_a_terminal(repository: Repository) -> None:
+    repository.write(CASES)
+    text = repository.run("--istio-egress", "--istio-egress-target", "embedded").stdout.str()
+    assert "[3/9] kubernetes: 12 of about 34 packages\n" in text
+    assert "\x1b" not in text
+    assert "\r" not in text
+
+
 @BOTH
 def test_output_of_pytest_is_unchanged(repository: Repository, more: list[str]) -> None:
     repository.write(CASES)

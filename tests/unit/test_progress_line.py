@@ -13,6 +13,13 @@ def test_phase_is_shown_until_the_first_report() -> None:
     assert line.line(4.9) == "detecting the mesh · 0 of 4 · 4 s"
 
 
+def test_start_of_the_embedded_cluster_has_the_line_for_itself() -> None:
+    line = ProgressLine(IDS)
+    line.phase = "connecting to the cluster"
+    line.starting = "[1/9] etcd: 12 s"
+    assert line.line(14) == "[1/9] etcd: 12 s"
+
+
 def test_parameter_is_finished_with_its_teardown() -> None:
     line = ProgressLine(IDS)
     for when in ("setup", "call"):
