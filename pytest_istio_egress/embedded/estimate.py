@@ -27,6 +27,10 @@ class Estimate:
         """The step is done."""
         self._left.pop(step, None)
 
+    def counts(self, step: str) -> bool:
+        """Return whether the step is one of those that take long, and is not done."""
+        return step in self._left
+
     @property
     def seconds_left(self) -> float:
         """Return how many seconds are left; 0 where nothing is built."""

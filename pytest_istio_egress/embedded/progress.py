@@ -118,7 +118,9 @@ class Lines:
     def _tick(self) -> None:
         while not self._ended.wait(TICK if self._show else EVERY):
             with self._lock:
-                lines = [self._line(step, begun, detail) for step, (begun, detail) in self._running.items()]
+                # What takes long comes first: where there is room for one line, it is the one to see.
+                steps = sorted(self._running, key=self._estimate.counts, reverse=True)
+                lines = [self._line(step, *self._running[step]) for step in steps]
             if self._show and lines:
                 self._show(lines[0])
             elif not self._show:

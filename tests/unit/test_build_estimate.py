@@ -89,12 +89,13 @@ def test_a_line_that_moves_takes_the_place_of_plain_lines(monkeypatch: pytest.Mo
     with Lines(said.append, shown.append) as lines:
         lines.expect(1)
         lines.builds({step: 300})
+        lines.started("root file system")
         lines.started(step)
         lines.moved(step, "120 packages compiled", 0.5)
         deadline = time.monotonic() + 10
         while not shown and time.monotonic() < deadline:
             time.sleep(0.01)
         lines.finished(step, "built")
-    assert shown[-1].startswith(f"[0/1] {step}: ")
+    assert shown[-1].startswith(f"[0/1] {step}: "), "what takes long, and not what started first"
     assert shown[-1].endswith("120 packages compiled, about 1 min left"), "half of it took no time"
     assert len(said) == 2, "the announcement and the end of the step"
