@@ -59,7 +59,7 @@ class CaseSetup:
         self.later_manifests: ManifestFilter = unchanged
         """Applied to manifests that a test adds or removes in its course, or has checked by a dry run."""
         self.changed_only_proxies = False
-        """Whether what was applied and deleted for the current test takes effect in proxies alone."""
+        """Whether what was applied for the current test takes effect in proxies alone."""
         self._applied: list[Resource] = []
 
     def ensure_environment(self) -> None:
@@ -118,7 +118,9 @@ class CaseSetup:
         environment.forget_case_workloads()
         self._await_workloads(documents)
         self.sync()
-        self.changed_only_proxies = all(map(_takes_effect_in_proxies, [*previous, *self._applied]))
+        # A NetworkPolicy of the test before is still enforced for a while; names of other kinds are a test's own.
+        lingering = any(resource.kind == "NetworkPolicy" for resource in previous)
+        self.changed_only_proxies = not lingering and all(map(_takes_effect_in_proxies, self._applied))
         self.case = case
         return True
 
