@@ -6,10 +6,11 @@ import dataclasses
 import re
 
 import pytest
+import yaml
 
 from pytest_istio_egress.embedded.go_modules import PSEUDO
 from pytest_istio_egress.embedded.istio_manifest import istio_settings
-from pytest_istio_egress.embedded.versions import GoComponent, recipe_key, versions
+from pytest_istio_egress.embedded.versions import HERE, GoComponent, recipe_key, versions
 from pytest_istio_egress.embedded.workshop import component_key
 
 COMPONENT = GoComponent("etcd", "example.test/etcd", "v1.2.3", {"etcd": "example.test/etcd/cmd"})
@@ -39,6 +40,21 @@ def test_what_only_changes_the_speed_of_a_build_is_not_part_of_the_key(monkeypat
     before = component_key(versions().components["kubernetes"])
     monkeypatch.setenv("GOGC", "50")
     assert component_key(versions().components["kubernetes"]) == before
+
+
+def test_a_main_of_ours_is_read_from_its_file() -> None:
+    for name in ("kubernetes", "coredns"):
+        component = versions().components[name]
+        assert component.main.startswith(f"// Command {name} is")
+        assert set(component.binaries.values()) == {"embedded"}
+        assert all(f'case "{binary}":' in component.main for binary in component.binaries) or name == "coredns"
+
+
+def test_coredns_has_the_plugins_that_its_corefile_names() -> None:
+    objects = yaml.safe_load_all((HERE / "manifests" / "coredns.yaml").read_text(encoding="utf-8"))
+    corefile = next(found["data"]["Corefile"] for found in objects if found["kind"] == "ConfigMap")
+    named = set(re.findall(r"^ {2}(\w+)", corefile, re.MULTILINE))
+    assert named == set(re.findall(r"coredns/plugin/(\w+)", versions().components["coredns"].main))
 
 
 def test_equal_recipes_share_a_key_whatever_their_order() -> None:
