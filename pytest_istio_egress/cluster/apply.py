@@ -59,6 +59,8 @@ def load(files: Iterable[Path]) -> list[dict[str, Any]]:
 def rendered(document: dict[str, Any], namespace: str, names: Names) -> dict[str, Any]:
     """Return a document as it is sent: with the run's names, the run's label and a namespace."""
     sent: dict[str, Any] = names.placement.apply_to(names.render_manifest(document))
+    if sent["kind"] == "Sidecar":
+        sent = names.mesh.with_telemetry(sent)
     metadata = sent.setdefault("metadata", {})
     if sent["kind"] != "Namespace":
         metadata.setdefault("namespace", names.namespace(namespace))

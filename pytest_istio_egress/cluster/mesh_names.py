@@ -50,6 +50,8 @@ class MeshNames:
     """The mesh's discoverySelectors."""
     ip_families: tuple[str, ...] = (IPV4,)
     """The IP families of pods, the first one first."""
+    telemetry_services: tuple[str, ...] = ()
+    """The hosts that proxies send traces and logs to."""
 
     @classmethod
     def of(cls, facts: MeshFacts) -> MeshNames:
@@ -64,6 +66,7 @@ class MeshNames:
             config_map=facts.config_map,
             discovery=parsed(facts.value("discovery-selectors")),
             ip_families=facts.ip_families,
+            telemetry_services=facts.telemetry_services,
         )
 
     def render(self, text: str) -> str:
@@ -103,6 +106,19 @@ class MeshNames:
     def render_address_type(self, value: Mapping[Any, Any]) -> Mapping[Any, Any]:
         """Replace the family of an EndpointSlice's addresses: external servers are in the first one."""
         return {**value, "addressType": self.ip_families[0]} if value.get("addressType") == IPV4 else value
+
+    def with_telemetry(self, sidecar: dict[str, Any]) -> dict[str, Any]:
+        """Return a Sidecar with the hosts that proxies send traces and logs to.
+
+        Envoy rejects each listener that names the cluster of such a host and does not get that cluster: a mesh with
+        tracing needs the host in every Sidecar. Egress listeners of one port only stay: their hosts have that port.
+        """
+        added = [f"*/{host}" for host in self.telemetry_services]
+        egress = [
+            each if "port" in each or not each.get("hosts") else {**each, "hosts": [*each["hosts"], *added]}
+            for each in sidecar["spec"].get("egress", [])
+        ]
+        return {**sidecar, "spec": {**sidecar["spec"], **({"egress": egress} if egress else {})}}
 
     def unrender(self, text: str) -> str:
         """Undo `render` for Services of the mesh; the run's own gateway keeps its name, which manifests use as well."""

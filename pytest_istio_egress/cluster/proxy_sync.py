@@ -22,6 +22,14 @@ from pytest_istio_egress.cluster.rejections import error_states
 _PAUSE = 0.05
 """Seconds between two requests to a gateway, each of which is an exec."""
 
+_WARMING = "/config_dump?resource=dynamic_warming_clusters"
+"""The clusters that have yet to warm up: a route to one of them is answered with 503, cluster_not_found.
+
+They wait for a secret, or for the first address of a host. Neither may ever come, which can be what a test is about.
+"""
+_WARM_UP = 2.0
+"""Seconds in which clusters may warm up before the first probe."""
+
 # Only shell builtins and curl: the image may have no grep.
 _WAIT = """
 has() {
@@ -32,6 +40,12 @@ until {conditions}; do
   i=$((i+1)); [ $i -lt {turns} ] || exit 9
   sleep 0.03
 done
+i=0
+while {warming} && [ $i -lt {warm_up_turns} ]; do
+  i=$((i+1))
+  sleep 0.03
+done
+exit 0
 """
 
 
@@ -93,10 +107,27 @@ class ProxySync:
 
         if not poll(has_marker, every=_PAUSE, timeout=self.timeout):
             raise self._not_synced(f"gateway {pod}", pod, error_text)
+        warming = self._warming
+        poll(lambda: warming.text not in self._dump(pod, warming.path), every=_PAUSE, timeout=_WARM_UP)
+
+    @property
+    def _warming(self) -> Condition:
+        """Met while clusters for hosts of the run have yet to warm up; those of other users may never do."""
+        return Condition(_WARMING, f".{self.applier.names.run}.test")
+
+    def _dump(self, pod: Pod, path: str) -> str:
+        """Return a response of the admin interface, empty where there is none: its container may restart."""
+        try:
+            return admin(self.api, pod, path)
+        except GoneError:
+            raise
+        except ClusterError:
+            return ""
 
     def _wait(self, pod: Pod, marker: Marker) -> None:
         script = _WAIT.replace("{address}", ADDRESS).replace("{conditions}", _shell(marker.shown_by))
-        script = script.replace("{turns}", str(max(1, int(self.timeout / 0.05))))
+        script = script.replace("{turns}", str(_turns(self.timeout)))
+        script = script.replace("{warming}", _shell([self._warming])).replace("{warm_up_turns}", str(_turns(_WARM_UP)))
         try:
             result = run(self.api, pod, ["sh", "-c", script], timeout=self.timeout + 20)
         except NotEndedError:
@@ -137,6 +168,11 @@ def first_sync(sync: ProxySync, other: Markers | None, clients: Sequence[Pod]) -
             return instead
         sync.wait(clients)
     return sync
+
+
+def _turns(seconds: float) -> int:
+    """Return how often the script looks in so many seconds; a look takes some time beside its pause."""
+    return max(1, int(seconds / 0.05))
 
 
 def _shell(conditions: Iterable[Condition]) -> str:

@@ -20,6 +20,7 @@ FACTS = {
     "discovery-selectors": "discoverySelectors: the namespaces that the control plane reads",
     "egress-gateways": "egress gateways of the mesh",
     "access-log": "format of the access log that proxies write by default",
+    "telemetry-services": "hosts that proxies send traces and logs to (extensionProviders in use)",
     "mutual-tls": "mode of the mesh-wide PeerAuthentication",
     "dns-capture": "whether sidecars capture DNS queries (ISTIO_META_DNS_CAPTURE)",
     "native-sidecars": "whether istio-proxy is injected as a native sidecar",
@@ -43,6 +44,7 @@ OWN_GATEWAY = "own"
 NO_GATEWAY = "none"
 MESH_GATEWAY = "mesh"
 """Choices of the egress gateway under test: deployed by the run, none, or the mesh's whatever can be tested with it."""
+NO_SERVICE = "none"
 NO_SIDECAR = "none"
 NO_EGRESS = "no egress"
 MESH_SIDECAR_FORMAT = "NAME: hosts HOST ..., outboundTrafficPolicy MODE"
@@ -238,6 +240,11 @@ class MeshFacts:
     def changed_mesh_setting(self, name: str) -> str | None:
         """Return the value of one of MESH_SETTINGS where it is not the default, else None."""
         return _settings(self.value("mesh-settings")).get(name)
+
+    @property
+    def telemetry_services(self) -> tuple[str, ...]:
+        """The hosts that proxies send traces and logs to; none where they are unknown."""
+        return tuple(host for host in self.value("telemetry-services").split(", ") if host not in ("", NO_SERVICE))
 
     @property
     def ip_families(self) -> tuple[str, ...]:

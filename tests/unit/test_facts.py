@@ -173,6 +173,21 @@ CHANGED: dict[str, tuple[str, Callable[[Objects], Objects], str]] = {
         ),
         "text (Telemetry)",
     ),
+    "a tracing provider in use, and another": (
+        "telemetry-services",
+        lambda mesh: mesh.mesh(
+            extensionProviders=[
+                {
+                    "name": "zipkin",
+                    "zipkin": {"service": "tracing/zipkin.tracing.svc.cluster.local", "port": 1},
+                },
+                {"name": "unused", "opentelemetry": {"service": "unused.test", "port": 1}},
+                {"name": "als", "envoyHttpAls": {"service": "als.test", "port": 1}},
+            ],
+            defaultProviders={"tracing": ["zipkin"]},
+        ).add("telemetry.istio.io/v1", "Telemetry", {"accessLogging": [{"providers": [{"name": "als"}]}]}),
+        "als.test, zipkin.tracing.svc.cluster.local",
+    ),
     "DNS capture": (
         "dns-capture",
         lambda mesh: mesh.mesh(defaultConfig={"proxyMetadata": {"ISTIO_META_DNS_CAPTURE": "true"}}),

@@ -1,7 +1,10 @@
 """Names of Istio's documentation are rendered as those of the mesh, and unrendered in reports."""
 
+from typing import Any
+
 import pytest
 
+from pytest_istio_egress.cluster.apply import rendered
 from pytest_istio_egress.cluster.mesh_names import MeshNames
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.model.mesh_facts import RUNS_OWN_GATEWAY, Gateway
@@ -82,3 +85,24 @@ def test_cluster_domain_replaces_that_of_services_only() -> None:
     rendered = "a.b.svc.corp.local *.svc.corp.local td.example/ns/a x.svc.cluster.local.test my.cluster.local"
     assert names.render(text) == rendered
     assert names.unrender("outbound|80||a.b.svc.corp.local") == "outbound|80||a.b.svc.cluster.local"
+
+
+ZIPKIN = "zipkin.istio-system.svc.cluster.local"
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({"egress": [{"hosts": ["./*"]}]}, {"egress": [{"hosts": ["./*", f"*/{ZIPKIN}"]}]}),
+        (
+            {"egress": [{"port": {"number": 80}, "hosts": ["./*"]}, {"hosts": ["./a.example.com"]}]},
+            {"egress": [{"port": {"number": 80}, "hosts": ["./*"]}, {"hosts": ["./a.example.com", f"*/{ZIPKIN}"]}]},
+        ),
+        ({"outboundTrafficPolicy": {"mode": "ALLOW_ANY"}}, {"outboundTrafficPolicy": {"mode": "ALLOW_ANY"}}),
+    ],
+)
+def test_sidecar_gets_the_hosts_of_traces_and_logs(spec: dict[str, Any], expected: dict[str, Any]) -> None:
+    sidecar = {"apiVersion": "networking.istio.io/v1", "kind": "Sidecar", "metadata": {"name": "default"}, "spec": spec}
+    traced = Names("k3x9q", "gw0", mesh=MeshNames(telemetry_services=(ZIPKIN,)))
+    assert rendered(sidecar, "egress-client", traced)["spec"] == expected
+    assert rendered(sidecar, "egress-client", Names("k3x9q", "gw0"))["spec"] == spec

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator, Sequence
 from itertools import repeat
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -15,6 +17,7 @@ from pytest_istio_egress.cluster.apply import Applier
 from pytest_istio_egress.cluster.envoy_filter_markers import EnvoyFilterMarkers
 from pytest_istio_egress.cluster.exec_connection import CommandResult, GoneError
 from pytest_istio_egress.cluster.markers import Markers
+from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.cluster.policy_markers import PolicyMarkers
 from pytest_istio_egress.cluster.proxy_sync import ProxyNotSyncedError, ProxySync, first_sync
@@ -29,6 +32,7 @@ class Applied(Applier):
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, dict[str, Any]]] = []
+        self.names = Names("k3x9q", "gw0")
 
     @property
     def kinds(self) -> list[str]:
@@ -105,6 +109,57 @@ def test_rejected_resource_is_the_reason(monkeypatch: pytest.MonkeyPatch) -> Non
     sync, _ = sync_of_gateway(monkeypatch, repeat("{}"), timeout=0.0, dumped=dumped)
     with pytest.raises(ProxyNotSyncedError, match=r"it rejected 0\.0\.0\.0_8443: no such filter"):
         sync.wait([], [EXIT])
+
+
+WARMING = json.dumps({"configs": [{"cluster": {"name": "outbound|80||secret.k3x9q.test"}}]})
+OF_OTHERS = json.dumps({"configs": [{"cluster": {"name": "outbound|80||broken.example.com"}}]})
+
+
+@pytest.mark.parametrize(("dumps", "looks"), [([WARMING, WARMING, OF_OTHERS], 3), ([OF_OTHERS], 1), (["{}"], 1)])
+def test_gateway_is_polled_until_clusters_of_the_run_are_warm(
+    monkeypatch: pytest.MonkeyPatch, dumps: list[str], looks: int
+) -> None:
+    sync, _ = sync_of_gateway(monkeypatch, iter([ACTIVE]))
+    marker_run, left = vars(admin)["run"], list(dumps)
+
+    def run(api: Api, pod: Pod, command: list[str]) -> CommandResult:
+        if "dynamic_warming_clusters" in command[-1]:
+            return CommandResult(stdout=left.pop(0), stderr="", exit=0)
+        return cast(CommandResult, marker_run(api, pod, command))
+
+    monkeypatch.setattr(admin, "run", run)
+    sync.wait([], [EXIT])
+    assert len(dumps) - len(left) == looks
+
+
+CURL = """#!/bin/sh
+# Responds as a proxy's admin interface; the file `looks` counts the requests for warming clusters.
+case $7 in
+  *dynamic_warming_clusters) echo >> {folder}/looks; [ $(wc -l < {folder}/looks) -gt {warm} ] || echo '{warming}' ;;
+  *) echo '"active_state" istio-egress-marker-1' ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(("warm", "looks"), [(0, 1), (3, 4), (10**6, 3)])
+def test_client_is_polled_until_clusters_of_the_run_are_warm_or_stay_cold(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, warm: int, looks: int
+) -> None:
+    monkeypatch.setattr(proxy_sync, "_WARM_UP", 0.1 if warm > 10 else 2.0)
+    curl = tmp_path / "curl"
+    curl.write_text(CURL.format(folder=tmp_path, warm=warm, warming=WARMING).replace("$7", "$6"))
+    curl.chmod(0o755)
+
+    def run(_api: Api, _pod: Pod, command: list[str], timeout: float) -> CommandResult:
+        done = subprocess.run(
+            command, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, timeout=timeout,
+            check=False,
+        )  # fmt: skip
+        return CommandResult(done.stdout, done.stderr, done.returncode)
+
+    monkeypatch.setattr(proxy_sync, "run", run)
+    ProxySync(cast(Api, None), Applied(), 5.0, FILTERS).wait([CLIENT])
+    assert len((tmp_path / "looks").read_text().splitlines()) == looks
 
 
 class Proxies:

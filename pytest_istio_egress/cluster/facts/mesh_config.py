@@ -9,7 +9,7 @@ import yaml
 
 from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader, name
-from pytest_istio_egress.model.mesh_facts import DEFAULT_SETTINGS, MESH_SETTINGS, MeshSidecar
+from pytest_istio_egress.model.mesh_facts import DEFAULT_SETTINGS, MESH_SETTINGS, NO_SERVICE, MeshSidecar
 
 CUSTOM = "custom format"
 NO_LOG = "none"
@@ -107,6 +107,20 @@ def access_log(reader: ObjectReader, settings: dict[str, Any], root: str) -> str
     words = ", ".join([*logged, *(f"provider {each}" for each in others)])
     filtered = ", filtered" if any(entry.get("filter") for entry in entries) else ""
     return words + filtered + (" (Telemetry)" if entries else "")
+
+
+def telemetry_services(reader: ObjectReader, settings: dict[str, Any], root: str) -> str:
+    """Return the hosts that proxies send traces and logs to, as `HOST, HOST`: the services of the providers in use."""
+    defaults = settings.get("defaultProviders") or {}
+    used = {provider for kind in ("tracing", "accessLogging") for provider in defaults.get(kind) or []}
+    for telemetry in reader.objects("telemetry.istio.io/v1", "Telemetry", root):
+        spec = telemetry.get("spec") or {}
+        entries = [*(spec.get("tracing") or []), *(spec.get("accessLogging") or [])]
+        used |= {provider.get("name") for entry in entries for provider in entry.get("providers") or []}
+    providers = [each for each in settings.get("extensionProviders") or [] if each.get("name") in used]
+    addressed = [kind for each in providers for kind in each.values() if isinstance(kind, dict) and kind.get("service")]
+    hosts = {str(kind["service"]).rpartition("/")[2] for kind in addressed}  # [NAMESPACE/]HOST
+    return ", ".join(sorted(hosts)) or NO_SERVICE
 
 
 _BUILT_IN = "envoy"

@@ -198,6 +198,7 @@ DETECTORS: dict[str, Callable[[Detection], str]] = {
     "discovery-selectors": lambda of: discovery.described(of.settings),
     "egress-gateways": lambda of: "; ".join(map(str, of.gateways)) or "none",
     "access-log": lambda of: mesh_config.access_log(of.reader, of.settings, of.root),
+    "telemetry-services": lambda of: mesh_config.telemetry_services(of.reader, of.settings, of.root),
     "mutual-tls": lambda of: security.mutual_tls(of.reader, of.root),
     "dns-capture": lambda of: mesh_config.dns_capture(of.settings),
     "native-sidecars": lambda of: proxies.native_sidecars(of.istiod, revisions.version(of.istiod)),
