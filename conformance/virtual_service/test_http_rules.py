@@ -73,6 +73,7 @@ def test_http_rules_apply_to_external_host(egress: Egress, probe: Probe, expecte
     source="reference/config/networking/virtual-service/#HTTPRetry",
     summary="With attempts 2 a failed request is sent three times",
     manifests=["http_rules.yaml"],
+    requires=["http-1.1-upstream"],
     outcomes=["virtual-service/faults-retries-headers"],
 )
 def test_failed_request_retried_as_configured(egress: Egress) -> None:
@@ -84,7 +85,7 @@ def test_failed_request_retried_as_configured(egress: Egress) -> None:
     source="reference/config/networking/virtual-service/#HTTPRetry",
     summary="Without a retry rule for its status, a failed request is sent once",
     manifests=["http_rules.yaml"],
-    requires=["default-retries"],
+    requires=["default-retries", "http-1.1-upstream"],
     outcomes=["virtual-service/faults-retries-headers"],
 )
 def test_failed_request_without_retry_rule_sent_once(egress: Egress) -> None:
