@@ -30,6 +30,13 @@ def register_cluster_commands(commands: argparse._SubParsersAction[argparse.Argu
         default="ipv4",
         help="IP family of pods and Services: ipv4 (default), ipv6, or dual (both, IPv4 first)",
     )
+    start.add_argument("--ambient", action="store_true", help="Install Istio's ambient mode besides; needs --ztunnel")
+    start.add_argument(
+        "--ztunnel",
+        metavar="PATH",
+        type=_path,
+        help="Your ztunnel binary (on no package registry): your own build, or the file of Istio's image",
+    )
     start.set_defaults(run=_run, act=_up)
     change = verbs.add_parser("upgrade", help="Change Istio, Envoy or Istio's settings of a running cluster")
     change.add_argument(
@@ -78,7 +85,7 @@ def _path(value: str) -> Path:
 def _spec(arguments: argparse.Namespace) -> ClusterSpec:
     from pytest_istio_egress.embedded.spec import ClusterSpec
 
-    names = ("name", "istio", "envoy", "mesh_mode", "compatibility", "proxy_binary", "ip_family")
+    names = ("name", "istio", "envoy", "mesh_mode", "compatibility", "proxy_binary", "ip_family", "ambient", "ztunnel")
     return ClusterSpec(**{name: value for name, value in vars(arguments).items() if name in names})
 
 

@@ -21,6 +21,7 @@ from pytest_istio_egress.embedded.proxy_binary import fingerprint
 from pytest_istio_egress.embedded.spec import ClusterSpec, EmbeddedCluster, check_name
 from pytest_istio_egress.embedded.state import Record, State
 from pytest_istio_egress.embedded.versions import versions
+from pytest_istio_egress.embedded.ztunnel import ztunnel_fingerprint
 
 START_STEPS = 7  # API server, node, CoreDNS, istiod, Istio's webhooks, network policy, egress gateway
 
@@ -44,7 +45,7 @@ def up(
             _same_versions(record, spec)
             return cluster_of(record, state, started=False)
         meet_prerequisites(Cache(), display, install_packages=install_packages)
-        display.expect(START_STEPS)
+        display.expect(START_STEPS + 2 * spec.ambient)
         parts = prepare(spec, Cache(), display)
         _end(state)
         record = launch(state, parts, asked_of(spec), display, tied=tied_to_caller)
@@ -93,6 +94,7 @@ def asked_of(spec: ClusterSpec) -> dict[str, str]:
         "mesh mode": spec.mesh_mode,
         "compatibility": spec.compatibility or "its own",
         "IP family": spec.ip_family,
+        "data plane": _data_plane_asked_of(spec),
     }
 
 
@@ -100,6 +102,10 @@ def _envoy_asked_of(spec: ClusterSpec) -> str:
     if spec.proxy_binary is not None:
         return f"{spec.proxy_binary} ({fingerprint(spec.proxy_binary)})"
     return spec.envoy or versions().envoy_with(spec.istio) or f"of Istio {spec.istio}"
+
+
+def _data_plane_asked_of(spec: ClusterSpec) -> str:
+    return f"ambient ({spec.ztunnel}, {ztunnel_fingerprint(spec.ztunnel)})" if spec.ztunnel else "sidecar"
 
 
 def _same_versions(record: Record, spec: ClusterSpec) -> None:

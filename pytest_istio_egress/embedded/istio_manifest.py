@@ -12,6 +12,7 @@ import yaml
 
 from pytest_istio_egress.embedded.errors import EmbeddedError
 from pytest_istio_egress.embedded.go_modules import last_line
+from pytest_istio_egress.embedded.node_plan import CNI_CONFIGURATION, CNI_PLUGINS
 
 # Istio's own filters, which upstream Envoy lacks: istiod sends configuration with them, which a proxy without them
 # rejects, so that no new pod becomes ready, unless the setting turns them off. The names are those under which a
@@ -33,6 +34,29 @@ ONE_NODE = (
     "values.pilot.resources.requests.memory=128Mi",
     "values.global.proxy.resources.requests.cpu=10m",
     "values.global.proxy.resources.requests.memory=40Mi",
+)
+# Istio's profile "ambient", with the requests of one node. Its proxies are in the usual images, not in distroless ones.
+AMBIENT = (
+    "components.cni.enabled=true",
+    "components.ztunnel.enabled=true",
+    "values.cni.ambient.enabled=true",
+    f"values.cni.cniConfDir={CNI_CONFIGURATION}",
+    f"values.cni.cniBinDir={CNI_PLUGINS}",
+    "values.cni.resources.requests.cpu=10m",
+    "values.cni.resources.requests.memory=40Mi",
+    "values.ztunnel.resources.requests.cpu=10m",
+    "values.ztunnel.resources.requests.memory=40Mi",
+    "values.pilot.env.PILOT_ENABLE_AMBIENT=true",
+)
+# Sidecars that send over HBONE, and proxies that know the workloads of the mesh, need Istio's own Envoy.
+AMBIENT_WITH_ISTIOS_ENVOY = ("meshConfig.defaultConfig.proxyMetadata.ISTIO_META_ENABLE_HBONE=true",)
+# Upstream Envoy as a waypoint: without Istio's bootstrap extension for workload discovery, and with the types of values
+# (envoy.string) that istiod uses for proxies up to this version; the later ones are Istio's own.
+_WAYPOINT = "values.gatewayClasses.istio-waypoint.deployment.spec.template.spec.containers[0]"
+AMBIENT_WITH_UPSTREAM_ENVOY = (
+    f"{_WAYPOINT}.name=istio-proxy",
+    f"{_WAYPOINT}.env[0].name=ISTIO_META_ISTIO_VERSION",
+    f"{_WAYPOINT}.env[0].value=1.29.1",
 )
 # Istio's documentation on dual stack: without them proxies listen on both families, but send to one.
 DUAL_STACK = (
@@ -63,6 +87,8 @@ def istio_settings(
     proxy_image: str | None = None,
     for_proxy: tuple[str, ...] = FOR_UPSTREAM_ENVOY,
     ip_family: str = "ipv4",
+    *,
+    ambient: bool = False,
 ) -> tuple[str, ...]:
     """Return what goes behind istioctl's --set, in order; None leaves out what Istio has a default for."""
     chosen = {
@@ -83,8 +109,13 @@ def istio_settings(
         *for_proxy,
         *(DUAL_STACK if ip_family == "dual" else ()),
         *ONE_NODE,
+        *(_ambient_settings(for_proxy) if ambient else ()),
         *(f"{name}={value}" for name, value in chosen.items() if value),
     )
+
+
+def _ambient_settings(for_proxy: tuple[str, ...]) -> tuple[str, ...]:
+    return (*AMBIENT, *(AMBIENT_WITH_UPSTREAM_ENVOY if for_proxy else AMBIENT_WITH_ISTIOS_ENVOY))
 
 
 def make_istio_manifest(istioctl: Path, settings: tuple[str, ...], definitions: Path, into: Path) -> None:
@@ -112,7 +143,7 @@ def _loader() -> Any:  # the C loader has no type of its own and is not in every
 
 def tight(found: dict[str, Any]) -> dict[str, Any]:
     """Set readiness probes to start at once and to run every second, so that a start does not wait for them."""
-    if found["kind"] == "Deployment":
+    if found["kind"] in {"Deployment", "DaemonSet"}:
         for container in found["spec"]["template"]["spec"]["containers"]:
             if probe := container.get("readinessProbe"):
                 probe.update(initialDelaySeconds=0, periodSeconds=1)

@@ -89,6 +89,8 @@ def _plan(state: State, parts: Parts) -> NodePlan:
         pause_image=pause,
         cgroups=cgroup_folders(state.name),
         ip_family=parts.ip_family,
+        ambient=parts.ambient,
+        upstream_waypoints=parts.upstream_waypoints,
     )
 
 

@@ -6,6 +6,8 @@ import json
 import sys
 
 from pytest_istio_egress.embedded.node_plan import (
+    CNI_CONFIGURATION,
+    CNI_PLUGINS,
     CONTAINERD_SOCKET,
     ETCD,
     NETWORK_POLICY_HOLDS,
@@ -94,8 +96,8 @@ disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.snapshotter.v1.bl
 [{cri}]
   restrict_oom_score_adj = true
   [{cri}.cni]
-    bin_dirs = ["{plan.cni_plugins}"]
-    conf_dir = "{RUN}/cni"
+    bin_dirs = ["{plan.cni_plugins}", "{CNI_PLUGINS}"]
+    conf_dir = "{CNI_CONFIGURATION}"
   [{cri}.containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
     [{cri}.containerd.runtimes.runc.options]
@@ -122,9 +124,9 @@ def write_cni(plan: NodePlan) -> None:
         {"type": "ptp", "ipMasq": False, "mtu": 1500, "ipam": addresses},
         {"type": "portmap", "capabilities": {"portMappings": True}},
     ]
-    (RUN / "cni").mkdir(exist_ok=True)
+    CNI_CONFIGURATION.mkdir(exist_ok=True)
     network = {"cniVersion": "1.0.0", "name": "pods", "plugins": plugins}
-    (RUN / "cni" / "10-pods.conflist").write_text(json.dumps(network), encoding="utf-8")
+    (CNI_CONFIGURATION / "10-pods.conflist").write_text(json.dumps(network), encoding="utf-8")
 
 
 def kubelet(plan: NodePlan) -> list[str]:

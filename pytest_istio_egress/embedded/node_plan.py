@@ -10,6 +10,8 @@ from typing import Any
 from pytest_istio_egress.embedded.ip_families import NETWORKS, Network
 
 RUN = Path("/run/istio-egress")  # a tmpfs inside the node's mount namespace: it ends with the node
+# Istio's CNI agent adds its plugin to the node's own folders, which end with the node, and not to the machine's.
+CNI_CONFIGURATION, CNI_PLUGINS = RUN / "cni", RUN / "cni-plugins"
 NETWORK_POLICY_HOLDS = RUN / "network-policy.holds"
 CONTAINERD_SOCKET = "/run/containerd.sock"
 ETCD = "127.0.0.1:2379"
@@ -28,6 +30,8 @@ class NodePlan:
     pause_image: str
     cgroups: tuple[Path, ...]
     ip_family: str = "ipv4"
+    ambient: bool = False
+    upstream_waypoints: bool = False
 
     @property
     def networks(self) -> tuple[Network, ...]:

@@ -50,6 +50,8 @@ def set_up_files(plan: NodePlan) -> None:
     """Mount a tmpfs wherever components write outside of their folders, and link the cached images."""
     for folder in (Path("/run"), Path("/var/log")):
         mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", str(folder))
+    # Istio's CNI agent sees the network namespaces of pods that are mounted below /run later on.
+    mount("--make-shared", "/run")
     for folder in (RUN, Path("/run/netns"), Path("/run/lock")):
         folder.mkdir(mode=0o755)
     keep_writes_to_memory(Path("/var/lib"), (plan.state, plan.images))

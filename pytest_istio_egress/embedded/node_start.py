@@ -22,6 +22,8 @@ from pytest_istio_egress.embedded.ip_families import Network
 from pytest_istio_egress.embedded.node_plan import ETCD, NETWORK_POLICY_HOLDS, NodePlan
 
 MANIFESTS = Path(__file__).parent / "manifests"
+FOR_UPSTREAM_WAYPOINTS = (MANIFESTS / "upstream_waypoint" / "peer_metadata.yaml",)
+LATER = {"CustomResourceDefinition": 1, "Deployment": 1, "DaemonSet": 1, "EnvoyFilter": 2}
 PATIENCE = 120.0  # seconds until a start is given up
 POLL = 0.05  # seconds between two requests to the API
 ETCD_POLL = 0.01  # the same for etcd, which is ready in a tenth of a second
@@ -82,6 +84,11 @@ class Start:
             "network policy": NETWORK_POLICY_HOLDS.exists,
             "egress gateway": functools.partial(self._available, "istio-system", "istio-egressgateway"),
         }
+        if self._plan.ambient:
+            waited |= {
+                "CNI agent": functools.partial(self._on_the_node, "istio-cni-node"),
+                "ztunnel": functools.partial(self._on_the_node, "ztunnel"),
+            }
         for step in waited:
             self._tell("started", step=step)
         for step, holds in waited.items():
@@ -92,6 +99,10 @@ class Start:
         return _condition(
             self._api.request("GET", f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"), "Available"
         )
+
+    def _on_the_node(self, daemon_set: str) -> bool:
+        path = f"/apis/apps/v1/namespaces/istio-system/daemonsets/{daemon_set}"
+        return bool(self._api.request("GET", path)["status"].get("numberReady"))
 
     def _webhooks_serve(self) -> bool:
         """Return whether istiod has set its webhooks' certificate, and the failure policy of validation to Fail."""
@@ -124,7 +135,8 @@ class Start:
         )
 
     def _apply(self) -> None:
-        shipped = [file.read_text(encoding="utf-8") for file in sorted(MANIFESTS.glob("*.yaml"))]
+        files = [*sorted(MANIFESTS.glob("*.yaml")), *(FOR_UPSTREAM_WAYPOINTS if self._plan.upstream_waypoints else ())]
+        shipped = [file.read_text(encoding="utf-8") for file in files]
         objects = [
             *mesh_authority(self._plan.pki),
             *(found for text in shipped for found in with_addresses(yaml.safe_load_all(text), self._plan.networks)),
@@ -135,7 +147,7 @@ class Start:
             namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
             self._create_in_time(api, namespace)
         # Pods take longest to start, so the objects that they need come first and Istio's CRDs last.
-        objects.sort(key=lambda found: found["kind"] in {"CustomResourceDefinition", "Deployment"})
+        objects.sort(key=lambda found: LATER.get(found["kind"], 0))
         waiting: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         for found in objects:
             waiting.put(found)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_istio_egress.embedded.bootstrap import bootstrap_folder, with_bootstrap
 from pytest_istio_egress.embedded.cache import Cache
 from pytest_istio_egress.embedded.go_build import replaced_in
 from pytest_istio_egress.embedded.images import make_image_store
@@ -20,6 +21,7 @@ from pytest_istio_egress.embedded.root_filesystem import make_root_filesystem, r
 from pytest_istio_egress.embedded.spec import ClusterSpec
 from pytest_istio_egress.embedded.versions import Definitions, GoComponent, Image, recipe_key, versions
 from pytest_istio_egress.embedded.workshop import Workshop, step_of
+from pytest_istio_egress.embedded.ztunnel import own_ztunnel
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Parts:
     kubernetes: str
     notes: tuple[str, ...]
     ip_family: str
+    ambient: bool = False
+    upstream_waypoints: bool = False
 
 
 def prepare(spec: ClusterSpec, cache: Cache, progress: Progress) -> Parts:
@@ -43,7 +47,8 @@ def prepare(spec: ClusterSpec, cache: Cache, progress: Progress) -> Parts:
     """
     pinned = versions()
     shop = Workshop(cache, progress)
-    progress.expect(len(pinned.components) + (5 if spec.proxy_binary is None else 6))
+    progress.expect(len(pinned.components) + 5 + (spec.proxy_binary is not None) + 3 * spec.ambient)
+    ztunnel = own_ztunnel(shop, spec.ztunnel) if spec.ztunnel else None  # a wrong one fails before anything is built
     with threads() as aside, threads() as sources:
         root = aside.submit(root_folder, shop)
         # A version that is not available fails before the other parts are built, which takes minutes.
@@ -54,9 +59,21 @@ def prepare(spec: ClusterSpec, cache: Cache, progress: Progress) -> Parts:
         release = release_in(components["istio"])
         folders = {**components, "envoy": outside.folder, "proxy": proxy.folder}
         images = tuple(proxy.image(image, release) for image in pinned.images)
+        if ztunnel:
+            folders |= {"istio-cni": shop.component(pinned.istio_cni_of(istio.component), istio.tag)}
+            folders |= {"ztunnel": ztunnel.folder}
+            images += tuple(image.tagged(release) for image in pinned.ambient_images)
+            if proxy.settings:  # it lacks parts of Istio's own Envoy
+                folders |= {"bootstrap": bootstrap_folder(shop, components["istio"])}
+                images = tuple(map(with_bootstrap, images))
         store = _images(shop, folders, images, root.result())
     settings = istio_settings(
-        spec.mesh_mode, release, spec.compatibility, for_proxy=proxy.settings, ip_family=spec.ip_family
+        spec.mesh_mode,
+        release,
+        spec.compatibility,
+        for_proxy=proxy.settings,
+        ip_family=spec.ip_family,
+        ambient=spec.ambient,
     )
     return Parts(
         components=components,
@@ -65,8 +82,10 @@ def prepare(spec: ClusterSpec, cache: Cache, progress: Progress) -> Parts:
         istio=release,
         envoy=proxy.version,
         kubernetes=pinned.components["kubernetes"].version,
-        notes=notes_of(spec, istio, proxy, components),
+        notes=notes_of(spec, istio, proxy, components) + ((ztunnel.note,) if ztunnel else ()),
         ip_family=spec.ip_family,
+        ambient=spec.ambient,
+        upstream_waypoints=spec.ambient and bool(proxy.settings),
     )
 
 

@@ -13,6 +13,7 @@ NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 RELEASE = re.compile(r"\d+\.\d+")
 MESH_MODES = ("REGISTRY_ONLY", "ALLOW_ANY")
 IP_FAMILIES = tuple(NETWORKS)
+ZTUNNEL_HINT = "--ztunnel PATH  # your own build, or the file of Istio's image: see docs/ambient.md"
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,12 @@ class ClusterSpec:
     `istio` is a release in versions.toml, or a tag, version or commit of module istio.io/istio; `envoy` is a version of
     upstream Envoy, `proxy_binary` an Envoy of the user's own for Istio's proxies. Without them the default release runs
     with the newest Envoy, another release with the one that belongs to it.
+    `ambient` adds Istio's CNI agent and the node proxy, which is the user's binary `ztunnel`.
     `mesh_mode` is meshConfig.outboundTrafficPolicy.mode, `compatibility` Istio's compatibilityVersion such as 1.28
     (None: its own behaviour). `ip_family` is one of IP_FAMILIES; dual has IPv4 first.
     Raises EmbeddedError for a name that is not of lower-case letters, digits and '-' (at most 32), for a
-    compatibility that is not a release, for an unknown family, and where two Envoys are given.
+    compatibility that is not a release, for an unknown family, and where two Envoys are given, and
+    where one of `ambient` and `ztunnel` is given without the other.
     """
 
     name: str = "default"
@@ -35,6 +38,8 @@ class ClusterSpec:
     compatibility: str | None = None
     proxy_binary: Path | None = None
     ip_family: str = "ipv4"
+    ambient: bool = False
+    ztunnel: Path | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -44,6 +49,10 @@ class ClusterSpec:
             raise EmbeddedError(f"invalid IP family {self.ip_family!r}: use {', '.join(IP_FAMILIES)}")
         if self.compatibility is not None and not RELEASE.fullmatch(self.compatibility):
             raise EmbeddedError(f"invalid compatibilityVersion {self.compatibility!r}: use a release such as 1.28")
+        if self.ambient and self.ztunnel is None:
+            raise EmbeddedError("an ambient mesh needs a ztunnel binary, which is on no package registry", ZTUNNEL_HINT)
+        if self.ztunnel is not None and not self.ambient:
+            raise EmbeddedError(f"the ztunnel binary {self.ztunnel} is for an ambient mesh: add --ambient")
         if self.envoy is not None and self.proxy_binary is not None:
             raise EmbeddedError(
                 f"Envoy {self.envoy} and the proxy binary {self.proxy_binary} are both given: use one of them"

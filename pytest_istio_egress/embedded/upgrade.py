@@ -70,6 +70,8 @@ def _changed(
         if record is None or not record.alive or record.phase != "ready":
             raise EmbeddedError(f"cluster {spec.name} is not running", f"istio-egress cluster up --name {spec.name}")
         plan = NodePlan.read(state.folder)
+        if plan.ambient:
+            raise EmbeddedError(f"cluster {spec.name} is ambient, which cannot be upgraded: start another one")
         spec = dataclasses.replace(spec, istio=spec.istio or record.asked["Istio"], ip_family=plan.ip_family)
         display.expect(STEPS)
         record = change(Replacement(state, record, plan, display), spec)

@@ -125,6 +125,8 @@ class Versions:
     root_packages: tuple[str, ...]
     images: tuple[Image, ...]
     recorded: dict[str, Recorded]
+    ambient_binaries: dict[str, str]
+    ambient_images: tuple[Image, ...]
 
     def release(self, asked: str | None) -> Release | None:
         """Return the known release of a name or of a version of the module; None is the default one."""
@@ -146,6 +148,10 @@ class Versions:
         known = {release.version: release.replace for release in self.releases.values()}
         return replace(self.components["istio"], version=version, replace=known.get(version, {}))
 
+    def istio_cni_of(self, istio: GoComponent) -> GoComponent:
+        """Return the node agent of Istio's CNI plugin, from the module of an Istio."""
+        return replace(istio, name="istio-cni", binaries=self.ambient_binaries, keep={})
+
     def gateway_api(self, version: str) -> Definitions:
         """Return the kinds that a version of the Gateway API defines."""
         return Definitions(self.gateway_api_module, version, self.gateway_api_definitions)
@@ -161,6 +167,10 @@ def _component(name: str, table: dict[str, Any]) -> GoComponent:
 
 def _tuples(table: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
+
+
+def _images(tables: dict[str, Any]) -> tuple[Image, ...]:
+    return tuple(Image(**_tuples(table)) for table in tables.values())
 
 
 def _substitutes(table: dict[str, Any], releases: dict[str, Release]) -> Substitutes:
@@ -198,7 +208,9 @@ def versions() -> Versions:
         gateway_api_module=data["gateway_api"]["module"],
         gateway_api_definitions=data["gateway_api"]["definitions"],
         root_packages=tuple(data["root_filesystem"]["packages"]),
-        images=tuple(Image(**_tuples(table)) for table in data["images"].values()),
+        images=_images(data["images"]),
+        ambient_binaries=data["ambient"]["binaries"],
+        ambient_images=_images(data["ambient"]["images"]),
         recorded={name: Recorded(**table) for name, table in data["recorded"].items()},
     )
 
