@@ -4,10 +4,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pytest_istio_egress.model.ambient_outcome import ended_by_waypoint, reached_by_waypoint, reached_by_ztunnel
     from pytest_istio_egress.model.case import documented
     from pytest_istio_egress.model.outcome import (
         Hop,
         Outcome,
+        Tunnel,
         answered,
         blocked_http,
         blocked_tcp,
@@ -17,11 +19,12 @@ if TYPE_CHECKING:
         reached_directly,
         timed_out,
     )
-    from pytest_istio_egress.model.probe import CLIENT, NEIGHBOUR, PLAIN, Probe, get, tcp, workload
+    from pytest_istio_egress.model.probe import AMBIENT, CLIENT, NEIGHBOUR, PLAIN, Probe, get, tcp, workload
     from pytest_istio_egress.model.sent_request import over_tls
     from pytest_istio_egress.pipeline.egress import Egress
 
 __all__ = [
+    "AMBIENT",
     "CLIENT",
     "NEIGHBOUR",
     "PLAIN",
@@ -29,15 +32,19 @@ __all__ = [
     "Hop",
     "Outcome",
     "Probe",
+    "Tunnel",
     "answered",
     "blocked_http",
     "blocked_tcp",
     "blocked_tls",
     "documented",
+    "ended_by_waypoint",
     "get",
     "outbound",
     "over_tls",
     "reached",
+    "reached_by_waypoint",
+    "reached_by_ztunnel",
     "reached_directly",
     "tcp",
     "timed_out",
@@ -46,7 +53,8 @@ __all__ = [
 
 _OUTSIDE_OUTCOME = {
     "documented": "model.case",
-    **dict.fromkeys(("CLIENT", "NEIGHBOUR", "PLAIN", "Probe", "get", "tcp", "workload"), "model.probe"),
+    **dict.fromkeys(("ended_by_waypoint", "reached_by_waypoint", "reached_by_ztunnel"), "model.ambient_outcome"),
+    **dict.fromkeys(("AMBIENT", "CLIENT", "NEIGHBOUR", "PLAIN", "Probe", "get", "tcp", "workload"), "model.probe"),
     "over_tls": "model.sent_request",
     "Egress": "pipeline.egress",
 }

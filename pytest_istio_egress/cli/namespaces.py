@@ -126,7 +126,9 @@ def _namespaces(name: str, workers: int, facts: MeshFacts) -> Iterable[dict[str,
     from pytest_istio_egress.cluster.mesh_names import MeshNames
     from pytest_istio_egress.cluster.names import Names
     from pytest_istio_egress.cluster.prepared_namespaces import prepared_documents
+    from pytest_istio_egress.model.case import AMBIENT_FIXTURE
     from pytest_istio_egress.suite.discovery import fixtures_folder
 
-    documents = [each for each in load(sorted(fixtures_folder().glob("*.yaml"))) if each["kind"] == "Namespace"]
+    files = [file for file in sorted(fixtures_folder().glob("*.yaml")) if file.name != AMBIENT_FIXTURE]
+    documents = [each for each in load(files) if each["kind"] == "Namespace"]
     return prepared_documents(documents, Names(name, "", mesh=MeshNames.of(facts)), workers)

@@ -16,6 +16,7 @@ from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.apply import Applier, RefusedError, load
 from pytest_istio_egress.cluster.commands import run
 from pytest_istio_egress.cluster.names import (
+    AMBIENT_NAMESPACE,
     GATEWAY_NAMESPACE,
     SHARED_NAMESPACES,
     WORKER_NAMESPACES,
@@ -41,6 +42,8 @@ STANDS_FOR = "istio-egress.dev/stands-for"
 """Annotation of an external server's Service: with the value N, 192.0.2.N in a manifest stands for the address of the
 Service, and 192.0.2.(N+100) for that of its pod; on a dual-stack cluster 2001:db8::N and 2001:db8::(N+100) for those in
 its second family."""
+WAYPOINT_CLASS = "istio-waypoint"
+"""The GatewayClass of waypoints."""
 ENVIRONMENT = ("outside", "plain", "neighbour", "client")
 """The fixtures that every test needs, in the order in which they are applied."""
 CLIENTS = ("sleep.egress-plain", "sleep.egress-client")
@@ -71,6 +74,7 @@ class Environment:
         self.pod_lookup = PodLookup(api, names, timeout, self._curl)
         self._case_workloads: list[str] = []
         self._fixture_workloads: dict[str, list[str]] = {}
+        self._fixture_waypoints: dict[str, list[str]] = {}
         self._active_fixtures: list[str] = []
         self.failure: Exception | None = None
         """Why the clients and servers could not be created, None where they were or are not needed yet."""
@@ -130,17 +134,26 @@ class Environment:
                     self._provided.add(document)
                     copy_credentials(applier, document["metadata"]["name"], timeout=self.timeout)
                     copy_pull_secrets(applier, document["metadata"]["name"])
+                    distribute_authority(applier, [document["metadata"]["name"]])
                     self._add_access_log(document["metadata"]["name"])
             created = {name: _workloads(parts, "egress-outside") for name, parts in documents.items()}
             for workload in chain.from_iterable(created.values()):
                 self.pod_lookup.ready(workload)
             self.names.addresses.update(self._addresses())  # also waits for their pods
             self._fixture_workloads.update(created)
+            self._fixture_waypoints.update({name: _waypoints(parts) for name, parts in documents.items()})
 
     @property
     def clients(self) -> tuple[str, ...]:
         """The clients of the current test: those of every test, once built, those of its fixtures, and its own."""
-        return (*(CLIENTS if self.built else ()), *self._fixtures_in(*WORKER_NAMESPACES), *self._case_workloads)
+        of_fixtures = self._fixtures_in(*WORKER_NAMESPACES, AMBIENT_NAMESPACE)
+        return (*(CLIENTS if self.built else ()), *of_fixtures, *self._case_workloads)
+
+    @property
+    def waypoints(self) -> list[Pod]:
+        """The waypoints of the current test's fixtures."""
+        active = chain.from_iterable(self._fixture_waypoints.get(name, ()) for name in self._active_fixtures)
+        return [self.pod_lookup.client(name) for name in active]
 
     @property
     def own_gateways(self) -> list[str]:
@@ -162,7 +175,8 @@ class Environment:
 
     def forget_case_workloads(self) -> None:
         """Forget the workloads of the previous test, and the gateways that Istio created for it."""
-        self.pod_lookup.keep({*CLIENTS, *chain.from_iterable(self._fixture_workloads.values())})
+        of_fixtures = (*self._fixture_workloads.values(), *self._fixture_waypoints.values())
+        self.pod_lookup.keep({*CLIENTS, *chain.from_iterable(of_fixtures)})
         self._case_workloads.clear()
 
     def pod(self, client: str) -> Pod:
@@ -253,6 +267,15 @@ def server_addresses(number: int, service: client.V1Service, pod: Pod) -> dict[s
         for address in attribute(service.spec, "cluster_ips", "cluster_i_ps")[1:]:
             addresses[f"{RESERVED_SECOND}{number}"] = address
     return addresses
+
+
+def _waypoints(documents: Iterable[dict[str, Any]]) -> list[str]:
+    """Return the waypoints among some documents as `<app label>.<namespace>`."""
+    return [
+        f"{document['spec']['infrastructure']['labels']['app']}.{document['metadata']['namespace']}"
+        for document in documents
+        if document["kind"] == "Gateway" and document["spec"].get("gatewayClassName") == WAYPOINT_CLASS
+    ]
 
 
 def _workloads(documents: Iterable[dict[str, Any]], namespace: str) -> list[str]:

@@ -36,15 +36,14 @@ class EnvoyFilterMarkers:
                 "config_source": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
             }
         }
-        included = {"route_config": {"name": MARKER}}
         resource = {
             "apiVersion": "networking.istio.io/v1alpha3",
             "kind": self.kind,
             "metadata": {"name": MARKER},
             "spec": {
                 "configPatches": [
-                    _addition("SIDECAR_OUTBOUND", _listener(number, requested)),
-                    _addition("GATEWAY", _listener(number, included)),
+                    addition("SIDECAR_OUTBOUND", _listener(number, requested)),
+                    addition("GATEWAY", including_routes(number)),
                 ]
             },
         }
@@ -55,7 +54,13 @@ class EnvoyFilterMarkers:
         return self.of_clients(number)
 
 
-def _addition(context: str, added: dict[str, Any]) -> dict[str, Any]:
+def including_routes(number: int) -> dict[str, Any]:
+    """Return the listener of a marker with its route, which then need not be requested."""
+    return _listener(number, {"route_config": {"name": MARKER}})
+
+
+def addition(context: str, added: dict[str, Any]) -> dict[str, Any]:
+    """Return the patch that adds a listener to the proxies of a context."""
     patch = {"operation": "ADD", "value": added}
     return {"applyTo": "LISTENER", "match": {"context": context}, "patch": patch}
 

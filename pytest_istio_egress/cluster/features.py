@@ -10,6 +10,7 @@ from typing import Any
 from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.admission import object_name
+from pytest_istio_egress.cluster.ambient_features import ambient
 from pytest_istio_egress.cluster.api import ClusterError, reason
 from pytest_istio_egress.cluster.apply import load
 from pytest_istio_egress.cluster.facts.gateways import untestable
@@ -29,7 +30,7 @@ from pytest_istio_egress.cluster.network_policies import NetworkPolicyCheck
 from pytest_istio_egress.cluster.permissions import SECRETS, missing_permissions
 from pytest_istio_egress.cluster.proxy_features import PROXY_DETECTORS
 from pytest_istio_egress.cluster.refusals import with_hint
-from pytest_istio_egress.model.case import ALL, OWN_GATEWAY_FIXTURE, Case, InvalidTestError
+from pytest_istio_egress.model.case import ALL, AMBIENT, OWN_GATEWAY_FIXTURE, Case, InvalidTestError
 from pytest_istio_egress.model.istio_versions import older
 from pytest_istio_egress.model.mesh_facts import Fact, MeshFacts
 from pytest_istio_egress.verdict.verdict import Expectation
@@ -107,9 +108,10 @@ def implied(case: Case, facts: MeshFacts, fixtures: Path) -> list[str]:
     resources = {(document["apiVersion"].partition("/")[0], document["kind"]) for document in load(case.manifests)}
     # Kubernetes lets users grant only the permissions that they have.
     grants = ["secrets-for-proxies"] if "Role" in kinds else []
-    # A mesh-wide Sidecar applies to namespaces without one. A test without manifests is about pods, or about a user's
-    # workloads.
-    scope = ["own-sidecar-scope"] if case.manifests and "Sidecar" not in kinds else []
+    # A mesh-wide Sidecar applies to namespaces without one, but not to ambient pods. A test without manifests is about
+    # pods, or about a user's workloads.
+    in_scope = case.manifests and "Sidecar" not in kinds and AMBIENT not in case.requires
+    scope = ["own-sidecar-scope"] if in_scope else []
     # Tests of mesh_wide/ change the ConfigMap.
     configuration = ["mesh-config"] if case.profile == ALL else []
     deployed = ["gateway-deployment"] if ("gateway.networking.k8s.io", "Gateway") in resources else []
@@ -260,6 +262,7 @@ DETECTORS: dict[str, Detector] = {
     "own-sidecar-scope": _own_sidecar_scope,
     "gateways-across-namespaces": gateways_across_namespaces,
     "address-allocation": address_allocation,
+    AMBIENT: ambient,
     "proxy-ports": proxy_ports,
     "default-retries": default_retries,
     "exported-entries": exported_entries,

@@ -5,18 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.log_config import LineParser
-from pytest_istio_egress.cluster.logs import ProxyLog
+from pytest_istio_egress.cluster.logs import Line, ProxyLog
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.mesh_names import GATEWAY
-from pytest_istio_egress.cluster.names import OF_ONE_WORKER, Names
+from pytest_istio_egress.cluster.names import AMBIENT_NAMESPACE, OF_ONE_WORKER, Names
 from pytest_istio_egress.cluster.pods import Pod, ready_pods
+from pytest_istio_egress.cluster.ztunnel import Ztunnels
 from pytest_istio_egress.model.access_log import AccessLogLine, parse_line, parse_own_line
+from pytest_istio_egress.model.ztunnel_log import ZtunnelLine
 
-LineLookup = Callable[[ProxyLog], AccessLogLine | None]
-"""Looks up the line of a request in the log of a proxy."""
+L = TypeVar("L", bound=Line)
 
 
 class AccessLogs:
@@ -30,10 +32,11 @@ class AccessLogs:
         """Reads the log of the run's own proxies (additions.py)."""
         self._lock = threading.Lock()
         self._arrived = threading.Condition()
-        self._logs: dict[str, ProxyLog] = {}
+        self._logs: dict[str, ProxyLog[AccessLogLine]] = {}
+        self._ztunnels = Ztunnels(api, self._arrived)
         self._gateways: list[Pod] | None = None
 
-    def follow(self, pod: Pod) -> ProxyLog:
+    def follow(self, pod: Pod) -> ProxyLog[AccessLogLine]:
         """Follow the log of a proxy, and return it; a log that is followed already is returned as it is."""
         with self._lock:
             if pod.uid not in self._logs:
@@ -42,7 +45,8 @@ class AccessLogs:
 
     def _parser(self, pod: Pod) -> LineParser:
         """Return what reads the log of a proxy; the run's own proxies may have a log of the run's own."""
-        return self.parse_own if self.is_own(pod) else parse_line
+        ambient = self.names.namespace(AMBIENT_NAMESPACE)  # a waypoint has the mesh's log
+        return self.parse_own if self.is_own(pod) and pod.namespace != ambient else parse_line
 
     def is_own(self, pod: Pod) -> bool:
         """Whether a pod is in a namespace of this worker, whose proxies have a log of the run's own."""
@@ -57,6 +61,18 @@ class AccessLogs:
         be this request's.
         """
         return self._await([pod], lambda log: log.of_connection(source, ("-", user_agent), since), timeout)
+
+    def follow_ztunnel(self, pod: Pod) -> None:
+        """Follow the log of the ztunnel of a pod's node."""
+        self._ztunnels.log_for(pod)
+
+    def ztunnel_line(self, pod: Pod, source: str, *, since: float, timeout: float) -> ZtunnelLine | None:
+        """Find the line of a client's connection in the log of its node's ztunnel, by its source address and port."""
+        return self._first_line([self._ztunnels.log_for(pod)], lambda log: log.of_peer(source, since), timeout)
+
+    def waypoint_line(self, pods: Sequence[Pod], user_agent: str, *, timeout: float) -> AccessLogLine | None:
+        """Find the line of a request in the log of a waypoint with these pods, by its unique user agent."""
+        return self._await(pods, lambda log: log.of_request(user_agent), timeout)
 
     def gateway_line(
         self, hop: AccessLogLine, pods: Sequence[Pod], *, since: float, timeout: float
@@ -80,9 +96,15 @@ class AccessLogs:
         peer = str(hop.upstream_local)
         return self._await([proxy], lambda log: log.of_peer(peer, since), timeout)
 
-    def _await(self, pods: Sequence[Pod], lookup: LineLookup, timeout: float) -> AccessLogLine | None:
+    def _await(
+        self, pods: Sequence[Pod], lookup: Callable[[ProxyLog[AccessLogLine]], AccessLogLine | None], timeout: float
+    ) -> AccessLogLine | None:
         """Wait up to `timeout` seconds for a line in the log of any of these pods; None where none comes."""
-        logs = [self.follow(pod) for pod in pods]
+        return self._first_line([self.follow(pod) for pod in pods], lookup, timeout)
+
+    def _first_line(
+        self, logs: Sequence[ProxyLog[L]], lookup: Callable[[ProxyLog[L]], L | None], timeout: float
+    ) -> L | None:
         began = time.monotonic()
         with self._arrived:
             while True:
@@ -129,8 +151,9 @@ class AccessLogs:
             for log in self._logs.values():
                 log.close()
             self._logs.clear()
+            self._ztunnels.forget()
             self._gateways = None
 
 
-def _first(logs: Sequence[ProxyLog], lookup: LineLookup) -> AccessLogLine | None:
+def _first(logs: Sequence[ProxyLog[L]], lookup: Callable[[ProxyLog[L]], L | None]) -> L | None:
     return next((line for line in map(lookup, logs) if line), None)

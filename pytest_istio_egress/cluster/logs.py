@@ -6,13 +6,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator
+from typing import Generic, Protocol, TypeVar
 
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
-from pytest_istio_egress.cluster.log_config import LineParser
 from pytest_istio_egress.cluster.pods import PROXY, Pod
 from pytest_istio_egress.cluster.retry import REQUEST_TIMEOUT
 from pytest_istio_egress.model.access_log import AccessLogLine
@@ -22,22 +22,39 @@ _DAY = 24 * 3600.0
 _OVERLAP = 5
 """Seconds that a new connection to the log reaches back, so that no line is missed."""
 
-_Index = dict[str, deque[tuple[float, AccessLogLine]]]
-"""Lines with the time of their arrival, oldest first, by the key of their lookup."""
+
+class Line(Protocol):
+    """A line of an access log."""
+
+    @property
+    def raw(self) -> str:
+        """The line as it was written."""
+
+    @property
+    def downstream_remote(self) -> str:
+        """The address and port of the connection's client."""
+
+    @property
+    def user_agent(self) -> str | None:
+        """The user agent; None where the log has none."""
+
+
+L = TypeVar("L", bound=Line)
+_Index = dict[str, deque[tuple[float, L]]]
 
 
 class UnreadableLogError(ClusterError):
     """The access log of a proxy cannot be read, or is empty: the outcome of a request is unknown."""
 
 
-class ProxyLog:
+class ProxyLog(Generic[L]):
     """The access log of one proxy, followed by a thread from now on.
 
     Envoy writes its log in batches (in Istio one per second), so a line comes up to a second after its request.
     `arrived` is notified of every batch; logs may share it.
     """
 
-    def __init__(self, api: Api, pod: Pod, arrived: threading.Condition, parse: LineParser) -> None:
+    def __init__(self, api: Api, pod: Pod, arrived: threading.Condition, parse: Callable[[str], L | None]) -> None:
         self.pod = pod
         self.parse = parse
         self.readable = 0
@@ -47,15 +64,16 @@ class ProxyLog:
         self.arrived = arrived
         self._core = client.CoreV1Api(api.new_client())
         self._order: deque[str] = deque()
-        self._lines: dict[str, AccessLogLine | None] = {}
-        self._by_source: _Index = {}
-        self._by_user_agent: _Index = {}
+        self._lines: dict[str, L | None] = {}
+        # Lines with the time of their arrival, oldest first, by the key of their lookup.
+        self._by_source: _Index[L] = {}
+        self._by_user_agent: _Index[L] = {}
         self._closed = False
         self._generation = 0
         """Increased where a stream is given up."""
         self._start()
 
-    def of_connection(self, source: str, user_agents: Container[str], since: float) -> AccessLogLine | None:
+    def of_connection(self, source: str, user_agents: Container[str], since: float) -> L | None:
         """Return the newest line of a connection from `source` (address:port) with one of these user agents.
 
         Only of lines that arrived after `since` (time.monotonic()): ports are reused. A line in a format without user
@@ -65,15 +83,15 @@ class ProxyLog:
             self._by_source, source, since, lambda line: line.user_agent is None or line.user_agent in user_agents
         )
 
-    def of_request(self, user_agent: str) -> AccessLogLine | None:
+    def of_request(self, user_agent: str) -> L | None:
         """Return the newest line of requests with this user agent."""
         return self._newest(self._by_user_agent, user_agent, 0.0, lambda _: True)
 
-    def of_peer(self, source: str, since: float) -> AccessLogLine | None:
+    def of_peer(self, source: str, since: float) -> L | None:
         """Return the newest line since then of a connection from `source` (address:port), of any protocol."""
         return self._newest(self._by_source, source, since, lambda _: True)
 
-    def reuses(self, line: AccessLogLine) -> bool:
+    def reuses(self: ProxyLog[AccessLogLine], line: AccessLogLine) -> bool:
         """Whether an earlier request was logged on the same upstream connection as this line's."""
         with self.arrived:
             known = (self._lines[raw] for raw in self._order if raw != line.raw)
@@ -82,9 +100,7 @@ class ProxyLog:
                 for each in known
             )
 
-    def _newest(
-        self, index: _Index, key: str, since: float, fits: Callable[[AccessLogLine], bool]
-    ) -> AccessLogLine | None:
+    def _newest(self, index: _Index[L], key: str, since: float, fits: Callable[[L], bool]) -> L | None:
         with self.arrived:
             lines = reversed(index.get(key, ()))
             return next((line for at, line in lines if at >= since and fits(line)), None)
@@ -196,6 +212,6 @@ class ProxyLog:
                 if not index[key]:
                     del index[key]
 
-    def _places(self, line: AccessLogLine) -> tuple[tuple[_Index, str], ...]:
+    def _places(self, line: L) -> tuple[tuple[_Index[L], str], ...]:
         by_source = self._by_source, line.downstream_remote
         return (by_source, (self._by_user_agent, line.user_agent)) if line.user_agent is not None else (by_source,)

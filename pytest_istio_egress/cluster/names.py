@@ -24,7 +24,11 @@ WORKER_NAMESPACES = ("egress-client", "egress-neighbour")
 """Created once per worker: a Sidecar resource applies to its whole namespace, so workers cannot share one."""
 GATEWAY_NAMESPACE = "egress-gateway"
 """The egress gateway of one worker, with its secrets and policies; created when a test first needs it."""
-OF_ONE_WORKER = (*WORKER_NAMESPACES, GATEWAY_NAMESPACE)
+AMBIENT_NAMESPACE = "egress-ambient"
+"""The clients and the waypoint of one worker in an ambient mesh; created when a test first needs it."""
+PREPARED_OF_ONE_WORKER = (*WORKER_NAMESPACES, GATEWAY_NAMESPACE)
+"""Those that are prepared for a worker of a user who may not create any: tests of ambient mode are skipped there."""
+OF_ONE_WORKER = (*PREPARED_OF_ONE_WORKER, AMBIENT_NAMESPACE)
 """All namespaces of one worker."""
 
 _NAMESPACE = re.compile(r"(?<![\w-])(" + "|".join(SHARED_NAMESPACES + OF_ONE_WORKER) + r")(?![\w-])")
@@ -51,6 +55,11 @@ class Names:
     def namespaces(self) -> frozenset[str]:
         """The names of all namespaces of this worker, including those it shares with others."""
         return frozenset(map(self.namespace, (*SHARED_NAMESPACES, *OF_ONE_WORKER)))
+
+    @property
+    def prepared_namespaces(self) -> frozenset[str]:
+        """Those of them that are prepared for a user who may not create any."""
+        return frozenset(map(self.namespace, (*SHARED_NAMESPACES, *PREPARED_OF_ONE_WORKER)))
 
     def selector(self, workload: str) -> str:
         """Return the label selector of the pods of `<app label>.<namespace>`, in kubectl's syntax."""

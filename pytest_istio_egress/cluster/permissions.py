@@ -183,6 +183,18 @@ def mesh_wide_role(control_plane: str = CONTROL_PLANE, mesh_config: str = MESH_C
     )
 
 
+AMBIENT = Role(
+    "istio-egress-ambient",
+    "Optional: for tests of ambient mode. Without this role these tests are skipped.",
+    (
+        Permission(
+            "",
+            ("pods/portforward",),
+            ("create", "get"),
+            "ztunnel's configuration (create: since Kubernetes 1.35)",
+        ),
+    ),
+)
 ENDPOINTS = Role(
     "istio-egress-endpoints",
     "Optional: on OpenShift, for tests with Endpoints and EndpointSlices. Without this role these tests are skipped.",
@@ -204,7 +216,8 @@ OWN_WORKLOADS = Role(
 def roles(control_plane: str = CONTROL_PLANE, mesh_config: str = MESH_CONFIG) -> tuple[Role, ...]:
     """Return all roles for a mesh with this control plane and ConfigMap."""
     names = control_plane, mesh_config
-    return RUN, control_plane_role(*names), DIAGNOSIS, SECRETS, ENDPOINTS, OWN_WORKLOADS, mesh_wide_role(*names)
+    optional = DIAGNOSIS, SECRETS, AMBIENT, ENDPOINTS, OWN_WORKLOADS
+    return RUN, control_plane_role(*names), *optional, mesh_wide_role(*names)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 
 PROXY = "istio-proxy"
 """The container with the proxy and its agent."""
+REDIRECTION = "ambient.istio.io/redirection"
+"""The annotation by which Istio's CNI agent tells that it has redirected a pod's connections to ztunnel."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,10 @@ class Pod:
     """Its address in the second family of a dual-stack cluster."""
     keeps_shell: bool = False
     """Whether commands in it may be run by a shell that stays open: it is a client of the suite's own."""
+    node: str = ""
+    """The node that it runs on."""
+    ambient: bool = False
+    """Whether its connections are redirected to the ztunnel of its node."""
 
     @property
     def addresses(self) -> frozenset[str]:
@@ -70,6 +76,8 @@ def _ready_pod(pod: client.V1Pod) -> Pod:
         injected=any(container.name == PROXY for container in containers),
         container=next((c.name for c in pod.spec.containers if c.name != PROXY), PROXY),
         second_address=next((entry.ip for entry in attribute(pod.status, "pod_ips", "pod_i_ps")[1:]), ""),
+        node=pod.spec.node_name or "",
+        ambient=(pod.metadata.annotations or {}).get(REDIRECTION) == "enabled",
         restarts=sum(status.restart_count for status in container_statuses(pod)),
     )
 

@@ -27,7 +27,7 @@ from urllib3.exceptions import HTTPError
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.apply import RUN_LABEL, Applier, Resource, rendered
-from pytest_istio_egress.cluster.names import OF_ONE_WORKER, Names
+from pytest_istio_egress.cluster.names import PREPARED_OF_ONE_WORKER, Names
 from pytest_istio_egress.cluster.objects_elsewhere import delete_objects, noted_objects
 from pytest_istio_egress.cluster.poll import poll
 from pytest_istio_egress.cluster.run_lease import LEASE
@@ -47,7 +47,7 @@ def worker_names(workers: int) -> list[str]:
 
 def all_namespaces(run: str, workers: int) -> list[str]:
     """Return the names of all prepared namespaces."""
-    return sorted(frozenset().union(*(Names(run, worker).namespaces for worker in worker_names(workers))))
+    return sorted(frozenset().union(*(Names(run, worker).prepared_namespaces for worker in worker_names(workers))))
 
 
 def prepared_documents(documents: Iterable[dict[str, Any]], names: Names, workers: int) -> list[dict[str, Any]]:
@@ -104,7 +104,7 @@ class PreparedNamespaces:
         """Start to delete the objects in the namespaces of this worker, while other workers still run."""
         names = self._applier.names
         with suppress(ClusterError, ApiException, HTTPError):
-            Contents(self._applier.api, map(names.namespace, OF_ONE_WORKER)).delete()
+            Contents(self._applier.api, map(names.namespace, PREPARED_OF_ONE_WORKER)).delete()
 
 
 def empty(api: Api, run: str, workers: int, say: Callable[[str], None]) -> int:

@@ -12,6 +12,8 @@ ATTRIBUTE = "istio_egress_case"
 CASE_NAMESPACE = "egress-client"
 """The namespace of manifests that name none."""
 
+AMBIENT = "ambient"
+"""The feature that every ambient case requires."""
 FEATURES = {
     "registry-only-mesh": "the mesh's outboundTrafficPolicy is REGISTRY_ONLY",
     "mesh-policy": "no mesh-wide Sidecar overrides the mesh's outboundTrafficPolicy",
@@ -37,6 +39,7 @@ FEATURES = {
     "default-retries": "without a rule no request is retried after a 500 (defaultHttpRetryPolicy)",
     "http-1.1-upstream": "HTTP/1.1 stays HTTP/1.1 on its way to a host (implied by a request that arrives with it)",
     "exported-entries": "exportTo decides where a ServiceEntry is visible (implied by one that is exported)",
+    AMBIENT: "ztunnel redirects the connections of pods in namespaces labelled for it, and waypoints can be deployed",
     "address-allocation": "istiod allocates addresses to ServiceEntries without one (Istio 1.25)",
 }
 """What a case may require of a mesh, by name; cluster/features.py detects each of them."""
@@ -44,12 +47,16 @@ FEATURES = {
 ISTIOS_OWN_ENVOY = frozenset({"istio-metrics"})
 """Features of Istio's own build of Envoy, which a mesh with upstream Envoy lacks."""
 
+SIDECAR_PLANE, AMBIENT_PLANE, BOTH_PLANES = DATA_PLANES = ("sidecar", "ambient", "both")
+"""The data planes that a run tests; without a choice, those that are there."""
 CORE, EXTENDED, ALL = PROFILES = ("core", "extended", "all")
 """Which tests run; a later profile includes all tests of an earlier one."""
 MESH_WIDE = "mesh_wide"
 """The folder of the cases that change the mesh configuration."""
 MESH_WIDE_NOT_ALLOWED = "changes mesh-wide configuration: requires --istio-egress-allow-mesh-wide"
 """Why such a case is skipped unless the user allows it."""
+AMBIENT_FIXTURE = "ambient.yaml"
+"""The fixture of every ambient case."""
 OWN_GATEWAY_FIXTURE = "gateway.yaml"
 
 
@@ -88,6 +95,11 @@ class Case:
     def source(self) -> str:
         """The address of the page that documents the behaviour."""
         return self.page if "://" in self.page else DOCUMENTATION + self.page.lstrip("/")
+
+    @property
+    def is_ambient(self) -> bool:
+        """Whether it is about the ambient data plane: ztunnel and waypoints in place of sidecars."""
+        return AMBIENT in self.requires
 
     @property
     def profile(self) -> str:

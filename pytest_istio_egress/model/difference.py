@@ -6,7 +6,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-HopName = Literal["client", "sidecar", "egress gateway", "forward proxy", "external server", "control", "cluster", ""]
+HopName = Literal[
+    "client",
+    "sidecar",
+    "ztunnel",
+    "waypoint",
+    "egress gateway",
+    "forward proxy",
+    "external server",
+    "control",
+    "cluster",
+    "",
+]
 """Where a difference was observed, in the order of a request's path.
 
 `control` stands for the control request of a block, `cluster` for a resource or a proxy's configuration that was read

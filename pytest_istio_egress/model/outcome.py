@@ -19,6 +19,9 @@ BLACKHOLE_EXITS_OF_BYTES = BLACKHOLE_EXITS | {55}
 PROBED_HOST = "outbound|PORT||HOST"
 """In place of a cluster's name: the cluster of the host and port that the probe requests."""
 
+PROBED_AT_WAYPOINT = "inbound-vip|PORT|http|HOST"
+"""The same in the line of a waypoint."""
+
 BLACK_HOLE = "BlackHoleCluster"
 """Istio's cluster for what must not leave the mesh: it has no endpoints."""
 VIA_UPSTREAM = "via_upstream"
@@ -62,6 +65,12 @@ class Hop:
     at: str | None = None
     """The gateway that logs it, `<app label>.<namespace>`; None is the mesh's egress gateway."""
 
+    def for_probe(self, probe: Probe) -> Hop:
+        """Return it with the cluster of the probe's host and port in place of PROBED_AT_WAYPOINT."""
+        if self.cluster != PROBED_AT_WAYPOINT:
+            return self
+        return replace(self, cluster=PROBED_AT_WAYPOINT.replace("PORT", str(probe.port)).replace("HOST", probe.host))
+
     @property
     def local_reply(self) -> bool:
         """Whether these fields say that this Envoy itself ends the request: nothing further on has a part in that."""
@@ -73,6 +82,25 @@ class Hop:
             or self.failure is not None
             or self.termination is not None
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tunnel:
+    """The expected fields of the line about the client's connection in ztunnel's access log.
+
+    A field that is None is not compared.
+    """
+
+    service: str | None = None
+    """The host of the ServiceEntry or Service that the connection belongs to; "" for none."""
+    hbone: bool | None = None
+    """Whether ztunnel sent it through a tunnel, as it does to a waypoint."""
+    error: str = ""
+    """A part of the error that ended the connection; "" where none may have."""
+
+    def for_probe(self, probe: Probe) -> Tunnel:
+        """Return it with the probe's host in place of PROBED_HOST."""
+        return replace(self, service=probe.host) if self.service == PROBED_HOST else self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +126,11 @@ class Outcome:
     sidecar: bool = True
     """False where no Envoy may be on the path between client and server: no log line, no Envoy headers."""
 
+    # In an ambient mesh: the log of the node's ztunnel, by the client's own port, and that of the waypoint, by the
+    # request's user agent.
+    ztunnel: Tunnel | None = None
+    waypoint: Hop | None = None
+
     # The egress gateway's access log; the line is found by the request's user agent or by its connection.
     gateway: Hop | None = None
 
@@ -106,7 +139,8 @@ class Outcome:
 
     # The request as the external server received it.
     source: str | None = None
-    """The owner of the source address that the external server saw: "client", "gateway" or "proxy" (forward proxy)."""
+    """The owner of the source address that the external server saw: "client", "waypoint", "gateway" or "proxy" (forward
+    proxy)."""
     request_headers: Mapping[str, str | None] = field(default_factory=dict)
     """Request headers (lower case) that the external server received; None: it must not have received the header."""
     server_saw: Mapping[str, str | None] = field(default_factory=dict)
@@ -144,6 +178,8 @@ class Outcome:
         return replace(
             self,
             cluster=outbound(probe.host, probe.port) if self.cluster == PROBED_HOST else self.cluster,
+            ztunnel=self.ztunnel.for_probe(probe) if self.ztunnel else None,
+            waypoint=self.waypoint.for_probe(probe) if self.waypoint else None,
             server_saw={**sent_request(probe), **self.server_saw} if self.reached else self.server_saw,
             before_istio={release: outcome.for_probe(probe) for release, outcome in self.before_istio.items()},
         )
@@ -168,7 +204,7 @@ class Outcome:
             return False
         if self.status is None:
             return 0 not in self.exits
-        hops = (self.sidecar_hop, self.gateway, self.proxy)
+        hops = (self.sidecar_hop, self.waypoint, self.gateway, self.proxy)
         return self.status >= 400 and any(hop.local_reply for hop in hops if hop)
 
     @property
@@ -190,6 +226,7 @@ class Evidence(TypedDict, total=False):
     flags: str | frozenset[str] | None
     details: str | None
     failure: str | None
+    ztunnel: Tunnel | None
     gateway: Hop | None
     proxy: Hop | None
     source: str | None

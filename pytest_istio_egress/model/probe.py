@@ -18,6 +18,9 @@ NEIGHBOUR = "sleep.egress-neighbour"
 PLAIN = "sleep.egress-plain"
 """The same client in a namespace without injection."""
 
+AMBIENT = "sleep.egress-ambient"
+"""The same client in an ambient namespace, for cases with the fixture `ambient.yaml`."""
+
 WORKLOAD_KINDS = {"deployment": "Deployment", "statefulset": "StatefulSet", "daemonset": "DaemonSet"}
 """The kinds that `workload` takes, and Kubernetes' names for them (apps/v1)."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,8 @@ from pytest_istio_egress.cluster.objects_elsewhere import ObjectsElsewhere
 from pytest_istio_egress.cluster.pods import Pod, changed_pods
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
 from pytest_istio_egress.cluster.proxy_sync import ProxySync, first_sync
+from pytest_istio_egress.cluster.waypoint_markers import WaypointMarkers
+from pytest_istio_egress.cluster.ztunnel_sync import ZtunnelSync
 from pytest_istio_egress.model.case import CASE_NAMESPACE, Case
 from pytest_istio_egress.model.probe import CLIENT, is_workload
 from pytest_istio_egress.pipeline.context import WorkerContext
@@ -171,6 +174,18 @@ class CaseSetup:
         self.syncs += 1
         with self.context.timer.phase("sync"):
             self._with_current_pods(lambda: self._proxy_sync.wait(self._injected_clients(), self._own_gateways()))
+            if ambient := self._ambient_clients():
+                waypoints = self.context.environment.waypoints
+                self._with_current_pods(lambda: self._waypoint_sync.wait((), waypoints))
+                self._with_current_pods(lambda: self._ztunnel_sync.wait(ambient))
+
+    @cached_property
+    def _waypoint_sync(self) -> ProxySync:
+        return ProxySync(self.context.api, self._applier, self.context.timeouts.settle, WaypointMarkers())
+
+    @cached_property
+    def _ztunnel_sync(self) -> ZtunnelSync:
+        return ZtunnelSync(self.context.api, self._applier, self.context.timeouts.settle)
 
     def _with_current_pods(self, wait: Callable[[], Waited]) -> Waited:
         try:
@@ -182,6 +197,10 @@ class CaseSetup:
     def _injected_clients(self) -> list[Pod]:
         environment = self.context.environment
         return [pod for pod in map(environment.pod, environment.clients) if pod.injected]
+
+    def _ambient_clients(self) -> list[Pod]:
+        environment = self.context.environment
+        return [pod for pod in map(environment.pod, environment.clients) if pod.ambient]
 
     def _own_gateways(self) -> list[Pod]:
         environment = self.context.environment

@@ -115,6 +115,22 @@ class Egress:
             threading.Event().wait(0.2)
         self.check(what, seen, expected=True)
 
+    def expect_condition(
+        self, api_version: str, kind: str, name: str, condition: str, expected: str, namespace: str = CASE_NAMESPACE
+    ) -> None:
+        """Expect a condition in a resource's status, `STATUS: REASON` or `none`; a controller may write it late."""
+        deadline = time.monotonic() + self.runner.context.timeouts.settle
+        while (seen := self._condition(api_version, kind, name, condition, namespace)) != expected:
+            if time.monotonic() > deadline:
+                break
+            threading.Event().wait(0.2)
+        self.check(f"condition {condition} of {kind} {name}", seen, expected)
+
+    def _condition(self, api_version: str, kind: str, name: str, condition: str, namespace: str) -> str:
+        status = self.resource(api_version, kind, name, namespace).get("status") or {}
+        found = (each for each in status.get("conditions") or [] if each["type"] == condition)
+        return next((f"{each['status']}: {each.get('reason', '')}" for each in found), "none")
+
     def apply(self, manifest: str) -> None:
         """Apply one more manifest of the test's folder, and wait until the proxies have it."""
         self.case_setup.add(self._path(manifest))

@@ -106,7 +106,13 @@ def _tasks(
 
 def _probe(verdict: Verdict) -> dict[str, Any]:
     exchange = verdict.exchange
-    hops = {"sidecar": exchange.sidecar, "gateway": exchange.gateway, "forward proxy": exchange.proxy}
+    hops = {
+        "sidecar": exchange.sidecar,
+        "ztunnel": exchange.ztunnel,
+        "waypoint": exchange.waypoint,
+        "gateway": exchange.gateway,
+        "forward proxy": exchange.proxy,
+    }
     return {
         "sent": exchange.kubectl_command,
         "differences": [difference.to_mapping() for difference in verdict.differences],

@@ -29,7 +29,7 @@ from pytest_istio_egress.verdict.comparison import compare, unknown_fields
 from pytest_istio_egress.verdict.controls import beside_controls
 from pytest_istio_egress.verdict.verdict import Answer, Exchange, Expectation, NoVerdict, Verdict, without_json_output
 
-_HOPS = ("gateway", "proxy")
+_HOPS = ("ztunnel", "waypoint", "gateway", "proxy")
 _NO_PORT = 45
 """curl's exit code where all ports that it may use are taken: it says nothing about the mesh."""
 _PORT_RANGES = 3
@@ -163,6 +163,8 @@ class Prober:
         logs = self.context.access_logs
         if pod.injected:
             logs.follow(pod)
+        elif pod.ambient:
+            logs.follow_ztunnel(pod)
         began = time.monotonic()
         result = run(self.context.api, pod, command, timeout=probe.max_time + self.context.timeouts.exec)
         shown = without_json_output(command)
@@ -198,6 +200,8 @@ class Prober:
     def _with_log_lines(self, expected: Outcome, exchange: Exchange) -> Exchange:
         """Add the sidecar's line for curl's own source port, and the other proxies' lines for the same request."""
         pod = self.context.environment.pod(exchange.probe.client)
+        if pod.ambient:
+            return self._with_ambient_lines(expected, exchange, pod)
         if not pod.injected:
             return exchange
         logs, timeouts, curl = self.context.access_logs, self.context.timeouts, exchange.curl
@@ -220,3 +224,21 @@ class Prober:
             for pod in self.context.environment.forward_proxies:
                 proxy = logs.proxy_line(last, pod, since=exchange.began, timeout=timeouts.log_line)
         return replace(exchange, sidecar=line, gateway=gateway, proxy=proxy, addresses=addresses)
+
+    def _with_ambient_lines(self, expected: Outcome, exchange: Exchange, pod: Pod) -> Exchange:
+        """Add ztunnel's line for curl's own source port, and the waypoint's line for the same request."""
+        logs, timeouts, curl = self.context.access_logs, self.context.timeouts, exchange.curl
+        line = logs.ztunnel_line(
+            pod,
+            with_port(curl.local_address, curl.local_port),
+            since=exchange.began,
+            timeout=timeouts.log_line if expected.ztunnel else timeouts.log_flush,
+        )
+        waypoints = self.context.environment.waypoints
+        addresses = {**exchange.addresses, "waypoint": frozenset().union(*(each.addresses for each in waypoints))}
+        waypoint = None
+        if expected.waypoint is not None and expected.waypoint.at is not None:
+            pods = self.gateway_pods(expected.waypoint.at)
+            agent = exchange.command[exchange.command.index("--user-agent") + 1]
+            waypoint = logs.waypoint_line(pods, agent, timeout=timeouts.log_line) if pods else None
+        return replace(exchange, ztunnel=line, waypoint=waypoint, addresses=addresses)

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from pytest_istio_egress.model.case import MESH_WIDE_NOT_ALLOWED, PROFILES, case_of
+from pytest_istio_egress.model.case import AMBIENT_PLANE, BOTH_PLANES, MESH_WIDE_NOT_ALLOWED, PROFILES, case_of
 from pytest_istio_egress.model.text import one_line
 from pytest_istio_egress.settings.options import Settings
 from pytest_istio_egress.suite import discovery as shipped
@@ -26,6 +26,7 @@ class CollectionHooks:
         self.suite = suite_folder()
         self.allow_mesh_wide = chosen.runs_mesh_wide
         self.profile = chosen.profile
+        self.data_plane = chosen.data_plane
         explicit = config.args_source is pytest.Config.ArgsSource.ARGS
         arguments = config.args if explicit else []
         invocation = config.invocation_params.dir
@@ -44,8 +45,8 @@ class CollectionHooks:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Deselect tests outside the profile, and put mesh-wide tests last, after all other selection."""
-        deselected = outside_profile(items, self.profile)
+        """Deselect tests outside of profile and data plane, and put mesh-wide tests last, after all other selection."""
+        deselected = [*outside_profile(items, self.profile), *outside_data_plane(items, self.data_plane)]
         if deselected:
             config.hook.pytest_deselected(items=deselected)
             items[:] = [item for item in items if item not in deselected]
@@ -193,6 +194,14 @@ def outside_profile(items: Iterable[pytest.Item], profile: str) -> list[pytest.I
     profiles = PROFILES[: PROFILES.index(profile) + 1]
     cases = ((item, case_of(getattr(item, "function", None))) for item in items)
     return [item for item, case in cases if case is not None and case.profile not in profiles]
+
+
+def outside_data_plane(items: Iterable[pytest.Item], data_plane: str | None) -> list[pytest.Item]:
+    """Return the shipped tests of the data plane that was not chosen."""
+    if data_plane in (None, BOTH_PLANES):
+        return []
+    cases = ((item, case_of(getattr(item, "function", None))) for item in items)
+    return [item for item, case in cases if case and case.is_ambient is not (data_plane == AMBIENT_PLANE)]
 
 
 def needs_cluster(ids: Iterable[str], *, allow_mesh_wide: bool) -> bool:

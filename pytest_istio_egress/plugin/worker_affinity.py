@@ -12,11 +12,11 @@ from collections.abc import Hashable, Iterable, Mapping, Set
 from contextlib import suppress
 from pathlib import Path
 
-from pytest_istio_egress.model.case import Case
+from pytest_istio_egress.model.case import AMBIENT_FIXTURE, Case
 from pytest_istio_egress.plugin.collection import scope_of
 from pytest_istio_egress.suite.discovery import CaseImportError, shipped_cases, suite_folder
 
-PER_WORKER = frozenset({"gateway.yaml", "neighbour_client.yaml"})
+PER_WORKER = frozenset({AMBIENT_FIXTURE, "gateway.yaml", "neighbour_client.yaml"})
 """Files of fixtures/ that each worker applies for itself; the others are applied once per run."""
 WHOLE_MESH = "the whole mesh"
 """What a test needs whose client no Sidecar limits."""

@@ -14,6 +14,8 @@ from pytest_istio_egress.report.results import HOP_LOGS
 TITLES = {
     "probe": "curl command line",
     "sidecar": "access log of the sidecar",
+    "ztunnel": "access log of ztunnel",
+    "waypoint": "access log of the waypoint",
     "gateway": "access log of the egress gateway",
     "forward_proxy": "access log of the forward proxy",
     "server_saw": "external server saw",

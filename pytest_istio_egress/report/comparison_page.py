@@ -86,6 +86,8 @@ def _side(name: str, result: Result) -> str:
         "Expected outcome": result.expected,
         "Seen": seen,
         "Access log of the sidecar": result.sidecar.line if result.sidecar else "",
+        "Access log of ztunnel": result.ztunnel.line if result.ztunnel else "",
+        "Access log of the waypoint": result.waypoint.line if result.waypoint else "",
         "Access log of the egress gateway": result.gateway.line if result.gateway else "",
         "Access log of the forward proxy": result.forward_proxy.line if result.forward_proxy else "",
         "External server saw": result.server_saw,

@@ -200,6 +200,8 @@ def _texts(result: Result) -> str:
         "Probe": result.probe,
         "Expected outcome": result.expected,
         "Access log of the sidecar": result.sidecar.line if result.sidecar else "",
+        "Access log of ztunnel": result.ztunnel.line if result.ztunnel else "",
+        "Access log of the waypoint": result.waypoint.line if result.waypoint else "",
         "Access log of the egress gateway": result.gateway.line if result.gateway else "",
         "Access log of the forward proxy": result.forward_proxy.line if result.forward_proxy else "",
     }

@@ -24,7 +24,7 @@ NO_LINE = "no line in its access log"
 
 
 def request_path(result: Result) -> list[Stop]:
-    """Return client, sidecar, egress gateway and forward proxy (where they have a part in it), and external server.
+    """Return client, sidecar or ztunnel, waypoint, egress gateway, forward proxy (where they have a part), and server.
 
     The list is empty where nothing was sent.
     """
@@ -33,8 +33,16 @@ def request_path(result: Result) -> list[Stop]:
     hops = {difference.hop for difference in result.differences}
     if "control" in hops:  # another request of the same client
         hops.add("client")
-    stops = [Stop("client", _curl(result), ""), Stop("sidecar", _fields(result.sidecar), NO_LINE)]
-    for name, log in (("egress gateway", result.gateway), ("forward proxy", result.forward_proxy)):
+    stops = [Stop("client", _curl(result), "")]
+    if not result.ztunnel and "ztunnel" not in hops:
+        stops.append(Stop("sidecar", _fields(result.sidecar), NO_LINE))
+    further = {
+        "ztunnel": result.ztunnel,
+        "waypoint": result.waypoint,
+        "egress gateway": result.gateway,
+        "forward proxy": result.forward_proxy,
+    }
+    for name, log in further.items():
         if log or name in hops:
             stops.append(Stop(name, _fields(log), NO_LINE))
     stops.append(Stop("external server", result.server_saw, "no external server was reached"))

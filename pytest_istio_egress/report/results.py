@@ -19,7 +19,7 @@ PHASES_PROPERTY = "istio-egress-phases"
 NOTE_PROPERTY = "istio-egress-note"
 """The name of a sentence about the run that a worker found out with the first pods."""
 
-HOP_LOGS = ("sidecar", "gateway", "forward_proxy")
+HOP_LOGS = ("sidecar", "ztunnel", "waypoint", "gateway", "forward_proxy")
 """The fields of a `Result` that are a hop's line of its access log."""
 
 
@@ -44,7 +44,10 @@ class Result:
     seen: str = ""
     """Status and exit code that were seen, in one line."""
     sidecar: HopLog | None = None
-    """The access log line of the client's sidecar; None where there is none, as for the next two."""
+    """The access log line of the client's sidecar; None where there is none, as for the others."""
+    ztunnel: HopLog | None = None
+    """That of the node's ztunnel, in an ambient mesh."""
+    waypoint: HopLog | None = None
     gateway: HopLog | None = None
     """That of the egress gateway."""
     forward_proxy: HopLog | None = None
@@ -72,7 +75,7 @@ class Result:
     differences: tuple[Difference, ...] = ()
     """Where it differs from the expected outcome."""
     equal_values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Values that the expected outcome accepts as the same, by field: exit, sidecar, gateway, forward_proxy (flags)."""
+    """Values that the expected outcome accepts as the same, by field: exit, and the flags of each Envoy's line."""
     known_deviation: str = ""
     """Why the failure is accepted."""
     expired_deviation: str = ""

@@ -79,7 +79,8 @@ def _with_features(prepared: Prepared, mesh: Mesh) -> Prepared:
 
 
 def _with_refusals(prepared: Prepared, mesh: Mesh, say: Say) -> Prepared:
-    return replace(prepared, target=check_admission(mesh.api, prepared.target, mesh.facts, say))
+    lacking = [feature for feature, why in prepared.features.items() if why]
+    return replace(prepared, target=check_admission(mesh.api, prepared.target, mesh.facts, lacking, say))
 
 
 @contextmanager

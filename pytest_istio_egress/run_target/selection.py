@@ -55,7 +55,7 @@ def _target(settings: Settings, run: str, kubeconfig: Path | None, context: str 
         allow_mesh_wide=settings.allow_mesh_wide,
         placement=placement_of(settings).to_mapping(),
         prepared=settings.prepared is not None,
-        require=settings.require,
+        require=settings.required_features,
     )
 
 

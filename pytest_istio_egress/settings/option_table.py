@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_istio_egress.model.case import FEATURES, PROFILES
+from pytest_istio_egress.model.case import AMBIENT, DATA_PLANES, FEATURES, PROFILES, SIDECAR_PLANE
 from pytest_istio_egress.model.mesh_facts import FACTS
 from pytest_istio_egress.model.placement import AUTO, IMAGES, USER_IDS
 from pytest_istio_egress.settings.option import (
@@ -105,6 +105,12 @@ class Settings:
         complaint=one_of(FEATURES, "feature"),
         help=f"Fail instead of skip tests that need this feature ({', '.join(FEATURES)})",
     )
+    data_plane: str | None = option(
+        metavar="{" + ",".join(DATA_PLANES) + "}",
+        complaint=one_of(DATA_PLANES, "data plane"),
+        help="Data plane to test. 'sidecar': no ambient tests. 'ambient': only these. 'both': fail if the mesh has no "
+        "ambient mode. Default: what is there",
+    )
     ca: Path | None = option(
         kind="path",
         metavar="PATH",
@@ -193,6 +199,12 @@ class Settings:
         metavar="PATH",
         help="YAML file of accepted deviations, each with a reason and an expiry date",
     )
+
+    @property
+    def required_features(self) -> tuple[str, ...]:
+        """The features whose absence fails tests: those of `require`, and ambient mode where it was chosen."""
+        chosen = self.data_plane not in (None, SIDECAR_PLANE) and AMBIENT not in self.require
+        return (*self.require, *((AMBIENT,) if chosen else ()))
 
     def fails_unsteady(self, *, own_workload: bool) -> bool:
         """Whether a parameter fails that passed only after a failure, by whose client it probes from."""

@@ -19,6 +19,8 @@ def compare(expected: Outcome, exchange: Exchange) -> tuple[Difference, ...]:
     return (
         *_curl(expected, exchange),
         *_sidecar(expected, exchange),
+        *_ztunnel(expected, exchange),
+        *_waypoint(expected, exchange),
         *_gateway(expected, exchange),
         *_forward_proxy(expected, exchange),
         *_server(expected, exchange),
@@ -50,7 +52,38 @@ def _sidecar(expected: Outcome, exchange: Exchange) -> Iterator[Difference]:
     if exchange.sidecar is not None:
         yield Difference("sidecar", "access log", "no line, because the sidecar is bypassed", exchange.sidecar.raw)
     headers = ", ".join(exchange.envoy_headers) or None
-    yield from _differ("sidecar", "headers that Envoy added to the response", None, headers)
+    if expected.waypoint is None:
+        yield from _differ("sidecar", "headers that Envoy added to the response", None, headers)
+
+
+def _ztunnel(expected: Outcome, exchange: Exchange) -> Iterator[Difference]:
+    wanted, line = expected.ztunnel, exchange.ztunnel
+    if wanted is None:
+        if line is not None and not expected.sidecar and not exchange.probe.from_own_workload:
+            yield Difference("ztunnel", "access log", "no line, because the pod is not captured", line.raw)
+        return
+    if line is None:
+        yield Difference("ztunnel", "access log", "a line for this connection", "none")
+        return
+    if wanted.service is not None:
+        yield from _differ("ztunnel", "destination service", wanted.service or None, line.service or None)
+    if wanted.hbone is not None:
+        yield from _differ("ztunnel", "tunnel (HBONE)", _yes(wanted.hbone), _yes(line.hbone))
+    if bool(wanted.error) != bool(line.error) or wanted.error not in line.error:
+        yield Difference("ztunnel", "error", f"...{wanted.error}..." if wanted.error else "none", line.error or "none")
+
+
+def _yes(value: bool) -> str:  # noqa: FBT001  # the one value that it puts into words
+    return "yes" if value else "no"
+
+
+def _waypoint(expected: Outcome, exchange: Exchange) -> Iterator[Difference]:
+    if expected.waypoint is None:
+        return
+    if exchange.waypoint is None:
+        yield Difference("waypoint", "access log", "a line for this request", "none")
+    else:
+        yield from _log_line("waypoint", expected.waypoint, exchange.waypoint)
 
 
 def _gateway(expected: Outcome, exchange: Exchange) -> Iterator[Difference]:
@@ -77,6 +110,7 @@ def unknown_fields(expected: Outcome, exchange: Exchange) -> tuple[str, ...]:
     """Return the fields of access logs that are expected, but which the format of a log does not have."""
     hops: tuple[tuple[HopName, Hop | None, AccessLogLine | None], ...] = (
         ("sidecar", expected.sidecar_hop if expected.sidecar else None, exchange.sidecar),
+        ("waypoint", expected.waypoint, exchange.waypoint),
         ("egress gateway", expected.gateway, exchange.gateway),
         ("forward proxy", expected.proxy, exchange.proxy),
     )

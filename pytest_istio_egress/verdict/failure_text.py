@@ -9,6 +9,8 @@ from pytest_istio_egress.model.difference import Difference
 from pytest_istio_egress.verdict.outcome_text import expected_text, seen_text, unsteady_lines
 from pytest_istio_egress.verdict.verdict import Verdict
 
+NO_LINE = "no line in its access log"
+
 
 def probe_failure(case: Case, verdict: Verdict, unrender: Callable[[str], str]) -> str:
     """Return the text for a probe that failed, several lines.
@@ -22,12 +24,17 @@ def probe_failure(case: Case, verdict: Verdict, unrender: Callable[[str], str]) 
         *(f"differs:    {unrender(str(difference))}" for difference in verdict.differences),
         f"expected:   {expected_text(verdict.probe, verdict.expected)}",
         f"seen:       {unrender(seen_text(verdict))}",
-        f"sidecar:    {exchange.sidecar.raw if exchange.sidecar else 'no line in its access log'}",
     ]
+    if verdict.expected.ztunnel is None:
+        lines.append(f"sidecar:    {exchange.sidecar.raw if exchange.sidecar else NO_LINE}")
+    else:
+        lines.append(f"ztunnel:    {exchange.ztunnel.raw if exchange.ztunnel else NO_LINE}")
+    if verdict.expected.waypoint is not None:
+        lines.append(f"waypoint:   {exchange.waypoint.raw if exchange.waypoint else NO_LINE}")
     if verdict.expected.gateway is not None:
-        lines.append(f"gateway:    {exchange.gateway.raw if exchange.gateway else 'no line in its access log'}")
+        lines.append(f"gateway:    {exchange.gateway.raw if exchange.gateway else NO_LINE}")
     if verdict.expected.proxy is not None:
-        lines.append(f"proxy:      {exchange.proxy.raw if exchange.proxy else 'no line in its access log'}")
+        lines.append(f"proxy:      {exchange.proxy.raw if exchange.proxy else NO_LINE}")
     lines.append(f"cause:      {unrender(verdict.cause)}")
     lines.append(f"attempts:   {verdict.attempts}")
     lines += [f"unsteady:   {unrender(line)}" for line in unsteady_lines(verdict)]

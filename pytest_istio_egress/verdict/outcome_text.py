@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from pytest_istio_egress.model.access_log import AccessLogLine
-from pytest_istio_egress.model.outcome import Hop, Outcome
+from pytest_istio_egress.model.outcome import Hop, Outcome, Tunnel
 from pytest_istio_egress.model.probe import Probe
 from pytest_istio_egress.model.sent_request import sent_request
+from pytest_istio_egress.model.ztunnel_log import ZtunnelLine
 from pytest_istio_egress.verdict.verdict import Verdict
 
 _HOP_FIELDS = ("cluster", "route", "flags", "details", "failure", "protocol", "status", "method", "authority")
@@ -36,7 +37,9 @@ def expected_text(probe: Probe, expected: Outcome) -> str:
     parts = [] if any_status else status_text(probe, expected.status)
     parts.append(f"exit {as_text(expected.exits)}")
     parts += list(_hop("", expected.sidecar_hop)) if expected.sidecar else ["no sidecar on the path"]
-    for name, hop in (("gateway", expected.gateway), ("forward proxy", expected.proxy)):
+    parts += _expected_tunnel(expected.ztunnel) if expected.ztunnel else []
+    further = {"waypoint": expected.waypoint, "gateway": expected.gateway, "forward proxy": expected.proxy}
+    for name, hop in further.items():
         if hop is not None:
             parts += list(_hop(f"{name} ", hop)) or [f"a line in the log of the {name}"]
     if not probe.from_own_workload:  # hosts of the user's own do not report who they are
@@ -61,6 +64,8 @@ def seen_text(verdict: Verdict) -> str:
     probe, expected, seen = verdict.probe, verdict.expected, verdict.exchange
     parts = [*status_text(probe, seen.curl.status), f"exit {seen.curl.exit}"]
     parts += _line("", expected.sidecar_hop, seen.sidecar)
+    parts += _seen_tunnel(seen.ztunnel) if seen.ztunnel else []
+    parts += _line("waypoint ", expected.waypoint or Hop(), seen.waypoint)
     parts += _line("gateway ", expected.gateway or Hop(), seen.gateway)
     parts += _line("forward proxy ", expected.proxy or Hop(), seen.proxy)
     if not probe.from_own_workload:
@@ -84,6 +89,18 @@ def _difference_text(verdict: Verdict) -> str:
     if line is not None and line.flags not in (None, "-") and expected.flags is None and expected.details is None:
         texts.append(f"the sidecar logged flags {line.flags}, details {line.details}")
     return "; ".join(texts)
+
+
+def _expected_tunnel(tunnel: Tunnel) -> list[str]:
+    parts = [f"ztunnel service {tunnel.service or 'none'}"] if tunnel.service is not None else []
+    parts += [f"ztunnel {'with' if tunnel.hbone else 'without'} HBONE"] if tunnel.hbone is not None else []
+    parts += [f"ztunnel error ...{tunnel.error}..."] if tunnel.error else []
+    return parts or ["a line in the log of ztunnel"]
+
+
+def _seen_tunnel(line: ZtunnelLine) -> list[str]:
+    parts = [f"ztunnel service {line.service or 'none'}", f"ztunnel {'with' if line.hbone else 'without'} HBONE"]
+    return [*parts, *([f"ztunnel error {line.error}"] if line.error else [])]
 
 
 def _hop(prefix: str, hop: Hop) -> Iterator[str]:

@@ -10,6 +10,7 @@ from pytest_istio_egress.model.case import Case
 from pytest_istio_egress.model.hop_log import HopLog
 from pytest_istio_egress.model.outcome import Outcome
 from pytest_istio_egress.model.result_names import FAILED, PASSED
+from pytest_istio_egress.model.ztunnel_log import ZtunnelLine
 from pytest_istio_egress.redaction import redacted
 from pytest_istio_egress.verdict.comparison import request_headers
 from pytest_istio_egress.verdict.outcome_text import expected_text, status_text, unsteady_lines
@@ -38,6 +39,8 @@ def record_of(verdict: Verdict, unrender: Unrender, envoy_version: str) -> dict[
         "status": seen.curl.status,
         "exit": seen.curl.exit,
         "sidecar": _hop_log(seen.sidecar, unrender),
+        "ztunnel": ztunnel_log(seen.ztunnel, unrender).to_mapping() if seen.ztunnel else None,
+        "waypoint": _hop_log(seen.waypoint, unrender),
         "gateway": _hop_log(seen.gateway, unrender),
         "forward_proxy": _hop_log(seen.proxy, unrender),
         "server_saw": unrender(_server_saw(seen)),
@@ -59,11 +62,24 @@ def _hop_log(line: AccessLogLine | None, unrender: Unrender) -> dict[str, str | 
     return HopLog.of(line, unrender).to_mapping() if line else None
 
 
+def ztunnel_log(line: ZtunnelLine, unrender: Unrender) -> HopLog:
+    """Return ztunnel's line in the words of Envoy's lines: the service as the cluster, the error as the failure."""
+    return HopLog(
+        line=unrender(line.raw),
+        cluster=unrender(line.service),
+        protocol="HBONE" if line.hbone else "TCP",
+        upstream=unrender(line.destination),
+        failure=unrender(line.error),
+        seconds=None if line.milliseconds is None else line.milliseconds / 1000,
+    )
+
+
 def _equal_values(expected: Outcome) -> dict[str, list[str]]:
     """Return the values between which it is a race which one is seen, by field: both mean the same outcome."""
     fields = {
         "exit": expected.exits,
         "sidecar": expected.flags,
+        "waypoint": expected.waypoint.flags if expected.waypoint else None,
         "gateway": expected.gateway.flags if expected.gateway else None,
         "forward_proxy": expected.proxy.flags if expected.proxy else None,
     }

@@ -11,6 +11,7 @@ from pytest_istio_egress.model.addresses import same_form, without_port
 from pytest_istio_egress.model.difference import Difference
 from pytest_istio_egress.model.outcome import Outcome
 from pytest_istio_egress.model.probe import CurlResult, Probe
+from pytest_istio_egress.model.ztunnel_log import ZtunnelLine
 from pytest_istio_egress.verdict.failure_context import FailureContext
 
 SERVER_HEADER = "x-outside-"
@@ -39,7 +40,10 @@ class Exchange:
     """When it was sent (time.monotonic()): an earlier log line belongs to another request."""
     curl: CurlResult
     sidecar: AccessLogLine | None
-    """The line of the client's sidecar; None where none was found in time, as for the next two."""
+    """The line of the client's sidecar; None where none was found in time, as for the others."""
+    ztunnel: ZtunnelLine | None = None
+    """The line of the node's ztunnel, in an ambient mesh."""
+    waypoint: AccessLogLine | None = None
     gateway: AccessLogLine | None
     """The line of the egress gateway."""
     proxy: AccessLogLine | None = None
@@ -47,7 +51,7 @@ class Exchange:
     control_seconds: float = 0.0
     """The longest time of the controls that the same client sent beside it: how busy the node was."""
     addresses: Mapping[str, frozenset[str]]
-    """Pod addresses by `client`, `gateway` and `proxy`: they give a name to the source address that the server saw."""
+    """Pod addresses by `client`, `waypoint`, `gateway` and `proxy`: names for the source that the server saw."""
 
     def server_saw(self, fact: str) -> str | None:
         """Return what the external server reported (server, source, protocol, ...); None if it did not."""
@@ -55,8 +59,9 @@ class Exchange:
 
     @property
     def seconds(self) -> float:
-        """Envoy's own duration; without a sidecar curl's, which includes the time between client and proxy."""
-        duration = self.sidecar.duration if self.sidecar else None
+        """Envoy's own duration; without an Envoy curl's, which includes the time between client and proxy."""
+        envoy = self.sidecar or self.waypoint
+        duration = envoy.duration if envoy else None
         return self.curl.seconds if duration is None else duration / 1000
 
     @property

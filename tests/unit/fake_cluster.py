@@ -61,6 +61,7 @@ class FakeEnvironment:
         self.pod_error: Exception | None = None
         self.pods_requested: list[str] = []
         self.own_gateways: list[str] = []
+        self.waypoints: list[Pod] = []
         self.forward_proxies: list[Pod] = []
         self.additions = WITH_ENVOY_FILTERS
         self.notes: list[str] = []

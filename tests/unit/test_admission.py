@@ -22,7 +22,7 @@ from pytest_istio_egress.cluster.admission import (
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.apply import load
 from pytest_istio_egress.cluster.environment import ENVIRONMENT
-from pytest_istio_egress.cluster.names import Names
+from pytest_istio_egress.cluster.names import AMBIENT_NAMESPACE, Names
 from pytest_istio_egress.cluster.refusals import by_message, is_of_the_cluster
 from pytest_istio_egress.model.placement import Placement
 from pytest_istio_egress.suite.discovery import fixtures_folder, manifest_files, suite_folder
@@ -232,7 +232,9 @@ def prepared_check(monkeypatch: pytest.MonkeyPatch) -> Callable[[PreparedCluster
     monkeypatch.setattr(admission, "_AGAIN", 0.0)
 
     def run(cluster: PreparedCluster) -> Admission:
-        result = PreparedAdmissionCheck(cast(Api, cluster), Names("team-a", ""), *shipped()).run()
+        everywhere, others = shipped()
+        others = [each for each in others if each["metadata"].get("namespace") != AMBIENT_NAMESPACE]
+        result = PreparedAdmissionCheck(cast(Api, cluster), Names("team-a", ""), everywhere, others).run()
         assert not cluster.stored
         assert not cluster.deleted
         return result

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from fake_cluster import LINE
 
-from pytest_istio_egress import Hop, Outcome, blocked_http, blocked_tcp, get, workload
+from pytest_istio_egress import Hop, Outcome, Tunnel, blocked_http, blocked_tcp, get, workload
 from pytest_istio_egress.model.difference import Difference, HopName
 from pytest_istio_egress.model.outcome import BLACKHOLE_EXITS, BLACKHOLE_EXITS_OF_BYTES
 from pytest_istio_egress.model.probe import CurlResult
 from pytest_istio_egress.model.sent_request import CLIENTS_PROTOCOL
+from pytest_istio_egress.model.ztunnel_log import ZtunnelLine
 from pytest_istio_egress.verdict.comparison import compare, unknown_fields
 from pytest_istio_egress.verdict.verdict import Exchange, Verdict
 
@@ -52,6 +53,11 @@ WRONG: list[tuple[dict[str, object], HopName, str]] = [
     ({"flags": frozenset({"UF", "UH"})}, "sidecar", "response flags"),
     ({"details": "direct_response"}, "sidecar", "response code details"),
     ({"failure": "VERIFY"}, "sidecar", "upstream transport failure"),
+    ({"ztunnel": Tunnel(service="other.test")}, "ztunnel", "destination service"),
+    ({"ztunnel": Tunnel(service="")}, "ztunnel", "destination service"),
+    ({"ztunnel": Tunnel(hbone=False)}, "ztunnel", "tunnel (HBONE)"),
+    ({"ztunnel": Tunnel(error="refused")}, "ztunnel", "error"),
+    ({"waypoint": Hop(status=403)}, "waypoint", "status"),
     ({"gateway": Hop(cluster="other")}, "egress gateway", "upstream cluster"),
     ({"gateway": Hop(route="other")}, "egress gateway", "route"),
     ({"gateway": Hop(flags="UH")}, "egress gateway", "response flags"),
@@ -76,15 +82,29 @@ WRONG: list[tuple[dict[str, object], HopName, str]] = [
 """Changes of the documented outcome, each with the hop and the field of the difference that it makes."""
 
 
+TUNNEL = ZtunnelLine(
+    raw="...", source="10.1.0.1:2", destination="10.1.0.7:15008", target="240.240.0.1:80", service="api.test"
+)
+EVERY_HOP = replace(SEEN, ztunnel=TUNNEL, waypoint=LINE)
+DOCUMENTED_EVERY_HOP = replace(DOCUMENTED, ztunnel=Tunnel(service="api.test", hbone=True), waypoint=Hop(status=200))
+
+
 def test_documented_exchange_has_no_difference() -> None:
     assert compare(DOCUMENTED, SEEN) == ()
+    assert compare(DOCUMENTED_EVERY_HOP, EVERY_HOP) == ()
+
+
+def test_line_of_ztunnel_is_a_difference_where_a_pod_must_not_be_captured() -> None:
+    captured = replace(SEEN, sidecar=None, ztunnel=TUNNEL, curl=replace(CURL, headers={"x-outside-server": "outside"}))
+    differences = compare(Outcome(status=200, reached="outside", sidecar=False), captured)
+    assert [(each.hop, each.field) for each in differences] == [("ztunnel", "access log")]
 
 
 @pytest.mark.parametrize(("wrong", "hop", "field"), WRONG)
 def test_wrong_field_alone_is_the_only_difference_and_names_its_hop(
     wrong: dict[str, object], hop: HopName, field: str
 ) -> None:
-    differences = compare(replace(DOCUMENTED, **wrong), SEEN)  # type: ignore[arg-type]  # any field
+    differences = compare(replace(DOCUMENTED_EVERY_HOP, **wrong), EVERY_HOP)  # type: ignore[arg-type]  # any field
     assert [(difference.hop, difference.field) for difference in differences] == [(hop, field)]
 
 
@@ -94,10 +114,17 @@ def test_every_field_of_an_outcome_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize(
-    ("missing", "hop"), [("sidecar", "sidecar"), ("gateway", "egress gateway"), ("proxy", "forward proxy")]
+    ("missing", "hop"),
+    [
+        ("sidecar", "sidecar"),
+        ("ztunnel", "ztunnel"),
+        ("waypoint", "waypoint"),
+        ("gateway", "egress gateway"),
+        ("proxy", "forward proxy"),
+    ],
 )
 def test_missing_log_line_is_a_difference_of_its_hop(missing: str, hop: HopName) -> None:
-    differences = compare(DOCUMENTED, replace(SEEN, **{missing: None}))  # type: ignore[arg-type]  # any of the three
+    differences = compare(DOCUMENTED_EVERY_HOP, replace(EVERY_HOP, **{missing: None}))  # type: ignore[arg-type]  # any
     assert [(difference.hop, difference.field) for difference in differences] == [(hop, "access log")]
 
 

@@ -13,13 +13,15 @@ from pytest_istio_egress.cluster.log_config import LineParser
 from pytest_istio_egress.cluster.logs import ProxyLog
 from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
-from pytest_istio_egress.model.access_log import parse_line, parse_own_line
+from pytest_istio_egress.model.access_log import AccessLogLine, parse_line, parse_own_line
 
 POD = Pod(namespace="here", name="sleep", uid="1", address="10.1.0.1", injected=True, container="curl")
 
 
-def log_of(parse: LineParser, trouble: str | None = None) -> ProxyLog:
-    return cast(ProxyLog, SimpleNamespace(pod=POD, parse=parse, trouble=trouble, readable=0, unreadable=3))
+def log_of(parse: LineParser, trouble: str | None = None) -> ProxyLog[AccessLogLine]:
+    return cast(
+        ProxyLog[AccessLogLine], SimpleNamespace(pod=POD, parse=parse, trouble=trouble, readable=0, unreadable=3)
+    )
 
 
 @pytest.mark.parametrize(

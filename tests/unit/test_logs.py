@@ -19,7 +19,7 @@ from pytest_istio_egress.cluster.logs import ProxyLog
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.pods import Pod
-from pytest_istio_egress.model.access_log import parse_line
+from pytest_istio_egress.model.access_log import AccessLogLine, parse_line
 from pytest_istio_egress.model.addresses import with_port
 
 POD = Pod(namespace="here", name="sleep", uid="1", address="10.1.0.1", injected=True, container="curl")
@@ -66,7 +66,7 @@ def kubelet(monkeypatch: pytest.MonkeyPatch) -> Kubelet:
 API = cast(Api, SimpleNamespace(new_client=lambda: None))
 
 
-def wait_for_lines(log: ProxyLog, count: int) -> None:
+def wait_for_lines(log: ProxyLog[AccessLogLine], count: int) -> None:
     """Wait until the log has so many lines."""
     with log.arrived:
         assert log.arrived.wait_for(lambda: len(log._lines) >= count, timeout=5)

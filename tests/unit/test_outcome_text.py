@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import pytest
 from fake_cluster import LINE, exchange_of, verdict_on
 
-from pytest_istio_egress import Hop, Outcome, answered, blocked_tcp, get, reached, workload
+from pytest_istio_egress import Hop, Outcome, Tunnel, answered, blocked_tcp, get, reached, workload
 from pytest_istio_egress.model.difference import Difference
 from pytest_istio_egress.verdict.outcome_text import expected_text, seen_text, unsteady_lines
 
@@ -25,6 +25,11 @@ SHOWN = [
     (Outcome(sidecar=False), "no sidecar on the path"),
     (Outcome(gateway=Hop(cluster="outbound|80||a", status=200)), "gateway cluster outbound|80||a, gateway status 200"),
     (Outcome(gateway=Hop()), "a line in the log of the gateway"),
+    (Outcome(ztunnel=Tunnel(service="a.test", hbone=True)), "ztunnel service a.test, ztunnel with HBONE"),
+    (Outcome(ztunnel=Tunnel(service="", hbone=False)), "ztunnel service none, ztunnel without HBONE"),
+    (Outcome(ztunnel=Tunnel(error="denied")), "ztunnel error ...denied..."),
+    (Outcome(ztunnel=Tunnel()), "a line in the log of ztunnel"),
+    (Outcome(waypoint=Hop(status=403)), "waypoint status 403"),
     (Outcome(proxy=Hop(method="CONNECT")), "forward proxy method CONNECT"),
     (reached("second"), "answered by second"),
     (blocked_tcp(), "no external server reached"),

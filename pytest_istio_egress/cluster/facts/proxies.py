@@ -97,7 +97,13 @@ def dual_stack(istiod: Object | None) -> str:
     return "on" if environment(istiod).get("ISTIO_DUAL_STACK", "").lower() == "true" else "off"
 
 
+def _pod_labels(daemon_set: Object) -> Object:
+    """Return the labels of its pods: Istio's own manifest gives ztunnel's DaemonSet others."""
+    template = (daemon_set.get("spec") or {}).get("template") or {}
+    return {**labels(daemon_set), **labels(template)}
+
+
 def ambient(reader: ObjectReader) -> str:
     """Return the namespace of ztunnel, the node proxy of ambient mode."""
-    ztunnels = [each for each in reader.objects("apps/v1", "DaemonSet") if labels(each).get("app") == "ztunnel"]
+    ztunnels = [each for each in reader.objects("apps/v1", "DaemonSet") if _pod_labels(each).get("app") == "ztunnel"]
     return f"ztunnel in {ztunnels[0]['metadata']['namespace']}" if ztunnels else "not installed"

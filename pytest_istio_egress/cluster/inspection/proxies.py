@@ -11,7 +11,7 @@ from pytest_istio_egress.cluster.log_config import FOUND_BY
 from pytest_istio_egress.cluster.logs import ProxyLog
 from pytest_istio_egress.cluster.pods import PROXY, Pod, container_statuses
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
-from pytest_istio_egress.model.access_log import parse_own_line
+from pytest_istio_egress.model.access_log import AccessLogLine, parse_own_line
 
 _EXCLUSION = re.compile(r"traffic\.sidecar\.istio\.io/(exclude|include)Outbound")
 _HEALTH = "http://localhost:15021/healthz/ready"
@@ -55,7 +55,7 @@ def _connections(api: Api, pod: Pod) -> int:
     return sum(map(int, _CONNECTIONS.findall(ProxyConfig(api, pod).text("/clusters"))))
 
 
-def log_trouble(api: Api, log: ProxyLog, needed: Collection[str] = FOUND_BY) -> str:
+def log_trouble(api: Api, log: ProxyLog[AccessLogLine], needed: Collection[str] = FOUND_BY) -> str:
     """Return why a proxy's access log cannot be used, empty where it can; `needed` are fields (log_config.COMPARED)."""
     if log.trouble:
         return f"cannot read the log of {log.pod}: {log.trouble}"
@@ -67,7 +67,7 @@ def log_trouble(api: Api, log: ProxyLog, needed: Collection[str] = FOUND_BY) -> 
     return f"the access log of {log.pod} cannot be used: {problem}" if problem else ""
 
 
-def line_missing(log: ProxyLog) -> str:
+def line_missing(log: ProxyLog[AccessLogLine]) -> str:
     """Return why the line of a request that passed a proxy is missing."""
     if log.parse is not parse_own_line and not log.readable and log.unreadable:
         return (

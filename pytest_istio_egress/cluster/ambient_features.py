@@ -1,0 +1,26 @@
+"""Detects whether a mesh has ambient mode, in a form that tests can use."""
+
+from __future__ import annotations
+
+from pytest_istio_egress.cluster.gateway_api_features import gateway_deployment
+from pytest_istio_egress.cluster.mesh import Mesh
+from pytest_istio_egress.cluster.permissions import AMBIENT, missing_permissions
+from pytest_istio_egress.model.istio_versions import older
+
+_SINCE = "1.30"
+"""The first release whose ambient outcomes the tests state."""
+
+
+def ambient(mesh: Mesh) -> str | None:
+    """Return why tests cannot use ambient mode; None where they can."""
+    found = mesh.facts.value("ambient", "unknown")
+    if not found.startswith("ztunnel in "):
+        return f"the mesh has no ambient mode (ztunnel: {found})"
+    if mesh.grants_in is not None:
+        return "the namespaces of this run are prepared ones, none of which is ambient"
+    if older(mesh.facts.istio, _SINCE):
+        return f"the ambient tests state the outcomes of Istio {_SINCE} and later, not of {mesh.facts.istio}"
+    if why := gateway_deployment(mesh):
+        return f"no waypoint can be deployed: {why}"
+    denied = missing_permissions(mesh.api, (AMBIENT,))
+    return f"this user cannot read ztunnel's configuration: missing permission: {denied[0]}" if denied else None
