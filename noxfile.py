@@ -81,6 +81,22 @@ def embedded(session: nox.Session) -> None:
     session.run(*EMBEDDED, *session.posargs)
 
 
+@nox.session
+def ambient(session: nox.Session) -> None:
+    """Run the ambient tests on an embedded cluster with your ztunnel: `-- PATH`, then options of pytest."""
+    if not session.posargs:
+        session.error("name a ztunnel binary: nox -s ambient -- PATH (docs/ambient.md)")
+    ztunnel, *more = session.posargs
+    session.install("-e", ".")
+    cluster = ("istio-egress", "cluster")
+    session.run(*cluster, "up", "--name", "ambient", "--ambient", "--ztunnel", ztunnel, "--install-packages")
+    try:
+        kubeconfig = session.run(*cluster, "kubeconfig", "--name", "ambient", silent=True) or ""
+        session.run(*SUITE, "--istio-egress-data-plane", "ambient", *more, env={"KUBECONFIG": kubeconfig.strip()})
+    finally:
+        session.run(*cluster, "down", "--name", "ambient")
+
+
 @nox.session(name="embedded-ip-family")
 @nox.parametrize("ip_family", IP_FAMILIES, ids=IP_FAMILIES)
 def embedded_ip_family(session: nox.Session, ip_family: str) -> None:
