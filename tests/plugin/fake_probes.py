@@ -86,7 +86,7 @@ class Mesh:
 vars(fixtures).update(
     case_runner=runner,
     Mesh=Mesh,
-    Api=lambda *_: SimpleNamespace(timeouts=Timeouts()),
+    Api=lambda *_: SimpleNamespace(timeouts=Timeouts(), idle_shells=SimpleNamespace(close=lambda: None)),
     MeshNames=SimpleNamespace(of=lambda _: None),
     Names=lambda *_, **__: None,
     CreatedNamespaces=lambda *_: None,
