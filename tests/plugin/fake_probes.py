@@ -74,7 +74,7 @@ def runner(_: WorkerContext) -> CaseRunner:
 class Mesh:
     """A mesh without facts; nothing is asked of it."""
 
-    facts = SimpleNamespace(istio="1.31", own_gateway=False)
+    facts = SimpleNamespace(istio="1.31", own_gateway=False, changed_mesh_setting=lambda _: None)
 
     def __init__(self, *_: object, **__: object) -> None: ...
 

@@ -24,6 +24,7 @@ OF_OPTION = {
     "resource": "limits.cpu=500m",
     "user_ids": "assigned",
     "ip_family": "ipv6",
+    "data_plane": "ambient",
 }
 """Samples of the settings whose values are checked."""
 
