@@ -18,7 +18,7 @@ THROUGH_THE_GATEWAY = reached(
 @documented(
     source="ops/configuration/traffic-management/protocol-selection/",
     summary="The gateway uses the protocol of the ServiceEntry's port, HTTP/1.1, for clients with HTTP/1.1 and HTTP/2",
-    requires=["egress-gateway"],
+    requires=["http-1.1-upstream", "egress-gateway"],
     outcomes=["egress-gateway/http2-arrives-as-http1"],
 )
 @pytest.mark.parametrize(

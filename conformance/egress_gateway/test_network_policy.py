@@ -20,7 +20,7 @@ ISTIOD = get("http://istiod.istio-system.svc.cluster.local:15014/version", clien
 @documented(
     source="tasks/traffic-management/egress/egress-gateway/#apply-kubernetes-network-policies",
     summary="With a NetworkPolicy that allows only istio-system and DNS, traffic leaves only through the gateway",
-    requires=["egress-gateway", "network-policy"],
+    requires=["http-1.1-upstream", "egress-gateway", "network-policy"],
     outcomes=[
         "network-policy/gateway-200",
         "network-policy/direct-times-out",

@@ -66,7 +66,7 @@ def test_external_name_reaches_host(egress: Egress, probe: Probe, expected: Outc
     source=f"{PAGE}#kubernetes-externalname-service-to-access-an-external-service",
     summary="With tracing the sidecar adds the operation to the request, and with a Zipkin provider the B3 headers",
     manifests=["external_name.yaml"],
-    requires=["tracing"],
+    requires=["http-1.1-upstream", "tracing"],
     # Since Istio 1.21: the operation names the external host, which the Service is an alias of; 1.22: without a tracing
     # provider there are no B3 headers.
     outcomes=["external-name/sidecar-decorator-header", "external-name/sidecar-b3-headers"],

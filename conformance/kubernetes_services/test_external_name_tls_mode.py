@@ -19,6 +19,7 @@ CONTROL = reached(cluster=outbound("beside-my-unencrypted.test"))
     summary="Plain HTTP to an ExternalName Service leaves unencrypted, whatever TLS mode a rule for it sets",
     # Since Istio 1.21: the Service is an alias, so a DestinationRule on its name is inert, DISABLE as well as
     # SIMPLE; what counts is the rule of the host it names.
+    requires=["http-1.1-upstream"],
     outcomes=["external-name/tls-disable-plain-http", "external-name/200-and-envoy-headers"],
 )
 def test_tls_mode_on_external_name_ignored(egress: Egress) -> None:

@@ -23,6 +23,7 @@ PASSES_PLAIN = reached_directly()
     source=f"{PAGE}#cleanup-of-kubernetes-externalname-service",
     summary="Once the ExternalName Service and its rule are deleted, its name no longer resolves",
     manifests=["lifecycle.yaml"],
+    requires=["http-1.1-upstream"],
     outcomes=["external-name/deleted-not-resolved"],
 )
 def test_deleted_external_name_does_not_resolve(egress: Egress) -> None:
@@ -43,6 +44,7 @@ def test_deleted_external_name_does_not_resolve(egress: Egress) -> None:
     source=f"{PAGE}#cleanup-of-kubernetes-service-with-endpoints",
     summary="Once rule, Endpoints and Service are deleted, the cluster IP no longer answers",
     manifests=["lifecycle.yaml"],
+    requires=["http-1.1-upstream"],
     outcomes=["service-endpoints/deleted-no-answer"],
 )
 def test_deleted_service_does_not_answer(egress: Egress) -> None:

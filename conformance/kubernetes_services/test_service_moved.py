@@ -12,6 +12,7 @@ ALIAS = "my-moved.egress-client.svc.cluster.local"
 @documented(
     source="tasks/traffic-management/egress/egress-kubernetes-services/",
     summary="A client uses a Service in the same way whether it refers to an external host or to pods of the cluster",
+    requires=["http-1.1-upstream"],
     outcomes=["external-name/moved-into-cluster"],
 )
 def test_service_moved_into_cluster_still_answers(egress: Egress) -> None:

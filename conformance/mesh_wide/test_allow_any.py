@@ -36,7 +36,7 @@ def expect_requests(egress: Egress, http: Outcome, port: Outcome) -> None:
     source="reference/config/istio.mesh.v1alpha1/#MeshConfig-OutboundTrafficPolicy",
     summary="With ALLOW_ANY as the mesh's mode, requests to unlisted hosts pass through unless a Sidecar's policy "
     "blocks them",
-    requires=["registry-only-mesh"],
+    requires=["http-1.1-upstream", "registry-only-mesh"],
     outcomes=[
         "outbound-policy/default-allow-any",
         "outbound-policy/allow-any-tls-200",
@@ -69,7 +69,7 @@ def test_unlisted_host_with_mesh_allow_any_passed_through(egress: Egress) -> Non
     # Since Istio 1.1: before, they were blocked; by 1.31: a policy that is there and names no mode is
     # REGISTRY_ONLY.
     manifests=["allow_any.yaml"],
-    requires=["registry-only-mesh"],
+    requires=["http-1.1-upstream", "registry-only-mesh"],
     outcomes=["outbound-policy/default-allow-any"],
 )
 def test_unlisted_host_without_mesh_policy_passed_through(egress: Egress) -> None:

@@ -31,7 +31,7 @@ def has_dns_cluster(config: ProxyConfig) -> bool:
 @documented(
     source="reference/config/istio.mesh.v1alpha1/#MeshConfig-OutboundTrafficPolicy",
     summary="With ALLOW_ANY_DYNAMIC_DNS unlisted HTTP hosts are resolved by name; TLS goes to the client's address",
-    requires=["registry-only-mesh", "dynamic-dns-mesh"],
+    requires=["http-1.1-upstream", "registry-only-mesh", "dynamic-dns-mesh"],
     outcomes=["outbound-policy/allow-any-dynamic-dns-clusters"],
 )
 def test_unlisted_host_with_dynamic_dns_resolved_by_name(egress: Egress) -> None:

@@ -20,7 +20,7 @@ def expect_requests(egress: Egress, http: Outcome, port: Outcome) -> None:
 @documented(
     source="reference/config/networking/sidecar/#OutboundTrafficPolicy",
     summary="A Sidecar's outbound policy overrides the mesh's; without one in a Sidecar, the mesh's policy applies",
-    requires=["registry-only-mesh"],
+    requires=["http-1.1-upstream", "registry-only-mesh"],
     outcomes=["outbound-policy/sidecar-overrides-mesh"],
 )
 def test_sidecar_policy_overrides_mesh_policy(egress: Egress) -> None:

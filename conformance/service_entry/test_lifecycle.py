@@ -6,6 +6,7 @@ from pytest_istio_egress import Egress, blocked_http, documented, get, outbound,
 @documented(
     source="tasks/traffic-management/egress/egress-control/#cleanup-the-controlled-access-to-external-services",
     summary="Once its ServiceEntry and rules are deleted, a request for the host gets 502 again",
+    requires=["http-1.1-upstream"],
     outcomes=["service-entry/deleted-502", "service-entry/deleted-initial-state"],
 )
 def test_host_of_deleted_entry_gets_502(egress: Egress) -> None:

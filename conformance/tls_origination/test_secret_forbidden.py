@@ -15,6 +15,7 @@ connection fails (UF; also URX after retries)."""
 @documented(
     source="tasks/traffic-management/egress/egress-tls-origination/#mutual-tls-origination-for-egress-traffic",
     summary="A sidecar whose service account may not read the Secret cannot originate TLS with it: 503",
+    requires=["http-1.1-upstream"],
     outcomes=["tls-origination/mutual-secret-200-or-503"],
 )
 def test_forbidden_secret_ends_with_503(egress: Egress) -> None:

@@ -16,6 +16,7 @@ BESIDE = reached(cluster=outbound("beside-late-rule.test"))
 @documented(
     source="https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/cluster_manager#cluster-warming",
     summary="If a rule's Secret is missing, the cluster without TLS stays in use for 15 s; then the answer is 503",
+    requires=["http-1.1-upstream"],
     outcomes=["tls-origination/missing-secret-503"],
 )
 def test_missing_secret_ends_with_503(egress: Egress) -> None:

@@ -71,7 +71,7 @@ def test_host_with_dynamic_dns_resolved_by_name(egress: Egress, probe: Probe, ex
     source=PAGE,
     summary="One cluster serves all hosts of the wildcard and counts their requests",
     manifests=["dynamic_dns.yaml"],
-    requires=["dynamic-dns"],
+    requires=["http-1.1-upstream", "dynamic-dns"],
     outcomes=["wildcard/dynamic-dns-any-host-below"],
 )
 def test_dynamic_dns_cluster_counts_requests(egress: Egress) -> None:
