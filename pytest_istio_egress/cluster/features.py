@@ -30,6 +30,7 @@ from pytest_istio_egress.cluster.network_policies import NetworkPolicyCheck
 from pytest_istio_egress.cluster.permissions import SECRETS, missing_permissions
 from pytest_istio_egress.cluster.proxy_features import PROXY_DETECTORS
 from pytest_istio_egress.cluster.refusals import with_hint
+from pytest_istio_egress.cluster.waypoint_markers import WaypointMarkers
 from pytest_istio_egress.model.case import ALL, AMBIENT, OWN_GATEWAY_FIXTURE, Case, InvalidTestError
 from pytest_istio_egress.model.istio_versions import older
 from pytest_istio_egress.model.mesh_facts import Fact, MeshFacts
@@ -134,7 +135,8 @@ def objects_of(case: Case, facts: MeshFacts, fixtures: Path) -> set[str]:
     own = [OWN_GATEWAY_FIXTURE] if facts.own_gateway and "egress-gateway" in case.requires else []
     of_fixtures = load(fixtures / name for name in (*case.fixtures, *own))
     documents = [*load(case.manifests), *(each for each in of_fixtures if each["kind"] != "Namespace")]
-    return {document["kind"] for document in documents} | {object_name(document) for document in documents}
+    markers = {WaypointMarkers.kind} if AMBIENT in case.requires else set()
+    return markers | {document["kind"] for document in documents} | {object_name(document) for document in documents}
 
 
 def features(mesh: Mesh) -> dict[str, str | None]:

@@ -23,7 +23,8 @@ from pytest_istio_egress.cluster.network_policies import NetworkPolicyCheck
 from pytest_istio_egress.cluster.prepared_namespaces import PreparedNamespaces
 from pytest_istio_egress.cluster.proxy_features import missing_in_proxy
 from pytest_istio_egress.cluster.run_namespaces import CreatedNamespaces
-from pytest_istio_egress.model.case import Case, InvalidTestError, case_of
+from pytest_istio_egress.cluster.waypoint_markers import WaypointMarkers
+from pytest_istio_egress.model.case import AMBIENT, Case, InvalidTestError, case_of
 from pytest_istio_egress.model.mesh_facts import MeshFacts
 from pytest_istio_egress.model.placement import Placement
 from pytest_istio_egress.model.probe import CLIENT
@@ -173,6 +174,7 @@ def egress(_istio_egress_mesh: Mesh, _istio_egress_target: Target, request: pyte
 def _verdicts(runner: CaseRunner, case: Case, request: pytest.FixtureRequest, target: Target) -> Verdicts:
     """Set the test up, and return the verdicts on its parameters; the first of them has all of them probed."""
     stash = request.session.stash
+    _stop_for(_missing_markers(runner, case), target)
     entered = runner.enter(case)
     if entered:
         stash[VERDICTS] = Verdicts()
@@ -185,6 +187,16 @@ def _verdicts(runner: CaseRunner, case: Case, request: pytest.FixtureRequest, ta
     unanswered = [pair for pair in expectations_of_item(request.node) if verdicts.pending(pair) is None]
     verdicts.add(runner.verify(unanswered))
     return verdicts
+
+
+def _missing_markers(runner: CaseRunner, case: Case) -> dict[str, str]:
+    """Return that nothing shows when a waypoint is in sync, where a test needs one: its marker is an EnvoyFilter."""
+    if not case.is_ambient:
+        return {}
+    runner.case_setup.ensure_environment()
+    if runner.context.environment.additions.markers.kind == WaypointMarkers.kind:
+        return {}
+    return {AMBIENT: "the control plane ignores EnvoyFilters, which show when a waypoint is in sync"}
 
 
 def _missing_log(runner: CaseRunner, expectations: Sequence[Expectation]) -> dict[str, str]:

@@ -11,7 +11,9 @@ import pytest
 from pytest_istio_egress import AMBIENT as CLIENT
 from pytest_istio_egress import Hop, ended_by_waypoint, get, reached_by_waypoint, reached_by_ztunnel
 from pytest_istio_egress.cluster import ambient_features
+from pytest_istio_egress.cluster.additions import WITH_ENVOY_FILTERS, WITHOUT_ENVOY_FILTERS, Additions
 from pytest_istio_egress.cluster.ambient_features import ambient
+from pytest_istio_egress.cluster.features import missing_of
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.waypoint_markers import WaypointMarkers
 from pytest_istio_egress.cluster.ztunnel_sync import markers, shown_in
@@ -19,7 +21,9 @@ from pytest_istio_egress.model.case import AMBIENT, DATA_PLANES, Case
 from pytest_istio_egress.model.mesh_facts import Fact, MeshFacts
 from pytest_istio_egress.model.outcome import Tunnel
 from pytest_istio_egress.plugin.collection import outside_data_plane
+from pytest_istio_egress.plugin.fixtures import _missing_markers
 from pytest_istio_egress.settings.option_table import OPTIONS, Settings
+from pytest_istio_egress.suite.discovery import fixtures_folder
 
 PROBE = get("http://api.test:81/headers", client=CLIENT, to=None)
 
@@ -59,8 +63,8 @@ def test_invalid_data_plane_is_an_error() -> None:
     assert "choose from sidecar, ambient, both" in option.complaint("ztunnel")
 
 
-def mesh(ztunnel: str, istio: str = "1.31", grants_in: str | None = None) -> Mesh:
-    facts = MeshFacts(facts={"ambient": Fact(ztunnel), "istio": Fact(istio)})
+def mesh(ztunnel: str, istio: str = "1.31", grants_in: str | None = None, log: str = "text") -> Mesh:
+    facts = MeshFacts(facts={"ambient": Fact(ztunnel), "istio": Fact(istio), "access-log": Fact(log)})
     return cast(Mesh, SimpleNamespace(facts=facts, api=None, grants_in=grants_in))
 
 
@@ -79,6 +83,11 @@ def with_gateway_api(monkeypatch: pytest.MonkeyPatch) -> None:
         (mesh(""), "the mesh has no ambient mode (ztunnel: unknown)"),
         (mesh("ztunnel in istio-system", istio="1.28.3"), "of Istio 1.30 and later, not of 1.28.3"),
         (mesh("ztunnel in istio-system", grants_in="egress-gateway-team-a-gw0"), "prepared ones"),
+        (mesh("ztunnel in istio-system", log="json (Telemetry)"), None),
+        (mesh("ztunnel in istio-system", log="none"), "which waypoints write, is no evidence: none"),
+        (mesh("ztunnel in istio-system", log="custom format"), "no evidence: custom format"),
+        (mesh("ztunnel in istio-system", log="provider otel"), "no evidence: provider otel"),
+        (mesh("ztunnel in istio-system", log="text, filtered (Telemetry)"), "no evidence: text, filtered"),
     ],
 )
 def test_feature_is_missing_for_a_reason(of: Mesh, reason: str | None) -> None:
@@ -90,6 +99,30 @@ def test_feature_is_missing_for_a_reason(of: Mesh, reason: str | None) -> None:
 def test_missing_permission_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ambient_features, "missing_permissions", lambda *_: ["create pods/portforward"])
     assert (ambient(mesh("ztunnel in istio-system")) or "").endswith("missing permission: create pods/portforward")
+
+
+def test_refused_envoy_filters_are_a_reason() -> None:
+    refused = {"EnvoyFilter": "a policy"}
+    assert "EnvoyFilter" in missing_of(case(AMBIENT), MeshFacts(), fixtures_folder(), refused, lambda _: None)
+    assert not missing_of(case("gateway-api"), MeshFacts(), fixtures_folder(), refused, lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("required", "additions", "missing"),
+    [
+        (AMBIENT, WITH_ENVOY_FILTERS, []),
+        (AMBIENT, WITHOUT_ENVOY_FILTERS, [AMBIENT]),
+        ("gateway-api", WITHOUT_ENVOY_FILTERS, []),
+    ],
+)
+def test_ignored_envoy_filters_are_a_reason(required: str, additions: Additions, missing: list[str]) -> None:
+    built: list[bool] = []
+    runner = SimpleNamespace(
+        case_setup=SimpleNamespace(ensure_environment=lambda: built.append(True)),
+        context=SimpleNamespace(environment=SimpleNamespace(additions=additions)),
+    )
+    assert list(_missing_markers(cast(Any, runner), case(required))) == missing
+    assert bool(built) == (required == AMBIENT), "only then the first proxies tell"
 
 
 def test_only_ambient_cases_are_ambient() -> None:
