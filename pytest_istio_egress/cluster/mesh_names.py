@@ -111,14 +111,20 @@ class MeshNames:
         """Return a Sidecar with the hosts that proxies send traces and logs to.
 
         Envoy rejects each listener that names the cluster of such a host and does not get that cluster: a mesh with
-        tracing needs the host in every Sidecar. Egress listeners of one port only stay: their hosts have that port.
+        tracing needs the host in every Sidecar. An egress listener of one port has only hosts with that port, so where
+        there is no other one, one is added.
         """
+        egress = list(sidecar["spec"].get("egress") or [])
+        if not egress or not self.telemetry_services:
+            return sidecar
         added = [f"*/{host}" for host in self.telemetry_services]
-        egress = [
+        completed = [
             each if "port" in each or not each.get("hosts") else {**each, "hosts": [*each["hosts"], *added]}
-            for each in sidecar["spec"].get("egress", [])
+            for each in egress
         ]
-        return {**sidecar, "spec": {**sidecar["spec"], **({"egress": egress} if egress else {})}}
+        if all("port" in each for each in egress):
+            completed.append({"hosts": added})
+        return {**sidecar, "spec": {**sidecar["spec"], "egress": completed}}
 
     def unrender(self, text: str) -> str:
         """Undo `render` for Services of the mesh; the run's own gateway keeps its name, which manifests use as well."""

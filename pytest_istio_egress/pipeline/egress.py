@@ -171,6 +171,11 @@ class Egress:
         return self._names.render(text)
 
     @property
+    def telemetry_services(self) -> tuple[str, ...]:
+        """The hosts that proxies send traces and logs to: every Sidecar of the run includes them."""
+        return self._names.mesh.telemetry_services
+
+    @property
     def ip_families(self) -> tuple[str, ...]:
         """The IP families of the cluster's pods, `IPv4` and `IPv6`, the first one first."""
         return self._names.mesh.ip_families

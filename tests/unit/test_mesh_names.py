@@ -98,6 +98,11 @@ ZIPKIN = "zipkin.istio-system.svc.cluster.local"
             {"egress": [{"port": {"number": 80}, "hosts": ["./*"]}, {"hosts": ["./a.example.com"]}]},
             {"egress": [{"port": {"number": 80}, "hosts": ["./*"]}, {"hosts": ["./a.example.com", f"*/{ZIPKIN}"]}]},
         ),
+        (
+            {"egress": [{"port": {"number": 80}, "hosts": ["./*"]}]},
+            {"egress": [{"port": {"number": 80}, "hosts": ["./*"]}, {"hosts": [f"*/{ZIPKIN}"]}]},
+        ),
+        ({"egress": [{"hosts": []}]}, {"egress": [{"hosts": []}]}),
         ({"outboundTrafficPolicy": {"mode": "ALLOW_ANY"}}, {"outboundTrafficPolicy": {"mode": "ALLOW_ANY"}}),
     ],
 )
