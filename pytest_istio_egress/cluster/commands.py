@@ -39,11 +39,16 @@ def run(
         reraise=True,
     ):
         with attempt:
-            if pod.keeps_shell and container in (None, pod.container):
+            if _may_have_shell(api, pod, container):
                 with suppress(NoShellError):
                     return run_in_shell(api, pod, command, seconds)
             return _run_alone(api, pod, command, container or pod.container, seconds)
     raise AssertionError("Retrying ends by returning or raising")
+
+
+def _may_have_shell(api: Api, pod: Pod, container: str | None) -> bool:
+    own = container in (None, pod.container)
+    return pod.keeps_shell and own and pod.uid not in api.idle_shells.impossible
 
 
 def _run_alone(api: Api, pod: Pod, command: Sequence[str], container: str, timeout: float) -> CommandResult:

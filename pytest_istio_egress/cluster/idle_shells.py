@@ -25,6 +25,8 @@ class IdleShells:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._idle: dict[str, list[tuple[float, IdleShell]]] = {}
+        self.impossible: set[str] = set()
+        """The uids of pods in which no shell can be started."""
 
     def take(self, uid: str) -> IdleShell | None:
         """Return the shell of a pod that was used last, None where none waits; those that waited too long are ended."""

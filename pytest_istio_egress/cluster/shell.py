@@ -23,6 +23,7 @@ from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.exec_connection import (
     STATUS,
     CommandResult,
+    GoneError,
     LostError,
     NotEndedError,
     connect,
@@ -45,7 +46,7 @@ done
 
 
 class NoShellError(ClusterError):
-    """The container has no shell that could be started."""
+    """No shell can be started in the container: it has none, or the cluster refuses an exec with an input."""
 
 
 class Shell:
@@ -124,14 +125,28 @@ def line_of(command: Sequence[str]) -> str:
     return shlex.join(command).replace("\n", "'\"$newline\"'") + "\n"
 
 
+def _started(api: Api, pod: Pod) -> Shell:
+    """Start a shell; a policy may refuse an exec with an input, and let commands without one pass."""
+    try:
+        return Shell(api, pod)
+    except (GoneError, LostError):
+        raise
+    except ClusterError as error:
+        api.idle_shells.impossible.add(pod.uid)
+        raise NoShellError(str(error)) from error
+
+
 def run_in_shell(api: Api, pod: Pod, command: Sequence[str], timeout: float) -> CommandResult:
     """Run a command in a shell of the pod that waits, or in a new one.
 
-    Raises NoShellError where the container has none, else as `commands.run` does.
+    Raises NoShellError where none can be started, else as `commands.run` does.
     """
-    shell = cast(Any, api.idle_shells.take(pod.uid)) or Shell(api, pod)
+    shell = cast(Any, api.idle_shells.take(pod.uid)) or _started(api, pod)
     try:
         result: CommandResult = shell.run(command, timeout)
+    except NoShellError:
+        api.idle_shells.impossible.add(pod.uid)
+        raise
     except BaseException:
         shell.close()
         raise

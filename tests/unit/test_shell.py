@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 import queue
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,7 +18,7 @@ import pytest
 from websocket import WebSocketException
 
 from pytest_istio_egress.cluster import commands, idle_shells, shell
-from pytest_istio_egress.cluster.api import Api
+from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.commands import run
 from pytest_istio_egress.cluster.exec_connection import CommandResult, GoneError, LostError, NotEndedError
 from pytest_istio_egress.cluster.idle_shells import LONGEST_IDLE, IdleShells
@@ -36,13 +39,16 @@ class LocalSocket:
 
     def __init__(self, command: Sequence[str]) -> None:
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
-        )
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
+            start_new_session=True,
+        )  # fmt: skip
         self._received: queue.Queue[tuple[int, bytes]] = queue.Queue()
         self._read: dict[int, bytes] = {}
         self.closed = self._ended = False
-        for channel, stream in ((1, self._process.stdout), (2, self._process.stderr)):
-            threading.Thread(target=self._receive, args=(channel, stream), daemon=True).start()
+        streams = ((1, self._process.stdout), (2, self._process.stderr))
+        self._receivers = [threading.Thread(target=self._receive, args=each, daemon=True) for each in streams]
+        for receiver in self._receivers:
+            receiver.start()
 
     def _receive(self, channel: int, stream: io.RawIOBase) -> None:
         while part := stream.read(700):  # an output may come in many parts
@@ -76,8 +82,15 @@ class LocalSocket:
 
     def close(self) -> None:
         self.closed = True
-        self._process.kill()
-        self._process.communicate()
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # its command, too
+        self._process.wait()
+        for each in self._receivers:
+            each.join()
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            assert stream
+            with suppress(BrokenPipeError):
+                stream.close()
 
 
 @pytest.fixture
@@ -193,6 +206,20 @@ def test_container_without_a_shell_runs_the_command_alone(monkeypatch: pytest.Mo
     monkeypatch.setattr(shell, "connect", lambda *_, **__: BrokenSocket(status))
     monkeypatch.setattr(commands, "_run_alone", lambda *_: CommandResult("alone", "", 0))
     assert run(new_api(), CLIENT, ["curl"]).stdout == "alone"
+
+
+def test_exec_with_an_input_that_a_policy_refuses_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[bool] = []
+
+    def refuse(*_: Any, stdin: bool) -> Any:
+        tried.append(stdin)
+        raise ClusterError("exec in sleep-1 failed: admission webhook denied the request")
+
+    monkeypatch.setattr(shell, "connect", refuse)
+    monkeypatch.setattr(commands, "_run_alone", lambda *_: CommandResult("alone", "", 0))
+    api = new_api()
+    assert [run(api, CLIENT, ["curl"]).stdout for _ in range(3)] == ["alone"] * 3
+    assert tried == [True]
 
 
 @pytest.mark.parametrize(("pod", "container"), [(POD, None), (CLIENT, "istio-proxy")])
