@@ -120,7 +120,7 @@ class CaseSetup:
             self._delete([resource for resource in previous if resource not in self._applied])
         environment.forget_case_workloads()
         self._await_workloads(documents)
-        self.sync()
+        self._sync_after([*previous, *self._applied])
         # A NetworkPolicy of the test before is still enforced for a while; names of other kinds are a test's own.
         lingering = any(resource.kind == "NetworkPolicy" for resource in previous)
         self.changed_only_proxies = not lingering and all(map(_takes_effect_in_proxies, self._applied))
@@ -135,7 +135,7 @@ class CaseSetup:
         self.documents += self._rendered(documents)
         self._apply(documents)
         self._await_workloads(documents)
-        self.sync()
+        self._sync_after(self._applier.resources(documents, CASE_NAMESPACE))
 
     def remove(self, manifest: Path) -> None:
         """Delete the resources of a manifest in the course of a test, and wait for the proxies."""
@@ -146,7 +146,7 @@ class CaseSetup:
         self._applied = [resource for resource in self._applied if resource not in resources]
         rendered = self._rendered(documents)
         self.documents = [document for document in self.documents if document not in rendered]
-        self.sync()
+        self._sync_after(resources)
 
     def _rendered(self, documents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         return [self._applier.rendered(document, CASE_NAMESPACE) for document in documents]
@@ -168,6 +168,16 @@ class CaseSetup:
         with self.context.timer.phase("pods"):
             for client in environment.clients:
                 environment.pod(client)
+
+    def _sync_after(self, changed: Sequence[Resource]) -> None:
+        """Wait until the proxies have what was applied and deleted.
+
+        istiod reads Services, Endpoints and Secrets in another way than markers, which may overtake them. A second
+        marker, applied once the first has arrived, comes after them.
+        """
+        self.sync()
+        if not all(map(_takes_effect_in_proxies, changed)):
+            self.sync()
 
     def sync(self) -> None:
         """Wait until the proxies of the clients, and of the run's own gateway, have everything that istiod has now."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fake_cluster import (
@@ -18,6 +19,7 @@ from fake_cluster import (
 )
 
 from pytest_istio_egress.cluster.additions import WITHOUT_ENVOY_FILTERS
+from pytest_istio_egress.cluster.apply import Resource
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
 from pytest_istio_egress.model.access_log import parse_line
 from pytest_istio_egress.pipeline.case_setup import CaseSetup
@@ -151,3 +153,24 @@ def test_manifest_filters_replace_the_documents_of_each_step(
     setup.add(manifest)
     assert applier.applied == ["First", "Later"]
     assert setup.case is None
+
+
+@pytest.mark.parametrize(("kind", "markers"), [("networking.istio.io/v1 ServiceEntry", 1), ("v1 Service", 2)])
+def test_second_marker_follows_what_markers_may_overtake(
+    setup: CaseSetup, applier: FakeApplier, proxy_sync: FakeProxySync, kind: str, markers: int, tmp_path: Path
+) -> None:
+    api_version, _, name = kind.partition(" ")
+    changed = [Resource(api_version, name, "egress-client-k3x9q-gw0", "a")]
+    api = SimpleNamespace(resource=lambda *_: SimpleNamespace(namespaced=True))
+    vars(applier).update(apply=lambda *_: changed, resources=lambda *_: changed, api=api)
+    manifest = tmp_path / "a.yaml"
+    manifest.write_text(f"{{apiVersion: {api_version}, kind: {name}, metadata: {{name: a}}}}")
+    setup.ensure_environment()
+    for step in (
+        lambda: setup.enter(replace(CASE, manifests=(manifest,))),
+        lambda: setup.add(manifest),
+        lambda: setup.remove(manifest),
+    ):
+        before = proxy_sync.waits
+        step()
+        assert proxy_sync.waits == before + markers
