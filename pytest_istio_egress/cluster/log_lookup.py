@@ -60,7 +60,7 @@ class AccessLogs:
         A port can be reused: the line must be newer than `since` (time.monotonic()), and its user agent, if any, must
         be this request's.
         """
-        return self._await([pod], lambda log: log.of_connection(source, ("-", user_agent), since), timeout)
+        return self._await([pod], lambda log: log.of_connection(source, ("-", user_agent), since), since, timeout)
 
     def follow_ztunnel(self, pod: Pod) -> None:
         """Follow the log of the ztunnel of a pod's node."""
@@ -68,11 +68,13 @@ class AccessLogs:
 
     def ztunnel_line(self, pod: Pod, source: str, *, since: float, timeout: float) -> ZtunnelLine | None:
         """Find the line of a client's connection in the log of its node's ztunnel, by its source address and port."""
-        return self._first_line([self._ztunnels.log_for(pod)], lambda log: log.of_peer(source, since), timeout)
+        return self._first_line([self._ztunnels.log_for(pod)], lambda log: log.of_peer(source, since), since, timeout)
 
-    def waypoint_line(self, pods: Sequence[Pod], user_agent: str, *, timeout: float) -> AccessLogLine | None:
+    def waypoint_line(
+        self, pods: Sequence[Pod], user_agent: str, *, since: float, timeout: float
+    ) -> AccessLogLine | None:
         """Find the line of a request in the log of a waypoint with these pods, by its unique user agent."""
-        return self._await(pods, lambda log: log.of_request(user_agent), timeout)
+        return self._await(pods, lambda log: log.of_request(user_agent), since, timeout)
 
     def gateway_line(
         self, hop: AccessLogLine, pods: Sequence[Pod], *, since: float, timeout: float
@@ -88,23 +90,32 @@ class AccessLogs:
             raise ClusterError("no ready egress gateway pod: there is no access log to read")
         agent, peer = hop.user_agent, hop.upstream_local
         if agent not in ("-", None):
-            return self._await(pods, lambda log: log.of_request(str(agent)), timeout)
-        return self._await(pods, lambda log: log.of_peer(str(peer), since), timeout)
+            return self._await(pods, lambda log: log.of_request(str(agent)), since, timeout)
+        return self._await(pods, lambda log: log.of_peer(str(peer), since), since, timeout)
 
     def proxy_line(self, hop: AccessLogLine, proxy: Pod, *, since: float, timeout: float) -> AccessLogLine | None:
         """Find the line of an Envoy's connection in the log of a forward proxy, by that Envoy's port."""
         peer = str(hop.upstream_local)
-        return self._await([proxy], lambda log: log.of_peer(peer, since), timeout)
+        return self._await([proxy], lambda log: log.of_peer(peer, since), since, timeout)
 
     def _await(
-        self, pods: Sequence[Pod], lookup: Callable[[ProxyLog[AccessLogLine]], AccessLogLine | None], timeout: float
+        self,
+        pods: Sequence[Pod],
+        lookup: Callable[[ProxyLog[AccessLogLine]], AccessLogLine | None],
+        since: float,
+        timeout: float,
     ) -> AccessLogLine | None:
         """Wait up to `timeout` seconds for a line in the log of any of these pods; None where none comes."""
-        return self._first_line([self.follow(pod) for pod in pods], lookup, timeout)
+        return self._first_line([self.follow(pod) for pod in pods], lookup, since, timeout)
 
     def _first_line(
-        self, logs: Sequence[ProxyLog[L]], lookup: Callable[[ProxyLog[L]], L | None], timeout: float
+        self, logs: Sequence[ProxyLog[L]], lookup: Callable[[ProxyLog[L]], L | None], since: float, timeout: float
     ) -> L | None:
+        """Return the first line that is found, None where there is none since the request began (`since`).
+
+        A log may be followed only now, and the request may be older than what its stream starts with: all probes of a
+        test are sent before the first line is looked up.
+        """
         began = time.monotonic()
         with self._arrived:
             while True:
@@ -116,7 +127,7 @@ class AccessLogs:
         if line:
             return line
         for log in logs:
-            log.read_back(time.monotonic() - began)
+            log.read_back(time.monotonic() - min(began, since))
         return _first(logs, lookup)
 
     def gateways(self) -> list[Pod]:

@@ -27,7 +27,7 @@ _WARMING = "/config_dump?resource=dynamic_warming_clusters"
 
 They wait for a secret, or for the first address of a host. Neither may ever come, which can be what a test is about.
 """
-_WARM_UP = 2.0
+_WARM_UP = 1.0
 """Seconds in which clusters may warm up before the first probe."""
 
 # Only shell builtins and curl: the image may have no grep.

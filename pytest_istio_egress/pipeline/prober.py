@@ -240,5 +240,7 @@ class Prober:
         if expected.waypoint is not None and expected.waypoint.at is not None:
             pods = self.gateway_pods(expected.waypoint.at)
             agent = exchange.command[exchange.command.index("--user-agent") + 1]
-            waypoint = logs.waypoint_line(pods, agent, timeout=timeouts.log_line) if pods else None
+            waypoint = (
+                logs.waypoint_line(pods, agent, since=exchange.began, timeout=timeouts.log_line) if pods else None
+            )
         return replace(exchange, ztunnel=line, waypoint=waypoint, addresses=addresses)
