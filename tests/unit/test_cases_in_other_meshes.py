@@ -54,6 +54,7 @@ class FakeEgress:
 
     def __init__(self, *configs: Config) -> None:
         self._configs = list(configs)
+        self.telemetry_services: tuple[str, ...] = ()
 
     def config(self, _: str = CLIENT) -> Config:
         return self._configs[0] if len(self._configs) == 1 else self._configs.pop(0)
