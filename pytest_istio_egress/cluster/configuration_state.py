@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.markers import MARKER
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
+from pytest_istio_egress.verdict.proxy_path.upstream import cluster_type
 
 Entry = dict[str, Any]
 Concerns = Callable[[Any], bool]
@@ -38,12 +38,7 @@ class ConfigurationState:
 
 def configuration_state(config: ProxyConfig, concerns: Concerns) -> ConfigurationState:
     """Read the state of a proxy, without the parts that do not concern the test; raises ClusterError."""
-    text = config.text("/config_dump")
-    try:
-        dump: list[Entry] = json.loads(text).get("configs", [])
-    except json.JSONDecodeError as error:
-        raise ClusterError(f"invalid config dump of {config.pod}: {error}") from error
-    return state_of(dump, config.text("/clusters"), concerns)
+    return state_of(config.dump(), config.text("/clusters"), concerns)
 
 
 def state_of(dump: list[Entry], endpoints: str, concerns: Concerns) -> ConfigurationState:
@@ -99,5 +94,5 @@ def _is_pending(sections: Mapping[str, list[Entry]], clusters: list[Entry], reso
 
 
 def _awaits_address(cluster: Entry, resolved: set[str]) -> bool:
-    kind = str(cluster.get("type") or cluster.get("cluster_type", {}).get("name", ""))
+    kind = cluster_type(cluster)
     return _RESOLVED_ON_DEMAND in kind or (kind in _RESOLVED_LATE and cluster["name"] not in resolved)

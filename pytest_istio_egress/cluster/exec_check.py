@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from kubernetes.stream import stream
 from websocket import WebSocketException
 
 from pytest_istio_egress.cluster.api import Api, reason
+from pytest_istio_egress.cluster.exec_connection import handshake_status
 from pytest_istio_egress.model.text import one_line
-
-_HANDSHAKE = re.compile(r"Handshake status (\d+)")
 
 
 def why_no_exec(api: Api, namespace: str) -> str:
@@ -24,11 +21,10 @@ def why_no_exec(api: Api, namespace: str) -> str:
     try:
         stream(core.connect_get_namespaced_pod_exec, "none", namespace, command=["true"], stdout=True, stderr=True)
     except ApiException as error:
-        handshake = _HANDSHAKE.match(str(error.reason))
-        match handshake and handshake[1]:
-            case "404":
+        match handshake_status(error):
+            case 404:
                 return ""
-            case "401":
+            case 401:
                 return api.login.rejected
         return _problem(reason(error), api.configuration.proxy)
     except (WebSocketException, OSError) as error:

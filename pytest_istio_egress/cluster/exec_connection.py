@@ -68,8 +68,7 @@ def connect(api: Api, pod: Pod, command: Sequence[str], container: str, timeout:
         )
     except ApiException as error:
         message = f"exec in {pod} failed: {reason(error)}"
-        handshake = _HANDSHAKE.match(str(error.reason))
-        status = int(handshake[1]) if handshake else None
+        status = handshake_status(error)
         if status == 401 and api.login.renew(generation):
             raise LostError(message) from error  # it is run again, with the new credentials
         if status == 401:
@@ -80,6 +79,12 @@ def connect(api: Api, pod: Pod, command: Sequence[str], container: str, timeout:
         raise (LostError if status is None or status in BUSY else ClusterError)(message) from error
     except (WebSocketException, OSError) as error:
         raise LostError(f"exec in {pod} failed: {one_line(error)}") from error
+
+
+def handshake_status(error: ApiException) -> int | None:
+    """Return the HTTP status that the API server answered to the start of an exec; None where it did not answer."""
+    handshake = _HANDSHAKE.match(str(error.reason))
+    return int(handshake[1]) if handshake else None
 
 
 def failed_start(status: str | None) -> str | None:

@@ -21,6 +21,7 @@ from pytest_istio_egress.cluster.config_dump import (
 from pytest_istio_egress.cluster.log_config import FOUND_BY, LineParser, log_problem
 from pytest_istio_egress.cluster.markers import MARKER
 from pytest_istio_egress.cluster.pods import Pod
+from pytest_istio_egress.verdict.proxy_path.upstream import cluster_type
 
 _SERIES = re.compile(r"(?P<name>\w+)\{(?P<labels>.*)\} (?P<value>\d+)")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
@@ -45,8 +46,9 @@ class ProxyConfig:
         clusters = []
         for entry in self._dump(resource):
             cluster = entry["cluster"]
-            kind = cluster.get("type") or cluster.get("cluster_type", {}).get("name", "STATIC")
-            clusters.append(Cluster(cluster["name"], kind, cluster.get("lb_policy", "ROUND_ROBIN"), cluster))
+            clusters.append(
+                Cluster(cluster["name"], cluster_type(cluster), cluster.get("lb_policy", "ROUND_ROBIN"), cluster)
+            )
         return sorted(clusters, key=lambda cluster: cluster.name)
 
     def outbound(self) -> list[tuple[str, str]]:
@@ -168,7 +170,11 @@ class ProxyConfig:
         return admin(self.api, self.pod, path)
 
     def _dump(self, resource: str) -> list[dict[str, Any]]:
-        response = self.text(f"/config_dump?resource={resource}")
+        return self.dump(f"?resource={resource}")
+
+    def dump(self, query: str = "") -> list[dict[str, Any]]:
+        """Return the sections of the config dump, or the entries of the one that a query selects."""
+        response = self.text(f"/config_dump{query}")
         try:
             configs: list[dict[str, Any]] = json.loads(response).get("configs", [])
         except json.JSONDecodeError as error:

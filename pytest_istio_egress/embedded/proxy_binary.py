@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
-import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pytest_istio_egress.embedded.errors import EmbeddedError
 from pytest_istio_egress.embedded.istio_manifest import filters_missing
+from pytest_istio_egress.embedded.user_binary import UserBinary
 from pytest_istio_egress.embedded.workshop import Workshop
 
 VERSION = re.compile(r"version: (\w+)/([^/]+)/")  # what `envoy --version` prints: commit/version/...
@@ -31,44 +29,22 @@ class About:
 
 def fingerprint(binary: Path) -> str:
     """Return a hash of the content. Raises EmbeddedError where the path is not a file."""
-    if not binary.is_file():
-        raise EmbeddedError(f"proxy binary {str(binary)!r} is not a file: use an Envoy binary for this machine")
-    with binary.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()[:16]
+    return _envoy(binary).fingerprint()
 
 
 def ask(binary: Path) -> About:
     """Run an Envoy to read its version and extensions. Raises EmbeddedError where it does not print them."""
-    try:
-        version = VERSION.search(_said(binary, "--version"))
-        extensions = _said(binary, "--disable-hot-restart", "--log-level", "info", "--config-yaml", NOT_A_BOOTSTRAP)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        why = getattr(error, "strerror", None) or f"no response within {PATIENCE:.0f} s"
-        raise EmbeddedError(
-            f"proxy binary {str(binary)!r} cannot be run ({why}): use an Envoy binary for this machine",
-            f"{binary} --version",
-        ) from error
+    envoy = _envoy(binary)
+    version = VERSION.search(envoy.output("--version"))
+    extensions = envoy.output("--disable-hot-restart", "--log-level", "info", "--config-yaml", NOT_A_BOOTSTRAP)
     names = {name.strip() for _, listed in EXTENSIONS.findall(extensions) for name in listed.split(",")}
     if not version or not names:
-        raise EmbeddedError(
-            f"proxy binary {str(binary)!r} does not print Envoy's version: use an Envoy binary for this machine",
-            f"{binary} --version",
-        )
+        raise envoy.error("does not print Envoy's version")
     return About(version[2], version[1], tuple(sorted(names)))
 
 
-def _said(binary: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [str(binary), *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        timeout=PATIENCE,
-        check=False,
-    )
-    return done.stdout
+def _envoy(binary: Path) -> UserBinary:
+    return UserBinary(binary, "proxy binary", "use an Envoy binary for this machine", "--version", PATIENCE)
 
 
 def proxy_folder(shop: Workshop, binary: Path) -> Path:

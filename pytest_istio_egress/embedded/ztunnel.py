@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_istio_egress.embedded.errors import EmbeddedError
+from pytest_istio_egress.embedded.user_binary import UserBinary
 from pytest_istio_egress.embedded.workshop import Workshop
 
 VERSION = re.compile(r'version\.BuildInfo\{Version:"([^"]*)", GitRevision:"([^"]*)"')  # of `ztunnel version`
-FOR_THIS_MACHINE = "use a ztunnel for this machine"
 PATIENCE = 30.0  # seconds until it must have printed its version
 
 
@@ -39,36 +36,20 @@ def own_ztunnel(shop: Workshop, binary: Path) -> Ztunnel:
 
 def ztunnel_fingerprint(binary: Path) -> str:
     """Return a hash of the content. Raises EmbeddedError where the path is not a file."""
-    if not binary.is_file():
-        raise EmbeddedError(f"ztunnel binary {str(binary)!r} is not a file: {FOR_THIS_MACHINE}")
-    with binary.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()[:16]
+    return _ztunnel(binary).fingerprint()
 
 
 def ask_version(binary: Path) -> str:
     """Run a ztunnel to read its version. Raises EmbeddedError where it does not print one."""
-    remedy = f"{binary} version"
-    try:
-        done = subprocess.run(
-            [str(binary), "version"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=PATIENCE,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        why = getattr(error, "strerror", None) or f"no response within {PATIENCE:.0f} s"
-        raise EmbeddedError(
-            f"ztunnel binary {str(binary)!r} cannot be run ({why}): {FOR_THIS_MACHINE}", remedy
-        ) from error
-    found = VERSION.search(done.stdout)
+    ztunnel = _ztunnel(binary)
+    printed = ztunnel.output("version")
+    found = VERSION.search(printed)
     if not found:
-        said = done.stdout.strip().splitlines()
+        said = printed.strip().splitlines()
         last = f" (it printed: {said[-1][:120]})" if said else ""
-        raise EmbeddedError(
-            f"ztunnel binary {str(binary)!r} does not print ztunnel's version{last}: {FOR_THIS_MACHINE}", remedy
-        )
+        raise ztunnel.error(f"does not print ztunnel's version{last}")
     return found[1]
+
+
+def _ztunnel(binary: Path) -> UserBinary:
+    return UserBinary(binary, "ztunnel binary", "use a ztunnel for this machine", "version", PATIENCE)

@@ -17,6 +17,7 @@ from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.apply import Resource
 from pytest_istio_egress.cluster.configuration_state import ConfigurationState, configuration_state, state_of
 from pytest_istio_egress.cluster.names import Names
+from pytest_istio_egress.cluster.proxy_config import ProxyConfig
 from pytest_istio_egress.model.result_names import FAILED
 from pytest_istio_egress.pipeline import standstill
 from pytest_istio_egress.pipeline.case_setup import CaseSetup
@@ -121,15 +122,15 @@ def test_what_is_pending(endpoints: str, sections: dict[str, Any], pending: bool
     assert state(endpoints, **sections).pending is pending
 
 
-def test_state_is_read_from_two_responses() -> None:
+def test_state_is_read_from_two_responses(monkeypatch: pytest.MonkeyPatch) -> None:
     dump = json.dumps({"configs": [{"dynamic_active_clusters": [cluster()]}]})
     responses = {"/config_dump": dump, "/clusters": ""}
-    assert configuration_state(cast(Any, SimpleNamespace(text=responses.get)), lambda _: True) == state(
-        dynamic_active_clusters=[cluster()]
-    )
+    monkeypatch.setattr(ProxyConfig, "text", lambda _, path: responses[path])
+    config = ProxyConfig(cast(Any, None), POD)
+    assert configuration_state(config, lambda _: True) == state(dynamic_active_clusters=[cluster()])
     responses["/config_dump"] = "upstream connect error"
     with pytest.raises(ClusterError, match="invalid config dump"):
-        configuration_state(cast(Any, SimpleNamespace(text=responses.get, pod=POD)), lambda _: True)
+        configuration_state(config, lambda _: True)
 
 
 class Observed:
