@@ -110,21 +110,21 @@ class Egress:
 
     def wait_until(self, what: str, reached: Callable[[ProxyConfig], bool], client: str = CLIENT) -> None:
         """Wait until a client's proxy reaches a state by itself, no longer than configuration may take to arrive."""
-        deadline = time.monotonic() + self.runner.context.timeouts.settle
-        while not (seen := reached(self.config(client))) and time.monotonic() < deadline:
-            threading.Event().wait(0.2)
-        self.check(what, seen, expected=True)
+        self.check(what, self._awaited(lambda: reached(self.config(client)), expected=True), expected=True)
 
     def expect_condition(
         self, api_version: str, kind: str, name: str, condition: str, expected: str, namespace: str = CASE_NAMESPACE
     ) -> None:
         """Expect a condition in a resource's status, `STATUS: REASON` or `none`; a controller may write it late."""
-        deadline = time.monotonic() + self.runner.context.timeouts.settle
-        while (seen := self._condition(api_version, kind, name, condition, namespace)) != expected:
-            if time.monotonic() > deadline:
-                break
-            threading.Event().wait(0.2)
+        seen = self._awaited(lambda: self._condition(api_version, kind, name, condition, namespace), expected)
         self.check(f"condition {condition} of {kind} {name}", seen, expected)
+
+    def _awaited(self, see: Callable[[], Any], expected: Any) -> Any:
+        """Return what is seen once it is as expected, or once configuration may take no longer to arrive."""
+        deadline = time.monotonic() + self.runner.context.timeouts.settle
+        while (seen := see()) != expected and time.monotonic() < deadline:
+            threading.Event().wait(0.2)
+        return seen
 
     def _condition(self, api_version: str, kind: str, name: str, condition: str, namespace: str) -> str:
         status = self.resource(api_version, kind, name, namespace).get("status") or {}
