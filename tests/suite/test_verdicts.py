@@ -40,11 +40,11 @@ def test_all_tests_pass_repeatedly_and_nothing_is_left(run_suite: RunSuite, api:
 
 
 def ids_of_tests_that_cannot_run() -> set[str]:
-    """Return JUnit's names of the tests that need Istio's build of Envoy, or both IP families."""
+    """Return JUnit's names of the tests that need Istio's build of Envoy, both IP families, or an ambient mesh."""
     return {
         shipped.id.replace(".py::", "::").replace("/", ".")
         for shipped in shipped_cases(suite_folder())
-        if shipped.case and (ISTIOS_OWN_ENVOY | {"dual-stack"}) & set(shipped.case.requires)
+        if shipped.case and (ISTIOS_OWN_ENVOY | {"dual-stack", "ambient"}) & set(shipped.case.requires)
     }
 
 
