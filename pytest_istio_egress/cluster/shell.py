@@ -76,15 +76,17 @@ class Shell:
 
     def _result(self, program: str, deadline: float, timeout: float) -> CommandResult:
         stdout, stderr = _Stream(self._mark), _Stream(self._mark)
-        while not (stdout.is_complete and stderr.is_complete):
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                raise NotEndedError(f"{program} in {self._pod} did not end within {timeout:g} s")
-            if not self._socket.is_open():
-                raise EOFError
-            self._socket.update(timeout=remaining)
-            stdout.add(self._socket.read_stdout(timeout=0))
-            stderr.add(self._socket.read_stderr(timeout=0))
+        for stream, read in ((stdout, self._socket.read_stdout), (stderr, self._socket.read_stderr)):
+            while not stream.is_complete:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    raise NotEndedError(f"{program} in {self._pod} did not end within {timeout:g} s")
+                # What came of the other stream meanwhile stays in the client's buffer: a wait for the connection,
+                # and not for this stream, would wait for more although everything has arrived.
+                part = read(timeout=remaining)
+                if not part and not self._socket.is_open():
+                    raise EOFError
+                stream.add(part)
         return CommandResult(stdout.text, stderr.text, stdout.code)
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import reduce
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -67,11 +68,17 @@ class LocalSocket:
         self._ended = self._ended or not part
         self._read[channel] = self._read.get(channel, b"") + part
 
-    def read_stdout(self, timeout: float) -> str:  # noqa: ARG002  # the client's own signature
-        return self._read.pop(1, b"").decode()
+    def read_stdout(self, timeout: float) -> str:
+        return self._read_or_wait(1, timeout)
 
-    def read_stderr(self, timeout: float) -> str:  # noqa: ARG002  # the client's own signature
-        return self._read.pop(2, b"").decode()
+    def read_stderr(self, timeout: float) -> str:
+        return self._read_or_wait(2, timeout)
+
+    def _read_or_wait(self, channel: int, timeout: float) -> str:
+        """As the Kubernetes client does it: a wait is for any stream, and only where this one has nothing."""
+        if channel not in self._read:
+            self.update(timeout)
+        return self._read.pop(channel, b"").decode()
 
     def read_channel(self, channel: int) -> str:
         assert channel == 3
@@ -91,6 +98,52 @@ class LocalSocket:
             assert stream
             with suppress(BrokenPipeError):
                 stream.close()
+
+
+class ScriptedSocket(LocalSocket):
+    """Parts of the streams in the order in which they arrive; each wait ends with the next ones."""
+
+    def __init__(self, arrivals: Sequence[dict[int, str]]) -> None:
+        self._arrivals = [*arrivals]
+        self._read = {}
+        self.closed = self._ended = False
+
+    def write_stdin(self, text: str) -> None:
+        pass
+
+    def close(self) -> None:
+        self.closed = True
+
+    def update(self, timeout: float) -> None:
+        assert self._arrivals or timeout == 0, "waits although everything has arrived"
+        for channel, text in (self._arrivals.pop(0) if self._arrivals else {}).items():
+            self._read[channel] = self._read.get(channel, b"") + text.encode()
+
+
+@pytest.mark.parametrize(
+    "arrivals",
+    [
+        [{1: "a\n"}, {2: "MARK\n", 1: "MARK 0\n"}],
+        [{1: "a\n"}, {}, {2: "MARK\n", 1: "MARK 0\n"}],
+        [{2: "MARK\n"}, {1: "a\nMARK 0\n"}],
+        [{1: "a\nMA", 2: "MA"}, {2: "RK\n"}, {1: "RK 0\n"}],
+        [{1: "a\nMARK 0\n"}, {2: "MARK\n"}],
+    ],
+)
+def test_streams_that_arrive_in_any_order_are_not_waited_for_again(
+    arrivals: Sequence[dict[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(_: Api, __: Pod, command: Sequence[str], *___: object, **____: object) -> ScriptedSocket:
+        halves = (("MA", command[-1][:16]), ("RK", command[-1][16:]))
+        return ScriptedSocket(
+            [
+                {key: reduce(lambda now, half: now.replace(*half), halves, text) for key, text in each.items()}
+                for each in arrivals
+            ]
+        )
+
+    monkeypatch.setattr(shell, "connect", connect)
+    assert run(new_api(), CLIENT, ["echo", "a"], timeout=5.0) == CommandResult("a\n", "", 0)
 
 
 @pytest.fixture
@@ -187,6 +240,11 @@ class BrokenSocket:
 
     def is_open(self) -> bool:
         return False
+
+    def read_stdout(self, timeout: float) -> str:  # noqa: ARG002  # the client's own signature
+        return ""
+
+    read_stderr = read_stdout
 
     def read_channel(self, _: int) -> str:
         return self.status
