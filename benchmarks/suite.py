@@ -24,7 +24,8 @@ from pathlib import Path
 from pytest_istio_egress.plugin.scheduler import WORKERS
 
 PHASE = "istio-egress.seconds."
-ATTEMPTS = "istio-egress.attempts"
+UNSTEADY = ".unsteady"
+"""How the property of a probe ends that lists its answers that were not as expected."""
 FLOOR = ("apply", "sync", "probe", "delete")
 ORDER = ("environment", "pods", "apply", "sync", "probe", "log lines", "delete", "probe again", "log lines again")
 
@@ -78,7 +79,7 @@ def read(results: Path, wall: float) -> Round:
         summary.busy += float(case.get("time", 0))
         if case.find("failure") is not None or case.find("error") is not None:
             summary.failed.append(name)
-        elif int(properties.get(ATTEMPTS, 1)) > 1:
+        elif any(key.endswith(UNSTEADY) for key in properties):
             summary.retried.append(name)
         for key, value in properties.items():
             if key.startswith(PHASE):
