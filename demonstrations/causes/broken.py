@@ -1,4 +1,4 @@
-"""The entries of broken.yaml, and how each changes the manifests of a test."""
+"""The entries of broken.yaml and broken_ambient.yaml, and how each changes the manifests of a test."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import yaml
 
 from pytest_istio_egress.model.result_names import FAILED
 
+SIDECARS, AMBIENT = (Path(__file__).with_name(name) for name in ("broken.yaml", "broken_ambient.yaml"))
+"""The entries for a mesh with sidecars, and those for an ambient mesh."""
 _NAMES = re.compile(r"(?<![\w.*-])[\w-]+(?=\.test(?![\w-]))|\b(?:other|dns)-client\b")
 
 
@@ -82,7 +84,7 @@ def _merged(document: Any, patch: Any) -> Any:
     return merged
 
 
-def load() -> list[Broken]:
-    """Read broken.yaml."""
-    entries = yaml.safe_load(Path(__file__).with_name("broken.yaml").read_text())
+def load(file: Path = SIDECARS) -> list[Broken]:
+    """Read the entries of a file."""
+    entries = yaml.safe_load(file.read_text())
     return [Broken(number=number, **entry) for number, entry in enumerate(entries, 1)]

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from broken import Broken
-from broken_mesh import ALONE
+from broken import SIDECARS, Broken
+from broken_mesh import ALONE, ENTRIES
 
 from pytest_istio_egress.report.reader import read_report
 from pytest_istio_egress.suite.discovery import suite_folder
@@ -45,15 +45,17 @@ class BrokenRun:
         return self.results.get(broken.number, BrokenResult())
 
 
-def run_broken(entries: Sequence[Broken], kubeconfig: Path, arguments: Sequence[str] = ()) -> BrokenRun:
-    """Run the broken tests on a cluster: first those that can run together, then each of the others alone."""
+def run_broken(
+    entries: Sequence[Broken], kubeconfig: Path, arguments: Sequence[str] = (), *, file: Path = SIDECARS
+) -> BrokenRun:
+    """Run broken tests of a file on a cluster: first those that can run together, then each of the others alone."""
     together = [broken for broken in entries if not _alone(broken)]
     groups = [(together, arguments)] if together else []
     groups += [([broken], ("--istio-egress-timeout-scale", "0.5")) for broken in entries if _alone(broken)]
     results: dict[int, BrokenResult] = {}
     output = ""
     for group, options in groups:
-        ran = _run_group(group, kubeconfig, options)
+        ran = _run_group(group, kubeconfig, options, file)
         results |= ran.results
         output += ran.output
     return BrokenRun(results, output)
@@ -64,13 +66,13 @@ def _alone(broken: Broken) -> bool:
     return broken.alone or broken.live in ALONE
 
 
-def _run_group(group: Sequence[Broken], kubeconfig: Path, arguments: Sequence[str]) -> BrokenRun:
+def _run_group(group: Sequence[Broken], kubeconfig: Path, arguments: Sequence[str], file: Path) -> BrokenRun:
     with tempfile.TemporaryDirectory() as folder:
         for broken in group:
             copy = Path(folder, broken.folder)
             shutil.copytree(suite_folder() / broken.parameter.partition("/")[0], copy)
-            for file in [*copy.glob("*.py"), *copy.glob("*.yaml")]:
-                file.write_text(broken.rename(file.read_text()))
+            for copied in [*copy.glob("*.py"), *copy.glob("*.yaml")]:
+                copied.write_text(broken.rename(copied.read_text()))
         report = Path(folder, "report.yaml")
         done = subprocess.run(
             [
@@ -79,7 +81,7 @@ def _run_group(group: Sequence[Broken], kubeconfig: Path, arguments: Sequence[st
                 "--istio-egress-report", str(report), *arguments, *(broken.copy_id for broken in group),
             ],
             cwd=folder,
-            env={**_environment(), "PYTHONPATH": str(Path(__file__).parent)},
+            env={**_environment(), "PYTHONPATH": str(Path(__file__).parent), ENTRIES: str(file)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,10 +17,15 @@ if TYPE_CHECKING:  # a plugin named by -p is loaded before the suite's own
     from pytest_istio_egress.model.case import Case
     from pytest_istio_egress.pipeline.runner import CaseRunner
 
+ENTRIES = "BROKEN_ENTRIES"
+"""The environment variable with the path of the entries' file."""
 CONVERGE = 3.0
 """Seconds in which a parameter that fails is probed again: nothing repairs the broken mesh."""
-ALONE = frozenset({"without_istiod", "nothing_sent"})
+ALONE = frozenset({"without_istiod", "nothing_sent", "opted_out_pod", "namespace_left"})
 """What concerns the whole mesh: no other test may run at the same time."""
+
+
+_MODE, _REDIRECTION = "istio.io/dataplane-mode", "ambient.istio.io/redirection"
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -35,7 +42,7 @@ class Breaker:
 
     def __init__(self, runner: CaseRunner) -> None:
         self._runner = runner
-        self._by_folder = {broken.folder: broken for broken in load()}
+        self._by_folder = {broken.folder: broken for broken in load(Path(os.environ[ENTRIES]))}
         self._current: Broken | None = None
 
     @contextmanager
@@ -95,11 +102,41 @@ def _nothing_sent(runner: CaseRunner) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _opted_out_pod(runner: CaseRunner) -> Iterator[None]:
+    """Have the ambient client's pod leave the ambient mesh, as a label of its own does."""
+    yield
+    pod = runner.context.environment.pod("sleep.egress-ambient")
+    runner.context.api.core.patch_namespaced_pod(pod.name, pod.namespace, {"metadata": {"labels": {_MODE: "none"}}})
+    _await_release(runner)
+
+
+@contextmanager
+def _namespace_left(runner: CaseRunner) -> Iterator[None]:
+    """Have the ambient client's namespace leave the ambient mesh."""
+    yield
+    namespace = runner.context.environment.pod("sleep.egress-ambient").namespace
+    runner.context.api.core.patch_namespace(namespace, {"metadata": {"labels": {_MODE: None}}})
+    _await_release(runner)
+
+
+def _await_release(runner: CaseRunner) -> None:
+    """Wait until Istio's CNI agent has ended the redirection of the ambient client's pod."""
+    pod = runner.context.environment.pod("sleep.egress-ambient")
+    while _REDIRECTION in (
+        runner.context.api.core.read_namespaced_pod(pod.name, pod.namespace).metadata.annotations or {}
+    ):
+        time.sleep(0.2)
+    runner.context.environment.forget()
+
+
 LIVE: dict[str, Callable[[CaseRunner], AbstractContextManager[None]]] = {
     "": _nothing,
     "stop_envoy": _stop_envoy,
     "without_istiod": _without_istiod,
     "nothing_sent": _nothing_sent,
+    "opted_out_pod": _opted_out_pod,
+    "namespace_left": _namespace_left,
 }
 """By the value of `live` in broken.yaml: a context manager around the setup of the test."""
 

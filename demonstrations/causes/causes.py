@@ -1,19 +1,23 @@
 """Breaks the mesh deliberately, once per cause, and lists the diagnosis of each failure.
 
     python demonstrations/causes/causes.py > docs/causes.md
+    python demonstrations/causes/causes.py --ambient ZTUNNEL > docs/ambient_causes.md
 
-Every entry of broken.yaml names a parameter of the suite and one way to break the mesh under it. The tests themselves
-run unchanged on an embedded cluster; only the manifests that reach the API differ, or something is done to the running
-mesh. The exit status is 1 where a result or a sentence is not the expected one. Arguments are pytest's.
+Every entry of broken.yaml (of broken_ambient.yaml, with a ztunnel binary) names a parameter of the suite and one way to
+break the mesh under it. The tests themselves run unchanged on an embedded cluster; only the manifests that reach the API
+differ, or something is done to the running mesh. The exit status is 1 where a result or a sentence is not the expected
+one. Further arguments are pytest's.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import yaml
-from broken import Broken, load
+from broken import AMBIENT, SIDECARS, Broken, load
 from broken_cases import BrokenRun, run_broken
 
 from pytest_istio_egress.embedded import ClusterSpec, down, up
@@ -23,14 +27,25 @@ from pytest_istio_egress.verdict.diagnosis import CAUSES
 CLUSTER = "causes"
 
 
-def page(entries: Sequence[Broken], run: BrokenRun) -> str:
+HEADS = {
+    SIDECARS: ("Diagnosed causes, each reproduced deliberately", "python demonstrations/causes/causes.py"),
+    AMBIENT: (
+        "Diagnosed causes in ambient meshes, each reproduced deliberately",
+        "python demonstrations/causes/causes.py --ambient ZTUNNEL",
+    ),
+}
+"""The title of the page of each file, and the command that makes it."""
+
+
+def page(file: Path, entries: Sequence[Broken], run: BrokenRun) -> str:
     """Return the page."""
+    title, command = HEADS[file]
     lines = [
-        "# Diagnosed causes, each reproduced deliberately",
+        f"# {title}",
         "",
         "Each row is a mesh that was broken under one parameter of the suite, by its own manifests or from outside,",
         "and the diagnosis of the failure.",
-        "Made by `python demonstrations/causes/causes.py` from `broken.yaml` beside it; its exit status is 1 where a",
+        f"Made by `{command}` from `{file.name}` beside it; its exit status is 1 where a",
         "diagnosis is not the expected one.",
         "",
         "| # | cause | parameter | broken by | result | diagnosis |",
@@ -47,7 +62,7 @@ def page(entries: Sequence[Broken], run: BrokenRun) -> str:
             run.of(broken).sentence,
         )
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join([*lines, *_evidence()]) + "\n"
+    return "\n".join([*lines, *(_evidence() if file == SIDECARS else ())]) + "\n"
 
 
 def _evidence() -> Iterator[str]:
@@ -80,18 +95,21 @@ def _change(broken: Broken) -> str:
 
 
 def main() -> int:
-    """Start the mesh, break it, print the page; arguments are pytest's."""
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        sys.stdout.write(str(__doc__))
-        return 0
-    entries = load()
-    cluster = up(ClusterSpec(name=CLUSTER), tied_to_caller=True)
+    """Start the mesh, break it, print the page; further arguments are pytest's."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ambient", type=Path, metavar="ZTUNNEL", help="break an ambient mesh with this ztunnel")
+    chosen, arguments = parser.parse_known_args()
+    file = AMBIENT if chosen.ambient else SIDECARS
+    entries = load(file)
+    cluster = up(
+        ClusterSpec(name=CLUSTER, ambient=chosen.ambient is not None, ztunnel=chosen.ambient), tied_to_caller=True
+    )
     try:
-        run = run_broken(entries, cluster.kubeconfig, sys.argv[1:])
+        run = run_broken(entries, cluster.kubeconfig, arguments, file=file)
     finally:
         down(CLUSTER)
     sys.stderr.write(run.output)
-    sys.stdout.write(page(entries, run))
+    sys.stdout.write(page(file, entries, run))
     return int(any(run.of(broken).mismatch(broken) for broken in entries))
 
 

@@ -21,7 +21,7 @@ from pytest_istio_egress.pipeline.request_at_proxy import at_gateway, at_sidecar
 from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Configuration, Workload
 from pytest_istio_egress.verdict.diagnosis import cause
 from pytest_istio_egress.verdict.diagnosis.failure import Failure
-from pytest_istio_egress.verdict.failure_context import GATEWAY, SIDECAR, FailureContext
+from pytest_istio_egress.verdict.failure_context import GATEWAY, SIDECAR, WAYPOINT, FailureContext
 from pytest_istio_egress.verdict.proxy_path import path_of
 from pytest_istio_egress.verdict.verdict import Verdict
 
@@ -52,7 +52,9 @@ class FailureInspector:
         """Return the verdict with its failure context and its cause; what cannot be read is left out of them."""
         pod = self.context.environment.pod(verdict.probe.client)
         known = FailureContext()
-        steps: tuple[Step, ...] = (self._pod, self._log, self._request, self._configuration, self._proxies, self._paths)
+        steps: tuple[Step, ...] = (
+            self._pod, self._log, self._request, self._waypoint, self._configuration, self._proxies, self._paths,
+        )  # fmt: skip
         for step in steps:
             try:
                 known = step(known, verdict, pod)
@@ -66,9 +68,10 @@ class FailureInspector:
         expected = verdict.expected if verdict.probe.from_own_workload else self._prober.rendered(verdict.expected)
         return cause(Failure(expected, verdict.exchange, verdict.differences, verdict.failure_context))
 
-    def _pod(self, known: FailureContext, _: Verdict, pod: Pod) -> FailureContext:
+    def _pod(self, known: FailureContext, verdict: Verdict, pod: Pod) -> FailureContext:
         if not pod.injected:
-            return replace(known, injected=False)
+            redirected = pod.ambient if verdict.expected.ztunnel is not None else None
+            return replace(known, injected=False, redirected=redirected)
         api = self.context.api
         return replace(known, proxy_trouble=proxies.proxy_trouble(api, pod), annotations=proxies.redirection(api, pod))
 
@@ -106,6 +109,11 @@ class FailureInspector:
             return pods[addresses.index(upstream)]
         return pods[0] if pods and hop is not None else None
 
+    def _waypoints(self, verdict: Verdict) -> list[Pod]:
+        """Return the pods of the waypoint that the request was to pass; empty where it was to pass none."""
+        hop = verdict.expected.waypoint
+        return self._prober.gateway_pods(hop.at) if hop is not None and hop.at is not None else []
+
     def _request(self, known: FailureContext, verdict: Verdict, pod: Pod) -> FailureContext:
         api, probe = self.context.api, verdict.probe
         request = ClientRequest(
@@ -118,6 +126,14 @@ class FailureInspector:
         workload = Workload(namespace=gateway.namespace, labels=proxies.labels(api, gateway)) if gateway else None
         return replace(known, request=request, gateway=workload)
 
+    def _waypoint(self, known: FailureContext, verdict: Verdict, _: Pod) -> FailureContext:
+        pods = self._waypoints(verdict)
+        if not pods:
+            return known
+        workload = Workload(namespace=pods[0].namespace, labels=proxies.labels(self.context.api, pods[0]))
+        addresses = frozenset[str]().union(*(each.addresses for each in pods))
+        return replace(known, waypoint=workload, waypoint_addresses=addresses)
+
     def _configuration(self, known: FailureContext, verdict: Verdict, pod: Pod) -> FailureContext:
         mesh = self.context.access_logs.mesh.facts
         reader = ConfigurationReader(
@@ -128,17 +144,19 @@ class FailureInspector:
             revision=mesh.value("revision"),
         )
         gateway = self._gateway(verdict)
-        namespaces = tuple(sorted({pod.namespace, *([gateway.namespace] if gateway else [])}))
+        proxied = [pod, *([gateway] if gateway else []), *self._waypoints(verdict)]
+        namespaces = tuple(sorted({each.namespace for each in proxied}))
         read = self._read.get(namespaces)
         if read is None or read[0] < time.monotonic() - _SAME_STATE:
             read = self._read[namespaces] = time.monotonic(), reader.read(namespaces)
         return replace(known, configuration=read[1])
 
     def _pods(self, known: FailureContext, verdict: Verdict, pod: Pod) -> dict[str, Pod]:
-        """Return the pods whose proxies can be asked, by SIDECAR and GATEWAY."""
+        """Return the pods whose proxies can be asked, by SIDECAR, GATEWAY and WAYPOINT."""
         gateway = self._gateway(verdict)
         own = {SIDECAR: pod} if known.injected and not known.proxy_trouble else {}
-        return own | ({GATEWAY: gateway} if gateway else {})
+        waypoints = self._waypoints(verdict)
+        return own | ({GATEWAY: gateway} if gateway else {}) | ({WAYPOINT: waypoints[0]} if waypoints else {})
 
     def _proxies(self, known: FailureContext, verdict: Verdict, pod: Pod) -> FailureContext:
         return replace(known, rejected=self._rejected(self._pods(known, verdict, pod)))

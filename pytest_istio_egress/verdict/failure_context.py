@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Configuration, Workload
 from pytest_istio_egress.verdict.proxy_path import ProxyPath
 
-SIDECAR, GATEWAY = "sidecar", "egress gateway"
+SIDECAR, GATEWAY, WAYPOINT = "sidecar", "egress gateway", "waypoint"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +17,8 @@ class FailureContext:
 
     injected: bool = True
     """Whether the client's pod has a proxy."""
+    redirected: bool | None = None
+    """Whether Istio's CNI agent redirected the pod's connections to a ztunnel; None where they are not to be."""
     proxy_trouble: str = ""
     """Why the client's proxy is not ready; empty where it is."""
     annotations: Mapping[str, str] = field(default_factory=dict)
@@ -32,6 +34,10 @@ class FailureContext:
     request: ClientRequest | None = None
     gateway: Workload | None = None
     """The egress gateway's pods, where the request was to pass them, or did."""
+    waypoint: Workload | None = None
+    """The waypoint that the request was to pass."""
+    waypoint_addresses: frozenset[str] = frozenset()
+    """The addresses of its pods."""
     configuration: Configuration | None = None
     """The Istio resources; None where they could not be read."""
     paths: Mapping[str, ProxyPath] = field(default_factory=dict)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from ambient_cause_samples import AMBIENT_SAMPLES
 from failures import (
     AT_GATEWAY,
     BLOCKED,
@@ -408,6 +409,7 @@ SAMPLES: Mapping[str, Failure] = {
             ("DF", "a name was not resolved"),
         )
     },
+    **AMBIENT_SAMPLES,
 }
 MESH = MeshSettings(raw={"outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}})
 __all__ = ["CLIENT", "MESH", "SAMPLES", "flagged"]

@@ -18,7 +18,7 @@ from pytest_istio_egress.suite.discovery import suite_folder
 sys.path.insert(0, str(Path(__file__).parents[2] / "demonstrations" / "causes"))
 
 import broken_mesh  # only its command and this test import from that folder
-from broken import Broken, load  # the same
+from broken import AMBIENT, SIDECARS, Broken, load  # the same
 from broken_cases import BrokenResult  # the same
 
 ENTRY: dict[str, Any] = {
@@ -74,7 +74,7 @@ def test_mismatch_names_what_differs_from_the_entry(result: BrokenResult, mismat
     assert result.mismatch(entry()) == mismatch
 
 
-@pytest.mark.parametrize("broken", load(), ids=lambda broken: broken.cause)
+@pytest.mark.parametrize("broken", [*load(), *load(AMBIENT)], ids=lambda broken: broken.cause)
 def test_every_entry_names_an_existing_test_and_a_known_action(broken: Broken) -> None:
     file, _, test = broken.parameter.partition("::")
     assert f"def {test.partition('[')[0]}(" in (suite_folder() / file).read_text()
@@ -82,7 +82,8 @@ def test_every_entry_names_an_existing_test_and_a_known_action(broken: Broken) -
     assert list(yaml.safe_load_all(broken.patch)) or broken.live
 
 
-def test_plugin_breaks_only_the_tests_of_broken_yaml() -> None:
+def test_plugin_breaks_only_the_tests_of_broken_yaml(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(broken_mesh.ENTRIES, str(SIDECARS))
     setup = SimpleNamespace(ensure_environment=lambda: None)
     runner: Any = SimpleNamespace(case_setup=setup, entering=nullcontext, converge=30.0)
     broken_mesh.pytest_istio_egress_runner(runner)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from ambient_cause_samples import ZTUNNEL
 from cause_samples import SAMPLES, filtered, flagged, transport_failure
 from failures import BLOCKED, CURL, KNOWN, LINE, REACHED, configuration, failure, path
 
@@ -23,10 +24,10 @@ BY_NAME = {each.name: each for each in CAUSES}
 
 
 def with_lines(given: Failure, **fields: Any) -> Failure:
-    """Return the failure with other values in the lines of both Envoys."""
+    """Return the failure with other values in the lines of all Envoys."""
     lines: dict[str, Any] = {
         name: replace(line, **fields) if (line := getattr(given.exchange, name)) else None
-        for name in ("sidecar", "gateway")
+        for name in ("sidecar", "gateway", "waypoint")
     }
     return replace(given, exchange=replace(given.exchange, **lines))
 
@@ -51,7 +52,7 @@ def without_kinds(given: Failure, **kinds: Any) -> Failure:
     """Return the failure with a configuration in which some kinds could not be read."""
     unread = {"entries": "ServiceEntry", "services": "Service", "rules": "VirtualService",
               "destination_rules": "DestinationRule", "sidecars": "Sidecar", "policies": "AuthorizationPolicy",
-              "envoy_filters": "EnvoyFilter"}  # fmt: skip
+              "envoy_filters": "EnvoyFilter", "routes": "HTTPRoute", "namespaces": "Namespace"}  # fmt: skip
     read = given.configuration
     names = frozenset(unread[kind] for kind in kinds)
     return with_context(given, configuration=replace(read, **kinds, unread=read.unread | names))
@@ -66,6 +67,14 @@ REMOVED: Mapping[Evidence, Callable[[Failure], Failure]] = {
     Evidence.NO_SIDECAR_LINE: lambda given: replace(given, exchange=replace(given.exchange, sidecar=LINE)),
     Evidence.SIDECAR_LINE: lambda given: replace(given, exchange=replace(given.exchange, sidecar=None)),
     Evidence.GATEWAY_LINE: lambda given: replace(given, exchange=replace(given.exchange, gateway=None)),
+    Evidence.NO_ZTUNNEL_LINE: lambda given: replace(given, exchange=replace(given.exchange, ztunnel=ZTUNNEL)),
+    Evidence.ZTUNNEL_LINE: lambda given: replace(given, exchange=replace(given.exchange, ztunnel=None)),
+    Evidence.ZTUNNEL_ERROR: lambda given: replace(
+        given, exchange=replace(given.exchange, ztunnel=replace(given.exchange.ztunnel or ZTUNNEL, error=""))
+    ),
+    Evidence.REDIRECTION: lambda given: with_context(given, redirected=None),
+    Evidence.WAYPOINT_LINE: lambda given: replace(given, exchange=replace(given.exchange, waypoint=None)),
+    Evidence.WAYPOINT_PODS: lambda given: with_context(given, waypoint_addresses=frozenset()),
     Evidence.FLAGS: lambda given: with_lines(given, flags="-"),
     Evidence.DETAILS: lambda given: with_lines(given, details="-"),
     Evidence.TERMINATION: lambda given: with_lines(given, termination="-"),
@@ -84,6 +93,8 @@ REMOVED: Mapping[Evidence, Callable[[Failure], Failure]] = {
     Evidence.VIRTUAL_SERVICES: lambda given: without_kinds(given, rules=()),
     Evidence.DESTINATION_RULES: lambda given: without_kinds(given, destination_rules=()),
     Evidence.SIDECARS: lambda given: without_kinds(given, sidecars=()),
+    Evidence.HTTP_ROUTES: lambda given: without_kinds(given, routes=()),
+    Evidence.NAMESPACES: lambda given: without_kinds(given, namespaces={}),
     Evidence.POLICIES: lambda given: without_kinds(given, policies=()),
     Evidence.ENVOY_FILTERS: lambda given: without_kinds(given, envoy_filters=()),
     Evidence.MESH: lambda given: with_context(
@@ -115,6 +126,8 @@ ALSO_TRUE: Mapping[str, frozenset[str]] = {
     "the host redirects to https although TLS is originated": frozenset({"the host itself answers"}),
     "the destination's own proxy denies the request": frozenset({"the host itself answers"}),
     "an EnvoyFilter changes a header": frozenset(),
+    "the pod is opted out of ambient mode": frozenset({"the pod is not redirected to ztunnel"}),
+    "the namespace is not in ambient mode": frozenset({"the pod is not redirected to ztunnel"}),
 }
 """Sentences that are less particular, and true as well, in the sample of a cause."""
 EVERYWHERE = frozenset({"no access log line"})

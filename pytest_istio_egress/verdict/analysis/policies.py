@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pytest_istio_egress.verdict.analysis.configuration import Configuration, Workload
 from pytest_istio_egress.verdict.analysis.documents import (
@@ -23,11 +24,12 @@ def policies_of(configuration: Configuration, workload: Workload) -> list[Docume
     return [
         policy
         for policy in configuration.policies
-        if namespace_of(policy) in places and selects(policy, workload.labels) and not _targets(policy)
+        if namespace_of(policy) in places and selects(policy, workload.labels) and not targets_of(policy)
     ]
 
 
-def _targets(policy: Document) -> list[object]:
+def targets_of(policy: Document) -> list[Mapping[str, Any]]:
+    """Return the resources that a policy names as its targets: waypoints and gateways enforce it for these."""
     spec = spec_of(policy)
     return [*(spec.get("targetRefs") or []), *([spec["targetRef"]] if spec.get("targetRef") else [])]
 

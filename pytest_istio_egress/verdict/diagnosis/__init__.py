@@ -7,6 +7,7 @@ ties the two. Where none fits, the sentence says what is known and what was rule
 from __future__ import annotations
 
 from pytest_istio_egress.verdict.diagnosis import (
+    ambient,
     authorization,
     client,
     configuration,
@@ -33,6 +34,23 @@ CAUSES: tuple[Cause, ...] = (
     sidecar.excluded,
     sidecar.bypassed,
     sidecar.server_first,
+    # An ambient mesh: the client is not captured, or its connection went another way.
+    ambient.opted_out,
+    ambient.namespace_not_ambient,
+    ambient.not_redirected,
+    ambient.policy_not_bound,
+    ambient.no_dns_answer,
+    ambient.address_of_no_entry,
+    ambient.waypoint_not_bound,
+    ambient.waypoint_none,
+    ambient.no_waypoint,
+    ambient.waypoint_used,
+    ambient.other_waypoint,
+    ambient.tunnel_failed,
+    ambient.connection_failed,
+    ambient.policy_at_other_layer,
+    ambient.no_policy,
+    ambient.route_not_attached,
     # An EnvoyFilter whose effect the line shows: before what that effect looks like.
     extensions.changes_outcome,
     extensions.changes_header,

@@ -22,6 +22,12 @@ class Evidence(Enum):
     NO_SIDECAR_LINE = "that the sidecar logged no line"
     SIDECAR_LINE = "the sidecar's access log line"
     GATEWAY_LINE = "the egress gateway's access log line"
+    NO_ZTUNNEL_LINE = "that ztunnel logged no line"
+    ZTUNNEL_LINE = "ztunnel's access log line"
+    ZTUNNEL_ERROR = "the error that ztunnel logged"
+    REDIRECTION = "whether the client's pod is redirected to ztunnel"
+    WAYPOINT_LINE = "the waypoint's access log line"
+    WAYPOINT_PODS = "the addresses of the waypoint's pods"
     FLAGS = "the response flags that an Envoy logged"
     DETAILS = "the response code details that an Envoy logged"
     TERMINATION = "the connection termination details that an Envoy logged"
@@ -40,6 +46,8 @@ class Evidence(Enum):
     VIRTUAL_SERVICES = "the VirtualServices"
     DESTINATION_RULES = "the DestinationRules"
     SIDECARS = "the Sidecars"
+    HTTP_ROUTES = "the HTTPRoutes"
+    NAMESPACES = "the labels of namespaces"
     POLICIES = "the AuthorizationPolicies"
     ENVOY_FILTERS = "the EnvoyFilters"
     MESH = "the mesh configuration"
@@ -63,6 +71,12 @@ PRESENT: Mapping[Evidence, Callable[[Failure], bool]] = {
     Evidence.NO_SIDECAR_LINE: lambda failure: failure.expected.sidecar and failure.line is None,
     Evidence.SIDECAR_LINE: lambda failure: failure.line is not None,
     Evidence.GATEWAY_LINE: lambda failure: failure.gateway_line is not None,
+    Evidence.NO_ZTUNNEL_LINE: lambda failure: failure.expected.ztunnel is not None and failure.ztunnel_line is None,
+    Evidence.ZTUNNEL_LINE: lambda failure: failure.ztunnel_line is not None,
+    Evidence.ZTUNNEL_ERROR: lambda failure: failure.ztunnel_line is not None and bool(failure.ztunnel_line.error),
+    Evidence.REDIRECTION: lambda failure: failure.context.redirected is not None,
+    Evidence.WAYPOINT_LINE: lambda failure: failure.waypoint_line is not None,
+    Evidence.WAYPOINT_PODS: lambda failure: bool(failure.context.waypoint_addresses),
     Evidence.FLAGS: lambda failure: any(hop.flags for hop in failure.hops),
     Evidence.DETAILS: lambda failure: any(hop.line.details != "-" for hop in failure.hops),
     Evidence.TERMINATION: lambda failure: any(hop.line.termination != "-" for hop in failure.hops),
@@ -81,6 +95,8 @@ PRESENT: Mapping[Evidence, Callable[[Failure], bool]] = {
     Evidence.VIRTUAL_SERVICES: _read("VirtualService"),
     Evidence.DESTINATION_RULES: _read("DestinationRule"),
     Evidence.SIDECARS: _read("Sidecar"),
+    Evidence.HTTP_ROUTES: _read("HTTPRoute"),
+    Evidence.NAMESPACES: _read("Namespace"),
     Evidence.POLICIES: _read("AuthorizationPolicy"),
     Evidence.ENVOY_FILTERS: _read("EnvoyFilter"),
     Evidence.MESH: _read("mesh configuration"),

@@ -10,8 +10,9 @@ from pytest_istio_egress.model.access_log import AccessLogLine
 from pytest_istio_egress.model.difference import Difference
 from pytest_istio_egress.model.outcome import Hop, Outcome
 from pytest_istio_egress.model.probe import CurlResult
+from pytest_istio_egress.model.ztunnel_log import ZtunnelLine
 from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Configuration, Workload
-from pytest_istio_egress.verdict.failure_context import GATEWAY, SIDECAR, FailureContext
+from pytest_istio_egress.verdict.failure_context import GATEWAY, SIDECAR, WAYPOINT, FailureContext
 from pytest_istio_egress.verdict.proxy_path import ProxyPath
 from pytest_istio_egress.verdict.verdict import Exchange
 
@@ -20,6 +21,7 @@ NOTHING = Configuration(
         {
             "ServiceEntry", "VirtualService", "DestinationRule", "Gateway", "Sidecar", "EnvoyFilter", "Service",
             "AuthorizationPolicy", "HTTPRoute", "TLSRoute", "Gateway of the Gateway API", "mesh configuration",
+            "Namespace",
         }
     )
 )  # fmt: skip
@@ -125,6 +127,16 @@ class Failure:
         return Line.of(self.exchange.gateway) if self.exchange.gateway else None
 
     @property
+    def ztunnel_line(self) -> ZtunnelLine | None:
+        """The line of the node's ztunnel."""
+        return self.exchange.ztunnel
+
+    @cached_property
+    def waypoint_line(self) -> Line | None:
+        """The line of the waypoint."""
+        return Line.of(self.exchange.waypoint) if self.exchange.waypoint else None
+
+    @property
     def configuration(self) -> Configuration:
         """The Istio resources; NOTHING where they could not be read."""
         return self.context.configuration or NOTHING
@@ -153,6 +165,8 @@ class Failure:
     def _hops(self) -> Iterator[LoggedHop]:
         if self.gateway_line is not None:
             yield LoggedHop(GATEWAY, self.expected.gateway or Hop(), self.gateway_line, self.gateway_path)
+        if self.waypoint_line is not None:
+            yield LoggedHop(WAYPOINT, self.expected.waypoint or Hop(), self.waypoint_line, None)
         if self.line is not None:
             yield LoggedHop(SIDECAR, self.expected.sidecar_hop, self.line, self.sidecar_path)
 
@@ -162,7 +176,8 @@ class Failure:
 
     def workload(self, hop: str) -> Workload | None:
         """Return the pod of a hop."""
-        return self.context.gateway if hop == GATEWAY else self.context.request
+        others = {GATEWAY: self.context.gateway, WAYPOINT: self.context.waypoint}
+        return others.get(hop, self.context.request)
 
     def differs(self, hop: str, field: str) -> bool:
         """Whether a field of a hop differs."""

@@ -29,7 +29,9 @@ RESULT = fields("client", "HTTP status", "curl exit code") | fields("external se
 """What the client got: an answer, and whose."""
 AT_SIDECAR = fields("sidecar", *_OF_ENVOY)
 AT_GATEWAY = fields("egress gateway", *_OF_ENVOY)
-OUTCOME = RESULT | AT_SIDECAR | AT_GATEWAY
+AT_WAYPOINT = fields("waypoint", *_OF_ENVOY)
+AT_ZTUNNEL = fields("ztunnel", "access log", "destination service", "tunnel (HBONE)", "error")
+OUTCOME = RESULT | AT_SIDECAR | AT_GATEWAY | AT_WAYPOINT
 """What an Envoy that ends the request, or sends it elsewhere, changes: not headers, bodies or times by themselves."""
 ROUTED = OUTCOME | fields("external server", "*") | fields("client", "response body", "address*")
 """What changes where a request is sent elsewhere: another server may answer."""

@@ -22,6 +22,10 @@ def unexplained(failure: Failure) -> str:
 
 
 def _known(failure: Failure) -> Iterator[str]:
+    if line := failure.ztunnel_line:
+        of = f" of {line.service}" if line.service else ""
+        through = f" through a tunnel (HBONE) to {line.destination}" if line.hbone else f" to {line.destination}"
+        yield f"ztunnel sent the connection{of}{through}{f' ({line.error})' if line.error else ''}"
     for hop in reversed(failure.hops):
         yield _hop(hop)
         touched = [*patches_of(failure, hop.name, hop.path)]
