@@ -3,10 +3,10 @@
     python demonstrations/causes/causes.py > docs/causes.md
     python demonstrations/causes/causes.py --ambient ZTUNNEL > docs/ambient_causes.md
 
-Every entry of broken.yaml (of broken_ambient.yaml, with a ztunnel binary) names a parameter of the suite and one way to
-break the mesh under it. The tests themselves run unchanged on an embedded cluster; only the manifests that reach the API
-differ, or something is done to the running mesh. The exit status is 1 where a result or a sentence is not the expected
-one. Further arguments are pytest's.
+Every entry of broken.yaml (of broken_ambient.yaml, with a ztunnel binary) names a parameter of the suite and one way
+to break the mesh under it. The tests themselves run unchanged on an embedded cluster; only the manifests that reach the
+API differ, or something is done to the running mesh. The exit status is 1 where a result or a sentence is not the
+expected one. Further arguments are pytest's.
 """
 
 from __future__ import annotations

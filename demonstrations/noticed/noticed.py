@@ -1,6 +1,7 @@
 """Runs every test without its manifests and lists which parameters fail, as they should.
 
     python demonstrations/noticed/noticed.py -n 2 > docs/noticed.md
+    python demonstrations/noticed/noticed.py --ambient ZTUNNEL -n 2 > docs/ambient_noticed.md
 
 Arguments are pytest's. A parameter that still passes does not depend on its test's manifests. That is right for a
 control, and for a parameter that the test names in `independent_of_manifests`; any other is a defect of the test.
@@ -18,7 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from noticed_page import FAILS, PASSES, Finding, defects, page
+from noticed_page import AMBIENT, FAILS, PASSES, SIDECARS, Finding, defects, page
 
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedError, down, up
 from pytest_istio_egress.model.result_names import FAILED, PASSED
@@ -43,9 +44,22 @@ class Variant:
 OPEN = Variant("ALLOW_ANY", "without_manifests", "ALLOW_ANY")
 CLOSED = Variant("REGISTRY_ONLY", "without_manifests", "REGISTRY_ONLY")
 LATER = Variant("later changes only", "without_later_manifests", "REGISTRY_ONLY")
+AMBIENT_AREA = f"{ROOT}/ambient"
 
 
-def run_suite(variant: Variant, tests: Iterable[str], name: str, arguments: list[str], reports: Path) -> list[Result]:
+@dataclass(frozen=True)
+class Mesh:
+    """The embedded cluster of the runs: its name, and the ztunnel binary of an ambient mesh."""
+
+    name: str
+    ztunnel: Path | None = None
+
+    def spec(self, mode: str) -> ClusterSpec:
+        """Return it with an outbound traffic policy."""
+        return ClusterSpec(name=self.name, mesh_mode=mode, ambient=self.ztunnel is not None, ztunnel=self.ztunnel)
+
+
+def run_suite(variant: Variant, tests: Iterable[str], mesh: Mesh, arguments: list[str], reports: Path) -> list[Result]:
     """Start the mesh, run these tests without their manifests, and return the results of pytest's report.
 
     A report that exists is used instead of a run: after an interruption, a second call continues.
@@ -53,7 +67,7 @@ def run_suite(variant: Variant, tests: Iterable[str], name: str, arguments: list
     report = reports / f"{variant.plugin}-{variant.mesh_mode}.yaml"
     if not report.exists():
         try:
-            cluster = up(ClusterSpec(name=name, mesh_mode=variant.mesh_mode), tied_to_caller=True)
+            cluster = up(mesh.spec(variant.mesh_mode), tied_to_caller=True)
         except EmbeddedError as error:
             raise SystemExit(f"noticed: {error}") from error
         try:
@@ -64,7 +78,7 @@ def run_suite(variant: Variant, tests: Iterable[str], name: str, arguments: list
                 check=False,
             )
         finally:
-            down(name)
+            down(mesh.name)
     try:
         return list(read_report(report).results)
     except UnreadableError as error:
@@ -99,19 +113,19 @@ def findings(results: Iterable[Result], variant: Variant) -> dict[str, Finding]:
 
 
 def run_variants(
-    name: str, selection: list[str], arguments: list[str], changing: Iterable[str], reports: Path
+    mesh: Mesh, selection: list[str], arguments: list[str], changing: Iterable[str], reports: Path
 ) -> dict[str, Finding]:
     """Run all variants; of each parameter, return the finding that most needs attention.
 
     `changing` are the tests that change something in their course.
     """
-    by_id = findings(run_suite(OPEN, selection, name, arguments, reports), OPEN)
+    by_id = findings(run_suite(OPEN, selection, mesh, arguments, reports), OPEN)
     passed = [parameter for parameter, finding in by_id.items() if finding.outcome == PASSES]
     if passed:
-        by_id |= findings(run_suite(CLOSED, passed, name, arguments, reports), CLOSED)
+        by_id |= findings(run_suite(CLOSED, passed, mesh, arguments, reports), CLOSED)
     tests = sorted({parameter.partition("[")[0] for parameter in by_id} & set(changing))
     if tests:
-        later = findings(run_suite(LATER, tests, name, arguments, reports), LATER)
+        later = findings(run_suite(LATER, tests, mesh, arguments, reports), LATER)
         by_id |= {parameter: finding for parameter, finding in later.items() if by_id[parameter].outcome == FAILS}
     return by_id
 
@@ -127,18 +141,23 @@ def main() -> int:
     parser.add_argument(
         "--reports", type=Path, metavar="FOLDER", help="keep pytest's reports in FOLDER, and use those that exist"
     )
+    parser.add_argument(
+        "--ambient", type=Path, metavar="ZTUNNEL", help="run the ambient tests, in an ambient mesh with this ztunnel"
+    )
     options, arguments = parser.parse_known_args()
     shipped = list(shipped_cases(CONFORMANCE))
     cases = {each.id: each.case for each in shipped if each.case}
     changing = [each.id for each in shipped if CHANGES & set(each.function.__code__.co_names)]
     selection = [argument for argument in arguments if argument.startswith(ROOT)]
-    others = [argument for argument in arguments if argument not in selection]
+    selection = selection or ([AMBIENT_AREA] if options.ambient else [])
+    others = [argument for argument in arguments if not argument.startswith(ROOT)]
     with tempfile.TemporaryDirectory() as folder:
         reports = options.reports or Path(folder)
         reports.mkdir(parents=True, exist_ok=True)
-        by_id = run_variants(options.name, selection, others, changing, reports)
-    sys.stdout.write(page(by_id, cases))
-    open_findings = defects(by_id, cases)
+        by_id = run_variants(Mesh(options.name, options.ambient), selection, others, changing, reports)
+    kind = AMBIENT if options.ambient else SIDECARS
+    sys.stdout.write(page(kind, by_id, cases))
+    open_findings = defects(kind, by_id, cases)
     for finding in open_findings:
         sys.stderr.write(f"{finding.parameter}: {finding.outcome}. {finding.reason}\n")
     return 1 if open_findings else 0

@@ -1,10 +1,11 @@
-"""The page docs/noticed.md: which parameters fail without their manifests."""
+"""The pages docs/noticed.md and docs/ambient_noticed.md: which parameters fail without their manifests."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from textwrap import shorten
 
 from pytest_istio_egress.model.case import ISTIOS_OWN_ENVOY, Case
@@ -28,6 +29,26 @@ parameter that passes on both does not depend on its manifests. A test that chan
 with its first manifests applied and only the later changes left out. Controls are not required beside a block here, so
 each parameter passes or fails by itself.
 """
+AMBIENT_HEAD = """\
+# Ambient tests: parameters that fail without their manifests
+
+Made by `python demonstrations/noticed/noticed.py --ambient ZTUNNEL -n 2` on embedded clusters with a real ztunnel, as
+[noticed.md](noticed.md) is for meshes with sidecars: every test runs without its manifests, and every parameter must
+then fail, except controls and those that their test names in `independent_of_manifests`. The fixtures stay: the ambient
+client, and the waypoint of its namespace.
+"""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One of the pages: how it begins, and the features that its mesh lacks, so that tests are skipped."""
+
+    head: str
+    lacking: frozenset[str]
+
+
+SIDECARS = Kind(HEAD, ISTIOS_OWN_ENVOY | {"dual-stack", "ambient"})
+AMBIENT = Kind(AMBIENT_HEAD, ISTIOS_OWN_ENVOY | {"dual-stack"})
 
 
 @dataclass(frozen=True)
@@ -52,25 +73,26 @@ def exemption(parameter: str, cases: Mapping[str, Case]) -> str | None:
     return independent.get(name) or independent.get("")
 
 
-def page(by_id: Mapping[str, Finding], cases: Mapping[str, Case]) -> str:
+def page(kind: Kind, by_id: Mapping[str, Finding], cases: Mapping[str, Case]) -> str:
     """Return the page."""
-    return "\n".join([HEAD, *_summary(by_id, cases), *_exempt(by_id, cases), *_defects(by_id, cases), *_failing(by_id)])
+    parts = (_summary(by_id, cases), _exempt(by_id, cases), _defects(kind, by_id, cases), _failing(by_id))
+    return "\n".join([kind.head, *chain.from_iterable(parts)])
 
 
-def defects(by_id: Mapping[str, Finding], cases: Mapping[str, Case]) -> list[Finding]:
+def defects(kind: Kind, by_id: Mapping[str, Finding], cases: Mapping[str, Case]) -> list[Finding]:
     """Return the findings that need a change: neither failed nor exempt."""
     return [
         finding
         for finding in by_id.values()
         if finding.outcome != FAILS
         and not (finding.outcome == PASSES and exemption(finding.parameter, cases))
-        and not (finding.outcome == SKIPPED and _needs_istios_envoy(finding.parameter, cases))
+        and not (finding.outcome == SKIPPED and _lacks(kind, finding.parameter, cases))
     ]
 
 
-def _needs_istios_envoy(parameter: str, cases: Mapping[str, Case]) -> bool:
-    """Whether a test needs Istio's own build of Envoy, which the embedded cluster does not have."""
-    return bool(ISTIOS_OWN_ENVOY & set(cases[parameter.partition("[")[0]].requires))
+def _lacks(kind: Kind, parameter: str, cases: Mapping[str, Case]) -> bool:
+    """Whether the mesh lacks a feature that a test needs, such as Istio's own build of Envoy."""
+    return bool(kind.lacking & set(cases[parameter.partition("[")[0]].requires))
 
 
 def _summary(by_id: Mapping[str, Finding], cases: Mapping[str, Case]) -> Iterator[str]:
@@ -100,8 +122,8 @@ def _exempt(by_id: Mapping[str, Finding], cases: Mapping[str, Case]) -> Iterator
     yield ""
 
 
-def _defects(by_id: Mapping[str, Finding], cases: Mapping[str, Case]) -> Iterator[str]:
-    findings = defects(by_id, cases)
+def _defects(kind: Kind, by_id: Mapping[str, Finding], cases: Mapping[str, Case]) -> Iterator[str]:
+    findings = defects(kind, by_id, cases)
     if findings:
         yield "## Defects"
         yield ""

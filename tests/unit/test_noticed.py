@@ -78,11 +78,13 @@ def runner_with(plugin: ModuleType) -> CaseRunner:
     ids=str,
 )
 def test_parameter_is_a_defect_unless_it_fails_or_is_exempt(results: dict[str, str], defective: bool) -> None:  # noqa: FBT001  # what is expected
-    assert bool(noticed_page.defects(findings(**results), CASES)) is defective
+    assert bool(noticed_page.defects(noticed_page.SIDECARS, findings(**results), CASES)) is defective
 
 
 def test_page_lists_exemptions_defects_and_counts() -> None:
-    page = noticed_page.page(findings(block=PASSED, bypassed=PASSED, other=ERROR, listed=FAILED), CASES)
+    page = noticed_page.page(
+        noticed_page.SIDECARS, findings(block=PASSED, bypassed=PASSED, other=ERROR, listed=FAILED), CASES
+    )
     assert "| area/x: y[bypassed] | it bypasses all sidecars |" in page
     assert "- area/x: y[block]: passes." in page
     assert "- area/x: y[other]: error." in page
