@@ -15,6 +15,7 @@ from pytest_istio_egress.model.result_names import FAILED
 
 SIDECARS, AMBIENT = (Path(__file__).with_name(name) for name in ("broken.yaml", "broken_ambient.yaml"))
 """The entries for a mesh with sidecars, and those for an ambient mesh."""
+UNEXPLAINED = "No known cause fits"
 _NAMES = re.compile(r"(?<![\w.*-])[\w-]+(?=\.test(?![\w-]))|\b(?:other|dns)-client\b")
 
 
@@ -30,6 +31,7 @@ class Broken:
     live: str = ""
     result: str = FAILED
     alone: bool = False
+    also: Sequence[str] = ()
 
     @property
     def folder(self) -> str:
@@ -38,8 +40,18 @@ class Broken:
 
     @property
     def copy_id(self) -> str:
-        """pytest's id of the copy."""
+        """pytest's id of the parameter in the copy."""
         return f"{self.folder}/{self.parameter.partition('/')[2]}"
+
+    @property
+    def test_id(self) -> str:
+        """pytest's id of its test in the copy, with all its parameters."""
+        return self.copy_id.partition("[")[0]
+
+    def is_true(self, sentence: str) -> bool:
+        """Whether a sentence on another parameter of the test is true of this mesh, or claims nothing."""
+        allowed = (*self.phrases[:1], *self.also, UNEXPLAINED)
+        return any(phrase.lower() in sentence.lower() for phrase in allowed)
 
     def rename(self, text: str) -> str:
         """Give the hosts and workloads in a text names that only this entry uses.

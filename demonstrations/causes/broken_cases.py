@@ -14,7 +14,9 @@ from pathlib import Path
 from broken import SIDECARS, Broken
 from broken_mesh import ALONE, ENTRIES
 
+from pytest_istio_egress.model.result_names import FAILED
 from pytest_istio_egress.report.reader import read_report
+from pytest_istio_egress.report.results import Result
 from pytest_istio_egress.suite.discovery import suite_folder
 
 
@@ -38,7 +40,14 @@ class BrokenRun:
     """The results of a run by the entry's number, and pytest's output."""
 
     results: dict[int, BrokenResult] = field(default_factory=dict)
+    others: dict[int, dict[str, str]] = field(default_factory=dict)
+    """The sentences on the other parameters of the same test that failed, by parameter."""
     output: str = ""
+
+    def false_sentences(self, broken: Broken) -> dict[str, str]:
+        """Return the sentences on other parameters of an entry's test that are not true of its mesh."""
+        others = self.others.get(broken.number, {})
+        return {name: sentence for name, sentence in others.items() if not broken.is_true(sentence)}
 
     def of(self, broken: Broken) -> BrokenResult:
         """Return the result of an entry."""
@@ -52,13 +61,11 @@ def run_broken(
     together = [broken for broken in entries if not _alone(broken)]
     groups = [(together, arguments)] if together else []
     groups += [([broken], ("--istio-egress-timeout-scale", "0.5")) for broken in entries if _alone(broken)]
-    results: dict[int, BrokenResult] = {}
-    output = ""
+    whole = BrokenRun()
     for group, options in groups:
         ran = _run_group(group, kubeconfig, options, file)
-        results |= ran.results
-        output += ran.output
-    return BrokenRun(results, output)
+        whole = BrokenRun(whole.results | ran.results, whole.others | ran.others, whole.output + ran.output)
+    return whole
 
 
 def _alone(broken: Broken) -> bool:
@@ -78,7 +85,7 @@ def _run_group(group: Sequence[Broken], kubeconfig: Path, arguments: Sequence[st
             [
                 sys.executable, "-m", "pytest", "--istio-egress", "-p", "broken_mesh", "-p", "no:cacheprovider",
                 "--import-mode=importlib", "--istio-egress-kubeconfig", str(kubeconfig),
-                "--istio-egress-report", str(report), *arguments, *(broken.copy_id for broken in group),
+                "--istio-egress-report", str(report), *arguments, *dict.fromkeys(broken.test_id for broken in group),
             ],
             cwd=folder,
             env={**_environment(), "PYTHONPATH": str(Path(__file__).parent), ENTRIES: str(file)},
@@ -87,16 +94,29 @@ def _run_group(group: Sequence[Broken], kubeconfig: Path, arguments: Sequence[st
             text=True,
             check=False,
         )  # fmt: skip
-        return BrokenRun(_results(group, report) if report.exists() else {}, done.stdout)
+        if not report.exists():
+            return BrokenRun(output=done.stdout)
+        found = list(read_report(report).results)
+        return BrokenRun(_results(group, found), _others(group, found), done.stdout)
 
 
-def _results(group: Iterable[Broken], report: Path) -> dict[int, BrokenResult]:
-    results = read_report(report).results
+def _results(group: Iterable[Broken], found: Iterable[Result]) -> dict[int, BrokenResult]:
     return {
         broken.number: BrokenResult(result.result, broken.restore_names(result.cause))
         for broken in group
-        for result in results
+        for result in found
         if result.id.endswith(broken.copy_id)
+    }
+
+
+def _others(group: Iterable[Broken], found: Iterable[Result]) -> dict[int, dict[str, str]]:
+    return {
+        broken.number: {
+            result.id.partition("::")[2]: broken.restore_names(result.cause)
+            for result in found
+            if broken.test_id in result.id and not result.id.endswith(broken.copy_id) and result.result == FAILED
+        }
+        for broken in group
     }
 
 

@@ -26,3 +26,8 @@ def run(embedded: EmbeddedCluster) -> BrokenRun:
 def test_broken_mesh_gets_its_diagnosis(broken: Broken, run: BrokenRun) -> None:
     mismatch = run.of(broken).mismatch(broken)
     assert not mismatch, f"{mismatch}\n{run.of(broken)}\n{run.output}"
+
+
+@pytest.mark.parametrize("broken", ENTRIES, ids=lambda broken: broken.cause)
+def test_no_false_sentence_is_stated_on_other_parameters_of_the_test(broken: Broken, run: BrokenRun) -> None:
+    assert run.false_sentences(broken) == {}
