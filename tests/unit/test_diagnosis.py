@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ambient_cause_samples import ZTUNNEL
 from cause_samples import SAMPLES, filtered, flagged, transport_failure
-from failures import BLOCKED, CURL, KNOWN, LINE, REACHED, configuration, failure, path
+from failures import BLOCKED, CURL, KNOWN, LINE, REACHED, SIMPLE_TLS, cluster, configuration, failure, path
 
 from pytest_istio_egress.model.difference import Difference
 from pytest_istio_egress.verdict.diagnosis import CAUSES, cause
@@ -236,6 +236,21 @@ def test_bare_verify_failure_names_every_possible_reason() -> None:
 )
 def test_verify_failure_with_a_reason_names_it(detail: str, sentence: str) -> None:
     assert sentence in cause(transport_failure(IN_DETAIL.format(detail)))
+
+
+@pytest.mark.parametrize(
+    ("awaited", "named"), [({"kubernetes://partner-ca-cacert"}, True), ({"kubernetes://x"}, False)]
+)
+def test_missing_secret_is_named_where_the_proxy_was_asked_after_it_gave_up_waiting(
+    awaited: set[str],
+    named: bool,  # noqa: FBT001  # what is expected
+) -> None:
+    given = failure(
+        line=replace(LINE, status=503, flags="NC", details="cluster_not_found"),
+        curl=replace(CURL, status=503),
+        at_sidecar=path(cluster(rule="partner", **SIMPLE_TLS), awaited_secrets=frozenset(awaited)),
+    )
+    assert ("has no certificate for" in cause(given)) is named
 
 
 def test_body_that_differs_alone_is_not_explained_by_a_documented_flag() -> None:

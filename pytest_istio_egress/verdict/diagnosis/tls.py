@@ -34,7 +34,8 @@ def secret_missing(failure: Failure) -> str | None:
         if not hop.path:
             continue
         without = "secret is not supplied" in hop.failure.lower()
-        kept_back = bool(hop.path.dump.warming_clusters.keys() & set(hop.path.clusters))
+        # Where the proxy was asked after its 15 s of waiting, only the line tells that the cluster was not there (NC).
+        kept_back = bool(hop.path.dump.warming_clusters.keys() & set(hop.path.clusters)) or "NC" in hop.flags
         awaited = _awaited(hop)
         if not without and not (kept_back and awaited):
             continue
