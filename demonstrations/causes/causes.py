@@ -89,8 +89,11 @@ def _change(broken: Broken) -> str:
     changes = []
     for patch in yaml.safe_load_all(broken.patch):
         resource = f"{patch['kind']} {patch['metadata']['name']}"
-        spec = yaml.safe_dump(patch.get("spec", {}), default_flow_style=True, width=10**6).strip()
-        changes.append(f"{resource} deleted" if patch.get("delete") else f"{resource}: `{spec}`")
+        changed = {name: patch["metadata"][name] for name in ("labels",) if name in patch["metadata"]}
+        if patch.get("spec"):
+            changed = {**changed, **patch["spec"]}
+        shown = yaml.safe_dump(changed, default_flow_style=True, width=10**6).strip()
+        changes.append(f"{resource} deleted" if patch.get("delete") else f"{resource}: `{shown}`")
     return "; ".join(changes + ([f"`{broken.live}`"] if broken.live else []))
 
 
