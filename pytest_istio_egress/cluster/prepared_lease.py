@@ -9,18 +9,17 @@ from __future__ import annotations
 import datetime
 import secrets
 import socket
-import threading
 from collections.abc import Callable
 from typing import Any
 
 from kubernetes.client.exceptions import ApiException
-from urllib3.exceptions import HTTPError
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.apply import RUN_LABEL
+from pytest_istio_egress.cluster.lease_renewal import HELD_FOR, RENEWED_EVERY, LeaseRenewal, has_expired
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.poll import poll
-from pytest_istio_egress.cluster.run_lease import HELD_FOR, LEASE, RENEWED_EVERY, micro_time
+from pytest_istio_egress.cluster.run_lease import LEASE, micro_time
 
 _KIND = ("coordination.k8s.io/v1", "Lease")
 
@@ -34,7 +33,7 @@ class PreparedLease:
         self._namespace = Names(name, "").namespace("egress-outside")
         self._holder = f"{secrets.token_hex(4)} on {socket.gethostname()}"
         self._version = ""
-        self._stop = threading.Event()
+        self._renewal = LeaseRenewal("lease of prepared namespaces", self._renew)
         self.lost = False
         """Whether another run has taken it: this one was suspended for longer than the lease is valid."""
 
@@ -61,11 +60,11 @@ class PreparedLease:
 
         if not poll(try_it, every=0.5, timeout=HELD_FOR + 2 * RENEWED_EVERY):
             raise ClusterError(f"the lease of the namespaces prepared as {self._name} was not free in time")
-        threading.Thread(target=self._renew_regularly, name="lease of prepared namespaces", daemon=True).start()
+        self._renewal.start()
 
     def release(self) -> None:
         """Stop renewing, and delete the lease."""
-        self._stop.set()
+        self._renewal.stop()
         if self.lost:
             return
         try:
@@ -74,27 +73,20 @@ class PreparedLease:
             if error.status != 404:
                 raise ClusterError(f"cannot delete the lease of {self._namespace}: {reason(error)}") from error
 
-    def _renew_regularly(self) -> None:
-        while not self._stop.wait(RENEWED_EVERY):
-            try:
-                self._renew()
-            except (ClusterError, HTTPError, OSError):
-                continue  # the API server may be restarting; the lease is valid for several attempts
-            if self.lost:
-                return
-
-    def _renew(self) -> None:
+    def _renew(self) -> bool:
+        """Renew the lease; False where another run has it."""
         if self._take(self._version):
-            return
+            return True
         lease = self._read()
         if lease is None or lease["spec"]["holderIdentity"] != self._holder:
             self.lost = True
         else:
             self._version = lease["metadata"]["resourceVersion"]  # renewed, but the response was lost
+        return not self.lost
 
     def _has_expired(self, spec: dict[str, Any]) -> bool:
         renewed = datetime.datetime.fromisoformat(spec["renewTime"])
-        return self._api.now() - renewed >= datetime.timedelta(seconds=spec.get("leaseDurationSeconds") or HELD_FOR)
+        return has_expired(renewed, spec.get("leaseDurationSeconds"), self._api.now())
 
     def _read(self) -> dict[str, Any] | None:
         try:

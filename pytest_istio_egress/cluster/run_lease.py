@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,10 +10,10 @@ from typing import Any
 
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
-from urllib3.exceptions import HTTPError
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.apply import FIELD_MANAGER, RUN_LABEL, Resource
+from pytest_istio_egress.cluster.lease_renewal import HELD_FOR, LeaseRenewal, has_expired
 from pytest_istio_egress.cluster.mesh_config_map import MeshConfigMap
 from pytest_istio_egress.cluster.objects_elsewhere import delete_objects, noted_objects
 from pytest_istio_egress.cluster.poll import poll
@@ -24,9 +23,6 @@ from pytest_istio_egress.model.text import one_line
 LEASE = "run"
 TRAFFIC_LABEL = "istio-egress.dev/traffic"
 """Label of a namespace of steady traffic (fixtures/traffic/server.yaml)."""
-RENEWED_EVERY = 5.0
-HELD_FOR = 30
-"""Seconds without renewal after which a run counts as ended."""
 
 
 @dataclass(frozen=True)
@@ -53,27 +49,20 @@ class RunLease:
         self._run = run
         self._namespace = namespace
         self._placement = placement
-        self._stop = threading.Event()
+        self._renewal = LeaseRenewal("lease of the run", self._renew)
 
     def start(self) -> None:
         """Acquire the lease, which the workers of a run share, and renew it in a thread."""
         self._renew()
-        threading.Thread(target=self._renew_regularly, name="lease of the run", daemon=True).start()
+        self._renewal.start()
 
     def stop(self) -> None:
         """Stop renewing."""
-        self._stop.set()
+        self._renewal.stop()
 
-    def _renew_regularly(self) -> None:
-        while not self._stop.wait(RENEWED_EVERY):
-            try:
-                self._renew()
-            except (ClusterError, HTTPError, OSError):
-                # The API server may be restarting; the lease is valid for several attempts.
-                continue
-
-    def _renew(self) -> None:
+    def _renew(self) -> bool:
         renew_lease(self._api, self._run, self._namespace, self._placement, seconds=HELD_FOR)
+        return True
 
 
 def renew_lease(api: Api, run: str, namespace: str, placement: Placement, *, seconds: int) -> None:
@@ -126,11 +115,11 @@ def leftover_runs(api: Api) -> list[LeftoverRun]:
 
 def _alive(api: Api, namespaces: Sequence[client.V1ObjectMeta]) -> bool:
     coordination = client.CoordinationV1Api(api.client)
-    now = api.now()  # renewals use the API server's clock too, so clock skew between machines is irrelevant
+    now = api.now()
     for namespace in namespaces:
         for lease in coordination.list_namespaced_lease(namespace.name, label_selector=RUN_LABEL).items:
-            renewed = lease.spec.renew_time
-            if renewed and now - renewed < datetime.timedelta(seconds=lease.spec.lease_duration_seconds or HELD_FOR):
+            spec = lease.spec
+            if spec.renew_time and not has_expired(spec.renew_time, spec.lease_duration_seconds, now):
                 return True
     # A new run creates a namespace before its lease.
     grace = datetime.timedelta(seconds=HELD_FOR)

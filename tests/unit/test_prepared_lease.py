@@ -12,8 +12,9 @@ from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster import prepared_lease
 from pytest_istio_egress.cluster.api import Api, ClusterError
+from pytest_istio_egress.cluster.lease_renewal import HELD_FOR, LeaseRenewal
 from pytest_istio_egress.cluster.prepared_lease import PreparedLease
-from pytest_istio_egress.cluster.run_lease import HELD_FOR, micro_time
+from pytest_istio_egress.cluster.run_lease import micro_time
 
 
 class Cluster:
@@ -76,7 +77,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     monkeypatch.setattr(
         prepared_lease, "poll", lambda look, every, timeout: any(look() for _ in range(int(timeout / every)))
     )
-    monkeypatch.setattr(PreparedLease, "_renew_regularly", lambda _: None)
+    monkeypatch.setattr(LeaseRenewal, "start", lambda _: None)
     return Cluster()
 
 

@@ -10,7 +10,8 @@ from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.apply import RUN_LABEL
-from pytest_istio_egress.cluster.run_lease import HELD_FOR, RunLease, leftover_runs, remove, remove_leftovers
+from pytest_istio_egress.cluster.lease_renewal import HELD_FOR
+from pytest_istio_egress.cluster.run_lease import RunLease, leftover_runs, remove, remove_leftovers
 from pytest_istio_egress.model.timeouts import Timeouts
 
 SERVER = datetime.datetime(2001, 2, 3, 4, 5, 6, tzinfo=datetime.UTC)
