@@ -32,7 +32,9 @@ def test_network_policy_closes_way_past_waypoint(egress: Egress) -> None:
 
     egress.apply("network_policy_enforced.yaml")
     egress.expect(THROUGH, reached_by_waypoint())
-    egress.expect(PAST, Outcome(exit=28, sidecar=False, ztunnel=Tunnel(service="", hbone=False, error="timed out")))
+    egress.expect(
+        PAST, Outcome(exit=28, sidecar=False, ztunnel=Tunnel(service="", hbone=False, error="deadline has elapsed"))
+    )
 
     egress.remove("network_policy_enforced.yaml")
     egress.expect(PAST, reached_by_ztunnel(service=""))

@@ -14,6 +14,7 @@ POD = "192.0.2.180"
     requires=["ambient", "registry-only-mesh"],
     fixtures=["ambient.yaml"],
     outcomes=["ambient/registry-only-not-applied"],
+    independent_of_manifests={"": "no policy of the mesh applies to an ambient client, with or without entries"},
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -38,9 +38,12 @@ class AccessLogs:
 
     def follow(self, pod: Pod) -> ProxyLog[AccessLogLine]:
         """Follow the log of a proxy, and return it; a log that is followed already is returned as it is."""
+        return self._followed(pod, self._parser(pod))
+
+    def _followed(self, pod: Pod, parse: LineParser) -> ProxyLog[AccessLogLine]:
         with self._lock:
             if pod.uid not in self._logs:
-                self._logs[pod.uid] = ProxyLog(self.api, pod, self._arrived, self._parser(pod))
+                self._logs[pod.uid] = ProxyLog(self.api, pod, self._arrived, parse)
             return self._logs[pod.uid]
 
     def _parser(self, pod: Pod) -> LineParser:
@@ -74,6 +77,8 @@ class AccessLogs:
         self, pods: Sequence[Pod], user_agent: str, *, since: float, timeout: float
     ) -> AccessLogLine | None:
         """Find the line of a request in the log of a waypoint with these pods, by its unique user agent."""
+        for pod in pods:
+            self._followed(pod, parse_line)  # a waypoint of any namespace has the mesh's log
         return self._await(pods, lambda log: log.of_request(user_agent), since, timeout)
 
     def gateway_line(

@@ -240,13 +240,12 @@ class Prober:
             timeout=(timeouts.log_line if expected.ztunnel else timeouts.log_flush)
             + (_TUNNEL if curl.exit == _TIMED_OUT else 0),
         )
-        waypoints = self.context.environment.waypoints
-        addresses = {**exchange.addresses, "waypoint": frozenset().union(*(each.addresses for each in waypoints))}
-        waypoint = None
+        waypoint, pods = None, [*self.context.environment.waypoints]
         if expected.waypoint is not None and expected.waypoint.at is not None:
             pods = self.gateway_pods(expected.waypoint.at)
             agent = exchange.command[exchange.command.index("--user-agent") + 1]
             waypoint = (
                 logs.waypoint_line(pods, agent, since=exchange.began, timeout=timeouts.log_line) if pods else None
             )
+        addresses = {**exchange.addresses, "waypoint": frozenset().union(*(each.addresses for each in pods))}
         return replace(exchange, ztunnel=line, waypoint=waypoint, addresses=addresses)
