@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "demonstrations" / "causes"))
 
 import broken_mesh  # only its command and this test import from that folder
 from broken import AMBIENT, SIDECARS, Broken, load  # the same
-from broken_cases import BrokenResult  # the same
+from broken_cases import BrokenResult, BrokenRun  # the same
 
 ENTRY: dict[str, Any] = {
     "kind": "ServiceEntry",
@@ -72,6 +72,20 @@ def test_renamed_hosts_are_restored() -> None:
 )
 def test_mismatch_names_what_differs_from_the_entry(result: BrokenResult, mismatch: str) -> None:
     assert result.mismatch(entry()) == mismatch
+
+
+@pytest.mark.parametrize(
+    ("sentence", "false"),
+    [
+        ("It has some part.", False),
+        ("It is also true.", False),
+        ("No known cause fits. Check the differences.", False),
+        ("Something else entirely.", True),
+    ],
+)
+def test_sentence_on_another_parameter_is_false_unless_the_entry_allows_it(*, sentence: str, false: bool) -> None:
+    run = BrokenRun(others={1: {"test_x[other]": sentence}})
+    assert run.false_sentences(entry(also=["also true"])) == ({"test_x[other]": sentence} if false else {})
 
 
 @pytest.mark.parametrize("broken", [*load(), *load(AMBIENT)], ids=lambda broken: broken.cause)
