@@ -83,13 +83,6 @@ BENCHMARKS = (
         ("processor_time.py", "--istio-egress-allow-mesh-wide"),
     ),
     Benchmark(
-        "failing-runs",
-        "Runs with failures",
-        "The suite as it is, and with a fifth of its tests set up without their rules. A failure is probed again until "
-        "the proxies that decide it stand still, and its cause is looked for.",
-        ("failing_runs.py", "--percent", "0", "20"),
-    ),
-    Benchmark(
         "documentation-way",
         "Compared with kubectl step by step",
         "The same tests with one kubectl process per step, polling once a second. The two alternate within one run.",

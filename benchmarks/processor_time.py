@@ -23,7 +23,7 @@ from pytest_istio_egress.plugin.scheduler import WORKERS
 PROC = Path("/proc")
 PAUSE = 0.25
 TICKS = os.sysconf("SC_CLK_TCK")
-SHOWN = 14
+SHOWN = 10
 """Processes with a line of their own."""
 
 

@@ -28,24 +28,27 @@ CLUSTER = "causes"
 
 
 HEADS = {
-    SIDECARS: ("Diagnosed causes, each reproduced deliberately", "python demonstrations/causes/causes.py"),
+    SIDECARS: (
+        "Diagnosed causes, each reproduced deliberately",
+        "Made by `python demonstrations/causes/causes.py`",
+    ),
     AMBIENT: (
         "Diagnosed causes in ambient meshes, each reproduced deliberately",
-        "python demonstrations/causes/causes.py --ambient ZTUNNEL",
+        "Made by `python demonstrations/causes/causes.py --ambient ZTUNNEL`",
     ),
 }
-"""The title of the page of each file, and the command that makes it."""
+"""The title of the page of each file, and what says how it is made."""
 
 
 def page(file: Path, entries: Sequence[Broken], run: BrokenRun) -> str:
     """Return the page."""
-    title, command = HEADS[file]
+    title, made_by = HEADS[file]
     lines = [
         f"# {title}",
         "",
         "Each row is a mesh that was broken under one parameter of the suite, by its own manifests or from outside,",
         "and the diagnosis of the failure.",
-        f"Made by `{command}` from `{file.name}` beside it; its exit status is 1 where a",
+        f"{made_by} from `{file.name}` beside it; its exit status is 1 where a",
         "diagnosis is not the expected one.",
         "",
         "| # | cause | parameter | broken by | result | diagnosis |",

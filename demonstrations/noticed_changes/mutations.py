@@ -149,7 +149,7 @@ FIELDS: tuple[tuple[str, str, Alteration], ...] = (
     (
         "mode",
         r"ServiceEntry .*istio\.io/use-waypoint",
-        _by({"none": "waypoint", "waypoint": "none", "missing": "none"}),
+        _by({"none": "waypoint", "waypoint": "none", "missing": "none", "shared-waypoint": "waypoint"}),
     ),
     ("reference or selector", r"AuthorizationPolicy .*targetRefs\[\]\.name", _name),
     ("reference or selector", r"VirtualService .*gateways\[\]", _name),
@@ -160,6 +160,7 @@ FIELDS: tuple[tuple[str, str, Alteration], ...] = (
         r"(DestinationRule|Sidecar|AuthorizationPolicy|RequestAuthentication|Gateway|Service) .*[sS]elector.*",
         _name,
     ),
+    ("reference or selector", r"NetworkPolicy .*podSelector\.matchLabels\..*", _name),
     ("reference or selector", r"AuthorizationPolicy .*(principals|requestPrincipals)\[\]", _name),
     ("reference or selector", r"RequestAuthentication .*\.issuer", _name),
 )
