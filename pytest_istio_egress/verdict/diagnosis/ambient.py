@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pytest_istio_egress.model.ztunnel_log import HBONE_PORT
 from pytest_istio_egress.verdict.analysis.documents import Document, full_name
 from pytest_istio_egress.verdict.analysis.hosts import addresses_of
 from pytest_istio_egress.verdict.analysis.visibility import exported
@@ -23,13 +24,11 @@ from pytest_istio_egress.verdict.analysis.waypoints import (
 from pytest_istio_egress.verdict.diagnosis.client import NO_ADDRESS
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
 from pytest_istio_egress.verdict.diagnosis.failure import Failure
+from pytest_istio_egress.verdict.diagnosis.let_through import denial_is_documented, denied
 from pytest_istio_egress.verdict.diagnosis.rule import AT_WAYPOINT, AT_ZTUNNEL, ROUTED, cause, fields
 
 _ON_THE_WAY = ROUTED | AT_ZTUNNEL | fields("waypoint", "*")
 _NEEDS_ENTRY = (Evidence.ZTUNNEL_LINE, Evidence.SERVICE_ENTRIES)
-_DENIED = "rbac_access_denied"
-_FORBIDDEN = 403
-_HBONE_PORT = 15008
 
 
 def _entries(failure: Failure) -> list[Document]:
@@ -231,7 +230,7 @@ def tunnel_failed(failure: Failure) -> str | None:
     return (
         f"The ztunnel could not send the connection through a tunnel (HBONE) to {line.destination}: {line.error}. "
         f"Check that the waypoint's pods are ready, and that no NetworkPolicy or PeerAuthentication keeps ztunnel from "
-        f"their port {_HBONE_PORT}."
+        f"their port {HBONE_PORT}."
     )
 
 
@@ -251,9 +250,10 @@ def connection_failed(failure: Failure) -> str | None:
 def _let_through(failure: Failure) -> Document | None:
     """Return the entry whose request a waypoint was to deny by a policy, and which was answered."""
     wanted, line = failure.expected.waypoint, failure.waypoint_line
-    documented = wanted is not None and ((wanted.details or "").startswith(_DENIED) or wanted.status == _FORBIDDEN)
-    denied = line is not None and line.details.startswith(_DENIED)
-    return _entry(failure) if documented and failure.answered and not denied else None
+    was_denied = line is not None and denied(line)
+    if wanted is None or not denial_is_documented(wanted) or was_denied or not failure.answered:
+        return None
+    return _entry(failure)
 
 
 _NEEDS_POLICIES = (*_NEEDS_ENTRY, Evidence.POLICIES)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pytest_istio_egress.model.outcome import Hop
 from pytest_istio_egress.verdict.analysis.letting_through import why_allow_any, why_host_is_known
 from pytest_istio_egress.verdict.analysis.policies import why_nothing_denies
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
-from pytest_istio_egress.verdict.diagnosis.failure import Failure, LoggedHop
+from pytest_istio_egress.verdict.diagnosis.failure import Failure, Line, LoggedHop
 from pytest_istio_egress.verdict.diagnosis.rule import ROUTED, as_sentence, cause
 
 _DENIED = "rbac_access_denied"
@@ -51,14 +52,19 @@ def host_is_known(failure: Failure) -> str | None:
     )
 
 
+def denial_is_documented(hop: Hop) -> bool:
+    """Whether a policy is to deny the request at an Envoy."""
+    return (hop.details or "").startswith(_DENIED) or hop.status == _FORBIDDEN
+
+
+def denied(line: Line) -> bool:
+    """Whether an Envoy logged that a policy denied the request."""
+    return line.details.startswith(_DENIED)
+
+
 def _was_to_deny(failure: Failure) -> LoggedHop | None:
     """Return the Envoy that was to deny the request by a policy, and passed it on."""
-    for hop in failure.hops:
-        wanted = hop.expected
-        documented = (wanted.details or "").startswith(_DENIED) or wanted.status == _FORBIDDEN
-        if documented and not hop.line.details.startswith(_DENIED):
-            return hop
-    return None
+    return next((hop for hop in failure.hops if denial_is_documented(hop.expected) and not denied(hop.line)), None)
 
 
 @cause("no policy denies at the egress gateway", explains=ROUTED, needs=(Evidence.GATEWAY_LINE, Evidence.POLICIES))
