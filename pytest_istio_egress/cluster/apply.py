@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,10 +88,12 @@ class Applier:
         """
         return [self._apply_one(self.rendered(document, namespace)) for document in documents]
 
-    def dry_run(self, documents: Sequence[dict[str, Any]], namespace: str) -> None:
-        """Have the API server validate documents, including admission webhooks; raises RefusedError."""
+    def dry_run(self, documents: Sequence[dict[str, Any]], namespace: str, labels: Mapping[str, str]) -> None:
+        """Have the API server and admission webhooks check documents with more labels; raises RefusedError."""
         for document in documents:
-            self._apply_one(self.rendered(document, namespace), dry_run="All")
+            sent = self.rendered(document, namespace)
+            sent["metadata"]["labels"] = {**labels, **sent["metadata"]["labels"]}
+            self._apply_one(sent, dry_run="All")
 
     def _apply_one(self, sent: dict[str, Any], **parameters: str) -> Resource:
         target = _target(sent)

@@ -30,10 +30,11 @@ from pytest_istio_egress.cluster.network_policies import NetworkPolicyCheck
 from pytest_istio_egress.cluster.permissions import SECRETS, missing_permissions
 from pytest_istio_egress.cluster.proxy_features import PROXY_DETECTORS
 from pytest_istio_egress.cluster.refusals import with_hint
+from pytest_istio_egress.cluster.validation_webhooks import NotValidatedError, validated_labels
 from pytest_istio_egress.cluster.waypoint_markers import WaypointMarkers
 from pytest_istio_egress.model.case import ALL, AMBIENT, OWN_GATEWAY_FIXTURE, Case, InvalidTestError
 from pytest_istio_egress.model.istio_versions import older
-from pytest_istio_egress.model.mesh_facts import Fact, MeshFacts
+from pytest_istio_egress.model.mesh_facts import DEFAULT_REVISION, Fact, MeshFacts
 from pytest_istio_egress.verdict.verdict import Expectation
 
 Detector = Callable[[Mesh], str | None]
@@ -215,13 +216,10 @@ def _dynamic_dns_mesh(mesh: Mesh) -> str | None:
 
 def _validation_webhook(mesh: Mesh) -> str | None:
     try:
-        webhooks = mesh.api.resource("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration").get()
-    except ApiException as error:
-        return f"cannot list ValidatingWebhookConfigurations: {reason(error)}"
-    for configuration in webhooks.to_dict()["items"]:
-        if any(webhook["name"].endswith("validation.istio.io") for webhook in configuration.get("webhooks") or ()):
-            return None
-    return "Istio's validating webhook is not installed (no ValidatingWebhookConfiguration for validation.istio.io)"
+        validated_labels(mesh.api, mesh.facts.value("revision", DEFAULT_REVISION))
+    except NotValidatedError as error:
+        return str(error)
+    return None
 
 
 def _secrets_for_proxies(mesh: Mesh) -> str | None:

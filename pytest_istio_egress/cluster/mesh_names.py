@@ -18,7 +18,7 @@ from typing import Any
 
 from pytest_istio_egress.cluster.discovery import Selectors, parsed
 from pytest_istio_egress.model.addresses import IPV4
-from pytest_istio_egress.model.mesh_facts import CLUSTER_DOMAIN, STOCK_GATEWAY, Gateway, MeshFacts
+from pytest_istio_egress.model.mesh_facts import CLUSTER_DOMAIN, DEFAULT_REVISION, STOCK_GATEWAY, Gateway, MeshFacts
 
 SYSTEM = "istio-system"
 INJECTION = ("istio-injection", "enabled")
@@ -39,6 +39,7 @@ class MeshNames:
     """The names of one mesh that replace those of Istio's documentation."""
 
     control_plane: str = SYSTEM
+    revision: str = DEFAULT_REVISION
     istiod: str = "istiod"
     gateway: Gateway = STOCK_GATEWAY
     injection: tuple[str, str] = INJECTION
@@ -58,6 +59,7 @@ class MeshNames:
         """Return the names of a mesh; without an egress gateway, the documented name stays."""
         return cls(
             control_plane=facts.control_plane,
+            revision=facts.value("revision", DEFAULT_REVISION),
             istiod=facts.istiod,
             gateway=facts.gateway or STOCK_GATEWAY,
             injection=facts.injection,

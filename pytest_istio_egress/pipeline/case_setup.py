@@ -18,6 +18,7 @@ from pytest_istio_egress.cluster.objects_elsewhere import ObjectsElsewhere
 from pytest_istio_egress.cluster.pods import Pod, changed_pods
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
 from pytest_istio_egress.cluster.proxy_sync import ProxySync, first_sync
+from pytest_istio_egress.cluster.validation_webhooks import NotValidatedError, validated_labels
 from pytest_istio_egress.cluster.waypoint_markers import WaypointMarkers
 from pytest_istio_egress.cluster.ztunnel_sync import ZtunnelSync
 from pytest_istio_egress.model.case import CASE_NAMESPACE, Case
@@ -243,10 +244,19 @@ class CaseSetup:
         self.case = None
 
     def rejection(self, manifest: Path) -> str | None:
-        """Return the API server's answer (validating webhooks included) to a dry run; None where it accepts."""
+        """Return the API server's answer to a dry run; None where it accepts.
+
+        The manifest gets the labels with which the istiod under test checks it; the webhook of a revision checks no
+        others. Where no webhook checks it, it is sent as it is.
+        """
         self.ensure_environment()
+        documents = self.later_manifests(load([manifest]))
         try:
-            self._applier.dry_run(self.later_manifests(load([manifest])), CASE_NAMESPACE)
+            labels = validated_labels(self.context.api, self.context.names.mesh.revision)
+        except NotValidatedError:
+            labels = {}
+        try:
+            self._applier.dry_run(documents, CASE_NAMESPACE, labels)
         except RefusedError as error:
             return str(error)
         return None

@@ -161,14 +161,15 @@ def test_own_gateway_implies_the_permission_to_grant_secrets() -> None:
     assert "secrets-for-proxies" in implied(needs_gateway, MeshFacts(gateway=RUNS_OWN_GATEWAY), FIXTURES)
 
 
-def validation_webhook_reason(webhooks: Any) -> str | None:
+def validation_webhook_reason(webhooks: Any, revision: str = "default") -> str | None:
     def get() -> Any:
         if isinstance(webhooks, Exception):
             raise webhooks
         return SimpleNamespace(to_dict=lambda: {"items": webhooks})
 
     api = SimpleNamespace(resource=lambda _version, _kind: SimpleNamespace(get=get))
-    return DETECTORS["validation-webhook"](cast(Mesh, SimpleNamespace(api=api)))
+    facts = MeshFacts({"revision": Fact(revision)})
+    return DETECTORS["validation-webhook"](cast(Mesh, SimpleNamespace(api=api, facts=facts)))
 
 
 @pytest.mark.parametrize("name", ["validation.istio.io", "rev.validation.istio.io"])
