@@ -1,107 +1,46 @@
 """Performs the steps of an upgrade on an embedded mesh, and reports what steady egress traffic lost.
 
     python demonstrations/traffic/traffic.py [ROUNDS]
+    python demonstrations/traffic/traffic.py [ROUNDS] --ambient ZTUNNEL
 
-Writes docs/traffic.md, and its progress to standard error. Every step is performed once, or ROUNDS times.
+Writes docs/traffic.md, or docs/ambient_traffic.md of an ambient mesh with this ztunnel, and its progress to standard
+error. Every step is performed once, or ROUNDS times.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+from losses_page import Upgrade, cell, page
+from steps import AMBIENT_STEPS, NEXT, SIDECAR_STEPS, Kubectl, Step, pass_time
 
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedCluster, down, up
 from pytest_istio_egress.embedded.istio_manifest import istio_settings
+from pytest_istio_egress.model.case import AMBIENT_PLANE, SIDECAR_PLANE
 from pytest_istio_egress.suite.discovery import fixtures_folder
-from pytest_istio_egress.traffic.kinds import KINDS
+from pytest_istio_egress.traffic.kinds import AMBIENT_CLIENT, KINDS
 from pytest_istio_egress.traffic.losses import Loss, losses, silent_clients
 from pytest_istio_egress.traffic.workloads import Traffic
 
 CLUSTER = os.environ.get("TRAFFIC_CLUSTER", "traffic-steps")
-PAGE = Path(__file__).parents[2] / "docs" / "traffic.md"
+DOCS = Path(__file__).parents[2] / "docs"
 AFTERWARDS = 10.0
 """Seconds after a step that still belong to it: a proxy drains before it ends."""
-NEXT = "next"
-
-Kubectl = Callable[..., str]
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step of an upgrade. `description` is for the page."""
-
-    name: str
-    description: str
-    do: Callable[[Kubectl, Traffic], None]
-
-
-def nothing(kubectl: Kubectl, traffic: Traffic) -> None:
-    """Change nothing: traffic that is lost here is not lost because of a step."""
-    del kubectl
-    pass_time(traffic, 20)
-
-
-def istiod_restart(kubectl: Kubectl, traffic: Traffic) -> None:
-    """Restart the control plane."""
-    del traffic
-    kubectl("rollout", "restart", "-n", "istio-system", "deployment/istiod")
-    kubectl("rollout", "status", "-n", "istio-system", "deployment/istiod", "--timeout=180s")
-
-
-def revision_switch(kubectl: Kubectl, traffic: Traffic) -> None:
-    """Move the clients' namespace to another control plane by restarting its Deployments."""
-    namespace = traffic.names.namespace("egress-client")
-    kubectl("label", "namespace", namespace, "istio-injection-", f"istio.io/rev={NEXT}", "--overwrite")
-    kubectl("rollout", "restart", "-n", namespace, "deployment")
-    for client in ("client", "gateway-client"):
-        kubectl("rollout", "status", "-n", namespace, f"deployment/{client}", "--timeout=180s")
-
-
-def gateway_rollout(kubectl: Kubectl, traffic: Traffic) -> None:
-    """Replace the egress gateway's pod; the new one is ready first."""
-    del traffic
-    kubectl("rollout", "restart", "-n", "istio-system", "deployment/istio-egressgateway")
-    kubectl("rollout", "status", "-n", "istio-system", "deployment/istio-egressgateway", "--timeout=180s")
-
-
-def gateway_gone(kubectl: Kubectl, traffic: Traffic) -> None:
-    """Scale the egress gateway to 0 for ten seconds: the control, because this must lose traffic."""
-    kubectl("scale", "-n", "istio-system", "deployment/istio-egressgateway", "--replicas=0")
-    kubectl("wait", "-n", "istio-system", "--for=delete", "pod", "-l", "istio=egressgateway", "--timeout=60s")
-    pass_time(traffic, 10)
-    kubectl("scale", "-n", "istio-system", "deployment/istio-egressgateway", "--replicas=1")
-    kubectl("rollout", "status", "-n", "istio-system", "deployment/istio-egressgateway", "--timeout=180s")
-
-
-STEPS = (
-    Step("nothing", "No change for 20 seconds.", nothing),
-    Step("istiod restart", "`kubectl rollout restart` of istiod.", istiod_restart),
-    Step(
-        "revision switch",
-        "The clients' namespace moves to a second revision and its Deployments are restarted: a new pod becomes ready, "
-        "then the old one is terminated.",
-        revision_switch,
-    ),
-    Step("gateway roll-out", "`kubectl rollout restart` of the egress gateway, one replica.", gateway_rollout),
-    Step(
-        "gateway gone",
-        "The control: the egress gateway is scaled to 0 for ten seconds, so traffic must be lost.",
-        gateway_gone,
-    ),
-)
-
-
-def pass_time(traffic: Traffic, seconds: float) -> None:
-    """Wait until the record is complete for this number of further seconds."""
-    until = traffic.record().ends + seconds
-    while traffic.record().complete < until:
-        threading.Event().wait(0.5)  # between two readings of the record
+def upgrade_of(data_plane: str, rounds: int) -> Upgrade:
+    """Return the upgrade of a data plane."""
+    if data_plane == AMBIENT_PLANE:
+        kinds = tuple(kind for kind in KINDS if kind.client is AMBIENT_CLIENT)
+        title = "Egress traffic lost during an upgrade of an ambient mesh"
+        return Upgrade(title, f"{rounds} --ambient ZTUNNEL", kinds, AMBIENT_STEPS)
+    kinds = tuple(kind for kind in KINDS if kind.client is not AMBIENT_CLIENT)
+    return Upgrade("Egress traffic lost during an upgrade", str(rounds), kinds, SIDECAR_STEPS)
 
 
 def perform(step: Step, kubectl: Kubectl, traffic: Traffic) -> list[Loss]:
@@ -142,63 +81,39 @@ def kubectl_of(cluster: EmbeddedCluster) -> Kubectl:
     return kubectl
 
 
-def page(cluster: EmbeddedCluster, rounds: list[dict[str, list[Loss]]]) -> str:
-    """Return the page."""
-    lines = [
-        "# Egress traffic lost during an upgrade",
-        "",
-        f"Made by `python demonstrations/traffic/traffic.py {len(rounds)}` on an embedded cluster:",
-        f"Istio {cluster.istio}, Envoy {cluster.envoy}, one node, two cores, one replica of everything.",
-        "`istio-egress traffic` sent eight kinds of traffic: at most five requests a second of each, and at most five",
-        "events a second on each long-lived connection.",
-        f"Each step was performed {len(rounds)} times; a cell has lost/sent for each time, then the longest gap",
-        "without a response. For long-lived connections (tcp, stream, gateway-stream) the numbers count connections. A",
-        "connection that ended because its own pod was terminated is not lost; their number follows a plus sign.",
-        "",
-        "| kind | " + " | ".join(step.name for step in STEPS) + " |",
-        "| --- |" + " --- |" * len(STEPS),
-    ]
-    for kind in KINDS:
-        cells = [cell([one for done in rounds for one in done[step.name] if one.kind == kind]) for step in STEPS]
-        lines.append(f"| {kind.name} | " + " | ".join(cells) + " |")
-    lines += ["", *(f"- {step.name}: {step.description}" for step in STEPS), "", "What the clients saw:", ""]
-    for step in STEPS:
-        saw = sorted(
-            {f"{loss.kind.name}: {what.partition(' x ')[2]}" for done in rounds for loss in done[step.name]
-             for gap in loss.gaps for what in gap.saw}
-        )  # fmt: skip
-        lines.append(f"- {step.name}: {'; '.join(saw) or 'only successful responses'}")
-    return "\n".join(lines) + "\n"
-
-
-def cell(taken: list[Loss]) -> str:
-    """Return the losses of one kind in one step, for each time that it was performed."""
-    counts = ", ".join(f"{loss.lost}/{loss.sent}" + (f" +{loss.ended}" if loss.ended else "") for loss in taken)
-    longest = max((loss.longest for loss in taken), default=0.0)
-    return f"{counts}; {longest:.1f} s" if longest else counts
+def perform_rounds(cluster: EmbeddedCluster, data_plane: str, rounds: int) -> list[dict[str, list[Loss]]]:
+    """Perform every step in every round, each round with traffic of its own; return the losses by step."""
+    kubectl = kubectl_of(cluster)
+    if data_plane == SIDECAR_PLANE:
+        second_control_plane(cluster, kubectl)
+    results = []
+    for number in range(rounds):
+        traffic = Traffic(Api(cluster.kubeconfig, None), f"steps-{number}", fixtures_folder() / "traffic", timeout=300)
+        traffic.start(say, data_plane=data_plane)
+        done = {}
+        for step in upgrade_of(data_plane, rounds).steps:
+            done[step.name] = perform(step, kubectl, traffic)
+            say(f"{number} {step.name}: " + ", ".join(f"{one.kind.name} {cell([one])}" for one in done[step.name]))
+        results.append(done)
+        traffic.stop(say)
+    return results
 
 
 def main() -> None:
     """Start the mesh and the traffic, perform the steps, write the page."""
-    rounds = []
-    cluster = up(ClusterSpec(name=CLUSTER), tied_to_caller=True)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rounds", nargs="?", type=int, default=1, metavar="ROUNDS")
+    parser.add_argument("--ambient", type=Path, metavar="ZTUNNEL", help="an ambient mesh with this ztunnel")
+    arguments = parser.parse_args()
+    ambient = arguments.ambient is not None
+    data_plane = AMBIENT_PLANE if ambient else SIDECAR_PLANE
+    cluster = up(ClusterSpec(name=CLUSTER, ambient=ambient, ztunnel=arguments.ambient), tied_to_caller=True)
     try:
-        kubectl = kubectl_of(cluster)
-        second_control_plane(cluster, kubectl)
-        for number in range(int(sys.argv[1]) if len(sys.argv) > 1 else 1):
-            traffic = Traffic(
-                Api(cluster.kubeconfig, None), f"steps-{number}", fixtures_folder() / "traffic", timeout=300
-            )
-            traffic.start(say)
-            done = {}
-            for step in STEPS:
-                done[step.name] = perform(step, kubectl, traffic)
-                say(f"{number} {step.name}: " + ", ".join(f"{one.kind.name} {cell([one])}" for one in done[step.name]))
-            rounds.append(done)
-            traffic.stop(say)
+        results = perform_rounds(cluster, data_plane, arguments.rounds)
     finally:
         down(CLUSTER)
-    PAGE.write_text(page(cluster, rounds), encoding="utf-8")
+    file = DOCS / ("ambient_traffic.md" if ambient else "traffic.md")
+    file.write_text(page(upgrade_of(data_plane, arguments.rounds), cluster, results), encoding="utf-8")
 
 
 def say(line: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_istio_egress.model.case import DATA_PLANES
 from pytest_istio_egress.model.placement import Placement
 from pytest_istio_egress.settings.kubeconfig import NoContextError, chosen_context
 from pytest_istio_egress.settings.option import CONTEXT_HELP, KUBECONFIG_HELP, Option
@@ -32,6 +33,12 @@ def register_traffic_command(commands: argparse._SubParsersAction[argparse.Argum
     start.set_defaults(run=_run, act=_start)
     start.add_argument(
         "--revision", metavar="NAME", help="Istio revision or tag of the clients. Default: the mesh's default revision"
+    )
+    start.add_argument(
+        "--data-plane",
+        choices=DATA_PLANES,
+        help="Clients with sidecars, in ambient namespaces, or both (an error without ambient mode). Default: those "
+        "that the mesh has",
     )
     for option in PLACEMENT_OPTIONS:
         repeated = option.kind == "list"
@@ -125,7 +132,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _start(traffic: Traffic, arguments: argparse.Namespace) -> int:
     placement = Placement.from_options(**{option.name: getattr(arguments, option.name) for option in PLACEMENT_OPTIONS})
-    traffic.start(print, arguments.revision, placement)
+    traffic.start(print, arguments.revision, arguments.data_plane, placement)
     print(f"traffic {arguments.name} started; `istio-egress traffic report --name {arguments.name}` reports its losses")
     return 0
 

@@ -15,17 +15,24 @@ _READABLE_LOG = re.compile(r"(text|json)\b(?!.*\bfiltered\b)")
 """The fact `access-log` of a mesh whose waypoints log each request in a format with the fields that tests compare."""
 
 
-def ambient(mesh: Mesh) -> str | None:
-    """Return why tests cannot use ambient mode; None where they can."""
+def waypoints(mesh: Mesh) -> str | None:
+    """Return why no waypoint serves clients in an ambient namespace; None where one can be deployed."""
     found = mesh.facts.value("ambient", "unknown")
     if not found.startswith("ztunnel in "):
         return f"the mesh has no ambient mode (ztunnel: {found})"
+    if why := gateway_deployment(mesh):
+        return f"no waypoint can be deployed: {why}"
+    return None
+
+
+def ambient(mesh: Mesh) -> str | None:
+    """Return why tests cannot use ambient mode; None where they can."""
+    if why := waypoints(mesh):
+        return why
     if mesh.grants_in is not None:
         return "the namespaces of this run are prepared ones, none of which is ambient"
     if older(mesh.facts.istio, _SINCE):
         return f"the ambient tests state the outcomes of Istio {_SINCE} and later, not of {mesh.facts.istio}"
-    if why := gateway_deployment(mesh):
-        return f"no waypoint can be deployed: {why}"
     log = mesh.facts.value("access-log", "unknown")
     if not _READABLE_LOG.match(log):
         return f"the access log of the mesh, which waypoints write, is no evidence: {log}"

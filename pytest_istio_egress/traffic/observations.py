@@ -1,4 +1,4 @@
-"""Reads the record of the clients, which bypasses their sidecars (format: fixtures/traffic/client.yaml).
+"""Reads the record of the clients, which bypasses their sidecars (format: fixtures/traffic/script.yaml).
 
 The clients' times are uptimes of their node. Each batch has the current uptime, and the recorder adds the time of its
 arrival; the fastest batch of a pod gives the difference. So all times here are the recorder's.

@@ -17,13 +17,15 @@ from pytest_istio_egress.cluster.poll import poll
 from pytest_istio_egress.cluster.run_lease import leftover_runs
 from pytest_istio_egress.embedded import EmbeddedCluster
 from pytest_istio_egress.suite.discovery import fixtures_folder
-from pytest_istio_egress.traffic.kinds import KINDS
+from pytest_istio_egress.traffic.kinds import AMBIENT_CLIENT, GATEWAY_CLIENT, KINDS
 from pytest_istio_egress.traffic.page import moment
 from pytest_istio_egress.traffic.workloads import Traffic
 
 pytestmark = pytest.mark.embedded
 
 NAME = "tested"
+SENT = [kind for kind in KINDS if kind.client is not AMBIENT_CLIENT]
+"""The kinds of a mesh without ambient mode."""
 
 
 def command(embedded: EmbeddedCluster, verb: str, *more: str | Path) -> subprocess.CompletedProcess[str]:
@@ -64,11 +66,11 @@ def test_traffic_of_every_kind_loses_nothing(traffic: Traffic, embedded: Embedde
     done = command(embedded, "report", "--yaml", tmp_path / "report.yaml", "--markdown", tmp_path / "report.md")
     assert done.returncode == 0, done.stdout + done.stderr
     report = yaml.safe_load((tmp_path / "report.yaml").read_text())
-    assert set(report["kinds"]) == {kind.name for kind in KINDS}
+    assert set(report["kinds"]) == {kind.name for kind in SENT}
     for kind in report["kinds"].values():
         assert kind["sent"] > 0
         assert kind["lost"] == 0
-    assert all(kind.description in (tmp_path / "report.md").read_text() for kind in KINDS)
+    assert all(kind.description in (tmp_path / "report.md").read_text() for kind in SENT)
 
 
 def test_stopped_gateway_is_a_loss_of_its_kinds_only(
@@ -91,8 +93,8 @@ def test_stopped_gateway_is_a_loss_of_its_kinds_only(
     done = command(embedded, "report", "--yaml", tmp_path / "report.yaml", "--allow-lost", "gateway-http=1")
     assert done.returncode == 1, done.stdout + done.stderr
     kinds = yaml.safe_load((tmp_path / "report.yaml").read_text())["kinds"]
-    for kind in KINDS:
-        assert bool(kinds[kind.name]["lost"]) is kind.gateway, kind.name
+    for kind in SENT:
+        assert bool(kinds[kind.name]["lost"]) is (kind.client is GATEWAY_CLIENT), kind.name
     gaps = kinds["gateway-http"]["gaps"]
     assert all(gap["seconds"] > 0 and gap["saw"] for gap in gaps)
     assert command(embedded, "report", "--allow-lost", "100000").returncode == 0
@@ -108,13 +110,15 @@ def test_client_without_a_sidecar_gets_no_responses(
     apps.patch_namespaced_deployment("client", namespace, uninjected)
     report = tmp_path / "report.yaml"
     since = moment(begin)
-    lost = {kind.name: 0 for kind in KINDS}
+    lost = {kind.name: 0 for kind in SENT}
     deadline = begin + 120
-    while not all(lost[kind.name] for kind in KINDS if not kind.gateway):
+    while not all(lost[kind.name] for kind in SENT if kind.client is not GATEWAY_CLIENT):
         assert wait_for_record(traffic, 4) < deadline, lost
         command(embedded, "report", "--yaml", report, "--since", since)
         lost = {name: kind["lost"] for name, kind in yaml.safe_load(report.read_text())["kinds"].items()}
-    assert not any(lost[kind.name] for kind in KINDS if kind.gateway), "the pod of these kinds was not changed"
+    assert not any(lost[kind.name] for kind in SENT if kind.client is GATEWAY_CLIENT), (
+        "the pod of these kinds was not changed"
+    )
 
 
 def test_traffic_counts_as_alive_for_the_cleanup_of_runs(traffic: Traffic, api: Api) -> None:

@@ -1,6 +1,5 @@
 """`istio-egress traffic start` has the options of the suite for its pods."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -33,7 +32,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Placement]:
         def __init__(self, *_: object) -> None:
             pass
 
-        def start(self, _say: Callable[[str], None], _revision: str | None, placement: Placement) -> None:
+        def start(self, _say: object, _revision: str | None, _data_plane: str | None, placement: Placement) -> None:
             placements.append(placement)
 
     monkeypatch.setattr(traffic, "chosen_context", lambda *_: (None, None))

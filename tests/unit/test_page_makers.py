@@ -76,9 +76,16 @@ def test_canary_section_is_made_of_its_reports(tmp_path: Path, monkeypatch: pyte
     assert all(f"**{step.name}**: {step.description}\n\n| {step.name} |" in text for step in upgrade["canary"].STEPS)
 
 
-def test_traffic_page_has_the_makers_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    for step in maker("demonstrations/traffic/traffic.py", monkeypatch)["STEPS"]:
-        assert f"- {step.name}: {step.description}\n" in page("traffic")
+@pytest.mark.parametrize(("name", "data_plane"), [("traffic", "sidecar"), ("ambient_traffic", "ambient")])
+def test_traffic_pages_have_the_makers_text(name: str, data_plane: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    upgrade = maker("demonstrations/traffic/traffic.py", monkeypatch)["upgrade_of"](data_plane, 3)
+    assert page(name).startswith(
+        f"# {upgrade.title}\n\nMade by `python demonstrations/traffic/traffic.py {upgrade.arguments}` on"
+    )
+    for step in upgrade.steps:
+        assert f"- {step.name}: {step.description}\n" in page(name)
+    for kind in upgrade.kinds:
+        assert f"\n| {kind.name} | " in page(name)
 
 
 def test_reports_page_has_the_makers_text(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,6 +131,6 @@ def test_excess_compares_with_limits_by_kind_or_for_all() -> None:
 
 
 def test_script_of_the_clients_is_valid_for_sh() -> None:
-    documents = yaml.safe_load_all((fixtures_folder() / "traffic" / "client.yaml").read_text())
+    documents = yaml.safe_load_all((fixtures_folder() / "traffic" / "script.yaml").read_text())
     script = next(document["data"]["traffic.sh"] for document in documents if document["kind"] == "ConfigMap")
     assert subprocess.run(["sh", "-n"], input=script, text=True, capture_output=True, check=False).stderr == ""

@@ -10,9 +10,14 @@ from typing import Any, cast
 import pytest
 
 from pytest_istio_egress.cluster.api import Api, ClusterError
+from pytest_istio_egress.cluster.apply import load
+from pytest_istio_egress.cluster.mesh import Mesh
+from pytest_istio_egress.model.mesh_facts import STOCK_GATEWAY, MeshFacts
+from pytest_istio_egress.suite.discovery import fixtures_folder
 from pytest_istio_egress.traffic import workloads
+from pytest_istio_egress.traffic.kinds import AMBIENT_CLIENT, GATEWAY_CLIENT, KINDS, SIDECAR_CLIENT, TrafficClient
 from pytest_istio_egress.traffic.observations import LAG, Answered, Client, Entry, Lost, NoRecordError, Record
-from pytest_istio_egress.traffic.workloads import SINCE, Traffic
+from pytest_istio_egress.traffic.workloads import SINCE, Traffic, chosen_clients
 
 RESPONSES = [Answered(1.0, 2.0, 5)]
 LOSSES = [Lost(1.0, 2.0, 7, 0)]
@@ -75,3 +80,50 @@ def test_complete_record_is_read_until_all_clients_have_reported(
     read_in_turn(traffic, monkeypatch, records)
     assert traffic.complete_record().complete == 17.0 - LAG
     assert next(records).ends == 20.0
+
+
+def mesh_of(monkeypatch: pytest.MonkeyPatch, *, gateway: bool = True, without_waypoints: str | None = None) -> Mesh:
+    monkeypatch.setattr(workloads, "waypoints", lambda _mesh: without_waypoints)
+    return cast(Mesh, SimpleNamespace(facts=MeshFacts(gateway=STOCK_GATEWAY if gateway else None)))
+
+
+@pytest.mark.parametrize(
+    ("data_plane", "clients"),
+    [
+        (None, [SIDECAR_CLIENT, GATEWAY_CLIENT, AMBIENT_CLIENT]),
+        ("both", [SIDECAR_CLIENT, GATEWAY_CLIENT, AMBIENT_CLIENT]),
+        ("sidecar", [SIDECAR_CLIENT, GATEWAY_CLIENT]),
+        ("ambient", [AMBIENT_CLIENT]),
+    ],
+)
+def test_clients_are_those_of_the_data_plane(
+    data_plane: str | None, clients: list[TrafficClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert chosen_clients(mesh_of(monkeypatch), data_plane, print) == clients
+
+
+def test_mesh_without_gateway_and_waypoints_has_the_sidecar_client(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mesh = mesh_of(monkeypatch, gateway=False, without_waypoints="the mesh has no ambient mode")
+    assert chosen_clients(mesh, None, print) == [SIDECAR_CLIENT]
+    assert "no ready egress gateway" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("data_plane", ["ambient", "both"])
+def test_missing_ambient_mode_is_an_error_where_it_is_asked_for(
+    data_plane: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mesh = mesh_of(monkeypatch, without_waypoints="the mesh has no ambient mode")
+    with pytest.raises(ClusterError, match="no traffic of ambient clients: the mesh has no ambient mode"):
+        chosen_clients(mesh, data_plane, print)
+
+
+@pytest.mark.parametrize("client", [SIDECAR_CLIENT, GATEWAY_CLIENT, AMBIENT_CLIENT], ids=lambda client: client.name)
+def test_manifest_of_a_client_has_its_deployment_and_its_kinds(client: TrafficClient) -> None:
+    folder = fixtures_folder() / "traffic"
+    (deployment,) = [each for each in load([folder / client.manifest]) if each["kind"] == "Deployment"]
+    assert (deployment["metadata"]["name"], deployment["metadata"]["namespace"]) == (client.name, client.namespace)
+    container = deployment["spec"]["template"]["spec"]["containers"][0]
+    variables = {each["name"]: each["value"] for each in container["env"]}
+    assert variables["KINDS"].split() == [kind.name for kind in KINDS if kind.client is client]
