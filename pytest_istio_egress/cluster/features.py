@@ -32,7 +32,7 @@ from pytest_istio_egress.cluster.proxy_features import PROXY_DETECTORS
 from pytest_istio_egress.cluster.refusals import with_hint
 from pytest_istio_egress.cluster.validation_webhooks import NotValidatedError, validated_labels
 from pytest_istio_egress.cluster.waypoint_markers import WaypointMarkers
-from pytest_istio_egress.model.case import ALL, AMBIENT, OWN_GATEWAY_FIXTURE, Case, InvalidTestError
+from pytest_istio_egress.model.case import ALL, AMBIENT, CASE_NAMESPACE, OWN_GATEWAY_FIXTURE, Case, InvalidTestError
 from pytest_istio_egress.model.istio_versions import older
 from pytest_istio_egress.model.mesh_facts import DEFAULT_REVISION, Fact, MeshFacts
 from pytest_istio_egress.verdict.verdict import Expectation
@@ -94,7 +94,25 @@ def missing_by_probe(
         reasons["egress-gateway"] = why
     if any(map(_arrives_with_http_1_1, expectations)) and (why := http_1_1_upstream(mesh)):
         reasons["http-1.1-upstream"] = why
+    sidecars = [document for document in load(case.manifests) if document["kind"] == "Sidecar"]
+    # A test without any Sidecar needs the feature by its manifests (`implied`).
+    if sidecars and _has_client_outside(sidecars, expectations) and (why := _own_sidecar_scope(mesh)):
+        reasons["own-sidecar-scope"] = why
     return reasons
+
+
+def _has_client_outside(sidecars: Sequence[dict[str, Any]], expectations: Sequence[Expectation]) -> bool:
+    """Whether a client with a sidecar is in none of these Sidecars: a mesh-wide one applies to it, if there is one."""
+    clients = {probe.client for probe, outcome in expectations if outcome.sidecar and not probe.from_own_workload}
+    return not all(any(_covers(sidecar, client) for sidecar in sidecars) for client in clients)
+
+
+def _covers(sidecar: dict[str, Any], client: str) -> bool:
+    """Whether a Sidecar applies to a client, `<app label>.<namespace>`."""
+    app, _, namespace = client.partition(".")
+    selector: dict[str, str] = (sidecar["spec"].get("workloadSelector") or {}).get("labels") or {}
+    own: bool = sidecar["metadata"].get("namespace", CASE_NAMESPACE) == namespace
+    return own and selector.get("app", app) == app
 
 
 def _arrives_with_http_1_1(expectation: Expectation) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from kubernetes.client.exceptions import ApiException
 
-from pytest_istio_egress import Hop, Outcome, Probe, blocked_http, get, reached, reached_directly
+from pytest_istio_egress import CLIENT, NEIGHBOUR, Hop, Outcome, Probe, blocked_http, get, reached, reached_directly
 from pytest_istio_egress.cluster import features
 from pytest_istio_egress.cluster.features import (
     DETECTORS,
@@ -153,6 +153,32 @@ def test_mesh_policy_is_missing_only_if_the_mesh_sidecar_has_a_policy(
     overrides: bool,  # noqa: FBT001  # pytest hands it over by name
 ) -> None:
     assert bool(DETECTORS["mesh-policy"](mesh_with(MeshFacts(sidecar=sidecar)))) is overrides
+
+
+@pytest.mark.parametrize(
+    ("selector", "client", "skipped"),
+    [
+        ("", CLIENT, False),
+        ("workloadSelector: {labels: {app: sleep}}", CLIENT, False),
+        ("workloadSelector: {labels: {app: sleep}}", "other.egress-client", True),
+        ("", NEIGHBOUR, True),
+    ],
+)
+def test_client_outside_of_the_tests_sidecars_is_limited_by_the_mesh_sidecar(
+    selector: str, client: str, *, skipped: bool, tmp_path: Path
+) -> None:
+    manifest = tmp_path / "sidecar.yaml"
+    manifest.write_text(
+        "{kind: Sidecar, apiVersion: networking.istio.io/v1, metadata: {name: default, namespace: egress-client}, "
+        f"spec: {{egress: [{{hosts: [./*]}}], {selector}}}}}"
+    )
+    mesh = mesh_with(MeshFacts(sidecar=MeshSidecar("default", ("./*",))))
+    expectations = [(get("http://a.test/", client=client), reached())]
+    policies, log = cast(NetworkPolicyCheck, None), cast(GatewayLogCheck, SimpleNamespace(problem=""))
+    own = replace(case(), manifests=(manifest,))
+    reasons = missing_by_probe(own, expectations, mesh, policies, log)
+    assert ("own-sidecar-scope" in reasons) is skipped
+    assert not missing_by_probe(own, expectations, mesh_with(MeshFacts()), policies, log)
 
 
 def test_own_gateway_implies_the_permission_to_grant_secrets() -> None:
