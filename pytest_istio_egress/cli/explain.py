@@ -18,8 +18,9 @@ def register_explain_command(commands: argparse._SubParsersAction[argparse.Argum
     explain = commands.add_parser(
         "explain",
         help="Show the way of a request through the proxies, and which resource decides each part",
-        description="Reads the configuration of the client's sidecar, of the egress gateway on the way, and Istio's "
-        "resources. Nothing is sent, and nothing in the cluster is changed.",
+        description="Reads the configuration of the client's sidecar and of the egress gateway on the way (in ambient "
+        "mode: of its ztunnel and the waypoint), and Istio's resources. Nothing is sent, and nothing in the cluster is "
+        "changed.",
         epilog="exit codes: 0 the way is shown, whether the request works or not; 3 the cluster or the workload cannot "
         "be used; 4 no cluster is configured",
     )

@@ -34,7 +34,7 @@ def odd_at_sidecar(
         yield f"{' and '.join(full_name(each) for each in selecting)} select the same workload: the oldest applies"
     if path.cluster_name in CATCH_ALL_CLUSTERS or path.response or _is_unrouted(path):
         yield from _unknown_host(path, configuration, request)
-    yield from _cluster(path, configuration, request)
+    yield from odd_cluster(path, configuration, request)
     yield from _definitions(path, configuration, request)
     yield from _rules(path, configuration, request)
     yield from _patches(path, configuration, request, "SIDECAR_OUTBOUND")
@@ -46,7 +46,7 @@ def odd_at_gateway(
     """Yield what is odd at the egress gateway."""
     if _is_unrouted(path) or not path.cluster_name:
         yield from gateways.faults(configuration, request, gateway) or [_unknown_at_gateway(path)]
-    yield from _cluster(path, configuration, request)
+    yield from odd_cluster(path, configuration, request)
     yield from (
         f"{full_name(policy)} ({action_of(policy)}) applies to the gateway's pods"
         for policy in policies_of(configuration, gateway)
@@ -80,7 +80,8 @@ def _unknown_host(path: ProxyPath, configuration: Configuration, request: Client
         yield f"{subject} is {mode}, so that the host is blocked"
 
 
-def _cluster(path: ProxyPath, configuration: Configuration, request: ClientRequest) -> Iterator[str]:
+def odd_cluster(path: ProxyPath, configuration: Configuration, request: ClientRequest) -> Iterator[str]:
+    """Yield what is odd about the cluster of a path: it is missing, has no endpoint, or limits that are set."""
     name = path.cluster_name
     if not name or name in CATCH_ALL_CLUSTERS:
         return

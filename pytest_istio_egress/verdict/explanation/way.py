@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from pytest_istio_egress.model.addresses import split_endpoint
-from pytest_istio_egress.verdict.proxy_path import Origin, ProxyPath, RequestAtProxy
+from pytest_istio_egress.verdict.proxy_path import Endpoint, Origin, ProxyPath, RequestAtProxy
 from pytest_istio_egress.verdict.proxy_path.path import CATCH_ALL_CLUSTERS
 from pytest_istio_egress.verdict.proxy_path.upstream import cluster_type, mesh_tls, originated_tls
 
@@ -15,9 +16,17 @@ _STAGE = 20
 _SHOWN_ENDPOINTS = 5
 
 
+class Hop(Protocol):
+    """A proxy on the way, as text."""
+
+    def lines(self) -> Iterator[str]:
+        """Yield the parts of its configuration that take the request."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExplainedHop:
-    """One proxy on the way."""
+    """One Envoy on the way."""
 
     name: str
     """Such as `sidecar of payments-76d8 -n payments`."""
@@ -28,31 +37,31 @@ class ExplainedHop:
         yield self.name
         for step in self.path.steps():
             if step.stage == "endpoints":
-                yield _line("endpoints", _endpoints(self.path))
+                yield line("endpoints", _endpoints(self.path))
             else:
-                yield _line(step.stage, step.name, step.origin)
+                yield line(step.stage, step.name, step.origin)
         if self.path.response:
-            yield _line("response", f"{self.path.response}, from this proxy itself")
+            yield line("response", f"{self.path.response}, from this proxy itself")
         cluster = self.path.cluster
         for service in self.path.services:
-            yield _line("stands for", f"{service.host} (namespace {service.namespace})")
+            yield line("stands for", f"{service.host} (namespace {service.namespace})")
         if tls := originated_tls(cluster):
-            yield _line("TLS", _tls_text(tls.sni, tls.secrets))
+            yield line("TLS", _tls_text(tls.sni, tls.secrets))
         elif mesh_tls(cluster):
-            yield _line("TLS", "mutual TLS of the mesh, where the endpoint supports it")
+            yield line("TLS", "mutual TLS of the mesh, where the endpoint supports it")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
     """A request's way, hop by hop."""
 
-    request: str
-    """`payments/deployment/payments -> https://api.partner.test/v1`."""
-    hops: tuple[ExplainedHop, ...]
+    hops: tuple[Hop, ...]
     end: str
     """Where it ends: an address, or why it goes no further."""
     odd: tuple[str, ...] = ()
     """What is unusual, or keeps the request from its host; main clauses without a full stop."""
+    request: str = ""
+    """`payments/deployment/payments -> https://api.partner.test/v1`."""
     unread: tuple[str, ...] = ()
     """Kinds of resources that could not be read."""
 
@@ -97,18 +106,24 @@ def next_request(path: ProxyPath) -> RequestAtProxy | None:
     return path.request.forwarded(path.cluster, *endpoint)
 
 
-def _line(stage: str, text: str, origin: Origin | None = None) -> str:
+def line(stage: str, text: str, origin: Origin | str | None = None) -> str:
+    """Return one line of a hop: a part of its configuration, and the resource or label that decided it."""
     return f"  {stage:<{_STAGE}} {text}" + (f"  <- {origin}" if origin else "")
 
 
 def _endpoints(path: ProxyPath) -> str:
+    if not path.endpoints and cluster_type(path.cluster) == "ORIGINAL_DST":
+        return "the address that the client connects to"
+    return endpoints_text(path.endpoints)
+
+
+def endpoints_text(endpoints: Sequence[Endpoint]) -> str:
+    """Return the first endpoints, each with the reason why it is not used, and how many more there are."""
     shown = [
         endpoint.address + (f" (not used: {endpoint.unhealthy})" if endpoint.unhealthy else "")
-        for endpoint in path.endpoints[:_SHOWN_ENDPOINTS]
+        for endpoint in endpoints[:_SHOWN_ENDPOINTS]
     ]
-    more = len(path.endpoints) - len(shown)
-    if not shown and cluster_type(path.cluster) == "ORIGINAL_DST":
-        return "the address that the client connects to"
+    more = len(endpoints) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 

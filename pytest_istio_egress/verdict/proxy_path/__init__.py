@@ -9,6 +9,6 @@ from __future__ import annotations
 
 from pytest_istio_egress.verdict.proxy_path.dump import Endpoint, ProxyDump
 from pytest_istio_egress.verdict.proxy_path.origin import Origin
-from pytest_istio_egress.verdict.proxy_path.path import PathStep, ProxyPath, RequestAtProxy, path_of
+from pytest_istio_egress.verdict.proxy_path.path import PathStep, ProxyPath, RequestAtProxy, path_of, waypoint_path_of
 
-__all__ = ["Endpoint", "Origin", "PathStep", "ProxyDump", "ProxyPath", "RequestAtProxy", "path_of"]
+__all__ = ["Endpoint", "Origin", "PathStep", "ProxyDump", "ProxyPath", "RequestAtProxy", "path_of", "waypoint_path_of"]

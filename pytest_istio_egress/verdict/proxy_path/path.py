@@ -10,11 +10,14 @@ from urllib.parse import SplitResult
 from pytest_istio_egress.model.probe import authority_of
 from pytest_istio_egress.verdict.proxy_path.dump import Endpoint, Part, ProxyDump
 from pytest_istio_egress.verdict.proxy_path.listeners import chain_of, http_manager, listener_of, sniffs, tcp_clusters
+from pytest_istio_egress.verdict.proxy_path.matchers import Connection, chosen_chain
 from pytest_istio_egress.verdict.proxy_path.origin import Origin, ServiceOfCluster, origin_of, services_of
 from pytest_istio_egress.verdict.proxy_path.routes import clusters_of_route, route_of, virtual_host_of
 from pytest_istio_egress.verdict.proxy_path.upstream import mesh_tls, originated_tls
 
 CATCH_ALL_CLUSTERS = frozenset({"BlackHoleCluster", "PassthroughCluster"})
+WAYPOINT_LISTENER = "main_internal"
+"""The listener of a waypoint for the connections inside the tunnels."""
 INLINE = "(inline)"
 """In place of the name of a route configuration that is part of its filter chain."""
 
@@ -167,10 +170,25 @@ def path_of(dump: ProxyDump, request: RequestAtProxy) -> ProxyPath:
         tls=request.tls,
         http=request.http,
     )
-    path = replace(path, listener=listener, chain=chain)
-    manager = http_manager(chain)
+    return _through_chain(replace(path, listener=listener, chain=chain))
+
+
+def waypoint_path_of(dump: ProxyDump, request: RequestAtProxy) -> ProxyPath:
+    """Return the path that a waypoint's configuration has for a request that comes through a tunnel (HBONE)."""
+    listener = dump.listener(WAYPOINT_LISTENER)
+    path = ProxyPath(dump=dump, request=request, listener=listener)
+    if listener is None:
+        return path
+    connection = Connection(address=request.address, port=request.port, tls=request.tls, http=request.http)
+    name = chosen_chain(listener.get("filter_chain_matcher") or {}, connection)
+    chain = next((each for each in listener.get("filter_chains") or [] if name and each.get("name") == name), None)
+    return _through_chain(replace(path, chain=chain))
+
+
+def _through_chain(path: ProxyPath) -> ProxyPath:
+    manager = http_manager(path.chain)
     if manager is None:
-        return replace(path, clusters=tcp_clusters(chain))
+        return replace(path, clusters=tcp_clusters(path.chain))
     return _http_path(replace(path, http=True), manager)
 
 
