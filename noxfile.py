@@ -83,16 +83,17 @@ def embedded(session: nox.Session) -> None:
 
 @nox.session
 def ambient(session: nox.Session) -> None:
-    """Run the ambient tests on an embedded cluster with your ztunnel: `-- PATH`, then options of pytest."""
+    """Run the ambient suite and the project's own ambient tests: `-- PATH` of a ztunnel, then options of pytest."""
     if not session.posargs:
         session.error("name a ztunnel binary: nox -s ambient -- PATH (docs/ambient.md)")
     ztunnel, *more = session.posargs
-    session.install("-e", ".")
+    session.install("-e", ".[dev]")
     cluster = ("istio-egress", "cluster")
     session.run(*cluster, "up", "--name", "ambient", "--ambient", "--ztunnel", ztunnel, "--install-packages")
     try:
-        kubeconfig = session.run(*cluster, "kubeconfig", "--name", "ambient", silent=True) or ""
-        session.run(*SUITE, "--istio-egress-data-plane", "ambient", *more, env={"KUBECONFIG": kubeconfig.strip()})
+        kubeconfig = (session.run(*cluster, "kubeconfig", "--name", "ambient", silent=True) or "").strip()
+        session.run(*SUITE, "--istio-egress-data-plane", "ambient", *more, env={"KUBECONFIG": kubeconfig})
+        session.run("pytest", "tests/ambient", env={"AMBIENT_KUBECONFIG": kubeconfig})
     finally:
         session.run(*cluster, "down", "--name", "ambient")
 
