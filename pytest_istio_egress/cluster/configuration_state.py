@@ -44,7 +44,8 @@ def configuration_state(config: ProxyConfig, concerns: Concerns) -> Configuratio
 def state_of(dump: list[Entry], endpoints: str, concerns: Concerns) -> ConfigurationState:
     """Return the state from the sections of a dump and the text of /clusters."""
     sections: dict[str, list[Entry]] = {
-        name: [entry for entry in entries if concerns(entry) or _nested(entry)]
+        # A secret concerns no host; it may be as large as the system's certificate authorities.
+        name: entries if "secrets" in name else [entry for entry in entries if concerns(entry) or _nested(entry)]
         for section in dump
         for name, entries in section.items()
         if isinstance(entries, list)

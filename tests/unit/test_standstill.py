@@ -247,3 +247,23 @@ def test_what_takes_effect_in_proxies_alone(api_version: str, kind: str, expecte
     setup.first_manifests = lambda _: []
     setup.enter(CASE)  # deletes it
     assert setup.changed_only_proxies is (kind != "NetworkPolicy"), "which is still enforced for a while"
+
+
+def test_part_with_a_large_certificate_is_read_at_once() -> None:
+    """Quadratic matching would take an hour."""
+    concerns = concerned(Names("k3x9q", "gw0"), ["http://api.test/"])
+    authorities = "QUJD" * 250_000
+    assert concerns({"trusted_ca": {"inline_bytes": authorities}})
+    assert not concerns({"inline_bytes": authorities, "name": OTHER})
+
+
+def test_secrets_are_not_searched_for_hosts() -> None:
+    searched: list[Any] = []
+    secrets = [{"name": "file-root:system", "secret": {"inline_bytes": "QUJD"}}]
+
+    def concerns(part: Any) -> bool:
+        searched.append(part)
+        return True
+
+    state_of([{"dynamic_active_secrets": secrets, "dynamic_active_clusters": [cluster()]}], "", concerns)
+    assert searched == [cluster()]
