@@ -10,11 +10,10 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
+from pytest_istio_egress.model.ambient_names import REDIRECTION
 
 PROXY = "istio-proxy"
 """The container with the proxy and its agent."""
-REDIRECTION = "ambient.istio.io/redirection"
-"""The annotation by which Istio's CNI agent tells that it has redirected a pod's connections to ztunnel."""
 
 
 @dataclass(frozen=True)
