@@ -11,6 +11,8 @@ USE_WAYPOINT_NAMESPACE = "istio.io/use-waypoint-namespace"
 NO_WAYPOINT = "none"
 WAYPOINT_CLASS = "istio-waypoint"
 """The GatewayClass of waypoints."""
+WAYPOINT_POD = ("gateway.istio.io/managed", "istio.io-mesh-controller")
+"""The label, and its value, by which istiod tells the pods of waypoints from those of gateways."""
 WAYPOINT_BOUND = "istio.io/WaypointBound"
 """The condition in the status of a ServiceEntry or a Service that has a waypoint."""
 WAYPOINT_ACCEPTED = "WaypointAccepted"
