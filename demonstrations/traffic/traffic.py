@@ -8,13 +8,13 @@ Writes docs/traffic.md, and its progress to standard error. Every step is perfor
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from demonstrations.cluster_tools import kubectl, output
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedCluster, down, up
 from pytest_istio_egress.embedded.istio_manifest import istio_settings
@@ -29,8 +29,6 @@ AFTERWARDS = 10.0
 """Seconds after a step that still belong to it: a proxy drains before it ends."""
 NEXT = "next"
 
-Kubectl = Callable[..., str]
-
 
 @dataclass(frozen=True)
 class Step:
@@ -38,45 +36,45 @@ class Step:
 
     name: str
     description: str
-    do: Callable[[Kubectl, Traffic], None]
+    do: Callable[[EmbeddedCluster, Traffic], None]
 
 
-def nothing(kubectl: Kubectl, traffic: Traffic) -> None:
+def nothing(cluster: EmbeddedCluster, traffic: Traffic) -> None:
     """Change nothing: traffic that is lost here is not lost because of a step."""
-    del kubectl
+    del cluster
     pass_time(traffic, 20)
 
 
-def istiod_restart(kubectl: Kubectl, traffic: Traffic) -> None:
+def istiod_restart(cluster: EmbeddedCluster, traffic: Traffic) -> None:
     """Restart the control plane."""
     del traffic
-    kubectl("rollout", "restart", "-n", "istio-system", "deployment/istiod")
-    kubectl("rollout", "status", "-n", "istio-system", "deployment/istiod", "--timeout=180s")
+    kubectl(cluster, "rollout", "restart", "-n", "istio-system", "deployment/istiod")
+    kubectl(cluster, "rollout", "status", "-n", "istio-system", "deployment/istiod", "--timeout=180s")
 
 
-def revision_switch(kubectl: Kubectl, traffic: Traffic) -> None:
+def revision_switch(cluster: EmbeddedCluster, traffic: Traffic) -> None:
     """Move the clients' namespace to another control plane by restarting its Deployments."""
     namespace = traffic.names.namespace("egress-client")
-    kubectl("label", "namespace", namespace, "istio-injection-", f"istio.io/rev={NEXT}", "--overwrite")
-    kubectl("rollout", "restart", "-n", namespace, "deployment")
+    kubectl(cluster, "label", "namespace", namespace, "istio-injection-", f"istio.io/rev={NEXT}", "--overwrite")
+    kubectl(cluster, "rollout", "restart", "-n", namespace, "deployment")
     for client in ("client", "gateway-client"):
-        kubectl("rollout", "status", "-n", namespace, f"deployment/{client}", "--timeout=180s")
+        kubectl(cluster, "rollout", "status", "-n", namespace, f"deployment/{client}", "--timeout=180s")
 
 
-def gateway_rollout(kubectl: Kubectl, traffic: Traffic) -> None:
+def gateway_rollout(cluster: EmbeddedCluster, traffic: Traffic) -> None:
     """Replace the egress gateway's pod; the new one is ready first."""
     del traffic
-    kubectl("rollout", "restart", "-n", "istio-system", "deployment/istio-egressgateway")
-    kubectl("rollout", "status", "-n", "istio-system", "deployment/istio-egressgateway", "--timeout=180s")
+    kubectl(cluster, "rollout", "restart", "-n", "istio-system", "deployment/istio-egressgateway")
+    kubectl(cluster, "rollout", "status", "-n", "istio-system", "deployment/istio-egressgateway", "--timeout=180s")
 
 
-def gateway_gone(kubectl: Kubectl, traffic: Traffic) -> None:
+def gateway_gone(cluster: EmbeddedCluster, traffic: Traffic) -> None:
     """Scale the egress gateway to 0 for ten seconds: the control, because this must lose traffic."""
-    kubectl("scale", "-n", "istio-system", "deployment/istio-egressgateway", "--replicas=0")
-    kubectl("wait", "-n", "istio-system", "--for=delete", "pod", "-l", "istio=egressgateway", "--timeout=60s")
+    kubectl(cluster, "scale", "-n", "istio-system", "deployment/istio-egressgateway", "--replicas=0")
+    kubectl(cluster, "wait", "-n", "istio-system", "--for=delete", "pod", "-l", "istio=egressgateway", "--timeout=60s")
     pass_time(traffic, 10)
-    kubectl("scale", "-n", "istio-system", "deployment/istio-egressgateway", "--replicas=1")
-    kubectl("rollout", "status", "-n", "istio-system", "deployment/istio-egressgateway", "--timeout=180s")
+    kubectl(cluster, "scale", "-n", "istio-system", "deployment/istio-egressgateway", "--replicas=1")
+    kubectl(cluster, "rollout", "status", "-n", "istio-system", "deployment/istio-egressgateway", "--timeout=180s")
 
 
 STEPS = (
@@ -104,10 +102,10 @@ def pass_time(traffic: Traffic, seconds: float) -> None:
         threading.Event().wait(0.5)  # between two readings of the record
 
 
-def perform(step: Step, kubectl: Kubectl, traffic: Traffic) -> list[Loss]:
+def perform(step: Step, cluster: EmbeddedCluster, traffic: Traffic) -> list[Loss]:
     """Perform a step and return what was lost in its time."""
     begin = traffic.record().ends
-    step.do(kubectl, traffic)
+    step.do(cluster, traffic)
     pass_time(traffic, AFTERWARDS)
     record = traffic.record()
     if silent := silent_clients(record):
@@ -117,29 +115,13 @@ def perform(step: Step, kubectl: Kubectl, traffic: Traffic) -> list[Loss]:
     return losses(record, begin)
 
 
-def second_control_plane(cluster: EmbeddedCluster, kubectl: Kubectl) -> None:
+def second_control_plane(cluster: EmbeddedCluster) -> None:
     """Install the revision that the clients move to; its version of Istio is the same."""
     settings = [word for word in istio_settings("REGISTRY_ONLY", cluster.istio) if "gateway" not in word.lower()]
     arguments = [part for word in (*settings, f"revision={NEXT}") for part in ("--set", word)]
-    manifest = subprocess.run(
-        [str(cluster.binaries / "istioctl"), "manifest", "generate", *arguments],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifest)
-    kubectl("rollout", "status", "-n", "istio-system", f"deployment/istiod-{NEXT}", "--timeout=180s")
-
-
-def kubectl_of(cluster: EmbeddedCluster) -> Kubectl:
-    """Return a function that runs kubectl on a cluster and exits with its message where it fails."""
-
-    def kubectl(*arguments: str, stdin: str | None = None) -> str:
-        command = [str(cluster.binaries / "kubectl"), "--kubeconfig", str(cluster.kubeconfig), *arguments]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
-        return done.stdout
-
-    return kubectl
+    manifest = output(cluster, "istioctl", "manifest", "generate", *arguments)
+    kubectl(cluster, "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifest)
+    kubectl(cluster, "rollout", "status", "-n", "istio-system", f"deployment/istiod-{NEXT}", "--timeout=180s")
 
 
 def page(cluster: EmbeddedCluster, rounds: list[dict[str, list[Loss]]]) -> str:
@@ -183,8 +165,7 @@ def main() -> None:
     rounds = []
     cluster = up(ClusterSpec(name=CLUSTER), tied_to_caller=True)
     try:
-        kubectl = kubectl_of(cluster)
-        second_control_plane(cluster, kubectl)
+        second_control_plane(cluster)
         for number in range(int(sys.argv[1]) if len(sys.argv) > 1 else 1):
             traffic = Traffic(
                 Api(cluster.kubeconfig, None), f"steps-{number}", fixtures_folder() / "traffic", timeout=300
@@ -192,7 +173,7 @@ def main() -> None:
             traffic.start(say)
             done = {}
             for step in STEPS:
-                done[step.name] = perform(step, kubectl, traffic)
+                done[step.name] = perform(step, cluster, traffic)
                 say(f"{number} {step.name}: " + ", ".join(f"{one.kind.name} {cell([one])}" for one in done[step.name]))
             rounds.append(done)
             traffic.stop(say)
