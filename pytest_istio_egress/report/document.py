@@ -182,6 +182,8 @@ def _parameter(result: Result, info: RunInfo) -> dict[str, Any]:
 def _evidence(result: Result) -> dict[str, Any]:
     """Return what was sent, and what every hop observed."""
     described = _set(result, "client", "probe", "expected")
+    if result.assigned_addresses:
+        described["assigned_addresses"] = list(result.assigned_addresses)
     if result.exit is not None:
         described["seen"] = {
             "status": result.status or None,
