@@ -122,7 +122,7 @@ def test_plugin_loads_nothing_heavy() -> None:
 
 UNUSED = {
     NAME,
-    *(f"{NAME}.model{part}" for part in ("", ".addresses", ".case", ".mesh_facts", ".placement")),
+    *(f"{NAME}.model{part}" for part in ("", ".addresses", ".case", ".mesh_facts", ".mesh_log", ".placement")),
     *(f"{NAME}.plugin{part}" for part in ("", ".hooks")),
     *(f"{NAME}.settings{part}" for part in ("", ".option", ".option_table", ".options")),
 }

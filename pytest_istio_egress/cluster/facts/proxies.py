@@ -9,7 +9,7 @@ from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader, labe
 from pytest_istio_egress.cluster.facts.revisions import REVISION, environment
 from pytest_istio_egress.cluster.pods import PROXY
 from pytest_istio_egress.model.istio_versions import older, release
-from pytest_istio_egress.model.mesh_facts import ISTIOS_OWN_BUILD, UPSTREAM_BUILD
+from pytest_istio_egress.model.mesh_facts import ISTIOS_OWN_BUILD, UPSTREAM_BUILD, Ztunnel
 
 _NATIVE_SINCE = "1.27"
 """The release of Istio that injects native sidecars by default, on nodes that support them well."""
@@ -103,7 +103,7 @@ def _pod_labels(daemon_set: Object) -> Object:
     return {**labels(daemon_set), **labels(template)}
 
 
-def ambient(reader: ObjectReader) -> str:
-    """Return the namespace of ztunnel, the node proxy of ambient mode."""
+def ztunnel(reader: ObjectReader) -> Ztunnel | None:
+    """Return the node proxy of ambient mode; None where it is not installed."""
     ztunnels = [each for each in reader.objects("apps/v1", "DaemonSet") if _pod_labels(each).get("app") == "ztunnel"]
-    return f"ztunnel in {ztunnels[0]['metadata']['namespace']}" if ztunnels else "not installed"
+    return Ztunnel(ztunnels[0]["metadata"]["namespace"]) if ztunnels else None
