@@ -82,6 +82,12 @@ def labels(each: Object) -> dict[str, str]:
     return each["metadata"].get("labels") or {}
 
 
+def is_ready(pod: Object) -> bool:
+    """Whether a pod has the condition Ready."""
+    conditions = {each["type"]: each["status"] for each in (pod.get("status") or {}).get("conditions") or []}
+    return conditions.get("Ready") == "True"
+
+
 def name(each: Object) -> str:
     """Return an object's name."""
     return str(each["metadata"]["name"])

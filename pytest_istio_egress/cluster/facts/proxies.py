@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader, labels, name
+from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader, is_ready, labels, name
 from pytest_istio_egress.cluster.facts.revisions import REVISION, environment
 from pytest_istio_egress.cluster.pods import PROXY
 from pytest_istio_egress.model.istio_versions import older, release
@@ -60,10 +60,9 @@ def running_proxy(reader: ObjectReader, namespaces: Iterable[str], revision: str
 def _pods(reader: ObjectReader, namespaces: Iterable[str]) -> Iterator[Object]:
     for namespace in dict.fromkeys(namespaces):
         for pod in reader.objects("v1", "Pod", namespace):
-            conditions = {each["type"]: each["status"] for each in (pod.get("status") or {}).get("conditions") or []}
             spec = pod.get("spec") or {}
             containers = [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
-            if conditions.get("Ready") == "True" and any(each["name"] == PROXY for each in containers):
+            if is_ready(pod) and any(each["name"] == PROXY for each in containers):
                 yield pod
 
 
