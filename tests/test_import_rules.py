@@ -97,7 +97,7 @@ def test_demonstration_imports_no_other_one(folder: Path) -> None:
     assert not names & modules_of_other_demonstrations(folder)
 
 
-def test_what_demonstrations_share_imports_none_of_them() -> None:
+def test_shared_modules_import_no_demonstration() -> None:
     names = imported(DEMONSTRATIONS.glob("*.py"))
     assert SHARED
     assert not {name for name in names if name.startswith("demonstrations")}

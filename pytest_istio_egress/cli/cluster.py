@@ -66,7 +66,7 @@ def _add_upgrade(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def _add_versions(verb: argparse.ArgumentParser) -> None:
-    """Add the options for what a cluster is started with, and what an upgrade can change."""
+    """Add the options for versions and settings of Istio and Envoy, which an upgrade can change."""
     verb.add_argument(
         "--istio",
         metavar="RELEASE",

@@ -117,7 +117,7 @@ def _recorded(tagged: Sequence[tuple[GoComponent, str | None]], missing: Sequenc
 
 
 def _ambient_folders(shop: Workshop, istio: Chosen, ztunnel: Ztunnel) -> dict[str, Path]:
-    """Return the folders of what only an ambient mesh has."""
+    """Return the folders of the components that only an ambient mesh has."""
     agent = shop.component(versions().istio_cni_of(istio.component), istio.tag)
     return {"istio-cni": agent, "ztunnel": ztunnel.folder}
 

@@ -15,7 +15,7 @@ _BY_TELEMETRY = " (Telemetry)"
 
 @dataclass(frozen=True)
 class MeshLog:
-    """What decides it: a Telemetry of the root namespace, default providers, or the mesh configuration."""
+    """The log, as a Telemetry of the root namespace, default providers or the mesh configuration decide it."""
 
     encoding: str = ""
     """TEXT, JSON or CUSTOM; empty where proxies do not write the log to their own output."""

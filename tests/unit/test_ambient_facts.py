@@ -1,4 +1,4 @@
-"""What the feature ambient needs of the facts is data: the ztunnel, and the access log that waypoints write."""
+"""The feature ambient finds the ztunnel and the access log of waypoints in the facts as data."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_ztunnel_and_log_are_overridden_as_data() -> None:
     assert (facts.ztunnel, facts.log) == (None, MeshLog("text", filtered=True))
 
 
-def test_what_cannot_be_listed_is_unknown() -> None:
+def test_ztunnel_and_log_that_cannot_be_listed_are_unknown() -> None:
     facts = detect_facts(Objects(forbidden=["DaemonSet", "Telemetry"]), FactOverrides())
     assert (facts.ztunnel, facts.log) == (None, None)
     assert all("forbidden" in facts.facts[name].why for name in ("ambient", "access-log"))

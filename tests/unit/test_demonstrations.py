@@ -1,4 +1,4 @@
-"""What demonstrations share: the programs of their cluster, and their command lines."""
+"""The modules that demonstrations share: the programs of their cluster, and their command lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record of a verdict: what two runs are compared by is data, and texts have the manifests' names."""
+"""The record of a verdict: the comparison of two runs finds data in it, and texts have the manifests' names."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def _other_address(failure: Failure) -> str:
 
 
 def _with_reason(known: str, failure: Failure) -> str:
-    """Return what is known of an unknown host, with the resource that explains it where there is one."""
+    """Return a sentence on an unknown host, with the resource that explains it where there is one."""
     why = reason(failure)
     return f"{known} {as_sentence(why)} Check that resource." if why else f"{known} {_CHECK}"
 
