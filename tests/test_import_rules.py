@@ -7,6 +7,7 @@ import importlib
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,36 @@ def test_package_imports_none_of_the_commands_that_use_it() -> None:
     assert not {name for _, name in IMPORTS} & COMMANDS
 
 
+DEMONSTRATIONS = PACKAGE.parent / "demonstrations"
+SHARED = {f"demonstrations.{path.stem}" for path in DEMONSTRATIONS.glob("*.py")}
+"""The modules that all demonstrations may import."""
+
+
+def imported(paths: Iterable[Path]) -> set[str]:
+    return {name for path in paths for name in imports_of(ast.parse(path.read_text(encoding="utf-8")))}
+
+
+def modules_of_other_demonstrations(folder: Path) -> set[str]:
+    """Return the bare names of the modules that are not in this folder."""
+    others = {path.stem for path in DEMONSTRATIONS.glob("*/*.py") if path.parent != folder}
+    return others - {path.stem for path in folder.glob("*.py")}
+
+
+@pytest.mark.parametrize("folder", sorted(DEMONSTRATIONS.glob("[a-z]*/")), ids=lambda folder: folder.name)
+def test_demonstration_imports_no_other_one(folder: Path) -> None:
+    names = imported(folder.rglob("*.py"))
+    qualified = {".".join(name.split(".")[:2]) for name in names if name.startswith("demonstrations.")}
+    assert qualified <= SHARED
+    assert not names & modules_of_other_demonstrations(folder)
+
+
+def test_shared_modules_import_no_demonstration() -> None:
+    names = imported(DEMONSTRATIONS.glob("*.py"))
+    assert SHARED
+    assert not {name for name in names if name.startswith("demonstrations")}
+    assert not names & modules_of_other_demonstrations(DEMONSTRATIONS)
+
+
 def loaded(code: str) -> set[str]:
     """Run code in a fresh interpreter; return the top-level modules, and ours in full, that it loaded."""
     shown = subprocess.run(
@@ -91,7 +122,7 @@ def test_plugin_loads_nothing_heavy() -> None:
 
 UNUSED = {
     NAME,
-    *(f"{NAME}.model{part}" for part in ("", ".addresses", ".case", ".mesh_facts", ".placement")),
+    *(f"{NAME}.model{part}" for part in ("", ".addresses", ".case", ".mesh_facts", ".mesh_log", ".placement")),
     *(f"{NAME}.plugin{part}" for part in ("", ".hooks")),
     *(f"{NAME}.settings{part}" for part in ("", ".option", ".option_table", ".options")),
 }

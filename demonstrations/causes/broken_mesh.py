@@ -25,9 +25,6 @@ ALONE = frozenset({"without_istiod", "nothing_sent", "opted_out_pod", "namespace
 """What concerns the whole mesh: no other test may run at the same time."""
 
 
-_MODE, _REDIRECTION = "istio.io/dataplane-mode", "ambient.istio.io/redirection"
-
-
 @pytest.hookimpl(optionalhook=True)
 def pytest_istio_egress_runner(runner: CaseRunner) -> None:
     """Break the tests that broken.yaml names, in every worker."""
@@ -105,25 +102,32 @@ def _nothing_sent(runner: CaseRunner) -> Iterator[None]:
 @contextmanager
 def _opted_out_pod(runner: CaseRunner) -> Iterator[None]:
     """Have the ambient client's pod leave the ambient mesh, as a label of its own does."""
+    from pytest_istio_egress.model.ambient_names import DATAPLANE_MODE
+
     yield
     pod = runner.context.environment.pod("sleep.egress-ambient")
-    runner.context.api.core.patch_namespaced_pod(pod.name, pod.namespace, {"metadata": {"labels": {_MODE: "none"}}})
+    opted_out = {"metadata": {"labels": {DATAPLANE_MODE: "none"}}}
+    runner.context.api.core.patch_namespaced_pod(pod.name, pod.namespace, opted_out)
     _await_release(runner)
 
 
 @contextmanager
 def _namespace_left(runner: CaseRunner) -> Iterator[None]:
     """Have the ambient client's namespace leave the ambient mesh."""
+    from pytest_istio_egress.model.ambient_names import DATAPLANE_MODE
+
     yield
     namespace = runner.context.environment.pod("sleep.egress-ambient").namespace
-    runner.context.api.core.patch_namespace(namespace, {"metadata": {"labels": {_MODE: None}}})
+    runner.context.api.core.patch_namespace(namespace, {"metadata": {"labels": {DATAPLANE_MODE: None}}})
     _await_release(runner)
 
 
 def _await_release(runner: CaseRunner) -> None:
     """Wait until Istio's CNI agent has ended the redirection of the ambient client's pod."""
+    from pytest_istio_egress.model.ambient_names import REDIRECTION
+
     pod = runner.context.environment.pod("sleep.egress-ambient")
-    while _REDIRECTION in (
+    while REDIRECTION in (
         runner.context.api.core.read_namespaced_pod(pod.name, pod.namespace).metadata.annotations or {}
     ):
         time.sleep(0.2)

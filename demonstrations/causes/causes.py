@@ -11,7 +11,6 @@ expected one. Further arguments are pytest's.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ import yaml
 from broken import AMBIENT, SIDECARS, Broken, load
 from broken_cases import BrokenRun, run_broken
 
+from demonstrations.command_line import parser_of
 from pytest_istio_egress.embedded import ClusterSpec, down, up
 from pytest_istio_egress.model.difference import HOPS
 from pytest_istio_egress.verdict.diagnosis import CAUSES
@@ -102,7 +102,7 @@ def _change(broken: Broken) -> str:
 
 def main() -> int:
     """Start the mesh, break it, print the page; further arguments are pytest's."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__file__, __doc__)
     parser.add_argument("--ambient", type=Path, metavar="ZTUNNEL", help="break an ambient mesh with this ztunnel")
     chosen, arguments = parser.parse_known_args()
     file = AMBIENT if chosen.ambient else SIDECARS

@@ -8,7 +8,6 @@ requests.yaml demands; stderr names it. `--cluster NAME` uses an embedded cluste
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -17,6 +16,8 @@ from pathlib import Path
 
 import yaml
 
+from demonstrations.cluster_tools import kubectl
+from demonstrations.command_line import parser_of
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedCluster, down, up
 
 HERE = Path(__file__).parent
@@ -82,17 +83,9 @@ def prepare(cluster: EmbeddedCluster) -> None:
         kubectl(cluster, "rollout", "status", "-n", namespace, f"deployment/{name}", "--timeout=180s")
 
 
-def kubectl(cluster: EmbeddedCluster, *arguments: str) -> None:
-    """Run the cluster's own kubectl."""
-    command = [str(cluster.binaries / "kubectl"), "--kubeconfig", str(cluster.kubeconfig), *arguments]
-    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
-
-
 def main() -> int:
     """Explain the requests, print the page, name what it lacks."""
-    parser = argparse.ArgumentParser(
-        prog="python demonstrations/explanations/explanations.py", description=(__doc__ or "").partition("\n")[0]
-    )
+    parser = parser_of(__file__, __doc__)
     parser.add_argument(
         "--cluster", metavar="NAME", help="an embedded cluster that runs already; it keeps the manifests"
     )

@@ -9,7 +9,6 @@ that says what happened; none may fail, and the run must leave nothing behind, u
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import signal
@@ -29,6 +28,7 @@ from snapshot import snapshot
 from strict_clusters import STRICT_CLUSTERS
 from way_to_api import WayToApi
 
+from demonstrations.command_line import check_names, parser_of
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.run_lease import leftover_runs
 from pytest_istio_egress.embedded import ClusterSpec, down, up
@@ -202,12 +202,11 @@ def page(rows: Iterable[str]) -> str:
 def main() -> int:
     """Inject the named faults, or all; print the page; return 1 if a run ended wrongly."""
     faults = {fault.name: fault for fault in (*FAULTS, *STRICT_CLUSTERS)}
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__file__, __doc__)
     parser.add_argument("--rows", type=Path, metavar="FOLDER")
     parser.add_argument("faults", nargs="*", metavar="FAULT", help=", ".join(faults))
     given = parser.parse_args()
-    if unknown := set(given.faults) - set(faults):
-        parser.error(f"unknown fault: {', '.join(sorted(unknown))} (choose from {', '.join(faults)})")
+    check_names(parser, given.faults, faults)
     with tempfile.TemporaryDirectory() as folder:
         saved = given.rows or Path(folder)
         saved.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,6 @@ what is missing in it, so that an interrupted run can be continued.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -26,6 +25,8 @@ from certificates import FOLDER, make, server_secret
 from field_mesh import STATE
 from mistakes import BROKEN, MENDED, STATES, Report, load
 
+from demonstrations.cluster_tools import kubectl, run
+from demonstrations.command_line import parser_of
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedCluster, down, up
 from pytest_istio_egress.model.result_names import FAILED, PASSED
 from pytest_istio_egress.report.reader import read_report
@@ -58,21 +59,13 @@ def prepare(cluster: EmbeddedCluster, folder: Path) -> None:
     """Apply the servers, and wait for their pods."""
     make(folder)
     os.environ[FOLDER] = str(folder)
-    kubectl(cluster, "create", "namespace", "partner-net", check=False)
-    kubectl(cluster, "apply", "-f", "-", text=json.dumps(server_secret()))
+    run(cluster, "kubectl", "create", "namespace", "partner-net")  # it may be there already
+    kubectl(cluster, "apply", "-f", "-", stdin=json.dumps(server_secret()))
     # Servers of an earlier run on the same cluster have read other certificates.
     kubectl(cluster, "delete", "pod", "-n", "partner-net", "--all", "--wait")
     kubectl(cluster, "apply", "-f", str(HERE / "servers.yaml"))
     for namespace in ("partner-net", "platform", "payments"):
         kubectl(cluster, "wait", "-n", namespace, "--for=condition=Ready", "pod", "--all", "--timeout=180s")
-
-
-def kubectl(cluster: EmbeddedCluster, *arguments: str, text: str = "", check: bool = True) -> None:
-    """Run the cluster's own kubectl."""
-    command = [str(cluster.binaries / "kubectl"), "--kubeconfig", str(cluster.kubeconfig), *arguments]
-    done = subprocess.run(command, input=text, text=True, capture_output=True, check=False)
-    if check and done.returncode:
-        raise SystemExit(f"field_reports: kubectl {arguments[0]} failed: {done.stderr.strip()}")
 
 
 def run_rules(cluster: EmbeddedCluster, state: str, reports: Sequence[Report], folder: Path) -> list[Result]:
@@ -178,7 +171,7 @@ def defects(reports: Sequence[Report], outcomes: Mapping[tuple[str, str], Outcom
 
 def main() -> int:
     """Start a cluster, test the rules in both states, print the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__file__, __doc__)
     parser.add_argument("--only", default="", help="ids of entries, with commas")
     parser.add_argument("--cluster", default="", help="an embedded cluster that runs already")
     parser.add_argument("--results", default="", help="a folder for the results")

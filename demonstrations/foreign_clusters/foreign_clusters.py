@@ -9,7 +9,6 @@ might have done, and tested with nothing but a kubeconfig. The results are saved
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -21,8 +20,10 @@ from typing import Any
 
 import yaml
 from kubeconfigs import by_expiring_certificates, by_plugin_and_proxy, by_token
-from making import Foreign, kubectl, make
+from making import Foreign, make
 
+from demonstrations.cluster_tools import kubectl
+from demonstrations.command_line import check_names, parser_of
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedCluster, down, up
 from pytest_istio_egress.model.result_names import ERROR, FAILED, PASSED, SKIPPED
 from pytest_istio_egress.report.reader import read_report
@@ -60,15 +61,13 @@ SHOWN_FACTS = ("revisions", "outbound-mode", "egress-gateways", "access-log", "m
 
 def main() -> None:
     """Test the named clusters, or all, and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__file__, __doc__)
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--tests", nargs="+", default=TESTS, help="paths of tests (default: a part of most areas)")
     parser.add_argument("--only-write", action="store_true", help="write the page from figures.yaml")
     arguments = parser.parse_args()
     clusters = {entry["name"]: entry for entry in yaml.safe_load((HERE / "clusters.yaml").read_text())}
-    unknown = [name for name in arguments.names if name not in clusters]
-    if unknown:
-        parser.error(f"unknown cluster: {', '.join(unknown)} (choose from {', '.join(clusters)})")
+    check_names(parser, arguments.names, clusters)
     figures = yaml.safe_load(FIGURES.read_text()) if FIGURES.exists() else {}
     for name in [] if arguments.only_write else arguments.names or clusters:
         figures[name] = start_and_test(clusters[name], arguments.tests)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -11,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from demonstrations.cluster_tools import kubectl, output, run
 from pytest_istio_egress.embedded import EmbeddedCluster
 from pytest_istio_egress.embedded.istio_manifest import istio_settings
 
@@ -57,7 +57,7 @@ def install(foreign: Foreign, cluster: EmbeddedCluster) -> None:
     """Install Istio with the manifest that istioctl generates."""
     settings = [*istio_settings("REGISTRY_ONLY", cluster.istio), *foreign["istio"]]
     words = [word for setting in settings for word in ("--set", setting)]
-    manifest = run(cluster, "istioctl", "manifest", "generate", *words).stdout
+    manifest = output(cluster, "istioctl", "manifest", "generate", *words)
     documents = [document for document in yaml.safe_load_all(manifest) if document]
     # The CRDs of the embedded cluster stay: the API server needs some time to serve new ones.
     apply(cluster, yaml.safe_dump_all(each for each in documents if each["kind"] != "CustomResourceDefinition"))
@@ -75,9 +75,7 @@ def apply(cluster: EmbeddedCluster, manifest: str) -> None:
     """Apply manifests; retry for five minutes, because a webhook may not be up yet."""
     deadline = time.monotonic() + 300
     while True:
-        done = run(
-            cluster, "kubectl", "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifest, may_fail=True
-        )
+        done = run(cluster, "kubectl", "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifest)
         if done.returncode == 0:
             return
         if time.monotonic() > deadline:
@@ -89,21 +87,3 @@ def wait(cluster: EmbeddedCluster) -> None:
     for line in kubectl(cluster, "get", "deploy", "-A", "--no-headers").splitlines():
         namespace, name = line.split()[:2]
         kubectl(cluster, "rollout", "status", "-n", namespace, f"deploy/{name}", "--timeout=600s")
-
-
-def kubectl(cluster: EmbeddedCluster, *words: str) -> str:
-    """Run the cluster's kubectl and return its output; exit where it fails."""
-    return run(cluster, "kubectl", *words).stdout
-
-
-def run(
-    cluster: EmbeddedCluster, *command: str, stdin: str | None = None, may_fail: bool = False
-) -> subprocess.CompletedProcess[str]:
-    """Run one of the cluster's programs; exit where it fails, unless it may."""
-    tool = str(cluster.binaries / command[0])
-    environment = os.environ | {"KUBECONFIG": str(cluster.kubeconfig)}
-    words = [tool, *command[1:]]
-    done = subprocess.run(words, input=stdin, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode and not may_fail:
-        raise SystemExit(f"{' '.join(command)}: {done.stderr}")
-    return done

@@ -10,7 +10,6 @@ them.
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import yaml
 from settings_page import page
 from tried_settings import Installation, Tried, load, others
 
+from demonstrations.command_line import check_names, parser_of
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedCluster, down, up
 from pytest_istio_egress.model.result_names import PASSED, SKIPPED
 from pytest_istio_egress.report.reader import read_report
@@ -44,14 +44,12 @@ TESTS = (
 
 def main() -> None:
     """Try the named entries, or those without results, and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__file__, __doc__)
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--only-write", action="store_true", help="write the page from results.yaml")
     arguments = parser.parse_args()
     entries = load()
-    unknown = [name for name in arguments.names if name not in entries]
-    if unknown:
-        parser.error(f"unknown entry: {', '.join(unknown)} (choose from {', '.join(entries)})")
+    check_names(parser, arguments.names, entries)
     if not arguments.only_write:
         results = read_results()
         due = [name for name, tried in entries.items() if is_due(tried, results)]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from demonstrations.cluster_tools import run
 from pytest_istio_egress.cluster.facts.mesh_config import merged
 from pytest_istio_egress.embedded import EmbeddedCluster
 
@@ -110,13 +110,11 @@ class Installation:
 
     def kubectl(self, *words: str, stdin: str | None = None) -> str:
         """Run the cluster's kubectl in Istio's namespace and return its output; raises CalledProcessError."""
-        command = [str(self._cluster.binaries / "kubectl"), *words]
-        environment = os.environ | {"KUBECONFIG": str(self._cluster.kubeconfig)}
-        if "-f" not in words:
-            command += ["-n", NAMESPACE]
-        return subprocess.run(
-            command, input=stdin, env=environment, stdout=subprocess.PIPE, text=True, check=True
-        ).stdout
+        namespace = () if "-f" in words else ("-n", NAMESPACE)
+        done = run(self._cluster, "kubectl", *words, *namespace, stdin=stdin)
+        sys.stderr.write(done.stderr)
+        done.check_returncode()
+        return done.stdout
 
 
 def _paths(path: str, value: Any) -> Iterator[tuple[str, str]]:

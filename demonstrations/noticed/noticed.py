@@ -10,7 +10,6 @@ The exit status is 1 where there is a defect or an error; stderr names them.
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from noticed_page import AMBIENT, FAILS, PASSES, SIDECARS, Finding, defects, page
 
+from demonstrations.command_line import parser_of
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedError, down, up
 from pytest_istio_egress.model.result_names import FAILED, PASSED
 from pytest_istio_egress.report.reader import UnreadableError, read_report
@@ -132,11 +132,7 @@ def run_variants(
 
 def main() -> int:
     """Run all variants, print the page, name the defects."""
-    parser = argparse.ArgumentParser(
-        prog="python demonstrations/noticed/noticed.py",
-        description=(__doc__ or "").partition("\n")[0],
-        epilog="All further arguments are pytest's: -n 2, or the ids of tests.",
-    )
+    parser = parser_of(__file__, __doc__, "All further arguments are pytest's: -n 2, or the ids of tests.")
     parser.add_argument("--name", default="noticed", help="name of the embedded cluster (default: noticed)")
     parser.add_argument(
         "--reports", type=Path, metavar="FOLDER", help="keep pytest's reports in FOLDER, and use those that exist"

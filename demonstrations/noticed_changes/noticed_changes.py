@@ -8,7 +8,6 @@ cannot be seen. The exit status is 1 where there is a defect or an error; stderr
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -21,6 +20,7 @@ from changed_manifests import EVERY_FIELD, NOT_RUN, RESULTS
 from changes_page import Seen, load_reasons, page, problems
 from mutations import Mutation, changes_of_area
 
+from demonstrations.command_line import parser_of
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedError, down, up
 from pytest_istio_egress.suite.discovery import ROOT
 
@@ -71,11 +71,7 @@ def read(results: Path) -> Mapping[str, list[Seen]]:
 
 def main() -> int:
     """Run the tests, print the page, name the defects."""
-    parser = argparse.ArgumentParser(
-        prog="python demonstrations/noticed_changes/noticed_changes.py",
-        description=(__doc__ or "").partition("\n")[0],
-        epilog="All further arguments are pytest's: -n 2, or the paths of tests.",
-    )
+    parser = parser_of(__file__, __doc__, "All further arguments are pytest's: -n 2, or the paths of tests.")
     parser.add_argument("--name", default="changes", help="name of the embedded cluster (default: changes)")
     parser.add_argument(
         "--results", type=Path, metavar="FILE", help="keep the results in FILE; a run adds to those that it has"

@@ -9,7 +9,6 @@ pytest_istio_egress/suite/release_runs.yaml, from which the page, docs/coverage.
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import os
 import subprocess
@@ -23,6 +22,7 @@ from pathlib import Path
 import yaml
 from releases_page import page
 
+from demonstrations.command_line import parser_of
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedCluster, EmbeddedError, down, up
 from pytest_istio_egress.embedded.versions import versions
 from pytest_istio_egress.model.result_names import PASSED, RESULTS, SKIPPED
@@ -37,9 +37,7 @@ HEAD = "# The results of the whole suite on releases of Istio; written by demons
 
 def main() -> int:
     """Run the suite on the named releases, or on all that are known; 1 if a parameter failed or had an error."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = parser_of(__file__, __doc__, EPILOG)
     parser.add_argument("versions", nargs="*", metavar="VERSION", help="default: the releases that are known")
     parser.add_argument("--only-write", action="store_true", help="write the page from the saved results")
     arguments, more = parser.parse_known_args()

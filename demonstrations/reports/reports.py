@@ -8,7 +8,6 @@ failures. Chromium draws the pages; all arguments are pytest's. `--from FOLDER` 
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -19,6 +18,8 @@ from pathlib import Path
 
 from reports_page import show
 from screenshot import CHROMIUM
+
+from demonstrations.command_line import parser_of
 
 WITHOUT_MANIFESTS = Path(__file__).parents[1] / "noticed"
 """The folder of the plugin `without_manifests`."""
@@ -51,7 +52,7 @@ def command_of(name: str) -> list[str]:
 
 def main() -> None:
     """Write the reports, unless there are some already, and show them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__file__, __doc__)
     parser.add_argument("--from", dest="folder", type=Path, metavar="FOLDER", help="show the reports in this folder")
     chosen, arguments = parser.parse_known_args()
     if shutil.which(CHROMIUM[0]) is None:

@@ -6,13 +6,13 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from demonstrations.cluster_tools import kubectl
+from pytest_istio_egress.embedded import EmbeddedCluster
 from pytest_istio_egress.traffic.kinds import AMBIENT_CLIENT, GATEWAY_CLIENT, SIDECAR_CLIENT
 from pytest_istio_egress.traffic.workloads import Traffic
 
 NEXT = "next"
 """The revision that clients with sidecars move to."""
-
-Kubectl = Callable[..., str]
 
 
 @dataclass(frozen=True)
@@ -21,75 +21,75 @@ class Step:
 
     name: str
     description: str
-    do: Callable[[Kubectl, Traffic], None]
+    do: Callable[[EmbeddedCluster, Traffic], None]
 
 
-def nothing(kubectl: Kubectl, traffic: Traffic) -> None:
+def nothing(cluster: EmbeddedCluster, traffic: Traffic) -> None:
     """Change nothing: traffic that is lost here is not lost because of a step."""
-    del kubectl
+    del cluster
     pass_time(traffic, 20)
 
 
-def istiod_restart(kubectl: Kubectl, traffic: Traffic) -> None:
+def istiod_restart(cluster: EmbeddedCluster, traffic: Traffic) -> None:
     """Restart the control plane."""
     del traffic
-    kubectl("rollout", "restart", "-n", "istio-system", "deployment/istiod")
-    kubectl("rollout", "status", "-n", "istio-system", "deployment/istiod", "--timeout=180s")
+    kubectl(cluster, "rollout", "restart", "-n", "istio-system", "deployment/istiod")
+    kubectl(cluster, "rollout", "status", "-n", "istio-system", "deployment/istiod", "--timeout=180s")
 
 
-def revision_switch(kubectl: Kubectl, traffic: Traffic) -> None:
+def revision_switch(cluster: EmbeddedCluster, traffic: Traffic) -> None:
     """Move the clients' namespace to another control plane by restarting its Deployments."""
     namespace = traffic.names.namespace(SIDECAR_CLIENT.namespace)
-    kubectl("label", "namespace", namespace, "istio-injection-", f"istio.io/rev={NEXT}", "--overwrite")
-    kubectl("rollout", "restart", "-n", namespace, "deployment")
+    kubectl(cluster, "label", "namespace", namespace, "istio-injection-", f"istio.io/rev={NEXT}", "--overwrite")
+    kubectl(cluster, "rollout", "restart", "-n", namespace, "deployment")
     for client in (SIDECAR_CLIENT, GATEWAY_CLIENT):
-        kubectl("rollout", "status", "-n", namespace, f"deployment/{client.name}", "--timeout=180s")
+        kubectl(cluster, "rollout", "status", "-n", namespace, f"deployment/{client.name}", "--timeout=180s")
 
 
-def gateway_rollout(kubectl: Kubectl, traffic: Traffic) -> None:
+def gateway_rollout(cluster: EmbeddedCluster, traffic: Traffic) -> None:
     """Replace the egress gateway's pod; the new one is ready first."""
     del traffic
-    kubectl("rollout", "restart", "-n", "istio-system", "deployment/istio-egressgateway")
-    kubectl("rollout", "status", "-n", "istio-system", "deployment/istio-egressgateway", "--timeout=180s")
+    kubectl(cluster, "rollout", "restart", "-n", "istio-system", "deployment/istio-egressgateway")
+    kubectl(cluster, "rollout", "status", "-n", "istio-system", "deployment/istio-egressgateway", "--timeout=180s")
 
 
-def gateway_gone(kubectl: Kubectl, traffic: Traffic) -> None:
+def gateway_gone(cluster: EmbeddedCluster, traffic: Traffic) -> None:
     """Scale the egress gateway to 0 for ten seconds: the control, because this must lose traffic."""
-    kubectl("scale", "-n", "istio-system", "deployment/istio-egressgateway", "--replicas=0")
-    kubectl("wait", "-n", "istio-system", "--for=delete", "pod", "-l", "istio=egressgateway", "--timeout=60s")
+    kubectl(cluster, "scale", "-n", "istio-system", "deployment/istio-egressgateway", "--replicas=0")
+    kubectl(cluster, "wait", "-n", "istio-system", "--for=delete", "pod", "-l", "istio=egressgateway", "--timeout=60s")
     pass_time(traffic, 10)
-    kubectl("scale", "-n", "istio-system", "deployment/istio-egressgateway", "--replicas=1")
-    kubectl("rollout", "status", "-n", "istio-system", "deployment/istio-egressgateway", "--timeout=180s")
+    kubectl(cluster, "scale", "-n", "istio-system", "deployment/istio-egressgateway", "--replicas=1")
+    kubectl(cluster, "rollout", "status", "-n", "istio-system", "deployment/istio-egressgateway", "--timeout=180s")
 
 
-def ztunnel_restart(kubectl: Kubectl, traffic: Traffic) -> None:
+def ztunnel_restart(cluster: EmbeddedCluster, traffic: Traffic) -> None:
     """Replace ztunnel's pods; each new one is ready before the old one drains."""
     del traffic
-    replace_pods(kubectl, "istio-system", "daemonset/ztunnel", "app=ztunnel")
+    replace_pods(cluster, "istio-system", "daemonset/ztunnel", "app=ztunnel")
 
 
-def waypoint_rollout(kubectl: Kubectl, traffic: Traffic) -> None:
+def waypoint_rollout(cluster: EmbeddedCluster, traffic: Traffic) -> None:
     """Replace the waypoint's pod; the new one is ready before the old one drains."""
     namespace = traffic.names.namespace(AMBIENT_CLIENT.namespace)
-    replace_pods(kubectl, namespace, "deployment/waypoint", WAYPOINT)
+    replace_pods(cluster, namespace, "deployment/waypoint", WAYPOINT)
 
 
-def waypoint_gone(kubectl: Kubectl, traffic: Traffic) -> None:
+def waypoint_gone(cluster: EmbeddedCluster, traffic: Traffic) -> None:
     """Scale the waypoint to 0 for ten seconds: the control, because this must lose traffic."""
     namespace = traffic.names.namespace(AMBIENT_CLIENT.namespace)
-    kubectl("scale", "-n", namespace, "deployment/waypoint", "--replicas=0")
-    kubectl("wait", "-n", namespace, "--for=delete", "pod", "-l", WAYPOINT, "--timeout=60s")
+    kubectl(cluster, "scale", "-n", namespace, "deployment/waypoint", "--replicas=0")
+    kubectl(cluster, "wait", "-n", namespace, "--for=delete", "pod", "-l", WAYPOINT, "--timeout=60s")
     pass_time(traffic, 10)
-    kubectl("scale", "-n", namespace, "deployment/waypoint", "--replicas=1")
-    kubectl("rollout", "status", "-n", namespace, "deployment/waypoint", "--timeout=180s")
+    kubectl(cluster, "scale", "-n", namespace, "deployment/waypoint", "--replicas=1")
+    kubectl(cluster, "rollout", "status", "-n", namespace, "deployment/waypoint", "--timeout=180s")
 
 
-def replace_pods(kubectl: Kubectl, namespace: str, workload: str, selector: str) -> None:
+def replace_pods(cluster: EmbeddedCluster, namespace: str, workload: str, selector: str) -> None:
     """Restart a workload, and wait until its old pods are gone: some connections end with these."""
-    old = kubectl("get", "pods", "-n", namespace, "-l", selector, "-o", "name").split()
-    kubectl("rollout", "restart", "-n", namespace, workload)
-    kubectl("rollout", "status", "-n", namespace, workload, "--timeout=180s")
-    kubectl("wait", "-n", namespace, "--for=delete", *old, "--timeout=120s")
+    old = kubectl(cluster, "get", "pods", "-n", namespace, "-l", selector, "-o", "name").split()
+    kubectl(cluster, "rollout", "restart", "-n", namespace, workload)
+    kubectl(cluster, "rollout", "status", "-n", namespace, workload, "--timeout=180s")
+    kubectl(cluster, "wait", "-n", namespace, "--for=delete", *old, "--timeout=120s")
 
 
 def pass_time(traffic: Traffic, seconds: float) -> None:

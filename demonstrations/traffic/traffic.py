@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 from losses_page import Upgrade, cell, page
-from steps import AMBIENT_STEPS, NEXT, SIDECAR_STEPS, Kubectl, Step, pass_time
+from steps import AMBIENT_STEPS, NEXT, SIDECAR_STEPS, Step, pass_time
 
+from demonstrations.cluster_tools import kubectl, output
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedCluster, down, up
 from pytest_istio_egress.embedded.istio_manifest import istio_settings
@@ -43,10 +43,10 @@ def upgrade_of(data_plane: str, rounds: int) -> Upgrade:
     return Upgrade("Egress traffic lost during an upgrade", str(rounds), kinds, SIDECAR_STEPS)
 
 
-def perform(step: Step, kubectl: Kubectl, traffic: Traffic) -> list[Loss]:
+def perform(step: Step, cluster: EmbeddedCluster, traffic: Traffic) -> list[Loss]:
     """Perform a step and return what was lost in its time."""
     begin = traffic.record().ends
-    step.do(kubectl, traffic)
+    step.do(cluster, traffic)
     pass_time(traffic, AFTERWARDS)
     record = traffic.record()
     if silent := silent_clients(record):
@@ -56,43 +56,26 @@ def perform(step: Step, kubectl: Kubectl, traffic: Traffic) -> list[Loss]:
     return losses(record, begin)
 
 
-def second_control_plane(cluster: EmbeddedCluster, kubectl: Kubectl) -> None:
+def second_control_plane(cluster: EmbeddedCluster) -> None:
     """Install the revision that the clients move to; its version of Istio is the same."""
     settings = [word for word in istio_settings("REGISTRY_ONLY", cluster.istio) if "gateway" not in word.lower()]
     arguments = [part for word in (*settings, f"revision={NEXT}") for part in ("--set", word)]
-    manifest = subprocess.run(
-        [str(cluster.binaries / "istioctl"), "manifest", "generate", *arguments],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifest)
-    kubectl("rollout", "status", "-n", "istio-system", f"deployment/istiod-{NEXT}", "--timeout=180s")
-
-
-def kubectl_of(cluster: EmbeddedCluster) -> Kubectl:
-    """Return a function that runs kubectl on a cluster and exits with its message where it fails."""
-
-    def kubectl(*arguments: str, stdin: str | None = None) -> str:
-        command = [str(cluster.binaries / "kubectl"), "--kubeconfig", str(cluster.kubeconfig), *arguments]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
-        return done.stdout
-
-    return kubectl
+    manifest = output(cluster, "istioctl", "manifest", "generate", *arguments)
+    kubectl(cluster, "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifest)
+    kubectl(cluster, "rollout", "status", "-n", "istio-system", f"deployment/istiod-{NEXT}", "--timeout=180s")
 
 
 def perform_rounds(cluster: EmbeddedCluster, data_plane: str, rounds: int) -> list[dict[str, list[Loss]]]:
     """Perform every step in every round, each round with traffic of its own; return the losses by step."""
-    kubectl = kubectl_of(cluster)
     if data_plane == SIDECAR_PLANE:
-        second_control_plane(cluster, kubectl)
+        second_control_plane(cluster)
     results = []
     for number in range(rounds):
         traffic = Traffic(Api(cluster.kubeconfig, None), f"steps-{number}", fixtures_folder() / "traffic", timeout=300)
         traffic.start(say, data_plane=data_plane)
         done = {}
         for step in upgrade_of(data_plane, rounds).steps:
-            done[step.name] = perform(step, kubectl, traffic)
+            done[step.name] = perform(step, cluster, traffic)
             say(f"{number} {step.name}: " + ", ".join(f"{one.kind.name} {cell([one])}" for one in done[step.name]))
         results.append(done)
         traffic.stop(say)

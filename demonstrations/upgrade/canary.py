@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +15,9 @@ from pathlib import Path
 
 import yaml
 
+from demonstrations.cluster_tools import kubectl, output
 from pytest_istio_egress.cluster.names import Names
+from pytest_istio_egress.embedded import EmbeddedCluster, status
 from pytest_istio_egress.embedded.istio_manifest import istio_settings
 from pytest_istio_egress.embedded.state import State
 
@@ -83,41 +84,43 @@ def add_revision() -> None:
 def move_namespaces() -> None:
     """Let the namespace of the traffic's clients get its sidecars from the new revision, and restart its pods."""
     namespace = Names(TRAFFIC, "traffic").namespace("egress-client")
-    kubectl("label", "namespace", namespace, "istio-injection-", f"istio.io/rev={REVISION}", "--overwrite")
-    kubectl("rollout", "restart", "-n", namespace, "deployment")
-    for name in kubectl("get", "deployments", "-n", namespace, "-o", "name").split():
-        kubectl("rollout", "status", "-n", namespace, name, PATIENCE)
+    kubectl(cluster(), "label", "namespace", namespace, "istio-injection-", f"istio.io/rev={REVISION}", "--overwrite")
+    kubectl(cluster(), "rollout", "restart", "-n", namespace, "deployment")
+    for name in kubectl(cluster(), "get", "deployments", "-n", namespace, "-o", "name").split():
+        kubectl(cluster(), "rollout", "status", "-n", namespace, name, PATIENCE)
 
 
 def move_gateway() -> None:
     """Apply the egress gateway as the new release's istioctl renders it for the new revision."""
     values = json.loads(
-        kubectl("get", "configmap", "-n", NAMESPACE, f"istio-sidecar-injector-{REVISION}", f"--output={VALUES}")
+        kubectl(
+            cluster(), "get", "configmap", "-n", NAMESPACE, f"istio-sidecar-injector-{REVISION}", f"--output={VALUES}"
+        )
     )
     image = values["global"]["proxy"]["image"]
     settings = [*istio_settings("REGISTRY_ONLY", values["global"]["tag"], None, image), f"revision={REVISION}"]
     words = [word for setting in settings for word in ("--set", setting)]
-    manifest = tool("istioctl", "manifest", "generate", *words)
+    manifest = output(cluster(), "istioctl", "manifest", "generate", *words)
     gateway = [
         found
         for found in yaml.safe_load_all(manifest)
         if found and found["metadata"]["name"].startswith("istio-egressgateway")
     ]
-    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", given=yaml.safe_dump_all(gateway))
-    kubectl("rollout", "status", "-n", NAMESPACE, "deployment/istio-egressgateway", PATIENCE)
+    kubectl(cluster(), "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump_all(gateway))
+    kubectl(cluster(), "rollout", "status", "-n", NAMESPACE, "deployment/istio-egressgateway", PATIENCE)
 
 
 def move_default() -> None:
     """Let the default tag name the new revision, so that istio-injection=enabled means it."""
-    tool("istioctl", "tag", "set", "default", "--revision", REVISION, "--overwrite")
+    output(cluster(), "istioctl", "tag", "set", "default", "--revision", REVISION, "--overwrite")
 
 
 def remove_old() -> None:
     """Delete the objects of the old control plane, as `istioctl uninstall` does for what `istioctl install` made."""
     selector = "--selector=istio.io/rev=default,operator.istio.io/component=Pilot"
-    kubectl("delete", "deployment,service,configmap", "-n", NAMESPACE, selector)
-    kubectl("delete", "mutatingwebhookconfiguration", selector)
-    kubectl("delete", "validatingwebhookconfiguration", f"istio-validator-{NAMESPACE}")
+    kubectl(cluster(), "delete", "deployment,service,configmap", "-n", NAMESPACE, selector)
+    kubectl(cluster(), "delete", "mutatingwebhookconfiguration", selector)
+    kubectl(cluster(), "delete", "validatingwebhookconfiguration", f"istio-validator-{NAMESPACE}")
 
 
 STEPS = (
@@ -158,22 +161,14 @@ def kubeconfig() -> list[str]:
     return ["--kubeconfig", str(State(NAME).kubeconfig)]
 
 
+def cluster() -> EmbeddedCluster:
+    """Return the cluster that is upgraded, which has to run."""
+    running = status(NAME).cluster
+    if running is None:
+        raise SystemExit(f"cluster {NAME} does not run")
+    return running
+
+
 def own(*arguments: str) -> None:
     """Run a command of this package that must succeed."""
     subprocess.run([sys.executable, "-m", "pytest_istio_egress.cli", *arguments], check=True)
-
-
-def kubectl(*arguments: str, given: str | None = None) -> str:
-    """Run the cluster's kubectl and return its output; exit with its message where it fails."""
-    return tool("kubectl", *arguments, given=given)
-
-
-def tool(name: str, *arguments: str, given: str | None = None) -> str:
-    """Run a tool of the cluster and return its output; exit with its message where it fails."""
-    state = State(NAME)
-    environment = os.environ | {"KUBECONFIG": str(state.kubeconfig)}
-    command = [str(state.folder / "bin" / name), *arguments]
-    done = subprocess.run(command, input=given, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{name} {' '.join(arguments)}: {done.stderr.strip()}")
-    return done.stdout

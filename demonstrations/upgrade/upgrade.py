@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import canary
 
+from demonstrations.command_line import parser_of
 from pytest_istio_egress.embedded.state import State
 from pytest_istio_egress.model.result_names import RESULTS
 from pytest_istio_egress.report.comparison import KINDS, Change, compare_runs, environment_changes
@@ -102,7 +102,7 @@ UPGRADES = (
 
 def main() -> int:
     """Perform the chosen upgrades, write the page, and return 0 if each gate had the expected exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, epilog=EPILOG, allow_abbrev=False)
+    parser = parser_of(__file__, __doc__, EPILOG)
     parser.add_argument(
         "--only",
         action="append",

@@ -21,6 +21,19 @@ def register_cluster_commands(commands: argparse._SubParsersAction[argparse.Argu
         "cluster", help="Manage a one-node cluster with Istio on this machine, without internet access"
     )
     verbs = cluster.add_subparsers(dest="verb", metavar="COMMAND", required=True)
+    for verb in (_add_up(verbs), _add_upgrade(verbs)):
+        _add_versions(verb)
+    verbs.add_parser("down", help="Stop and delete the cluster").set_defaults(run=_run, act=_down)
+    verbs.add_parser("status", help="Print the state of the cluster").set_defaults(run=_run, act=_status)
+    verbs.add_parser("kubeconfig", help="Print the path of the kubeconfig").set_defaults(run=_run, act=_kubeconfig)
+    logs = verbs.add_parser("logs", help="Print the log of a component, or list the components")
+    logs.add_argument("component", nargs="?")
+    logs.set_defaults(run=_run, act=_logs)
+    for verb in verbs.choices.values():
+        verb.add_argument("--name", metavar="NAME", default="default", help="Name of the cluster. Default: %(default)s")
+
+
+def _add_up(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     start = verbs.add_parser("up", help="Start the cluster (and build it, the first time) unless it is running")
     start.add_argument("--install-packages", action="store_true", help="Install missing Debian packages")
     start.add_argument(
@@ -38,6 +51,10 @@ def register_cluster_commands(commands: argparse._SubParsersAction[argparse.Argu
         help="Your ztunnel binary (on no package registry): your own build, or the file of Istio's image",
     )
     start.set_defaults(run=_run, act=_up)
+    return start
+
+
+def _add_upgrade(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     change = verbs.add_parser("upgrade", help="Change Istio, Envoy or Istio's settings of a running cluster")
     change.add_argument(
         "--revision",
@@ -45,37 +62,31 @@ def register_cluster_commands(commands: argparse._SubParsersAction[argparse.Argu
         help="Install it as a second revision beside the running Istio, which stays as it is, for a canary upgrade",
     )
     change.set_defaults(run=_run, act=_upgrade)
-    for verb in (start, change):
-        verb.add_argument(
-            "--istio",
-            metavar="RELEASE",
-            help="Release of Istio (1.30, 1.31), or a tag such as 1.28.10, a version or a commit that your Go module "
-            "proxy serves. Default: 1.31 with the newest Envoy; for upgrade, as it is",
-        )
-        verb.add_argument(
-            "--envoy", metavar="VERSION", help="Release of upstream Envoy. Default: the one that belongs to Istio"
-        )
-        verb.add_argument("--proxy-binary", metavar="PATH", type=_path, help="Your own Envoy binary for the proxies")
-        verb.add_argument(
-            "--compatibility",
-            metavar="RELEASE",
-            help="Istio's compatibilityVersion, such as 1.28. Default: none",
-        )
-        verb.add_argument(
-            "--mesh-mode",
-            type=_mesh_mode,
-            metavar="MODE",
-            default="REGISTRY_ONLY",
-            help="outboundTrafficPolicy of the mesh: REGISTRY_ONLY (default) or ALLOW_ANY",
-        )
-    verbs.add_parser("down", help="Stop and delete the cluster").set_defaults(run=_run, act=_down)
-    verbs.add_parser("status", help="Print the state of the cluster").set_defaults(run=_run, act=_status)
-    verbs.add_parser("kubeconfig", help="Print the path of the kubeconfig").set_defaults(run=_run, act=_kubeconfig)
-    logs = verbs.add_parser("logs", help="Print the log of a component, or list the components")
-    logs.add_argument("component", nargs="?")
-    logs.set_defaults(run=_run, act=_logs)
-    for verb in verbs.choices.values():
-        verb.add_argument("--name", metavar="NAME", default="default", help="Name of the cluster. Default: %(default)s")
+    return change
+
+
+def _add_versions(verb: argparse.ArgumentParser) -> None:
+    """Add the options for versions and settings of Istio and Envoy, which an upgrade can change."""
+    verb.add_argument(
+        "--istio",
+        metavar="RELEASE",
+        help="Release of Istio (1.30, 1.31), or a tag such as 1.28.10, a version or a commit that your Go module "
+        "proxy serves. Default: 1.31 with the newest Envoy; for upgrade, as it is",
+    )
+    verb.add_argument(
+        "--envoy", metavar="VERSION", help="Release of upstream Envoy. Default: the one that belongs to Istio"
+    )
+    verb.add_argument("--proxy-binary", metavar="PATH", type=_path, help="Your own Envoy binary for the proxies")
+    verb.add_argument(
+        "--compatibility", metavar="RELEASE", help="Istio's compatibilityVersion, such as 1.28. Default: none"
+    )
+    verb.add_argument(
+        "--mesh-mode",
+        type=_mesh_mode,
+        metavar="MODE",
+        default="REGISTRY_ONLY",
+        help="outboundTrafficPolicy of the mesh: REGISTRY_ONLY (default) or ALLOW_ANY",
+    )
 
 
 def _path(value: str) -> Path:

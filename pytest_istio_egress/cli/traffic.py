@@ -29,6 +29,17 @@ def register_traffic_command(commands: argparse._SubParsersAction[argparse.Argum
     """Add `traffic` and its subcommands to the command line."""
     traffic = commands.add_parser("traffic", help="Keep egress traffic going, and report what an upgrade loses of it")
     verbs = traffic.add_subparsers(dest="verb", metavar="COMMAND", required=True)
+    _add_start(verbs)
+    _add_report(verbs)
+    stop = verbs.add_parser("stop", help="Delete the traffic")
+    stop.set_defaults(run=_run, act=_stop)
+    for verb in verbs.choices.values():
+        verb.add_argument("--kubeconfig", type=Path, metavar="PATH", help=KUBECONFIG_HELP)
+        verb.add_argument("--context", metavar="NAME", help=CONTEXT_HELP)
+        verb.add_argument("--name", metavar="NAME", default="steady", help="Name of the traffic. Default: %(default)s")
+
+
+def _add_start(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     start = verbs.add_parser("start", help="Start client pods that send traffic of every kind, for at most a day")
     start.set_defaults(run=_run, act=_start)
     start.add_argument(
@@ -50,6 +61,9 @@ def register_traffic_command(commands: argparse._SubParsersAction[argparse.Argum
             metavar=option.metavar,
             help=option.help.replace("the run's", "its") + ". Can be repeated" * repeated,
         )
+
+
+def _add_report(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     report = verbs.add_parser(
         "report", help="Report the losses of each kind, and when they happened. Exit code 1: more than allowed"
     )
@@ -71,12 +85,6 @@ def register_traffic_command(commands: argparse._SubParsersAction[argparse.Argum
     )
     report.add_argument("--yaml", type=Path, metavar="PATH", help="Also write the report as YAML")
     report.add_argument("--markdown", type=Path, metavar="PATH", help="Also write the report as Markdown")
-    stop = verbs.add_parser("stop", help="Delete the traffic")
-    stop.set_defaults(run=_run, act=_stop)
-    for verb in (start, report, stop):
-        verb.add_argument("--kubeconfig", type=Path, metavar="PATH", help=KUBECONFIG_HELP)
-        verb.add_argument("--context", metavar="NAME", help=CONTEXT_HELP)
-        verb.add_argument("--name", metavar="NAME", default="steady", help="Name of the traffic. Default: %(default)s")
 
 
 def _time(text: str) -> float:

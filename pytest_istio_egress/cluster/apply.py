@@ -86,17 +86,18 @@ class Applier:
 
         Raises RefusedError where one is rejected.
         """
-        return [self._apply_one(self.rendered(document, namespace)) for document in documents]
+        return [self.send(self.rendered(document, namespace)) for document in documents]
 
     def dry_run(self, documents: Sequence[dict[str, Any]], namespace: str, labels: Mapping[str, str]) -> None:
         """Have the API server and admission webhooks check documents with more labels; raises RefusedError."""
         for document in documents:
             sent = self.rendered(document, namespace)
             sent["metadata"]["labels"] = {**labels, **sent["metadata"]["labels"]}
-            self._apply_one(sent, dry_run="All")
+            self.send(sent, dry_run="All")
 
-    def _apply_one(self, sent: dict[str, Any], **parameters: str) -> Resource:
-        target = _target(sent)
+    def send(self, sent: dict[str, Any], **parameters: str) -> Resource:
+        """Apply a rendered document, and return the object; raises RefusedError where it is rejected."""
+        target = resource_of(sent)
         kind = self.api.resource(target.api_version, target.kind)
         retrying = Retrying(wait=wait_fixed(0.1), retry=_is_temporary(target.kind, self.api.timeouts), reraise=True)
         try:
@@ -115,10 +116,6 @@ class Applier:
             raise RefusedError(f"{target} was rejected: {reason(error)}") from error
         return target
 
-    def resources(self, documents: Sequence[dict[str, Any]], namespace: str) -> list[Resource]:
-        """Return the objects that `apply` would create from documents."""
-        return [_target(self.rendered(document, namespace)) for document in documents]
-
     def remove(self, resources: Iterable[Resource]) -> None:
         """Delete objects in reverse order; one that no longer exists is ignored."""
         for resource in reversed(list(resources)):
@@ -131,7 +128,8 @@ class Applier:
                     raise ClusterError(f"cannot delete {resource}: {reason(error)}") from error
 
 
-def _target(sent: dict[str, Any]) -> Resource:
+def resource_of(sent: dict[str, Any]) -> Resource:
+    """Return the object that a rendered document describes."""
     metadata = sent["metadata"]
     return Resource(sent["apiVersion"], sent["kind"], metadata.get("namespace"), metadata["name"])
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_istio_egress.cluster.api import ClusterError
-from pytest_istio_egress.cluster.facts.objects import Object, selects
+from pytest_istio_egress.cluster.facts.objects import Object
+from pytest_istio_egress.model.label_selector import matches
 
 ALL_NAMESPACES = "all namespaces"
 """Value of the fact `discovery-selectors` where the mesh has none."""
@@ -48,13 +49,13 @@ def added_labels(selectors: Selectors, name: str, labels: Mapping[str, str]) -> 
     Raises ClusterError where no selector can select it.
     """
     own = {**labels, NAME_LABEL: name}
-    if not selectors or any(selects(selector, own) for selector in selectors):
+    if not selectors or any(matches(selector, own) for selector in selectors):
         return {}
     replaceable = dict([NOT_INJECTED])
     kept = {key: value for key, value in own.items() if replaceable.get(key) != value}
     for selector in selectors:
         wanted = _wanted(selector)
-        if wanted.items() <= {**wanted, **kept}.items() and selects(selector, {**own, **wanted}):
+        if wanted.items() <= {**wanted, **kept}.items() and matches(selector, {**own, **wanted}):
             return wanted
     raise ClusterError(
         "no label of the run's namespaces satisfies the mesh's discoverySelectors, so istiod would not read them: "

@@ -34,6 +34,7 @@ from pytest_istio_egress.cluster.run_secrets import (
     copy_pull_secrets,
     distribute_authority,
 )
+from pytest_istio_egress.model.ambient_names import WAYPOINT_CLASS
 from pytest_istio_egress.model.case import OWN_GATEWAY_FIXTURE, InvalidTestError
 from pytest_istio_egress.model.placement import GATEWAY_PLACEMENT
 from pytest_istio_egress.model.probe import NEIGHBOUR, OUTSIDE
@@ -42,8 +43,6 @@ STANDS_FOR = "istio-egress.dev/stands-for"
 """Annotation of an external server's Service: with the value N, 192.0.2.N in a manifest stands for the address of the
 Service, and 192.0.2.(N+100) for that of its pod; on a dual-stack cluster 2001:db8::N and 2001:db8::(N+100) for those in
 its second family."""
-WAYPOINT_CLASS = "istio-waypoint"
-"""The GatewayClass of waypoints."""
 ENVIRONMENT = ("outside", "plain", "neighbour", "client")
 """The fixtures that every test needs, in the order in which they are applied."""
 CLIENTS = ("sleep.egress-plain", "sleep.egress-client")

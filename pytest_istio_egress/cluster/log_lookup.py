@@ -12,7 +12,7 @@ from pytest_istio_egress.cluster.log_config import LineParser
 from pytest_istio_egress.cluster.logs import Line, ProxyLog
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.mesh_names import GATEWAY
-from pytest_istio_egress.cluster.names import AMBIENT_NAMESPACE, OF_ONE_WORKER, Names
+from pytest_istio_egress.cluster.names import OF_ONE_WORKER, Names
 from pytest_istio_egress.cluster.pods import Pod, ready_pods
 from pytest_istio_egress.cluster.ztunnel import Ztunnels
 from pytest_istio_egress.model.access_log import AccessLogLine, parse_line, parse_own_line
@@ -38,22 +38,19 @@ class AccessLogs:
 
     def follow(self, pod: Pod) -> ProxyLog[AccessLogLine]:
         """Follow the log of a proxy, and return it; a log that is followed already is returned as it is."""
-        return self._followed(pod, self._parser(pod))
-
-    def _followed(self, pod: Pod, parse: LineParser) -> ProxyLog[AccessLogLine]:
         with self._lock:
             if pod.uid not in self._logs:
-                self._logs[pod.uid] = ProxyLog(self.api, pod, self._arrived, parse)
+                self._logs[pod.uid] = ProxyLog(self.api, pod, self._arrived, self._parser(pod))
             return self._logs[pod.uid]
 
     def _parser(self, pod: Pod) -> LineParser:
-        """Return what reads the log of a proxy; the run's own proxies may have a log of the run's own."""
-        ambient = self.names.namespace(AMBIENT_NAMESPACE)  # a waypoint has the mesh's log
-        return self.parse_own if self.is_own(pod) and pod.namespace != ambient else parse_line
+        """Return what reads the log of a proxy.
 
-    def is_own(self, pod: Pod) -> bool:
-        """Whether a pod is in a namespace of this worker, whose proxies have a log of the run's own."""
-        return pod.namespace in {self.names.namespace(name) for name in OF_ONE_WORKER}
+        The sidecars and the gateway in this worker's namespaces may have a log of the run's own. A waypoint has the
+        mesh's log wherever it is: an EnvoyFilter without targetRefs does not apply to it.
+        """
+        own = pod.namespace in {self.names.namespace(name) for name in OF_ONE_WORKER}
+        return self.parse_own if own and not pod.waypoint else parse_line
 
     def sidecar_line(
         self, pod: Pod, source: str, user_agent: str, *, since: float, timeout: float
@@ -77,8 +74,6 @@ class AccessLogs:
         self, pods: Sequence[Pod], user_agent: str, *, since: float, timeout: float
     ) -> AccessLogLine | None:
         """Find the line of a request in the log of a waypoint with these pods, by its unique user agent."""
-        for pod in pods:
-            self._followed(pod, parse_line)  # a waypoint of any namespace has the mesh's log
         return self._await(pods, lambda log: log.of_request(user_agent), since, timeout)
 
     def gateway_line(

@@ -14,7 +14,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
-from pytest_istio_egress.cluster.apply import RUN_LABEL, Applier, load
+from pytest_istio_egress.cluster.apply import RUN_LABEL, Applier, load, resource_of
 from pytest_istio_egress.cluster.commands import run
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.pods import Pod
@@ -55,18 +55,22 @@ class NetworkPolicyCheck:
         self._ensure()
         names = self.names
         applier = Applier(self.api, names)
-        workload, policy = (load([self.manifests / name]) for name in ("policy_probe.yaml", "policy_deny_all.yaml"))
-        resources = applier.resources([*workload, *policy], _NAMESPACE)
+        workload, policy = (
+            [applier.rendered(document, _NAMESPACE) for document in load([self.manifests / name])]
+            for name in ("policy_probe.yaml", "policy_deny_all.yaml")
+        )
         try:
-            applier.apply(workload, _NAMESPACE)
+            for document in workload:
+                applier.send(document)
             pod = ready_pod(self.api, names.namespace(_NAMESPACE), f"app={_APP}", timeout=self.ready)
             url = names.render(f"http://{OUTSIDE}/status/200")
             if not self._reaches(pod, url):
                 return "cannot test whether NetworkPolicy is enforced: the pod has no egress even without a policy"
-            applier.apply(policy, _NAMESPACE)
+            for document in policy:
+                applier.send(document)
             return None if self._is_cut_off(pod, url) else self._reason()
         finally:
-            applier.remove(resources)
+            applier.remove([resource_of(document) for document in (*workload, *policy)])
 
     def _is_cut_off(self, pod: Pod, url: str) -> bool:
         deadline = time.monotonic() + self.timeout

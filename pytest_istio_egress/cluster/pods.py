@@ -10,11 +10,10 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
+from pytest_istio_egress.model.ambient_names import REDIRECTION, WAYPOINT_POD
 
 PROXY = "istio-proxy"
 """The container with the proxy and its agent."""
-REDIRECTION = "ambient.istio.io/redirection"
-"""The annotation by which Istio's CNI agent tells that it has redirected a pod's connections to ztunnel."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,8 @@ class Pod:
     """The node that it runs on."""
     ambient: bool = False
     """Whether its connections are redirected to the ztunnel of its node."""
+    waypoint: bool = False
+    """Whether it is one of a waypoint."""
 
     @property
     def addresses(self) -> frozenset[str]:
@@ -78,6 +79,7 @@ def _ready_pod(pod: client.V1Pod) -> Pod:
         second_address=next((entry.ip for entry in attribute(pod.status, "pod_ips", "pod_i_ps")[1:]), ""),
         node=pod.spec.node_name or "",
         ambient=(pod.metadata.annotations or {}).get(REDIRECTION) == "enabled",
+        waypoint=WAYPOINT_POD in (pod.metadata.labels or {}).items(),
         restarts=sum(status.restart_count for status in container_statuses(pod)),
     )
 

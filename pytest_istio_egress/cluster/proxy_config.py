@@ -62,10 +62,7 @@ class ProxyConfig:
 
     def listeners(self) -> list[Listener]:
         """Return the active listeners."""
-        active = (
-            entry["active_state"]["listener"] for entry in self._dump("dynamic_listeners") if "active_state" in entry
-        )
-        return [Listener(listener["name"], tuple(chains(listener))) for listener in active]
+        return [Listener(listener["name"], tuple(chains(listener))) for listener in self._active_listeners()]
 
     def listener(self, name: str) -> Listener | None:
         """Return one listener, None if the proxy does not have it."""
@@ -98,10 +95,12 @@ class ProxyConfig:
         settings = (manager.get("tracing", {}).get("provider", {}) for manager in self.outbound_http())
         return next((str(provider["name"]) for provider in settings if provider), None)
 
+    def _active_listeners(self) -> list[dict[str, Any]]:
+        entries = self._dump("dynamic_listeners")
+        return [entry["active_state"]["listener"] for entry in entries if "active_state" in entry]
+
     def _outbound_listeners(self) -> list[dict[str, Any]]:
-        active = (
-            entry["active_state"]["listener"] for entry in self._dump("dynamic_listeners") if "active_state" in entry
-        )
+        active = self._active_listeners()
         outbound = [listener for listener in active if listener.get("traffic_direction") == "OUTBOUND"]
         return [listener for listener in outbound if not listener.get("name", "").startswith(MARKER)]
 

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
-from pytest_istio_egress.cluster.facts.objects import Object, selects
+from pytest_istio_egress.cluster.facts.objects import Object
 from pytest_istio_egress.cluster.facts.revisions import REVISION
+from pytest_istio_egress.model.label_selector import matches
 from pytest_istio_egress.model.mesh_facts import DEFAULT_REVISION
 
 _WEBHOOK = "validation.istio.io"
@@ -54,4 +55,4 @@ def validated_labels(api: Api, revision: str) -> dict[str, str]:
 
 
 def _selects(hook: Object, labels: Mapping[str, str]) -> bool:
-    return selects(hook.get("objectSelector"), dict(labels))
+    return matches(hook.get("objectSelector"), dict(labels))

@@ -16,6 +16,7 @@ from pytest_istio_egress.cluster.markers import MARKER, name_of
 from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.cluster.poll import poll
 from pytest_istio_egress.cluster.ztunnel import ztunnel_dump, ztunnel_of
+from pytest_istio_egress.model.ambient_names import NO_WAYPOINT, USE_WAYPOINT
 
 _PAUSE = 0.1
 
@@ -88,7 +89,7 @@ def markers(number: int) -> list[dict[str, Any]]:
         {
             "apiVersion": "networking.istio.io/v1",
             "kind": "ServiceEntry",
-            "metadata": {"name": MARKER, "labels": {"istio.io/use-waypoint": "none"}},
+            "metadata": {"name": MARKER, "labels": {USE_WAYPOINT: NO_WAYPOINT}},
             "spec": entry,
         },
         {

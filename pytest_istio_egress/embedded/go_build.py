@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -60,8 +60,20 @@ def _compile(
 ) -> None:
     """Compile the component's packages; several binaries of one package are one file under several names."""
     names, packages = list(component.binaries), list(dict.fromkeys(component.binaries.values()))
-    output = into / names[0] if len(packages) == 1 else into
-    command = [
+    output = str(into / names[0]) if len(packages) == 1 else f"{into}/"
+    said, failed_to_build = _run_compiler(_command(component, go, release, output, packages), go, module, compiled)
+    if failed_to_build:
+        raise no_space(into) if "no space left" in "\n".join(said) else failed(component, said)
+    if len(packages) == 1:
+        for name in names[1:]:
+            (into / name).hardlink_to(into / names[0])
+    missing = [name for name in names if not (into / name).is_file()]
+    if missing:
+        raise EmbeddedError(f"building {component.name} {component.version} produced no {missing[0]}")
+
+
+def _command(component: GoComponent, go: Go, release: str, output: str, packages: Sequence[str]) -> list[str]:
+    return [
         str(go.program),
         "build",
         "-v",
@@ -73,9 +85,15 @@ def _compile(
         "-ldflags",
         f"-s -w {_linked(component, release)}".strip(),
         "-o",
-        f"{output}{'/' if output == into else ''}",
+        output,
         *packages,
     ]
+
+
+def _run_compiler(
+    command: Sequence[str], go: Go, module: Path, compiled: Callable[[int], object]
+) -> tuple[list[str], bool]:
+    """Return the messages of the compiler, and whether it failed."""
     # With --pdeathsig the compiler ends with the process that started it.
     with subprocess.Popen(
         ["setpriv", "--pdeathsig", "TERM", *command],
@@ -91,16 +109,7 @@ def _compile(
         except BaseException:
             process.terminate()
             raise
-    if process.returncode:
-        if "no space left" in "\n".join(said):
-            raise no_space(into)
-        raise failed(component, said)
-    if len(packages) == 1:
-        for name in names[1:]:
-            (into / name).hardlink_to(into / names[0])
-    missing = [name for name in names if not (into / name).is_file()]
-    if missing:
-        raise EmbeddedError(f"building {component.name} {component.version} produced no {missing[0]}")
+    return said, process.returncode != 0
 
 
 def _linked(component: GoComponent, release: str) -> str:

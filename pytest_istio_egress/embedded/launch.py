@@ -55,8 +55,15 @@ def launch(state: State, parts: Parts, asked: dict[str, str], progress: Progress
         notes=parts.notes,
     )
     state.write(record)
+    _await_ready(keeper, state.name, progress)
+    _keepers[state.name] = keeper
+    return replace(record, phase="ready")
+
+
+def _await_ready(keeper: subprocess.Popen[bytes], name: str, progress: Progress) -> None:
+    """Show the steps of a start until the cluster is ready; where it does not get ready, end its keeper and raise."""
     try:
-        _follow(keeper, state.name, progress)
+        _follow(keeper, name, progress)
     except BaseException:
         with contextlib.suppress(ProcessLookupError):
             keeper.terminate()
@@ -65,8 +72,6 @@ def launch(state: State, parts: Parts, asked: dict[str, str], progress: Progress
     finally:
         if keeper.stdout:
             keeper.stdout.close()
-    _keepers[state.name] = keeper
-    return replace(record, phase="ready")
 
 
 def reap(name: str) -> None:

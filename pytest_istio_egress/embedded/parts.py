@@ -21,7 +21,7 @@ from pytest_istio_egress.embedded.root_filesystem import make_root_filesystem, r
 from pytest_istio_egress.embedded.spec import ClusterSpec
 from pytest_istio_egress.embedded.versions import Definitions, GoComponent, Image, recipe_key, versions
 from pytest_istio_egress.embedded.workshop import Workshop, step_of
-from pytest_istio_egress.embedded.ztunnel import own_ztunnel
+from pytest_istio_egress.embedded.ztunnel import Ztunnel, own_ztunnel
 
 
 @dataclass(frozen=True)
@@ -60,25 +60,16 @@ def prepare(spec: ClusterSpec, cache: Cache, progress: Progress) -> Parts:
         folders = {**components, "envoy": outside.folder, "proxy": proxy.folder}
         images = tuple(proxy.image(image, release) for image in pinned.images)
         if ztunnel:
-            folders |= {"istio-cni": shop.component(pinned.istio_cni_of(istio.component), istio.tag)}
-            folders |= {"ztunnel": ztunnel.folder}
+            folders |= _ambient_folders(shop, istio, ztunnel)
             images += tuple(image.tagged(release) for image in pinned.ambient_images)
-            if proxy.settings:  # it lacks parts of Istio's own Envoy
-                folders |= {"bootstrap": bootstrap_folder(shop, components["istio"])}
-                images = tuple(map(with_bootstrap, images))
+        if ztunnel and proxy.settings:  # it lacks parts of Istio's own Envoy
+            folders |= {"bootstrap": bootstrap_folder(shop, components["istio"])}
+            images = tuple(map(with_bootstrap, images))
         store = _images(shop, folders, images, root.result())
-    settings = istio_settings(
-        spec.mesh_mode,
-        release,
-        spec.compatibility,
-        for_proxy=proxy.settings,
-        ip_family=spec.ip_family,
-        ambient=spec.ambient,
-    )
     return Parts(
         components=components,
         images=store,
-        istio_manifest=rendered_istio(shop, components["istio"], settings, istio.gateway_api),
+        istio_manifest=rendered_istio(shop, components["istio"], _settings(spec, release, proxy), istio.gateway_api),
         istio=release,
         envoy=proxy.version,
         kubernetes=pinned.components["kubernetes"].version,
@@ -123,6 +114,24 @@ def _recorded(tagged: Sequence[tuple[GoComponent, str | None]], missing: Sequenc
     """Return the recorded seconds of the steps that build the missing components."""
     known = versions().recorded
     return {step_of(part, tag): known[part.name].seconds for part, tag in tagged if part in missing}
+
+
+def _ambient_folders(shop: Workshop, istio: Chosen, ztunnel: Ztunnel) -> dict[str, Path]:
+    """Return the folders of the components that only an ambient mesh has."""
+    agent = shop.component(versions().istio_cni_of(istio.component), istio.tag)
+    return {"istio-cni": agent, "ztunnel": ztunnel.folder}
+
+
+def _settings(spec: ClusterSpec, release: str, proxy: Proxy) -> tuple[str, ...]:
+    """Return the settings of Istio's installation."""
+    return istio_settings(
+        spec.mesh_mode,
+        release,
+        spec.compatibility,
+        for_proxy=proxy.settings,
+        ip_family=spec.ip_family,
+        ambient=spec.ambient,
+    )
 
 
 def _envoys(spec: ClusterSpec, istio: Chosen, shop: Workshop) -> tuple[Proxy, Proxy]:

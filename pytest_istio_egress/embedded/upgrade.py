@@ -20,7 +20,7 @@ from pytest_istio_egress.embedded.go_modules import last_line
 from pytest_istio_egress.embedded.images import make_image_archive
 from pytest_istio_egress.embedded.istio_manifest import istio_settings
 from pytest_istio_egress.embedded.istio_release import Chosen, choose_istio
-from pytest_istio_egress.embedded.manifest_changes import changes_between
+from pytest_istio_egress.embedded.manifest_changes import Changes, changes_between
 from pytest_istio_egress.embedded.node_plan import CONTAINERD_SOCKET, NodePlan
 from pytest_istio_egress.embedded.parts import notes_of, proxy_for, release_in, rendered_istio, root_folder
 from pytest_istio_egress.embedded.progress import Progress, Silent
@@ -116,7 +116,7 @@ class Replacement:
         """Import the images, apply the objects that differ, roll the Deployments; return the new record."""
         wanted = self._wanted(spec)
         manifest = wanted.manifest(spec)
-        changes = changes_between(*(json.loads(file.read_bytes()) for file in (self.plan.istio_manifest, manifest)))
+        changes = self._changes_to(manifest)
         self._change("create", changes.new)
         self._change("replace", changes.other)
         for name in DEPLOYMENTS:
@@ -135,7 +135,7 @@ class Replacement:
         wanted = self._wanted(spec)
         without_gateway = ("components.egressGateways[0].enabled=false", f"revision={revision}")
         manifest = wanted.manifest(spec, without_gateway)
-        changes = changes_between(*(json.loads(file.read_bytes()) for file in (self.plan.istio_manifest, manifest)))
+        changes = self._changes_to(manifest)
         definitions = [found for found in changes.other if found["kind"] == "CustomResourceDefinition"]
         self._change("replace", definitions)
         self._change("create", changes.new)
@@ -143,6 +143,10 @@ class Replacement:
         self._link_istioctl(wanted.istio)
         note = f"revision {revision} is Istio {wanted.release} with Envoy {wanted.proxy.version}"
         return dataclasses.replace(self.record, notes=(*self.record.notes, note))
+
+    def _changes_to(self, manifest: Path) -> Changes:
+        """Return how the manifest of an Istio differs from that of the running one."""
+        return changes_between(*(json.loads(file.read_bytes()) for file in (self.plan.istio_manifest, manifest)))
 
     def _wanted(self, spec: ClusterSpec) -> _Wanted:
         """Build what is missing of the Istio and Envoy of `spec`, and import their images."""

@@ -91,10 +91,6 @@ class AccessLogLine:
         """Whether this Envoy had an upstream connection over which it forwarded the request; None: unknown."""
         return None if self.upstream_local is None else self.upstream_local != "-"
 
-    def has_flag(self, flag: str) -> bool:
-        """Whether Envoy logged a response flag for the request; several are separated by commas."""
-        return flag in (self.flags or "").split(",")
-
 
 def parse_line(raw: str) -> AccessLogLine | None:
     """Read one line of a proxy's log; None for any line that is not an access log entry in a known format."""

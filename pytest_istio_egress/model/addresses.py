@@ -9,6 +9,10 @@ import ipaddress
 
 IPV4, IPV6 = "IPv4", "IPv6"
 """The families, as Kubernetes names them in `ipFamilies`."""
+_WRITTEN_IN_TESTS = tuple(
+    map(ipaddress.ip_network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"))
+)
+"""The ranges that are reserved for documentation, from which tests take their addresses."""
 
 
 def same_form(address: str) -> str:
@@ -30,6 +34,15 @@ def is_ipv6(host: str) -> bool:
         return ipaddress.ip_address(host).version == 6
     except ValueError:
         return False
+
+
+def is_assigned(host: str) -> bool:
+    """Whether a host is an address that a cluster assigned, and not one that tests are written with."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return not address.is_loopback and not any(address in network for network in _WRITTEN_IN_TESTS)
 
 
 def family_of(address: str) -> str:

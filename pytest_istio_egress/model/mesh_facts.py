@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pytest_istio_egress.model.addresses import IPV4
+from pytest_istio_egress.model.mesh_log import MeshLog
 
 FACTS = {
     "istio": "Istio version",
@@ -47,6 +48,8 @@ MESH_GATEWAY = "mesh"
 NO_SERVICE = "none"
 NO_SIDECAR = "none"
 NO_EGRESS = "no egress"
+NO_ZTUNNEL = "not installed"
+_ZTUNNEL_IN = "ztunnel in "
 MESH_SIDECAR_FORMAT = "NAME: hosts HOST ..., outboundTrafficPolicy MODE"
 """Either of the two parts after the name may be missing; NO_EGRESS stands for both."""
 DEFAULT_REVISION = "default"
@@ -147,6 +150,22 @@ class MeshSidecar:
 
 
 @dataclass(frozen=True)
+class Ztunnel:
+    """The node proxy of ambient mode."""
+
+    namespace: str
+
+    def __str__(self) -> str:
+        """Return the value of the fact `ambient`, which `parse` reads."""
+        return f"{_ZTUNNEL_IN}{self.namespace}"
+
+    @classmethod
+    def parse(cls, text: str) -> Ztunnel | None:
+        """Read a value of the fact `ambient`, such as a user's: None for NO_ZTUNNEL or any other text."""
+        return cls(text.removeprefix(_ZTUNNEL_IN)) if text.startswith(_ZTUNNEL_IN) else None
+
+
+@dataclass(frozen=True)
 class Gateway:
     """An egress gateway."""
 
@@ -203,6 +222,10 @@ class MeshFacts:
     """The egress gateway under test, None where there is none."""
     sidecar: MeshSidecar | None = None
     """The mesh-wide Sidecar, None where there is none."""
+    ztunnel: Ztunnel | None = None
+    """The node proxy of ambient mode, None where it is not installed or where that is unknown."""
+    log: MeshLog | None = None
+    """The access log that proxies write by default, None where it is unknown."""
 
     def value(self, name: str, default: str = "") -> str:
         """Return a fact's value, the default where it is unknown."""
@@ -264,10 +287,13 @@ class MeshFacts:
     def of(cls, written: Mapping[str, Any]) -> MeshFacts:
         """Read what `to_mapping` returned."""
         gateway, sidecar = written.get("gateway"), written.get("sidecar")
+        ztunnel, log = written.get("ztunnel"), written.get("log")
         return cls(
             facts={name: Fact(**fact) for name, fact in written.get("facts", {}).items()},
             istiod=written.get("istiod", "istiod"),
             config_map=written.get("config_map", "istio"),
             gateway=Gateway(**{**gateway, "ports": tuple(gateway["ports"])}) if gateway else None,
             sidecar=MeshSidecar(**{**sidecar, "hosts": tuple(sidecar["hosts"])}) if sidecar else None,
+            ztunnel=Ztunnel(**ztunnel) if ztunnel else None,
+            log=MeshLog(**{**log, "providers": tuple(log["providers"])}) if log else None,
         )

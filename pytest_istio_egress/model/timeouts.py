@@ -29,6 +29,9 @@ class Timeouts:
     """A line of an access log, from the end of its request until it is read; Envoy writes once a second."""
     log_flush: float = 2.5
     """The same where no line may be expected: long enough for Envoy to write it."""
+    tunnel: float = 30.0
+    """The time in addition for ztunnel's line of a request that timed out: ztunnel tries to reach a waypoint that does
+    not answer for 10 s, for one connection of a client after the other."""
     command: float = 30.0
     """A command in a pod that reads from its proxy."""
     role: float = 5.0

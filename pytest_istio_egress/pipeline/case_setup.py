@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import ClusterError, reason
-from pytest_istio_egress.cluster.apply import Applier, RefusedError, Resource, load
+from pytest_istio_egress.cluster.apply import Applier, RefusedError, Resource, load, resource_of
 from pytest_istio_egress.cluster.exec_connection import GoneError
 from pytest_istio_egress.cluster.objects_elsewhere import ObjectsElsewhere
 from pytest_istio_egress.cluster.pods import Pod, changed_pods
@@ -115,7 +115,7 @@ class CaseSetup:
             environment.activate(fixtures)
         self.documents = self._rendered(documents)
         try:
-            self._apply(documents)
+            self._apply(self.documents)
         finally:
             # Resources of both tests were overwritten in place; only the rest has to go.
             self._delete([resource for resource in previous if resource not in self._applied])
@@ -133,30 +133,30 @@ class CaseSetup:
         self.case = None
         self.ensure_environment()
         documents = self.later_manifests(load([manifest]))
-        self.documents += self._rendered(documents)
-        self._apply(documents)
+        rendered = self._rendered(documents)
+        self.documents += rendered
+        self._apply(rendered)
         self._await_workloads(documents)
-        self._sync_after(self._applier.resources(documents, CASE_NAMESPACE))
+        self._sync_after([resource_of(document) for document in rendered])
 
     def remove(self, manifest: Path) -> None:
         """Delete the resources of a manifest in the course of a test, and wait for the proxies."""
         self.case = None
-        documents = self.later_manifests(load([manifest]))
-        resources = self._applier.resources(documents, CASE_NAMESPACE)
+        rendered = self._rendered(self.later_manifests(load([manifest])))
+        resources = [resource_of(document) for document in rendered]
         self._delete(resources)
         self._applied = [resource for resource in self._applied if resource not in resources]
-        rendered = self._rendered(documents)
         self.documents = [document for document in self.documents if document not in rendered]
         self._sync_after(resources)
 
     def _rendered(self, documents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         return [self._applier.rendered(document, CASE_NAMESPACE) for document in documents]
 
-    def _apply(self, documents: Sequence[dict[str, Any]]) -> None:
+    def _apply(self, rendered: Sequence[dict[str, Any]]) -> None:
         with self.context.timer.phase("apply"):
-            self._objects_elsewhere.claim(self._applier.resources(documents, CASE_NAMESPACE))
-            for document in documents:  # one by one: those before a rejected one are applied, and have to go again
-                self._applied += self._applier.apply([document], CASE_NAMESPACE)
+            self._objects_elsewhere.claim(map(resource_of, rendered))
+            for document in rendered:  # those before a rejected one are applied, and have to go again
+                self._applied.append(self._applier.send(document))
 
     def _delete(self, resources: Sequence[Resource]) -> None:
         with self.context.timer.phase("delete"):

@@ -34,9 +34,6 @@ _NO_PORT = 45
 """curl's exit code where all ports that it may use are taken: it says nothing about the mesh."""
 _TIMED_OUT = 28
 """curl's exit code where its --max-time ended the request."""
-_TUNNEL = 30.0
-"""Seconds after curl's end in which ztunnel may still log a connection to a waypoint that does not answer: it gives up
-after 10 s, and connects for one client's connection after the other."""
 _PORT_RANGES = 3
 """Ranges of source ports that are tried for one probe."""
 AT_ONCE = 8
@@ -238,7 +235,7 @@ class Prober:
             with_port(curl.local_address, curl.local_port),
             since=exchange.began,
             timeout=(timeouts.log_line if expected.ztunnel else timeouts.log_flush)
-            + (_TUNNEL if curl.exit == _TIMED_OUT else 0),
+            + (timeouts.tunnel if curl.exit == _TIMED_OUT else 0),
         )
         waypoint, pods = None, [*self.context.environment.waypoints]
         if expected.waypoint is not None and expected.waypoint.at is not None:

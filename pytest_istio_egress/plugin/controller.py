@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_istio_egress.model.result_names import SKIPPED
-from pytest_istio_egress.plugin import header
 from pytest_istio_egress.plugin.collection import needs_cluster
 from pytest_istio_egress.plugin.progress import Progress
 from pytest_istio_egress.plugin.scheduler import CaseScheduler
@@ -57,8 +56,10 @@ class Controller:
         self.handed_over = Path(self.handover.name) / "target.json"
 
     def pytest_report_header(self) -> list[str]:
-        """Return the line about the target of the run."""
-        return header.before_connecting(self.settings, self.run)
+        """Return the target and the run's id; the cluster has not been contacted yet."""
+        places, profile = self.settings.places, self.settings.profile
+        chosen = f", profile {profile}" if places["profile"] != "default" else ""
+        return [f"istio-egress: target {self.settings.target} ({places['target']}), run {self.run}{chosen}"]
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: WorkerController) -> None:
@@ -174,6 +175,7 @@ class Controller:
 
     def prepare(self, ids: Sequence[str]) -> None:
         """Select the target, connect to it and detect its mesh; does nothing when no test would run."""
+        from pytest_istio_egress.run_target.description import after_detection
         from pytest_istio_egress.run_target.mesh_detection import detect_mesh
         from pytest_istio_egress.run_target.selection import prepare
 
@@ -188,7 +190,7 @@ class Controller:
             self.progress.phase("detecting the mesh")
             self.prepared = detect_mesh(self.prepared, self.settings, ids, self.progress.write)
             with self.progress.hidden():
-                for line in header.after_detection(self.prepared):
+                for line in after_detection(self.prepared):
                     self.terminal.write_header(line)
             self.progress.phase("creating clients and servers")
         except NoClusterError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pytest_istio_egress.report.comparison import BETTER, KINDS, NEW, Change
 from pytest_istio_egress.report.comparison_text import HEADINGS, counts
-from pytest_istio_egress.report.html_page import PAGE, clean
+from pytest_istio_egress.report.html_page import PAGE, clean, options
 from pytest_istio_egress.report.results import Result
 
 STYLE = """
@@ -46,14 +46,10 @@ def _filters(changes: Sequence[Change]) -> str:
     return (
         '<form role="search" aria-label="Parameters" hidden>'
         '<label>Text<input type="search" name="text" autocomplete="off"></label>'
-        f'<label>Area<select name="area">{_options(areas)}</select></label>'
-        f'<label>Change<select name="result">{_options(kinds)}</select></label>'
+        f'<label>Area<select name="area">{options(areas)}</select></label>'
+        f'<label>Change<select name="result">{options(kinds)}</select></label>'
         '<button type="reset">Show all</button> <output id="count" aria-live="polite"></output></form>'
     )
-
-
-def _options(values: Iterable[str]) -> str:
-    return '<option value="">all</option>' + "".join(f"<option>{clean(value)}</option>" for value in values)
 
 
 def _sections(changes: Sequence[Change]) -> Iterable[str]:

@@ -82,6 +82,11 @@ class Run:
         return sorted({result.envoy_version for result in self.results if result.envoy_version})
 
     @property
+    def ordered(self) -> list[Result]:
+        """The results by area, test and parameter."""
+        return sorted(self.results, key=lambda result: (result.area, result.test, result.id))
+
+    @property
     def tests(self) -> int:
         """The number of test functions."""
         return len({result.test for result in self.results})
@@ -144,8 +149,7 @@ def _facts(info: RunInfo) -> dict[str, Any]:
 
 
 def _tests(run: Run) -> list[dict[str, Any]]:
-    ordered = sorted(run.results, key=lambda result: (result.area, result.test, result.id))
-    groups = groupby(ordered, key=lambda result: (result.area, result.test))
+    groups = groupby(run.ordered, key=lambda result: (result.area, result.test))
     return [_test(name, list(results), run.info) for (_, name), results in groups]
 
 
@@ -182,6 +186,8 @@ def _parameter(result: Result, info: RunInfo) -> dict[str, Any]:
 def _evidence(result: Result) -> dict[str, Any]:
     """Return what was sent, and what every hop observed."""
     described = _set(result, "client", "probe", "expected")
+    if result.assigned_addresses:
+        described["assigned_addresses"] = list(result.assigned_addresses)
     if result.exit is not None:
         described["seen"] = {
             "status": result.status or None,

@@ -51,7 +51,7 @@ def clean(text: str) -> str:
 def page_text(run: Run) -> str:
     """Return the page. It loads nothing, works as a local file, and shows everything without its script too."""
     folder = Path(__file__).parent
-    ordered = sorted(run.results, key=lambda result: (result.area, result.test, result.id))
+    ordered = run.ordered
     return PAGE.format(
         title="Istio egress conformance",
         style=(folder / "html_page.css").read_text(encoding="utf-8"),
@@ -95,13 +95,14 @@ def _filters(results: Sequence[Result]) -> str:
     return (
         '<form role="search" aria-label="Parameters" hidden>'
         '<label>Text<input type="search" name="text" autocomplete="off"></label>'
-        f'<label>Area<select name="area">{_options(areas)}</select></label>'
-        f'<label>Result<select name="result">{_options(names)}</select></label>'
+        f'<label>Area<select name="area">{options(areas)}</select></label>'
+        f'<label>Result<select name="result">{options(names)}</select></label>'
         '<button type="reset">Show all</button> <output id="count" aria-live="polite"></output></form>'
     )
 
 
-def _options(values: Iterable[str]) -> str:
+def options(values: Iterable[str]) -> str:
+    """Return the options of a filter: all values, then each."""
     return '<option value="">all</option>' + "".join(f"<option>{clean(value)}</option>" for value in values)
 
 

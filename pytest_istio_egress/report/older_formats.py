@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pytest_istio_egress.model.addresses import is_assigned
 from pytest_istio_egress.model.difference import Difference, HopName
 from pytest_istio_egress.model.hop_log import HopLog
 from pytest_istio_egress.model.result_names import ERROR, FAILED, KNOWN_DEVIATION, PASSED, SKIPPED
@@ -61,6 +62,7 @@ _SUBJECTS: tuple[tuple[HopName, str, str], ...] = (
 )
 """How the subject of a sentence names a hop, and what the field is called now."""
 _SEVERAL = re.compile(r"\b(exit|flags) (\S+(?: or \S+)+?)(?=, |$)")
+_CONNECTED_TO = re.compile(r"\bconnected to ([\da-fA-F.:]+)(?=, |$)")
 
 
 def current_format(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,6 +104,7 @@ def _parameter(case: Mapping[str, Any]) -> dict[str, Any]:
         described["differences"] = [difference_of(sentence).to_mapping() for sentence in case["differences"]]
     if "expected" in case:
         described["expected"] = case["expected"].replace("nobody outside reached", "no external server reached")
+        described["assigned_addresses"] = list(filter(is_assigned, _CONNECTED_TO.findall(case["expected"])))
         described["equal_values"] = dict(_equal_values(case["expected"]))
     if "probes" in case:
         described["probes"] = map(_parameter, case["probes"])

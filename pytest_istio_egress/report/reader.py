@@ -203,6 +203,7 @@ def _result(described: Mapping[str, Any], common: Mapping[str, str]) -> Result:
         seconds=_number(seen["seconds"]),
         attempts=int(_number(seen["attempts"])),
         unsteady=_texts(described.get("unsteady", [])),
+        assigned_addresses=_texts(described.get("assigned_addresses", [])),
         response_headers=_texts(described.get("response_headers", [])),
         differences=tuple(Difference.from_mapping(each) for each in _list(described.get("differences", []))),
         equal_values={_text(name): _texts(values) for name, values in described.get("equal_values", {}).items()},

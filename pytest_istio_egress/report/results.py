@@ -19,6 +19,8 @@ PHASES_PROPERTY = "istio-egress-phases"
 NOTE_PROPERTY = "istio-egress-note"
 """The name of a sentence about the run that a worker found out with the first pods."""
 
+_ONLY_COMPARED = ("equal_values", "assigned_addresses")
+"""The fields of a record that are data for the comparison of two runs alone."""
 HOP_LOGS = ("sidecar", "ztunnel", "waypoint", "gateway", "forward_proxy")
 """The fields of a `Result` that are a hop's line of its access log."""
 
@@ -41,6 +43,8 @@ class Result:
     """curl's command line, with the manifests' names."""
     expected: str = ""
     """The expected outcome, in one line."""
+    assigned_addresses: tuple[str, ...] = ()
+    """The addresses in the expected outcome that the cluster assigned: another run has others."""
     seen: str = ""
     """Status and exit code that were seen, in one line."""
     sidecar: HopLog | None = None
@@ -175,7 +179,7 @@ def flattened(properties: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
 
 
 def _is_shown(key: str, part: Any) -> bool:
-    return key != "equal_values" and part not in ("", None, [], {})
+    return key not in _ONLY_COMPARED and part not in ("", None, [], {})
 
 
 def _text(key: str, part: Any) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pytest_istio_egress.model.access_log import AccessLogLine
+from pytest_istio_egress.model.addresses import is_assigned
 from pytest_istio_egress.model.case import Case
 from pytest_istio_egress.model.hop_log import HopLog
 from pytest_istio_egress.model.outcome import Outcome
@@ -35,6 +36,7 @@ def record_of(verdict: Verdict, unrender: Unrender, envoy_version: str) -> dict[
         "client": verdict.probe.client,
         "probe": unrender(without_json_output(seen.command)),
         "expected": expected_text(verdict.probe, verdict.expected),
+        "assigned_addresses": _assigned_addresses(verdict.expected),
         "seen": ", ".join([*status_text(verdict.probe, seen.curl.status), f"exit {seen.curl.exit}"]),
         "status": seen.curl.status,
         "exit": seen.curl.exit,
@@ -72,6 +74,12 @@ def ztunnel_log(line: ZtunnelLine, unrender: Unrender) -> HopLog:
         failure=unrender(line.error),
         seconds=None if line.milliseconds is None else line.milliseconds / 1000,
     )
+
+
+def _assigned_addresses(expected: Outcome) -> list[str]:
+    """Return the addresses in an expected outcome that the cluster assigned: a test has read them from it."""
+    address = expected.connected_to
+    return [address] if address and is_assigned(address) else []
 
 
 def _equal_values(expected: Outcome) -> dict[str, list[str]]:

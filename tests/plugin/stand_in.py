@@ -15,7 +15,7 @@ import pytest
 
 from pytest_istio_egress.model.difference import Difference
 from pytest_istio_egress.pipeline.egress import MismatchError
-from pytest_istio_egress.plugin import collection, header, progress
+from pytest_istio_egress.plugin import collection, progress
 from pytest_istio_egress.plugin.stash import EVIDENCE_COLLECTOR, TARGET
 from pytest_istio_egress.report.results import PROPERTY
 from pytest_istio_egress.run_target import (
@@ -25,6 +25,7 @@ from pytest_istio_egress.run_target import (
     Target,
     TargetError,
     cleanup,
+    description,
     mesh_detection,
     selection,
 )
@@ -123,5 +124,5 @@ if "STAND_IN_EVERY" in os.environ:
 selection.prepare = prepare
 cleanup.release = release
 mesh_detection.detect_mesh = lambda prepared, settings, ids, say: prepared  # noqa: ARG005  # there is no mesh to detect
-header.after_detection = lambda prepared: [f"detected: {prepared.kubernetes}"]
+description.after_detection = lambda prepared: [f"detected: {prepared.kubernetes}"]
 collection.suite_folder = lambda: SUITE

@@ -10,6 +10,7 @@ from typing import Any, cast
 from pytest_istio_egress import Outcome
 from pytest_istio_egress.cluster.additions import WITH_ENVOY_FILTERS, Additions
 from pytest_istio_egress.cluster.api import Api, ClusterError
+from pytest_istio_egress.cluster.apply import Resource, resource_of
 from pytest_istio_egress.cluster.markers import Markers
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.pods import Pod
@@ -115,22 +116,22 @@ class FakeAccessLogs:
 
 
 class FakeApplier:
-    """Applies nothing; `applied` are the kinds of the documents it was to apply."""
+    """Applies nothing; `applied` and `rendered_kinds` are the kinds of the documents it was to apply and to render."""
 
     def __init__(self) -> None:
         self.applied: list[str] = []
-        self.api = None
+        self.rendered_kinds: list[str] = []
+        self.api = SimpleNamespace(resource=lambda *_: SimpleNamespace(namespaced=True))
         self.names = Names("k3x9q", "gw0")
 
-    def resources(self, documents: Sequence[dict[str, Any]], _: str) -> list[object]:  # noqa: ARG002  # none elsewhere
-        return []
+    def rendered(self, document: dict[str, Any], namespace: str) -> dict[str, Any]:
+        self.rendered_kinds.append(document["kind"])
+        metadata = {"name": "a", "namespace": self.names.namespace(namespace)} | document.get("metadata", {})
+        return {"apiVersion": "networking.istio.io/v1"} | document | {"metadata": metadata}
 
-    def rendered(self, document: dict[str, Any], _: str) -> dict[str, Any]:
-        return document
-
-    def apply(self, documents: Sequence[dict[str, Any]], _: str) -> list[str]:
-        self.applied += [document["kind"] for document in documents]
-        return []
+    def send(self, sent: dict[str, Any]) -> Resource:
+        self.applied.append(sent["kind"])
+        return resource_of(sent)
 
     def remove(self, resources: Sequence[object]) -> None: ...
 

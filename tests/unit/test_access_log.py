@@ -89,7 +89,6 @@ def test_field_that_a_json_format_does_not_have_is_unknown() -> None:
     assert line is not None
     assert (line.flags, line.status) == ("-", 0)
     assert (line.cluster, line.route, line.duration, line.user_agent, line.forwarded) == (None, None, None, None, None)
-    assert not line.has_flag("UH")
 
 
 def test_own_line_is_the_text_format_with_a_mark() -> None:

@@ -5,6 +5,7 @@ import pytest
 from pytest_istio_egress.model.addresses import (
     bracketed,
     family_of,
+    is_assigned,
     same_endpoint,
     same_form,
     with_port,
@@ -56,3 +57,21 @@ def test_text_that_is_no_endpoint_stays(text: str) -> None:
 def test_only_ipv6_has_brackets(host: str, in_url: str, family: str) -> None:
     assert bracketed(host) == in_url
     assert family_of(host) == family
+
+
+@pytest.mark.parametrize(
+    ("host", "assigned"),
+    [
+        ("10.96.118.91", True),
+        ("fd00:10:96::7", True),
+        ("192.0.2.80", False),
+        ("198.51.100.7", False),
+        ("203.0.113.1", False),
+        ("2001:db8::80", False),
+        ("127.0.0.1", False),
+        ("::1", False),
+        ("api.test", False),
+    ],
+)
+def test_address_that_tests_are_not_written_with_is_assigned(host: str, assigned: bool) -> None:  # noqa: FBT001  # what is expected
+    assert is_assigned(host) is assigned

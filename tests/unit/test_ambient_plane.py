@@ -18,7 +18,8 @@ from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.waypoint_markers import WaypointMarkers
 from pytest_istio_egress.cluster.ztunnel_sync import markers, shown_in
 from pytest_istio_egress.model.case import AMBIENT, DATA_PLANES, Case
-from pytest_istio_egress.model.mesh_facts import Fact, MeshFacts
+from pytest_istio_egress.model.mesh_facts import Fact, MeshFacts, Ztunnel
+from pytest_istio_egress.model.mesh_log import MeshLog
 from pytest_istio_egress.model.outcome import Tunnel
 from pytest_istio_egress.plugin.collection import outside_data_plane
 from pytest_istio_egress.plugin.fixtures import _missing_markers
@@ -64,7 +65,11 @@ def test_invalid_data_plane_is_an_error() -> None:
 
 
 def mesh(ztunnel: str, istio: str = "1.31", grants_in: str | None = None, log: str = "text") -> Mesh:
-    facts = MeshFacts(facts={"ambient": Fact(ztunnel), "istio": Fact(istio), "access-log": Fact(log)})
+    facts = MeshFacts(
+        facts={"ambient": Fact(ztunnel), "istio": Fact(istio), "access-log": Fact(log)},
+        ztunnel=Ztunnel.parse(ztunnel),
+        log=MeshLog.parse(log) if log else None,
+    )
     return cast(Mesh, SimpleNamespace(facts=facts, api=None, grants_in=grants_in))
 
 
@@ -84,6 +89,7 @@ def with_gateway_api(monkeypatch: pytest.MonkeyPatch) -> None:
         (mesh("ztunnel in istio-system", istio="1.28.3"), "of Istio 1.30 and later, not of 1.28.3"),
         (mesh("ztunnel in istio-system", grants_in="egress-gateway-team-a-gw0"), "prepared ones"),
         (mesh("ztunnel in istio-system", log="json (Telemetry)"), None),
+        (mesh("ztunnel in istio-system", log=""), "no evidence: unknown"),
         (mesh("ztunnel in istio-system", log="none"), "which waypoints write, is no evidence: none"),
         (mesh("ztunnel in istio-system", log="custom format"), "no evidence: custom format"),
         (mesh("ztunnel in istio-system", log="provider otel"), "no evidence: provider otel"),

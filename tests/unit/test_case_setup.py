@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from fake_cluster import (
@@ -19,7 +18,6 @@ from fake_cluster import (
 )
 
 from pytest_istio_egress.cluster.additions import WITHOUT_ENVOY_FILTERS
-from pytest_istio_egress.cluster.apply import Resource
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
 from pytest_istio_egress.model.access_log import parse_line
 from pytest_istio_egress.pipeline.case_setup import CaseSetup
@@ -155,16 +153,27 @@ def test_manifest_filters_replace_the_documents_of_each_step(
     assert setup.case is None
 
 
+def test_manifest_is_rendered_once_per_step(setup: CaseSetup, applier: FakeApplier, tmp_path: Path) -> None:
+    manifest = tmp_path / "entry.yaml"
+    manifest.write_text("{kind: ServiceEntry}")
+    for step in (
+        lambda: setup.enter(replace(CASE, manifests=(manifest,))),
+        lambda: setup.add(manifest),
+        lambda: setup.remove(manifest),
+    ):
+        applier.rendered_kinds.clear()
+        step()
+        assert applier.rendered_kinds == ["ServiceEntry"]
+    assert setup.documents == []
+
+
 @pytest.mark.parametrize(("kind", "markers"), [("networking.istio.io/v1 ServiceEntry", 1), ("v1 Service", 2)])
 def test_second_marker_follows_what_markers_may_overtake(
-    setup: CaseSetup, applier: FakeApplier, proxy_sync: FakeProxySync, kind: str, markers: int, tmp_path: Path
+    setup: CaseSetup, proxy_sync: FakeProxySync, kind: str, markers: int, tmp_path: Path
 ) -> None:
     api_version, _, name = kind.partition(" ")
-    changed = [Resource(api_version, name, "egress-client-k3x9q-gw0", "a")]
-    api = SimpleNamespace(resource=lambda *_: SimpleNamespace(namespaced=True))
-    vars(applier).update(apply=lambda *_: changed, resources=lambda *_: changed, api=api)
     manifest = tmp_path / "a.yaml"
-    manifest.write_text(f"{{apiVersion: {api_version}, kind: {name}, metadata: {{name: a}}}}")
+    manifest.write_text(f"{{apiVersion: {api_version}, kind: {name}}}")
     setup.ensure_environment()
     for step in (
         lambda: setup.enter(replace(CASE, manifests=(manifest,))),

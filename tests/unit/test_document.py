@@ -62,6 +62,7 @@ SEEN = Result(
     forward_proxy=HopLog(line="raw", status=200),
     server_saw="server outside, protocol HTTP/1.1",
     equal_values={"exit": ("52", "56")},
+    assigned_addresses=("10.96.118.91",),
     evidence="report-evidence/timeouts/test_x/test_x/slow",
     differences=(Difference("client", "HTTP status", "504", "200"), Difference("sidecar", "route", "a: b", "")),
 )

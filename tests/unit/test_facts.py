@@ -16,7 +16,7 @@ import yaml
 from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.facts.gateways import OF_GATEWAY_API
 from pytest_istio_egress.cluster.facts.mesh_config import merged
-from pytest_istio_egress.cluster.facts.objects import Object, selects
+from pytest_istio_egress.cluster.facts.objects import Object
 from pytest_istio_egress.cluster.facts.table import DETECTORS, FactOverrides, detect_facts
 from pytest_istio_egress.cluster.features import DETECTORS as FEATURE_DETECTORS
 from pytest_istio_egress.cluster.mesh import Mesh
@@ -373,22 +373,6 @@ def test_mesh_sidecar_that_cannot_be_listed_is_unknown() -> None:
     facts = detect_facts(Objects(forbidden=["Sidecar"]), FactOverrides(facts={"outbound-mode": "ALLOW_ANY"}))
     assert facts.sidecar is None
     assert "forbidden" in facts.facts["mesh-sidecar"].why
-
-
-@pytest.mark.parametrize(
-    ("operator", "values", "labels", "matches"),
-    [
-        ("In", ["a"], {"k": "a"}, True), ("In", ["a"], {}, False), ("NotIn", ["a"], {}, True),
-        ("Exists", None, {"k": ""}, True), ("DoesNotExist", None, {"k": ""}, False),
-    ],
-)  # fmt: skip
-def test_selector_matches_as_in_the_api(
-    operator: str,
-    values: list[str] | None,
-    labels: dict[str, str],
-    matches: bool,  # noqa: FBT001  # pytest hands it over by name
-) -> None:
-    assert selects({"matchExpressions": [{"key": "k", "operator": operator, "values": values}]}, labels) is matches
 
 
 @pytest.mark.parametrize(("setting", "build"), [("true", ISTIOS_OWN_BUILD), ("false", "upstream Envoy")])

@@ -11,7 +11,7 @@ from fake_cluster import LINE, POD
 
 from pytest_istio_egress.cluster import log_lookup
 from pytest_istio_egress.cluster.log_lookup import AccessLogs
-from pytest_istio_egress.model.access_log import AccessLogLine, parse_line
+from pytest_istio_egress.model.access_log import AccessLogLine
 
 
 class LateLog:
@@ -37,8 +37,7 @@ def test_line_of_an_old_request_is_found_in_a_log_that_is_followed_only_now(
 ) -> None:
     logs = AccessLogs(cast(Any, None), cast(Any, SimpleNamespace()), cast(Any, SimpleNamespace()))
     log = LateLog(age=60.0)
-    monkeypatch.setattr(log_lookup.AccessLogs, "_followed", lambda *_: log)
-    monkeypatch.setattr(log_lookup.AccessLogs, "_parser", lambda *_: parse_line)
+    monkeypatch.setattr(log_lookup.AccessLogs, "follow", lambda *_: log)
     sent = time.monotonic() - 61.0
     found = {
         "gateway": lambda: logs.gateway_line(LINE, [POD], since=sent, timeout=0.01),

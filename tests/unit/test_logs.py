@@ -138,6 +138,18 @@ def test_log_of_the_runs_own_proxy_has_only_its_own_lines(kubelet: Kubelet) -> N
     access_logs.forget()
 
 
+@pytest.mark.parametrize("namespace", ["egress-ambient", "egress-client", "elsewhere"])
+def test_log_of_a_waypoint_is_the_meshs_in_every_namespace(kubelet: Kubelet, namespace: str) -> None:
+    names = Names("k3x9q", "gw0")
+    waypoint = replace(POD, namespace=names.namespace(namespace), waypoint=True)
+    access_logs = AccessLogs(API, cast(Mesh, None), names)
+    kubelet.lines = [line("10.1.0.1:4000", "meshs", "egress/1")]
+    found = access_logs.waypoint_line([waypoint], "egress/1", since=0.0, timeout=0.05)
+    assert found
+    assert found.cluster == "meshs"
+    access_logs.forget()
+
+
 def test_line_in_a_format_without_user_agents_is_found_by_its_source(kubelet: Kubelet) -> None:
     access_logs = AccessLogs(API, cast(Mesh, None), Names("k3x9q", "gw0"))
     kubelet.lines = [b'{"downstream_remote_address": "10.1.0.1:4000", "response_code": 200}']

@@ -63,7 +63,7 @@ def test_mesh_gets_the_settings_of_one_entry_and_none_of_an_earlier_one(
         ran.append(command[1:])
         answers = {"configmap": "defaultConfig: {concurrency: 1}", "deployment": json.dumps(deployment)}
         answer = answers.get(command[2], "") if command[1] == "get" else ""
-        return subprocess.CompletedProcess(command, 0, stdout=answer)
+        return subprocess.CompletedProcess(command, 0, stdout=answer, stderr="")
 
     monkeypatch.setattr(subprocess, "run", run)
     installation = tried["Installation"](SimpleNamespace(binaries=Path("/bin"), kubeconfig=Path("/kubeconfig")))

@@ -8,6 +8,7 @@ import pytest
 from pytest_istio_egress.cluster import network_policies
 from pytest_istio_egress.cluster.address_names import Addresses
 from pytest_istio_egress.cluster.api import Api
+from pytest_istio_egress.cluster.apply import Resource
 from pytest_istio_egress.cluster.exec_connection import CommandResult
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.network_policies import NetworkPolicyCheck
@@ -30,14 +31,15 @@ class Cluster:
         monkeypatch.setattr(network_policies, "ready_pod", lambda *_, **__: pod)
         monkeypatch.setattr(network_policies, "run", self.run)
 
-    def resources(self, documents: list[dict[str, Any]], _namespace: str) -> list[str]:
-        return [document["kind"] for document in documents]
+    def rendered(self, document: dict[str, Any], _namespace: str) -> dict[str, Any]:
+        return document
 
-    def apply(self, documents: list[dict[str, Any]], _namespace: str) -> None:
-        self.kinds += [document["kind"] for document in documents]
+    def send(self, sent: dict[str, Any]) -> None:
+        self.kinds.append(sent["kind"])
 
-    def remove(self, kinds: list[str]) -> None:
-        self.kinds = [kind for kind in self.kinds if kind not in kinds]
+    def remove(self, resources: list[Resource]) -> None:
+        removed = {resource.kind for resource in resources}
+        self.kinds = [kind for kind in self.kinds if kind not in removed]
 
     def run(self, *_: object) -> CommandResult:
         self.requests += 1

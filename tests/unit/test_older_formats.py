@@ -61,6 +61,18 @@ def test_equal_values_are_those_of_the_expected_outcome() -> None:
     assert results_by_name()["test_http_port[exit]"].equal_values == {"exit": ("52", "55", "56")}
 
 
+@pytest.mark.parametrize(
+    ("connected_to", "assigned"),
+    [("10.96.118.91", ("10.96.118.91",)), ("fd00:10:96::7", ("fd00:10:96::7",)), ("192.0.2.82", ())],
+)
+def test_assigned_addresses_are_those_of_the_expected_outcome(connected_to: str, assigned: tuple[str, ...]) -> None:
+    document = version_1()
+    case = document["behaviours"][0]["cases"][0]
+    case["expected"] = f"status 200, connected to {connected_to}, after 3 s"
+    (read,) = (each for each in run_of(yaml.safe_dump(document), "older.yaml").results if each.id == case["id"])
+    assert read.assigned_addresses == assigned
+
+
 def test_differences_have_hop_and_field() -> None:
     assert results_by_name()["test_two_hops[clear-text]"].differences == (
         Difference("egress gateway", "route", "two-hops", "default"),

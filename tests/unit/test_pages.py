@@ -68,7 +68,7 @@ def test_generated_page_is_named_after_its_command(page: Path) -> None:
     assert command.is_file()
 
 
-@pytest.mark.parametrize("folder", sorted((ROOT / "demonstrations").glob("[a-z]*")), ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", sorted((ROOT / "demonstrations").glob("[a-z]*/")), ids=lambda folder: folder.name)
 def test_page_of_a_demonstration_names_its_command(folder: Path) -> None:
     sources = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
     assert f"Made by `python demonstrations/{folder.name}/{folder.name}.py" in sources

@@ -5,13 +5,14 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster import commands, exec_connection, pods
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.commands import run
 from pytest_istio_egress.cluster.exec_connection import CommandResult, GoneError, LostError
-from pytest_istio_egress.cluster.pods import Pod, changed_pods
+from pytest_istio_egress.cluster.pods import Pod, changed_pods, only_ready
 from pytest_istio_egress.model.timeouts import Timeouts
 
 POD = Pod(namespace="here", name="sleep-1", uid="1", address="10.0.0.1", injected=True, container="curl")
@@ -65,6 +66,26 @@ def test_failed_exec_is_an_error_by_its_status(
     with pytest.raises(ClusterError, match="sleep-1") as raised:
         exec_connection.connect(API, POD, ["curl"], "curl", 1.0)
     assert type(raised.value) is error
+
+
+@pytest.mark.parametrize(
+    ("labels", "waypoint"),
+    [
+        ({"gateway.istio.io/managed": "istio.io-mesh-controller"}, True),
+        ({"gateway.istio.io/managed": "istio.io-gateway-controller"}, False),
+        (None, False),
+    ],
+)
+def test_pod_of_a_waypoint_is_told_by_the_label_of_its_controller(
+    labels: dict[str, str] | None,
+    waypoint: bool,  # noqa: FBT001  # an expected value
+) -> None:
+    pod = client.V1Pod(
+        metadata=client.V1ObjectMeta(namespace="here", name="waypoint-1", uid="1", labels=labels),
+        spec=client.V1PodSpec(containers=[client.V1Container(name="istio-proxy")]),
+        status=client.V1PodStatus(conditions=[client.V1PodCondition(type="Ready", status="True")]),
+    )
+    assert [each.waypoint for each in only_ready([pod])] == [waypoint]
 
 
 def test_changed_pods_returns_gone_and_restarted_ones(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,15 +9,25 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fake_cluster import FakeApplier, FakeEnvironment, FakeProxySync, case_setup, exchange_of, worker_context
+from fake_cluster import (
+    POD,
+    FakeAccessLogs,
+    FakeApplier,
+    FakeEnvironment,
+    FakeProxySync,
+    case_setup,
+    exchange_of,
+    worker_context,
+)
 
-from pytest_istio_egress import Outcome, Probe, get, workload
+from pytest_istio_egress import Outcome, Probe, get, reached_by_ztunnel, workload
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.authority import Authorities
 from pytest_istio_egress.cluster.exec_connection import CommandResult
 from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.cluster.readiness import NoPodError, NotReadyError
 from pytest_istio_egress.model.case import InvalidTestError
+from pytest_istio_egress.model.timeouts import Timeouts
 from pytest_istio_egress.pipeline import prober as prober_module
 from pytest_istio_egress.pipeline.case_setup import CaseSetup
 from pytest_istio_egress.pipeline.prober import Prober
@@ -107,6 +117,27 @@ def test_unknown_client_is_an_error_of_the_test_and_not_waited_for(
     ):
         prober.send(get("http://api.test/", client="slep.egress-client"))
     assert environment.pods_requested == []
+
+
+@pytest.mark.parametrize(("exit", "waits"), [(28, 3.0 + 15.0), (56, 3.0)])
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_ztunnels_line_of_a_request_that_timed_out_is_waited_for_longer(
+    environment: FakeEnvironment,
+    monkeypatch: pytest.MonkeyPatch,
+    exit: int,  # noqa: A002  # curl's word
+    waits: float,
+    scale: float,
+) -> None:
+    waited: list[float] = []
+    logs = FakeAccessLogs()
+    monkeypatch.setattr(logs, "ztunnel_line", lambda *_, timeout, **__: waited.append(timeout), raising=False)
+    monkeypatch.setattr(environment, "waypoints", [], raising=False)
+    monkeypatch.setattr(environment, "pod", lambda _: replace(POD, injected=False, ambient=True))
+    context = replace(worker_context(environment, logs), timeouts=Timeouts(log_line=3.0, tunnel=15.0).scaled(scale))
+    prober = Prober(context, case_setup(context, FakeApplier(), FakeProxySync()))
+    monkeypatch.setattr(prober, "send", lambda probe: exchange_of(probe, exit=exit))
+    prober.verify([(PROBE, reached_by_ztunnel())], 1)
+    assert waited == [waits * scale]
 
 
 OWN = get("https://api.stripe.test/", client=workload("deployment/payments", namespace="payments"))

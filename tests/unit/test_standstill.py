@@ -14,7 +14,6 @@ from fake_cluster import worker_context as context_of
 
 from pytest_istio_egress import Hop, get, workload
 from pytest_istio_egress.cluster.api import ClusterError
-from pytest_istio_egress.cluster.apply import Resource
 from pytest_istio_egress.cluster.configuration_state import ConfigurationState, configuration_state, state_of
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
@@ -235,12 +234,8 @@ def test_what_no_marker_shows_is_waited_for(
     ],
 )
 def test_what_takes_effect_in_proxies_alone(api_version: str, kind: str, expected: bool) -> None:  # noqa: FBT001  # what is expected
-    class Applies(FakeApplier):
-        def apply(self, documents: Sequence[dict[str, Any]], _: str) -> list[Any]:
-            return [Resource(each["apiVersion"], each["kind"], "n", "a") for each in documents]
-
-    setup = case_setup(context_of(FakeEnvironment()), Applies(), FakeProxySync())
-    setup.first_manifests = lambda _: [{"apiVersion": api_version, "kind": kind, "metadata": {"name": "a"}}]
+    setup = case_setup(context_of(FakeEnvironment()), FakeApplier(), FakeProxySync())
+    setup.first_manifests = lambda _: [{"apiVersion": api_version, "kind": kind}]
     setup.enter(CASE)
     assert setup.changed_only_proxies is expected
     setup.case = None

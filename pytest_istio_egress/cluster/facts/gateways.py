@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.apply import RUN_LABEL
-from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader, labels, name
+from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader, is_ready, labels, name
 from pytest_istio_egress.model.mesh_facts import BY_GATEWAY_API, STOCK_GATEWAY, Gateway
 
 OF_GATEWAY_API = "gateway.networking.k8s.io/gateway-name"
@@ -74,9 +74,8 @@ def as_gateway(reader: ObjectReader, service: Object, exports: Sequence[str]) ->
     """Return the gateway behind a Service, None where the Service has no ready gateway pod."""
     namespace = service["metadata"]["namespace"]
     selector = service["spec"].get("selector") or {}
-    pods = [
-        pod for pod in reader.objects("v1", "Pod", namespace) if selector.items() <= labels(pod).items() and _ready(pod)
-    ]
+    found = reader.objects("v1", "Pod", namespace)
+    pods = [pod for pod in found if selector.items() <= labels(pod).items() and is_ready(pod)]
     routers = [pod for pod in pods if _is_router(pod)]
     if not routers:
         return None
@@ -104,11 +103,6 @@ def _http2(service: Object) -> bool:
     port = next((port for port in ports if port["port"] == 80), {})
     protocol = port.get("appProtocol") or port.get("name") or ""
     return protocol.lower() in _HTTP2 or (not port.get("appProtocol") and protocol.split("-")[0].lower() in _HTTP2)
-
-
-def _ready(pod: Object) -> bool:
-    conditions = {each["type"]: each["status"] for each in (pod.get("status") or {}).get("conditions") or []}
-    return conditions.get("Ready") == "True"
 
 
 def _is_router(pod: Object) -> bool:

@@ -10,10 +10,7 @@ import yaml
 from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader, name
 from pytest_istio_egress.model.mesh_facts import DEFAULT_SETTINGS, MESH_SETTINGS, NO_SERVICE, MeshSidecar
-
-CUSTOM = "custom format"
-NO_LOG = "none"
-
+from pytest_istio_egress.model.mesh_log import CUSTOM, MeshLog
 
 SHARED = "SHARED_MESH_CONFIG"
 """The environment variable of istiod with the name of a second ConfigMap, which its own one overrides."""
@@ -88,25 +85,27 @@ def sidecar_of(sidecar: Object | None) -> MeshSidecar | None:
     return MeshSidecar(name(sidecar), tuple(hosts), str(mode) if mode else None)
 
 
-def access_log(reader: ObjectReader, settings: dict[str, Any], root: str) -> str:
-    """Return the default access log of proxies, in words; what a proxy really logs is in its own configuration.
+def access_log(reader: ObjectReader, settings: dict[str, Any], root: str) -> MeshLog:
+    """Return the default access log of proxies; what a proxy really logs is in its own configuration.
 
     A Telemetry of the root namespace comes first, then default providers, then accessLogFile, as in Istio.
     """
     entries = _telemetry_logs(reader, root)
     if any(entry.get("disabled") for entry in entries):
-        return NO_LOG
+        return MeshLog()
     named = [provider.get("name") for entry in entries for provider in entry.get("providers") or []]
     default = (settings.get("defaultProviders") or {}).get("accessLogging") or []
     providers = named or default
     if not providers and not settings.get("accessLogFile"):
-        return NO_LOG
+        return MeshLog()
     encoding = CUSTOM if settings.get("accessLogFormat") else str(settings.get("accessLogEncoding", "TEXT")).lower()
     others = [str(each) for each in providers if each != _BUILT_IN or _redefined(settings)]
-    logged = [encoding] if not providers or len(others) < len(providers) else []
-    words = ", ".join([*logged, *(f"provider {each}" for each in others)])
-    filtered = ", filtered" if any(entry.get("filter") for entry in entries) else ""
-    return words + filtered + (" (Telemetry)" if entries else "")
+    return MeshLog(
+        encoding=encoding if not providers or len(others) < len(providers) else "",
+        providers=tuple(others),
+        filtered=any(entry.get("filter") for entry in entries),
+        by_telemetry=bool(entries),
+    )
 
 
 def telemetry_services(reader: ObjectReader, settings: dict[str, Any], root: str) -> str:

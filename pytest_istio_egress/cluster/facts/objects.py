@@ -82,27 +82,12 @@ def labels(each: Object) -> dict[str, str]:
     return each["metadata"].get("labels") or {}
 
 
+def is_ready(pod: Object) -> bool:
+    """Whether a pod has the condition Ready."""
+    conditions = {each["type"]: each["status"] for each in (pod.get("status") or {}).get("conditions") or []}
+    return conditions.get("Ready") == "True"
+
+
 def name(each: Object) -> str:
     """Return an object's name."""
     return str(each["metadata"]["name"])
-
-
-def selects(selector: Object | None, labels: dict[str, str]) -> bool:
-    """Whether a label selector, in the API's format, matches these labels; an empty one matches all."""
-    selector = selector or {}
-    if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
-        return False
-    return all(_matches(expression, labels) for expression in selector.get("matchExpressions") or [])
-
-
-def _matches(expression: Object, labels: dict[str, str]) -> bool:
-    key, values = expression["key"], expression.get("values") or []
-    match expression["operator"]:
-        case "In":
-            return labels.get(key) in values
-        case "NotIn":
-            return labels.get(key) not in values
-        case "Exists":
-            return key in labels
-        case _:
-            return key not in labels

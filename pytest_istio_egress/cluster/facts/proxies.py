@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader, labels, name
+from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader, is_ready, labels, name
 from pytest_istio_egress.cluster.facts.revisions import REVISION, environment
 from pytest_istio_egress.cluster.pods import PROXY
 from pytest_istio_egress.model.istio_versions import older, release
-from pytest_istio_egress.model.mesh_facts import ISTIOS_OWN_BUILD, UPSTREAM_BUILD
+from pytest_istio_egress.model.mesh_facts import ISTIOS_OWN_BUILD, UPSTREAM_BUILD, Ztunnel
 
 _NATIVE_SINCE = "1.27"
 """The release of Istio that injects native sidecars by default, on nodes that support them well."""
@@ -60,10 +60,9 @@ def running_proxy(reader: ObjectReader, namespaces: Iterable[str], revision: str
 def _pods(reader: ObjectReader, namespaces: Iterable[str]) -> Iterator[Object]:
     for namespace in dict.fromkeys(namespaces):
         for pod in reader.objects("v1", "Pod", namespace):
-            conditions = {each["type"]: each["status"] for each in (pod.get("status") or {}).get("conditions") or []}
             spec = pod.get("spec") or {}
             containers = [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
-            if conditions.get("Ready") == "True" and any(each["name"] == PROXY for each in containers):
+            if is_ready(pod) and any(each["name"] == PROXY for each in containers):
                 yield pod
 
 
@@ -103,7 +102,7 @@ def _pod_labels(daemon_set: Object) -> Object:
     return {**labels(daemon_set), **labels(template)}
 
 
-def ambient(reader: ObjectReader) -> str:
-    """Return the namespace of ztunnel, the node proxy of ambient mode."""
+def ztunnel(reader: ObjectReader) -> Ztunnel | None:
+    """Return the node proxy of ambient mode; None where it is not installed."""
     ztunnels = [each for each in reader.objects("apps/v1", "DaemonSet") if _pod_labels(each).get("app") == "ztunnel"]
-    return f"ztunnel in {ztunnels[0]['metadata']['namespace']}" if ztunnels else "not installed"
+    return Ztunnel(ztunnels[0]["metadata"]["namespace"]) if ztunnels else None

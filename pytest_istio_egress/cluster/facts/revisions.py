@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from pytest_istio_egress.cluster.api import ClusterError
-from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader, labels, selects
+from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader, labels
 from pytest_istio_egress.model.istio_versions import older, release
+from pytest_istio_egress.model.label_selector import matches
 from pytest_istio_egress.model.mesh_facts import DEFAULT_REVISION, config_map_of
 
 REVISION = "istio.io/rev"
@@ -71,7 +72,7 @@ def _candidates(labels: dict[str, str], revision: str) -> list[tuple[str, str]]:
 
 def _injects(hook: Object, label: tuple[str, str]) -> bool:
     """Whether a webhook injects a pod without labels in a namespace with only this label."""
-    return selects(hook.get("namespaceSelector"), dict([label])) and selects(hook.get("objectSelector"), {})
+    return matches(hook.get("namespaceSelector"), dict([label])) and matches(hook.get("objectSelector"), {})
 
 
 def select(candidates: Sequence[Injector], wanted: str | None) -> Injector:

@@ -28,13 +28,16 @@ from pytest_istio_egress.model.mesh_facts import (
     MESH_GATEWAY,
     NO_GATEWAY,
     NO_SIDECAR,
+    NO_ZTUNNEL,
     OWN_GATEWAY,
     RUNS_OWN_GATEWAY,
     Fact,
     Gateway,
     MeshFacts,
     MeshSidecar,
+    Ztunnel,
 )
+from pytest_istio_egress.model.mesh_log import MeshLog
 from pytest_istio_egress.model.text import one_line
 
 
@@ -145,6 +148,16 @@ class Detection:
         return mesh_config.mesh_sidecar(self.reader, self.root)
 
     @cached_property
+    def access_log(self) -> MeshLog:
+        """The access log that proxies write by default."""
+        return mesh_config.access_log(self.reader, self.settings, self.root)
+
+    @cached_property
+    def ztunnel(self) -> Ztunnel | None:
+        """The node proxy of ambient mode."""
+        return proxies.ztunnel(self.reader)
+
+    @cached_property
     def gateways(self) -> list[Gateway]:
         """The mesh's egress gateways."""
         return gateways.egress_gateways(self.reader, self._exports)
@@ -197,7 +210,7 @@ DETECTORS: dict[str, Callable[[Detection], str]] = {
     "mesh-sidecar": lambda of: str(mesh_config.sidecar_of(of.sidecar) or NO_SIDECAR),
     "discovery-selectors": lambda of: discovery.described(of.settings),
     "egress-gateways": lambda of: "; ".join(map(str, of.gateways)) or "none",
-    "access-log": lambda of: mesh_config.access_log(of.reader, of.settings, of.root),
+    "access-log": lambda of: str(of.access_log),
     "telemetry-services": lambda of: mesh_config.telemetry_services(of.reader, of.settings, of.root),
     "mutual-tls": lambda of: security.mutual_tls(of.reader, of.root),
     "dns-capture": lambda of: mesh_config.dns_capture(of.settings),
@@ -209,7 +222,7 @@ DETECTORS: dict[str, Callable[[Detection], str]] = {
     "network-policy": lambda of: security.network_policy(of.reader),
     "gateway-api": lambda of: installed_apis.gateway_api(of.reader),
     "definitions": lambda of: installed_apis.definitions(of.reader),
-    "ambient": lambda of: proxies.ambient(of.reader),
+    "ambient": lambda of: str(of.ztunnel or NO_ZTUNNEL),
     "ip-families": lambda of: network.ip_families(of.reader, of.control_plane),
     "istio-dual-stack": lambda of: proxies.dual_stack(of.istiod),
     "istiod-settings": lambda of: istiod_settings.istiod_settings(of.istiod),
@@ -239,6 +252,8 @@ def detect_facts(reader: ObjectReader, overrides: FactOverrides) -> MeshFacts:
         config_map=detection.config_map if detection.has_config_map else "",
         gateway=detection.gateway(),
         sidecar=_mesh_sidecar(detection),
+        ztunnel=_ztunnel(detection),
+        log=_access_log(detection),
     )
     selectors = discovery.parsed(detected.value("discovery-selectors"))
     for label in (detected.injection, discovery.NOT_INJECTED):  # raises for a mesh that cannot see the run's namespaces
@@ -252,6 +267,22 @@ def _mesh_sidecar(detection: Detection) -> MeshSidecar | None:
         return MeshSidecar.parse(override) if override else mesh_config.sidecar_of(detection.sidecar)
     except ClusterError:
         return None  # the fact "mesh-sidecar" has the reason
+
+
+def _ztunnel(detection: Detection) -> Ztunnel | None:
+    override = detection.overrides.fact("ambient")
+    try:
+        return Ztunnel.parse(override) if override else detection.ztunnel
+    except ClusterError:
+        return None  # the fact "ambient" has the reason
+
+
+def _access_log(detection: Detection) -> MeshLog | None:
+    override = detection.overrides.fact("access-log")
+    try:
+        return MeshLog.parse(override) if override else detection.access_log
+    except ClusterError:
+        return None  # the fact "access-log" has the reason
 
 
 def _fact(name: str, detection: Detection) -> Fact:

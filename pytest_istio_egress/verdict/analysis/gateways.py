@@ -114,11 +114,17 @@ def _rules(configuration: Configuration, request: ClientRequest, workload: Workl
             yield f"{full_name(rule)} is not exported to the gateway in {workload.namespace}: exportTo is [{targets}]"
 
 
+def _routes_of(configuration: Configuration, host: str) -> list[Document]:
+    return [
+        route
+        for route in configuration.routes
+        if any(covers(str(pattern), host) for pattern in spec_of(route).get("hostnames") or [])
+    ]
+
+
 def unattached_routes(configuration: Configuration, host: str) -> Iterator[str]:
     """Yield HTTPRoutes and TLSRoutes of a host whose status says that a parent did not accept them."""
-    for route in configuration.routes:
-        if not any(covers(str(pattern), host) for pattern in spec_of(route).get("hostnames") or []):
-            continue
+    for route in _routes_of(configuration, host):
         statuses: Sequence[Mapping[str, Any]] = (route.get("status") or {}).get("parents") or []
         for status in statuses:
             for condition in status.get("conditions") or []:
@@ -137,9 +143,7 @@ def parents_missing(configuration: Configuration, host: str) -> Iterator[str]:
     known = {(namespace_of(each), each["metadata"]["name"]) for each in configuration.api_gateways}
     if "Gateway of the Gateway API" in configuration.unread:
         return
-    for route in configuration.routes:
-        if not any(covers(str(pattern), host) for pattern in spec_of(route).get("hostnames") or []):
-            continue
+    for route in _routes_of(configuration, host):
         for parent in spec_of(route).get("parentRefs") or []:
             if (parent.get("kind") or "Gateway") != "Gateway":
                 continue

@@ -10,7 +10,7 @@ from pytest_istio_egress.verdict.analysis.configuration import (
     Configuration,
     ports_of,
 )
-from pytest_istio_egress.verdict.analysis.documents import Document, full_name, namespace_of, spec_of
+from pytest_istio_egress.verdict.analysis.documents import Document, full_name, spec_of
 from pytest_istio_egress.verdict.analysis.visibility import why_not_applied
 
 _HTTP = frozenset({"HTTP", "HTTP2", "GRPC", "GRPC-WEB"})
@@ -110,8 +110,3 @@ def _definition(entry: Document, number: int) -> tuple[object, ...]:
     port: Mapping[str, Any] = next((each for each in spec.get("ports") or [] if each.get("number") == number), {})
     addresses = sorted(str(endpoint.get("address")) for endpoint in spec.get("endpoints") or [])
     return port.get("protocol"), port.get("targetPort"), spec.get("resolution"), addresses
-
-
-def place_of(document: Document) -> str:
-    """Return the namespace of a definition and the host pattern as a Sidecar's egress hosts would include it."""
-    return f"{namespace_of(document)}/*"

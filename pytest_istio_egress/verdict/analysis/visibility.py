@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pytest_istio_egress.model.label_selector import matches
 from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Configuration, MeshSettings, Workload
 from pytest_istio_egress.verdict.analysis.documents import (
     Document,
@@ -92,23 +93,7 @@ def discovered(configuration: Configuration, namespace: str) -> bool:
     if not selectors or namespace not in configuration.namespaces:
         return True
     labels = configuration.namespaces[namespace]
-    return any(_label_selector(selector, labels) for selector in selectors)
-
-
-def _label_selector(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
-        return False
-    for each in selector.get("matchExpressions") or []:
-        key, values, operator = each["key"], each.get("values") or [], each["operator"]
-        known = {
-            "In": labels.get(key) in values,
-            "NotIn": labels.get(key) not in values,
-            "Exists": key in labels,
-            "DoesNotExist": key not in labels,
-        }
-        if not known.get(operator, True):
-            return False
-    return True
+    return any(matches(selector, labels) for selector in selectors)
 
 
 def of_other_revision(document: Document, mesh: MeshSettings) -> str:

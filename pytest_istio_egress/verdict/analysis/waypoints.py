@@ -6,13 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_istio_egress.model.ambient_names import NO_WAYPOINT, USE_WAYPOINT, USE_WAYPOINT_NAMESPACE
 from pytest_istio_egress.verdict.analysis.configuration import Configuration
 from pytest_istio_egress.verdict.analysis.documents import Document, full_name, namespace_of, spec_of
 from pytest_istio_egress.verdict.analysis.policies import targets_of
-
-AMBIENT_MODE = "istio.io/dataplane-mode"
-_WAYPOINT, _OF_NAMESPACE = "istio.io/use-waypoint", "istio.io/use-waypoint-namespace"
-_NONE = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +35,11 @@ def chosen_waypoint(entry: Document, configuration: Configuration) -> ChosenWayp
         (configuration.namespaces.get(namespace) or {}, f"namespace {namespace}"),
     )
     for labels, owner in labelled:
-        if name := labels.get(_WAYPOINT):
+        if name := labels.get(USE_WAYPOINT):
             return ChosenWaypoint(
-                name="" if name == _NONE else name,
-                namespace=labels.get(_OF_NAMESPACE) or namespace,
-                label=f"the label {_WAYPOINT} of {owner}",
+                name="" if name == NO_WAYPOINT else name,
+                namespace=labels.get(USE_WAYPOINT_NAMESPACE) or namespace,
+                label=f"the label {USE_WAYPOINT} of {owner}",
             )
     return None
 

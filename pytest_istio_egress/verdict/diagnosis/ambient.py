@@ -9,12 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pytest_istio_egress.model.ambient_names import (
+    DATAPLANE_MODE,
+    REDIRECTION,
+    USE_WAYPOINT,
+    WAYPOINT_ACCEPTED,
+    WAYPOINT_BOUND,
+)
 from pytest_istio_egress.model.ztunnel_log import HBONE_PORT
 from pytest_istio_egress.verdict.analysis.documents import Document, full_name
 from pytest_istio_egress.verdict.analysis.hosts import addresses_of
 from pytest_istio_egress.verdict.analysis.visibility import exported
 from pytest_istio_egress.verdict.analysis.waypoints import (
-    AMBIENT_MODE,
     chosen_waypoint,
     condition_of,
     policies_on,
@@ -55,11 +61,11 @@ def _entry(failure: Failure) -> Document | None:
 )
 def opted_out(failure: Failure) -> str | None:
     """The label of the client's pod keeps it out of the ambient mesh."""
-    mode = failure.request.labels.get(AMBIENT_MODE)
+    mode = failure.request.labels.get(DATAPLANE_MODE)
     if failure.context.redirected is not False or mode != "none":
         return None
     return (
-        f"The client's pod is not redirected to ztunnel: its label {AMBIENT_MODE} is none, so nothing of Istio is on "
+        f"The client's pod is not redirected to ztunnel: its label {DATAPLANE_MODE} is none, so nothing of Istio is on "
         "its path. Check the labels of the pod."
     )
 
@@ -73,13 +79,13 @@ def namespace_not_ambient(failure: Failure) -> str | None:
     """Neither the pod nor its namespace has the label that captures it."""
     request = failure.request
     namespace = failure.configuration.namespaces.get(request.namespace)
-    if failure.context.redirected is not False or namespace is None or AMBIENT_MODE in request.labels:
+    if failure.context.redirected is not False or namespace is None or DATAPLANE_MODE in request.labels:
         return None
-    if namespace.get(AMBIENT_MODE) == "ambient":
+    if namespace.get(DATAPLANE_MODE) == "ambient":
         return None
     return (
         f"The client's pod is not redirected to ztunnel: namespace {request.namespace} does not have the label "
-        f"{AMBIENT_MODE}=ambient, nor does the pod. Check the labels of the namespace."
+        f"{DATAPLANE_MODE}=ambient, nor does the pod. Check the labels of the namespace."
     )
 
 
@@ -93,7 +99,7 @@ def not_redirected(failure: Failure) -> str | None:
     if failure.context.redirected is not False:
         return None
     return (
-        "The client's pod is not redirected to ztunnel: it lacks the annotation ambient.istio.io/redirection. Check "
+        f"The client's pod is not redirected to ztunnel: it lacks the annotation {REDIRECTION}. Check "
         "the log of the istio-cni agent on its node, and the labels of the pod and its namespace."
     )
 
@@ -151,7 +157,7 @@ def _without_tunnel(failure: Failure) -> Document | None:
 def waypoint_not_bound(failure: Failure) -> str | None:
     """A label chooses a waypoint, and istiod did not bind the entry to it."""
     entry = _without_tunnel(failure)
-    bound = condition_of(entry, "istio.io/WaypointBound") if entry else {}
+    bound = condition_of(entry, WAYPOINT_BOUND) if entry else {}
     waypoint = chosen_waypoint(entry, failure.configuration) if entry else None
     if entry is None or waypoint is None or bound.get("status") != "False":
         return None
@@ -183,7 +189,7 @@ def no_waypoint(failure: Failure) -> str | None:
         return None
     return (
         f"The ztunnel forwarded the connection without a waypoint: neither {full_name(entry)} nor its namespace has "
-        "the label istio.io/use-waypoint. Check the labels of both: the label of the client's namespace does not count."
+        f"the label {USE_WAYPOINT}. Check the labels of both: the label of the client's namespace does not count."
     )
 
 
@@ -198,7 +204,7 @@ def waypoint_used(failure: Failure) -> str | None:
         return None
     return (
         f"The ztunnel sent the connection through {waypoint}, which {waypoint.label} chooses. Check that label; "
-        "istio.io/use-waypoint: none on the ServiceEntry leaves one entry out."
+        f"{USE_WAYPOINT}: none on the ServiceEntry leaves one entry out."
     )
 
 
@@ -264,11 +270,11 @@ def policy_not_bound(failure: Failure) -> str | None:
     """istiod says in the status of a policy that nothing enforces it."""
     entry = _let_through(failure)
     for policy in policies_on(entry, failure.configuration) if entry else ():
-        accepted = condition_of(policy, "WaypointAccepted")
+        accepted = condition_of(policy, WAYPOINT_ACCEPTED)
         if accepted.get("status") == "False":
             return (
                 f"Nothing enforces {full_name(policy)}: {accepted.get('message') or accepted.get('reason')}. Check its "
-                "targetRefs, and the label istio.io/use-waypoint of its target."
+                f"targetRefs, and the label {USE_WAYPOINT} of its target."
             )
     return None
 

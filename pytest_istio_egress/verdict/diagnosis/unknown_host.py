@@ -73,15 +73,20 @@ def _other_address(failure: Failure) -> str:
     )
 
 
+def _with_reason(known: str, failure: Failure) -> str:
+    """Return a sentence on an unknown host, with the resource that explains it where there is one."""
+    why = reason(failure)
+    return f"{known} {as_sentence(why)} Check that resource." if why else f"{known} {_CHECK}"
+
+
 @cause("blocked by route block_all", explains=ROUTED, needs=_NEEDS)
 def block_all(failure: Failure) -> str | None:
     """The sidecar has HTTP routes for the port, and none for the host."""
     line = failure.line
     if line is None or line.route != "block_all" or line.details != "direct_response" or failure.expects_block:
         return None
-    why = reason(failure)
     known = "The sidecar answered 502 (route block_all): it has HTTP routes for that port, but none for the host."
-    return f"{known} {as_sentence(why)} Check that resource." if why else f"{known} {_CHECK}"
+    return _with_reason(known, failure)
 
 
 @cause("blocked by BlackHoleCluster", explains=ROUTED, needs=_NEEDS)
@@ -94,8 +99,7 @@ def black_hole(failure: Failure) -> str | None:
     known = (
         f"The sidecar dropped the connection (BlackHoleCluster): it has no listener for {line.downstream_local}{chain}."
     )
-    why = reason(failure)
-    return f"{known} {as_sentence(why)} Check that resource." if why else f"{known} {_CHECK}"
+    return _with_reason(known, failure)
 
 
 @cause("PassthroughCluster instead of the host's cluster", explains=ROUTED, needs=(Evidence.CLUSTER, *_RESOURCES))
@@ -107,8 +111,7 @@ def passthrough(failure: Failure) -> str | None:
     if failure.expected.cluster == "PassthroughCluster":
         return None
     known = "The sidecar sent the request to PassthroughCluster because it does not know the host on that port."
-    why = reason(failure)
-    return f"{known} {as_sentence(why)} Check that resource." if why else f"{known} {_CHECK}"
+    return _with_reason(known, failure)
 
 
 @cause(
