@@ -13,6 +13,7 @@ from mistakes import BROKEN, Change, Report, load
 
 if TYPE_CHECKING:  # a plugin named by -p is loaded before the suite's own
     from pytest_istio_egress.cluster.api import Api
+    from pytest_istio_egress.cluster.names import Names
     from pytest_istio_egress.cluster.pods import Pod
     from pytest_istio_egress.model.case import Case
     from pytest_istio_egress.pipeline.runner import CaseRunner
@@ -22,7 +23,8 @@ STATE = "FIELD_REPORTS"
 CONVERGE = 0.0
 """The cluster is in its state before a rule is tested: a failure is not retried."""
 CLIENT = "deployment/payments.payments"
-_VERSIONS = {"ServiceEntry": "networking.istio.io/v1"}
+_VERSION = "networking.istio.io/v1"
+"""Of the kinds that a mend deletes."""
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -55,6 +57,8 @@ class FieldMesh:
     def _enter(self, report: Report, state: str) -> None:
         for change in report.changes(state):
             self._change(change)
+        if any(map(_is_policy_of_gateway, self._applied)):
+            self._annotate({_REPLACED: f"{report.id}-{state}"})
         self._sync()
         if state == BROKEN:
             analyze(report)
@@ -71,7 +75,7 @@ class FieldMesh:
         for name in change.remove:
             kind, _, each = name.partition("/")
             metadata = {"name": each, "namespace": "payments"}
-            self._delete({"apiVersion": _VERSIONS[kind], "kind": kind, "metadata": metadata})
+            self._delete({"apiVersion": _VERSION, "kind": kind, "metadata": metadata})
         if change.secret:
             from certificates import secret  # beside this plugin
 
@@ -94,6 +98,11 @@ class FieldMesh:
         if self._mesh_text is not None:
             self._write_mesh(self._mesh_text)
             self._mesh_text = None
+
+    @property
+    def names(self) -> Names:
+        """The run's names: what ProxySync asks of an applier, too."""
+        return self._runner.context.names
 
     @property
     def _api(self) -> Api:
@@ -201,7 +210,19 @@ class FieldMesh:
         return []
 
 
-_ANNOTATIONS = ("traffic.sidecar.istio.io/excludeOutboundIPRanges", "proxy.istio.io/config")
+def _is_policy_of_gateway(document: dict[str, Any]) -> bool:
+    """Whether a document is a policy for the gateway: it applies to new connections, and sidecars keep theirs open."""
+    return (document["kind"], document["metadata"].get("namespace")) == ("AuthorizationPolicy", "istio-system")
+
+
+_REPLACED = "field-reports/replaced"
+"""The annotation whose value replaces payments' pod."""
+_ANNOTATIONS = (
+    "traffic.sidecar.istio.io/excludeOutboundIPRanges",
+    "traffic.sidecar.istio.io/includeOutboundIPRanges",
+    "proxy.istio.io/config",
+    _REPLACED,
+)
 _SIDECAR: dict[str, Any] = {
     "apiVersion": "networking.istio.io/v1",
     "kind": "Sidecar",

@@ -56,6 +56,14 @@ def _undefined(configuration: Configuration, host: str) -> str:
     return "" if "ServiceEntry" in configuration.unread else f"no ServiceEntry lists {host}"
 
 
+def is_outside(configuration: Configuration, host: str) -> bool:
+    """Whether only ServiceEntries define a host, and all of them say that it is outside of the mesh."""
+    found = definitions(configuration, host)
+    return bool(found) and all(
+        each["kind"] == "ServiceEntry" and spec_of(each).get("location") != "MESH_INTERNAL" for each in found
+    )
+
+
 def protocol_of(document: Document, number: int) -> str:
     """Return the protocol of a port as Istio reads it; empty where it is not declared, and detected by Envoy."""
     for port in spec_of(document).get("ports") or []:
@@ -81,6 +89,11 @@ def is_http(protocol: str) -> bool:
 def reads_no_name(protocol: str) -> bool:
     """Whether connections of this protocol carry no host name that Envoy reads: addresses and ports alone decide."""
     return bool(protocol) and not is_http(protocol) and protocol.upper() not in _NAME_IN_TLS
+
+
+def names_server(protocol: str) -> bool:
+    """Whether connections of this protocol are TLS, of which Envoy reads the server name."""
+    return protocol.upper() in _NAME_IN_TLS
 
 
 def addresses_of(document: Document) -> list[str]:
