@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from analysis import analyze
-from mistakes import BROKEN, Change, Report, load
+from mistakes import BROKEN, STATES, Change, Report, load
 
 if TYPE_CHECKING:  # a plugin named by -p is loaded before the suite's own
     from pytest_istio_egress.cluster.api import Api
@@ -40,8 +40,9 @@ class FieldMesh:
     def __init__(self, runner: CaseRunner) -> None:
         self._runner = runner
         self._reports = {report.id: report for report in load()}
-        self._applied: list[dict[str, Any]] = []
-        self._annotated = True  # an earlier session may have left annotations
+        # An earlier session leaves what its last report applied, and annotations.
+        self._applied = _documents(self._reports.values())
+        self._annotated = True
         self._mesh_text: str | None = None
         self._markers = 0
 
@@ -208,6 +209,18 @@ class FieldMesh:
             metadata = {**document["metadata"], "namespace": namespace}
             self._apply({**document, "metadata": metadata, "spec": spec})
         return []
+
+
+def _documents(reports: Iterable[Report]) -> list[dict[str, Any]]:
+    """Return what reports apply, each object once."""
+    found = {
+        (each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]): each
+        for report in reports
+        for state in STATES
+        for change in report.changes(state)
+        for each in change.documents
+    }
+    return list(found.values())
 
 
 def _is_policy_of_gateway(document: dict[str, Any]) -> bool:

@@ -157,6 +157,29 @@ def test_rule_that_does_not_lead_to_the_gateway_has_its_reason(entries: Any, rul
     assert bool(why) is bool(text)
 
 
+@pytest.mark.parametrize(
+    ("match", "text"),
+    [
+        ({"sourceLabels": {"app": "other"}}, "matches other clients: sourceLabels app=other"),
+        ({"sourceNamespace": "other"}, "matches other clients: sourceNamespace other"),
+        ({"sourceLabels": dict(CLIENT.labels), "sourceNamespace": CLIENT.namespace}, ""),
+    ],
+)
+def test_rule_for_other_clients_has_its_reason(match: Any, text: str) -> None:
+    given = configuration(rules=[by_gateway(http=[{"match": [match], **to(EXIT)}])])
+    why = why_no_rule_leads_to(given, CLIENT, EXIT)
+    assert text in why
+    assert bool(why) is bool(text)
+
+
+@pytest.mark.parametrize("listed", ["Partner.test", "partner.test."])
+def test_host_that_is_written_otherwise_is_named(listed: str) -> None:
+    why = why_unknown(configuration(entries=[entry(hosts=[listed])]), CLIENT)
+    assert why.startswith("no ServiceEntry lists partner.test, but ServiceEntry partner in client lists")
+    assert listed in why
+    assert "but" not in why_unknown(configuration(entries=[entry(hosts=["other.test"])]), CLIENT)
+
+
 def test_only_one_virtual_service_of_a_host_is_used() -> None:
     used = virtual_service(to(HOST), name="first")
     both = configuration(rules=[used, TIMEOUT])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pytest_istio_egress.verdict.analysis.configuration import (
@@ -53,7 +53,18 @@ def _undefined(configuration: Configuration, host: str) -> str:
     if host.endswith(suffix):
         name, _, namespace = host.removesuffix(suffix).partition(".")
         return "" if "Service" in configuration.unread else f"there is no Service {name} in {namespace}"
-    return "" if "ServiceEntry" in configuration.unread else f"no ServiceEntry lists {host}"
+    if "ServiceEntry" in configuration.unread:
+        return ""
+    similar = next(_written_otherwise(configuration, host), "")
+    return f"no ServiceEntry lists {host}{f', but {similar}' if similar else ''}"
+
+
+def _written_otherwise(configuration: Configuration, host: str) -> Iterator[str]:
+    """Yield the ServiceEntries that list a host with capital letters, or with a dot at its end."""
+    for entry in configuration.entries:
+        for listed in map(str, spec_of(entry).get("hosts") or []):
+            if listed != host and listed.lower().rstrip(".") == host.lower():
+                yield f"{full_name(entry)} lists {listed}, which is another name for Istio"
 
 
 def is_outside(configuration: Configuration, host: str) -> bool:

@@ -81,10 +81,30 @@ def _reasons(rule: Document, configuration: Configuration, request: ClientReques
     if not own:
         yield f"{full_name(rule)} has no match for sidecars (gateway `mesh`) on its route to {destination}"
         return
+    if not any(_is_from(match, request) for match in own):
+        yield f"{full_name(rule)} matches other clients: {_sources(own)}"
     ports = sorted({int(match["port"]) for match in own if match.get("port")})
     if len(ports) and all(match.get("port") not in (None, request.port) for match in own):
         listed = ", ".join(map(str, ports))
         yield f"{full_name(rule)} matches port {listed} for sidecars, and the request is for {request.port}"
+
+
+def _is_from(match: Mapping[str, Any], request: ClientRequest) -> bool:
+    """Whether a match includes the client by its labels and its namespace."""
+    labels: Mapping[str, str] = match.get("sourceLabels") or {}
+    namespace = match.get("sourceNamespace") or request.namespace
+    return labels.items() <= request.labels.items() and namespace == request.namespace
+
+
+def _sources(matches: Sequence[Mapping[str, Any]]) -> str:
+    """Return the labels and namespaces of clients that matches name."""
+    listed = [
+        f"{name} {value}" if isinstance(value, str) else f"{name} {', '.join(f'{k}={v}' for k, v in value.items())}"
+        for match in matches
+        for name in ("sourceLabels", "sourceNamespace")
+        if (value := match.get(name))
+    ]
+    return ", ".join(dict.fromkeys(listed))
 
 
 def gateways_of(rule: Document) -> list[str]:
