@@ -163,6 +163,7 @@ def test_rule_that_does_not_lead_to_the_gateway_has_its_reason(entries: Any, rul
         ({"sourceLabels": {"app": "other"}}, "matches other clients: sourceLabels app=other"),
         ({"sourceNamespace": "other"}, "matches other clients: sourceNamespace other"),
         ({"sourceLabels": dict(CLIENT.labels), "sourceNamespace": CLIENT.namespace}, ""),
+        ({"sourceLabels": {"app": "other"}, "gateways": ["mesh"]}, ""),
     ],
 )
 def test_rule_for_other_clients_has_its_reason(match: Any, text: str) -> None:
@@ -172,11 +173,10 @@ def test_rule_for_other_clients_has_its_reason(match: Any, text: str) -> None:
     assert bool(why) is bool(text)
 
 
-@pytest.mark.parametrize("listed", ["Partner.test", "partner.test."])
-def test_host_that_is_written_otherwise_is_named(listed: str) -> None:
-    why = why_unknown(configuration(entries=[entry(hosts=[listed])]), CLIENT)
-    assert why.startswith("no ServiceEntry lists partner.test, but ServiceEntry partner in client lists")
-    assert listed in why
+def test_host_with_a_dot_at_its_end_is_named_and_capital_letters_are_the_same_host() -> None:
+    why = why_unknown(configuration(entries=[entry(hosts=["partner.test."])]), CLIENT)
+    assert why.startswith("no ServiceEntry lists partner.test, but ServiceEntry partner in client lists partner.test.")
+    assert why_unknown(configuration(entries=[entry(hosts=["Partner.test"])]), CLIENT) == ""
     assert "but" not in why_unknown(configuration(entries=[entry(hosts=["other.test"])]), CLIENT)
 
 

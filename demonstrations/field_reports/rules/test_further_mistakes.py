@@ -329,11 +329,6 @@ def test_f51(egress: Egress) -> None:
     egress.expect(PARTNER, directly("partner.test"))
 
 
-@documented(source=f"{WIKI}f52", summary="payments reaches partner.test by TLS of its own", manifests=[])
+@documented(source=f"{WIKI}f52", summary="payments reaches partner.test through the egress gateway", manifests=[])
 def test_f52(egress: Egress) -> None:
-    egress.expect(PARTNER_BY_TLS, directly("partner.test", 443))
-
-
-@documented(source=f"{WIKI}f53", summary="payments reaches partner.test through the egress gateway", manifests=[])
-def test_f53(egress: Egress) -> None:
     egress.expect(PARTNER, through_gateway("", 80))

@@ -60,10 +60,10 @@ def _undefined(configuration: Configuration, host: str) -> str:
 
 
 def _written_otherwise(configuration: Configuration, host: str) -> Iterator[str]:
-    """Yield the ServiceEntries that list a host with capital letters, or with a dot at its end."""
+    """Yield the ServiceEntries that list a host with a dot at its end."""
     for entry in configuration.entries:
         for listed in map(str, spec_of(entry).get("hosts") or []):
-            if listed != host and listed.lower().rstrip(".") == host.lower():
+            if listed.lower() == f"{host.lower()}.":
                 yield f"{full_name(entry)} lists {listed}, which is another name for Istio"
 
 

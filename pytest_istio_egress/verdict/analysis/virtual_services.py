@@ -90,7 +90,9 @@ def _reasons(rule: Document, configuration: Configuration, request: ClientReques
 
 
 def _is_from(match: Mapping[str, Any], request: ClientRequest) -> bool:
-    """Whether a match includes the client by its labels and its namespace."""
+    """Whether a match includes the client by its labels and its namespace, which count only without `gateways`."""
+    if match.get("gateways"):
+        return True
     labels: Mapping[str, str] = match.get("sourceLabels") or {}
     namespace = match.get("sourceNamespace") or request.namespace
     return labels.items() <= request.labels.items() and namespace == request.namespace
