@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from analysis import analyze
-from mistakes import BROKEN, Change, Report, load
+from mistakes import BROKEN, STATES, Change, Report, load
 
 if TYPE_CHECKING:  # a plugin named by -p is loaded before the suite's own
     from pytest_istio_egress.cluster.api import Api
+    from pytest_istio_egress.cluster.names import Names
     from pytest_istio_egress.cluster.pods import Pod
     from pytest_istio_egress.model.case import Case
     from pytest_istio_egress.pipeline.runner import CaseRunner
@@ -22,7 +23,8 @@ STATE = "FIELD_REPORTS"
 CONVERGE = 0.0
 """The cluster is in its state before a rule is tested: a failure is not retried."""
 CLIENT = "deployment/payments.payments"
-_VERSIONS = {"ServiceEntry": "networking.istio.io/v1"}
+_VERSION = "networking.istio.io/v1"
+"""Of the kinds that a mend deletes."""
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -38,8 +40,9 @@ class FieldMesh:
     def __init__(self, runner: CaseRunner) -> None:
         self._runner = runner
         self._reports = {report.id: report for report in load()}
-        self._applied: list[dict[str, Any]] = []
-        self._annotated = True  # an earlier session may have left annotations
+        # An earlier session leaves what its last report applied, and annotations.
+        self._applied = _documents(self._reports.values())
+        self._annotated = True
         self._mesh_text: str | None = None
         self._markers = 0
 
@@ -55,6 +58,8 @@ class FieldMesh:
     def _enter(self, report: Report, state: str) -> None:
         for change in report.changes(state):
             self._change(change)
+        if any(map(_is_policy_of_gateway, self._applied)):
+            self._annotate({_REPLACED: f"{report.id}-{state}"})
         self._sync()
         if state == BROKEN:
             analyze(report)
@@ -71,7 +76,7 @@ class FieldMesh:
         for name in change.remove:
             kind, _, each = name.partition("/")
             metadata = {"name": each, "namespace": "payments"}
-            self._delete({"apiVersion": _VERSIONS[kind], "kind": kind, "metadata": metadata})
+            self._delete({"apiVersion": _VERSION, "kind": kind, "metadata": metadata})
         if change.secret:
             from certificates import secret  # beside this plugin
 
@@ -94,6 +99,11 @@ class FieldMesh:
         if self._mesh_text is not None:
             self._write_mesh(self._mesh_text)
             self._mesh_text = None
+
+    @property
+    def names(self) -> Names:
+        """The run's names: what ProxySync asks of an applier, too."""
+        return self._runner.context.names
 
     @property
     def _api(self) -> Api:
@@ -201,7 +211,31 @@ class FieldMesh:
         return []
 
 
-_ANNOTATIONS = ("traffic.sidecar.istio.io/excludeOutboundIPRanges", "proxy.istio.io/config")
+def _documents(reports: Iterable[Report]) -> list[dict[str, Any]]:
+    """Return what reports apply, each object once."""
+    found = {
+        (each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]): each
+        for report in reports
+        for state in STATES
+        for change in report.changes(state)
+        for each in change.documents
+    }
+    return list(found.values())
+
+
+def _is_policy_of_gateway(document: dict[str, Any]) -> bool:
+    """Whether a document is a policy for the gateway: it applies to new connections, and sidecars keep theirs open."""
+    return (document["kind"], document["metadata"].get("namespace")) == ("AuthorizationPolicy", "istio-system")
+
+
+_REPLACED = "field-reports/replaced"
+"""The annotation whose value replaces payments' pod."""
+_ANNOTATIONS = (
+    "traffic.sidecar.istio.io/excludeOutboundIPRanges",
+    "traffic.sidecar.istio.io/includeOutboundIPRanges",
+    "proxy.istio.io/config",
+    _REPLACED,
+)
 _SIDECAR: dict[str, Any] = {
     "apiVersion": "networking.istio.io/v1",
     "kind": "Sidecar",

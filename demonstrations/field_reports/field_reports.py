@@ -2,9 +2,10 @@
 
     python demonstrations/field_reports/field_reports.py > docs/field_reports.md
 
-Every entry of reports.yaml is a mistake from a public report, rewritten for the namespace `payments` and plain servers.
-Its rule (rules/test_field_reports.py) is tested twice on an embedded cluster: with the mistake, and mended. The exit
-status is 1 where a sentence is not the true cause, or a mended rule does not pass. `--only ID,ID` tests some entries,
+Every entry of reports.yaml and further_mistakes.yaml is a mistake from a public report, or of the same kind, rewritten
+for the namespace `payments` and plain servers. Its rule (in rules/) is tested twice on an embedded cluster: with the
+mistake, and mended. The exit status is 1 where a sentence is not the true cause, or a mended rule does not pass.
+`--only ID,ID` tests some entries,
 `--cluster NAME` uses an embedded cluster that runs already; `--results FOLDER` keeps the results there, and tests only
 what is missing in it, so that an interrupted run can be continued.
 """
@@ -80,7 +81,7 @@ def run_rules(cluster: EmbeddedCluster, state: str, reports: Sequence[Report], f
         [
             sys.executable, "-m", "pytest", "--istio-egress", "-p", "field_mesh", "-p", "no:cacheprovider",
             "--istio-egress-kubeconfig", str(cluster.kubeconfig), "--istio-egress-report", str(written),
-            *(f"test_field_reports.py::test_{report.id}" for report in missing),
+            *(f"{report.rules}::test_{report.id}" for report in missing),
         ],
         cwd=HERE / "rules",
         env={
@@ -120,9 +121,10 @@ def page(
         [
             "# Mistakes from public reports, and the causes that are diagnosed",
             "",
-            "Each row is a mistake that somebody reported publicly, rewritten as a rule of a user's own (namespace",
-            "`payments`, plain servers outside the mesh), and the sentence of the failure.",
-            "Made by `python demonstrations/field_reports/field_reports.py` from `reports.yaml` beside it.",
+            "Each row is a mistake that somebody reported publicly, or a mistake of the same kind, rewritten as a rule",
+            "of a user's own (namespace `payments`, plain servers outside the mesh), and the sentence of the failure.",
+            "Made by `python demonstrations/field_reports/field_reports.py` from `reports.yaml` and",
+            "`further_mistakes.yaml` beside it.",
             "",
             f"{judged.count('true')} of {len(counted)} sentences name the root cause; {mended} of {len(reports)} rules",
             f"pass once the mistake is mended. `istioctl analyze` names {analyzed} of the mistakes.",

@@ -1,4 +1,4 @@
-"""The entries of reports.yaml, whose head explains the fields."""
+"""The entries of reports.yaml and further_mistakes.yaml; the head of the first explains the fields."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import Any
 import yaml
 
 BROKEN, MENDED = STATES = ("broken", "mended")
+RULES = {"reports.yaml": "test_field_reports.py", "further_mistakes.yaml": "test_further_mistakes.py"}
+"""The file with the rules of each file of entries."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
     """What is done to the cluster for one state of a report."""
 
-    manifests: str = ""
+    manifests: str | Sequence[str] = ""
     remove: Sequence[str] = ()
     annotations: Mapping[str, str] | None = None
     mesh: Mapping[str, Any] = field(default_factory=dict)
@@ -27,14 +29,17 @@ class Change:
     @property
     def documents(self) -> list[dict[str, Any]]:
         """The documents to apply."""
-        return [document for document in yaml.safe_load_all(self.manifests) if document]
+        texts = [self.manifests] if isinstance(self.manifests, str) else self.manifests
+        return [document for text in texts for document in yaml.safe_load_all(text) if document]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """One entry of reports.yaml."""
+    """One entry."""
 
     id: str
+    rules: str
+    """The file of its rule, below rules/."""
     report: str
     mistake: str
     broken: Change
@@ -58,6 +63,15 @@ class Report:
 
 
 def load() -> list[Report]:
-    """Read reports.yaml."""
-    entries = yaml.safe_load(Path(__file__).with_name("reports.yaml").read_text())
-    return [Report(**{**entry, **{state: Change(**(entry.get(state) or {})) for state in STATES}}) for entry in entries]
+    """Read the entries of all files."""
+    return [_report(entry, rules) for file, rules in RULES.items() for entry in _entries(file)]
+
+
+def _entries(file: str) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name(file).read_text())
+    return entries
+
+
+def _report(entry: dict[str, Any], rules: str) -> Report:
+    changes = {state: Change(**(entry.get(state) or {})) for state in STATES}
+    return Report(**{**entry, **changes, "rules": rules})

@@ -37,6 +37,7 @@ from failures import (
     to,
     virtual_service,
 )
+from mistake_samples import MISTAKE_SAMPLES
 
 from pytest_istio_egress import Hop, Outcome, get
 from pytest_istio_egress.model.difference import Difference
@@ -410,6 +411,7 @@ SAMPLES: Mapping[str, Failure] = {
         )
     },
     **AMBIENT_SAMPLES,
+    **MISTAKE_SAMPLES,
 }
 MESH = MeshSettings(raw={"outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}})
 __all__ = ["CLIENT", "MESH", "SAMPLES", "flagged"]

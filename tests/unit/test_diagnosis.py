@@ -126,6 +126,14 @@ ALSO_TRUE: Mapping[str, frozenset[str]] = {
     "the host redirects to https although TLS is originated": frozenset({"the host itself answers"}),
     "the destination's own proxy denies the request": frozenset({"the host itself answers"}),
     "an EnvoyFilter changes a header": frozenset(),
+    "TLS to a server of the egress gateway that is plain": frozenset({"TLS to a host that does not use it"}),
+    "ISTIO_MUTUAL to a host outside the mesh": frozenset({"TLS handshake with the host failed"}),
+    "no authority for a host with a private one": frozenset({"certificate of another authority"}),
+    "the upstream does not answer connections (DC)": frozenset({"the client disconnected (DC)"}),
+    "a rule rewrites the path for a host that does not know it": frozenset({"the host itself answers"}),
+    "a rule sends the request to another host with the Host header of the first": frozenset(
+        {"the host itself answers"}
+    ),
     "the pod is opted out of ambient mode": frozenset({"the pod is not redirected to ztunnel"}),
     "the namespace is not in ambient mode": frozenset({"the pod is not redirected to ztunnel"}),
 }

@@ -168,7 +168,8 @@ def test_host_that_the_gateway_does_not_know_is_named() -> None:
     unrouted = replace(path("web.shop"), http=True, route=None, clusters=())
     found = list(odd_at_gateway(unrouted, KNOWN, replace(CLIENT, host="web.shop"), GATEWAY_PODS))
     assert found == [
-        "the gateway has no route for web.shop: no VirtualService that is bound to one of its Gateways names this host"
+        "the gateway has no route for web.shop: no VirtualService that is bound to one of its Gateways has a route "
+        "that matches it"
     ]
 
 

@@ -3,28 +3,9 @@
 import os
 
 import pytest
+from payments import INSECURE, MOODY, PAYMENTS, REDIRECTOR, WIKI, A, B, directly, through_gateway
 
-from pytest_istio_egress import Egress, Hop, Outcome, Probe, blocked_http, documented, get, outbound, tcp, workload
-
-PAYMENTS = workload("deployment/payments", namespace="payments")
-GATEWAY = "istio-egressgateway.istio-system.svc.cluster.local"
-A, B, MOODY, REDIRECTOR = (f"10.96.200.{number}" for number in (80, 81, 82, 83))
-INSECURE = ("--insecure",)
-WIKI = "https://wiki.example.com/egress#"
-
-
-def through_gateway(subset: str, port: int, *, at_port: int = 80, status: int = 200) -> Outcome:
-    """Expect an answer over the egress gateway."""
-    return Outcome(
-        status=status,
-        cluster=outbound(GATEWAY, at_port, subset=subset),
-        gateway=Hop(cluster=outbound("partner.test", port)),
-    )
-
-
-def directly(host: str, port: int = 80) -> Outcome:
-    """Expect an answer through the sidecar alone."""
-    return Outcome(status=200, cluster=outbound(host, port))
+from pytest_istio_egress import Egress, Outcome, Probe, blocked_http, documented, get, outbound, tcp
 
 
 @documented(source=f"{WIKI}e01", summary="payments reaches partner.test over TLS of the gateway", manifests=[])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pytest_istio_egress.verdict.analysis.documents import Document, covers, namespace_of, spec_of
@@ -105,6 +105,11 @@ class Configuration:
             ),
             None,
         )
+
+
+def at_gateway(configuration: Configuration) -> Configuration:
+    """Return the configuration as it applies to a gateway: Sidecars have no effect there."""
+    return replace(configuration, sidecars=())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
-from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Configuration, ports_of
-from pytest_istio_egress.verdict.analysis.documents import Document, covers, full_name, namespace_of, spec_of
+from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Configuration, Workload, ports_of
+from pytest_istio_egress.verdict.analysis.documents import (
+    Document,
+    covers,
+    full_name,
+    namespace_of,
+    selector_of,
+    selects,
+    spec_of,
+)
 from pytest_istio_egress.verdict.analysis.hosts import definitions, why_unknown
 from pytest_istio_egress.verdict.analysis.visibility import export_targets, exported
 
@@ -84,11 +93,72 @@ def why_no_subset(configuration: Configuration, host: str, subset: str, client: 
     )
 
 
+def why_no_tls(configuration: Configuration, host: str, port: int, workload: Workload) -> str:
+    """Return why a proxy originates no TLS to a host's port, as a main clause; empty where a rule should make it."""
+    if "DestinationRule" in configuration.unread:
+        return ""
+    stating = [rule for rule in rules_for(configuration, host) if _originates(rule)]
+    hindered = [(rule, list(_why_no_tls(configuration, rule, host, port, workload))) for rule in stating]
+    if any(not why for _, why in hindered):
+        return ""
+    # As with subsets: a rule that two things keep from this proxy is not meant for it.
+    near = next((why[0] for _, why in hindered if len(why) == 1), "")
+    if near or applied_rules(configuration, host, workload.namespace):
+        return near
+    return f"no DestinationRule applies to {host} there"
+
+
+def any_originates(configuration: Configuration, host: str) -> bool:
+    """Whether a DestinationRule of a host sets TLS, whatever keeps it from a proxy."""
+    return any(_originates(rule) for rule in rules_for(configuration, host))
+
+
+_ORIGINATING = frozenset({"SIMPLE", "MUTUAL", "ISTIO_MUTUAL"})
+
+
+def _mode(settings: Mapping[str, Any]) -> str:
+    return str((settings.get("tls") or {}).get("mode") or "")
+
+
+def _by_port(rule: Document) -> dict[int, Mapping[str, Any]]:
+    levels = (spec_of(rule).get("trafficPolicy") or {}).get("portLevelSettings") or []
+    return {int((each.get("port") or {}).get("number") or 0): each for each in levels}
+
+
+def _of_all_ports(rule: Document) -> Mapping[str, Any]:
+    policy: Mapping[str, Any] = spec_of(rule).get("trafficPolicy") or {}
+    return policy
+
+
+def _originates(rule: Document) -> bool:
+    """Whether a rule sets TLS for some port."""
+    return any(_mode(each) in _ORIGINATING for each in (_of_all_ports(rule), *_by_port(rule).values()))
+
+
+def _why_no_tls(
+    configuration: Configuration, rule: Document, host: str, port: int, workload: Workload
+) -> Iterator[str]:
+    yield from _why_not_used(configuration, rule, host, workload)
+    if not selects(rule, workload.labels):
+        labels = ", ".join(f"{name}={value}" for name, value in selector_of(rule).items())
+        yield f"{full_name(rule)} selects {labels}, and the proxy's pod has other labels"
+    levels = _by_port(rule)
+    if port in levels:
+        if _mode(levels[port]) not in _ORIGINATING:
+            yield (
+                f"{full_name(rule)} has portLevelSettings for port {port} without TLS, and these replace the TLS that "
+                "it sets for all ports"
+            )
+    elif _mode(_of_all_ports(rule)) not in _ORIGINATING:
+        ports = ", ".join(str(number) for number, each in sorted(levels.items()) if _mode(each) in _ORIGINATING)
+        yield f"{full_name(rule)} sets TLS for port {ports} only, and the request is for port {port} of the host"
+
+
 def _subsets(rule: Document) -> list[str]:
     return [str(subset.get("name")) for subset in spec_of(rule).get("subsets") or []]
 
 
-def _why_not_used(configuration: Configuration, rule: Document, host: str, client: ClientRequest) -> Iterator[str]:
+def _why_not_used(configuration: Configuration, rule: Document, host: str, client: Workload) -> Iterator[str]:
     path = lookup_path(configuration, host, client.namespace)
     if not exported(rule, client.namespace, configuration.mesh):
         yield (

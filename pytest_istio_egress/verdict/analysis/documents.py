@@ -26,7 +26,8 @@ def spec_of(document: Document) -> Mapping[str, Any]:
 
 
 def covers(pattern: str, host: str) -> bool:
-    """Whether a host pattern, which may begin with a wildcard, is or covers a host."""
+    """Whether a host pattern, which may begin with a wildcard, is or covers a host, in capital letters or not."""
+    pattern, host = pattern.lower(), host.lower()
     if pattern == "*":
         return True
     return host.endswith(pattern[1:]) if pattern.startswith("*") else pattern == host

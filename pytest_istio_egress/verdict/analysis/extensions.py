@@ -24,6 +24,8 @@ class Patch:
     apply_to: str
     value: Mapping[str, Any]
     """What it sets, as the proxy has it."""
+    context: str = "ANY"
+    """The traffic that it is for."""
 
 
 def extensions_of(configuration: Configuration, workload: Workload) -> list[Document]:
@@ -50,6 +52,18 @@ def patches_on(configuration: Configuration, workload: Workload, path: ProxyPath
         if (patch.get("match") or {}).get("context", "ANY") in ("ANY", context)
         and (value := (patch.get("patch") or {}).get("value"))
         and any(_contains(part, value) for part in _parts(path, str(patch.get("applyTo", ""))))
+    ]
+
+
+def patches_elsewhere(configuration: Configuration, workload: Workload, context: str) -> list[Patch]:
+    """Return the patches of EnvoyFilters on a workload that are for other traffic than that of a context."""
+    return [
+        Patch(document, str(patch.get("applyTo", "")), value, stated)
+        for document in configuration.envoy_filters
+        if _applies(document, configuration, workload)
+        for patch in spec_of(document).get("configPatches") or []
+        if (stated := str((patch.get("match") or {}).get("context", "ANY"))) not in ("ANY", context)
+        and (value := (patch.get("patch") or {}).get("value"))
     ]
 
 

@@ -1,12 +1,13 @@
-"""What keeps a Gateway, or a route of the Gateway API, from taking a request at the egress gateway."""
+"""What keeps a Gateway from taking a request at the egress gateway."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Configuration, Workload, routes_of
 from pytest_istio_egress.verdict.analysis.documents import Document, covers, full_name, namespace_of, spec_of
+from pytest_istio_egress.verdict.analysis.gateway_api import unattached
 from pytest_istio_egress.verdict.analysis.visibility import export_targets, exported
 
 
@@ -19,8 +20,9 @@ def faults(configuration: Configuration, request: ClientRequest, gateway: Worklo
         *_references(configuration, request),
         *_selected(configuration, request, gateway),
         *_rules(configuration, request, gateway),
-        *parents_missing(configuration, request.host),
-        *unattached_routes(configuration, request.host),
+        *_ports(configuration, request, gateway),
+        *_conflicts(configuration, request, gateway),
+        *unattached(configuration, request.host),
     ]
 
 
@@ -69,8 +71,11 @@ def _gateway(configuration: Configuration, gateway: Document, host: str) -> Iter
 
 def accepts(gateway: Document, host: str) -> bool:
     """Whether a server of the Gateway lists the host; its hosts may have a namespace before them."""
-    servers = spec_of(gateway).get("servers") or []
-    return any(covers(str(pattern).rpartition("/")[2], host) for server in servers for pattern in server["hosts"])
+    return any(_serves(server, host) for server in spec_of(gateway).get("servers") or [])
+
+
+def _serves(server: Mapping[str, Any], host: str) -> bool:
+    return any(covers(str(pattern).rpartition("/")[2], host) for pattern in server["hosts"])
 
 
 def selects_gateway(gateway: Document, workload: Workload) -> bool:
@@ -93,15 +98,73 @@ def _selected(configuration: Configuration, request: ClientRequest, workload: Wo
 
 def bound(rule: Document, gateway: Document) -> bool:
     """Whether a route of the rule applies at the gateway: its matches may name fewer gateways than the rule."""
-    name = gateway["metadata"]["name"]
-    names = {f"{namespace_of(gateway)}/{name}"} | ({name} if namespace_of(rule) == namespace_of(gateway) else set())
+    return any(True for _ in _matches_at(rule, gateway))
+
+
+def _matches_at(rule: Document, gateway: Document) -> Iterator[Mapping[str, Any]]:
+    """Yield the matches of a VirtualService that apply at a Gateway; an empty one for a route without matches."""
+    names = _names_of(rule, gateway)
     if not names & set(spec_of(rule).get("gateways") or []):
-        return False
-    return any(
-        not (route.get("match") or [])
-        or any(not match.get("gateways") or names & set(match["gateways"]) for match in route["match"])
-        for route in routes_of(rule)
-    )
+        return
+    for route in routes_of(rule):
+        for match in route.get("match") or [{}]:
+            if not match.get("gateways") or names & set(match["gateways"]):
+                yield match
+
+
+def _names_of(rule: Document, gateway: Document) -> set[str]:
+    """Return the names by which a VirtualService may refer to a Gateway."""
+    name = gateway["metadata"]["name"]
+    own = {name} if namespace_of(rule) == namespace_of(gateway) else set()
+    return {f"{namespace_of(gateway)}/{name}"} | own
+
+
+def _ports(configuration: Configuration, request: ClientRequest, workload: Workload | None) -> Iterator[str]:
+    """Yield VirtualServices of the host whose matches at a Gateway are all for ports that its servers do not have."""
+    own = [each for each in configuration.gateways if workload is not None and selects_gateway(each, workload)]
+    for rule in configuration.rules_of(request.host):
+        for gateway in own:
+            matched = [match.get("port") for match in _matches_at(rule, gateway)]
+            ports = {server["port"]["number"] for server in spec_of(gateway).get("servers") or []}
+            if matched and not any(port is None or port in ports for port in matched):
+                yield (
+                    f"{full_name(rule)} matches port {_listed(matched)} at {full_name(gateway)}, whose servers have "
+                    f"port {_listed(ports)}"
+                )
+
+
+def _listed(ports: Iterable[Any]) -> str:
+    return ", ".join(map(str, sorted(set(ports))))
+
+
+_HTTP, _TCP = frozenset({"HTTP", "HTTP2", "GRPC", "GRPC-WEB"}), frozenset({"TCP", "MONGO", "MYSQL", "REDIS"})
+
+
+def _conflict(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether one of two servers of a port is plain HTTP and the other TCP: istiod leaves out one of them."""
+    protocols = [str(server["port"].get("protocol") or "").upper() for server in (one, other)]
+    return any(first in _HTTP and second in _TCP for first, second in (protocols, protocols[::-1]))
+
+
+def _conflicts(configuration: Configuration, request: ClientRequest, workload: Workload | None) -> Iterator[str]:
+    """Yield Gateways of other hosts that declare a port of this host's Gateway with another protocol."""
+    own = [each for each in configuration.gateways if workload is not None and selects_gateway(each, workload)]
+    for gateway in own:
+        for server in spec_of(gateway).get("servers") or []:
+            if not _serves(server, request.host):
+                continue
+            number = server["port"]["number"]
+            for other in own:
+                if other is gateway:
+                    continue
+                for each in spec_of(other).get("servers") or []:
+                    same = (each["port"]["number"], each.get("bind")) == (number, server.get("bind"))
+                    if same and _conflict(each, server):
+                        yield (
+                            f"{full_name(other)} declares port {number} as {each['port'].get('protocol')}, and "
+                            f"{full_name(gateway)} as {server['port'].get('protocol')}: a port of the gateway has one "
+                            "of the two only"
+                        )
 
 
 def _rules(configuration: Configuration, request: ClientRequest, workload: Workload | None) -> Iterator[str]:
@@ -112,41 +175,3 @@ def _rules(configuration: Configuration, request: ClientRequest, workload: Workl
         if any(True for _ in _named_gateways(rule)) and not exported(rule, workload.namespace, configuration.mesh):
             targets = ", ".join(export_targets(rule, configuration.mesh))
             yield f"{full_name(rule)} is not exported to the gateway in {workload.namespace}: exportTo is [{targets}]"
-
-
-def _routes_of(configuration: Configuration, host: str) -> list[Document]:
-    return [
-        route
-        for route in configuration.routes
-        if any(covers(str(pattern), host) for pattern in spec_of(route).get("hostnames") or [])
-    ]
-
-
-def unattached_routes(configuration: Configuration, host: str) -> Iterator[str]:
-    """Yield HTTPRoutes and TLSRoutes of a host whose status says that a parent did not accept them."""
-    for route in _routes_of(configuration, host):
-        statuses: Sequence[Mapping[str, Any]] = (route.get("status") or {}).get("parents") or []
-        for status in statuses:
-            for condition in status.get("conditions") or []:
-                if condition.get("type") in ("Accepted", "ResolvedRefs") and condition.get("status") == "False":
-                    parent = status.get("parentRef") or {}
-                    kind, name = parent.get("kind") or "Gateway", parent.get("name")
-                    place = parent.get("namespace") or namespace_of(route)
-                    yield (
-                        f"{full_name(route)} is not attached to {kind} {name} in {place} "
-                        f"({condition.get('reason')}: {str(condition.get('message') or '').rstrip('.')})"
-                    )
-
-
-def parents_missing(configuration: Configuration, host: str) -> Iterator[str]:
-    """Yield HTTPRoutes and TLSRoutes of a host that name a Gateway which does not exist in that namespace."""
-    known = {(namespace_of(each), each["metadata"]["name"]) for each in configuration.api_gateways}
-    if "Gateway of the Gateway API" in configuration.unread:
-        return
-    for route in _routes_of(configuration, host):
-        for parent in spec_of(route).get("parentRefs") or []:
-            if (parent.get("kind") or "Gateway") != "Gateway":
-                continue
-            place = parent.get("namespace") or namespace_of(route)
-            if (place, parent.get("name")) not in known:
-                yield f"{full_name(route)} names the Gateway {parent.get('name')} in {place}, which does not exist"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pytest_istio_egress.verdict.analysis.configuration import (
@@ -53,7 +53,26 @@ def _undefined(configuration: Configuration, host: str) -> str:
     if host.endswith(suffix):
         name, _, namespace = host.removesuffix(suffix).partition(".")
         return "" if "Service" in configuration.unread else f"there is no Service {name} in {namespace}"
-    return "" if "ServiceEntry" in configuration.unread else f"no ServiceEntry lists {host}"
+    if "ServiceEntry" in configuration.unread:
+        return ""
+    similar = next(_written_otherwise(configuration, host), "")
+    return f"no ServiceEntry lists {host}{f', but {similar}' if similar else ''}"
+
+
+def _written_otherwise(configuration: Configuration, host: str) -> Iterator[str]:
+    """Yield the ServiceEntries that list a host with a dot at its end."""
+    for entry in configuration.entries:
+        for listed in map(str, spec_of(entry).get("hosts") or []):
+            if listed.lower() == f"{host.lower()}.":
+                yield f"{full_name(entry)} lists {listed}, which is another name for Istio"
+
+
+def is_outside(configuration: Configuration, host: str) -> bool:
+    """Whether only ServiceEntries define a host, and all of them say that it is outside of the mesh."""
+    found = definitions(configuration, host)
+    return bool(found) and all(
+        each["kind"] == "ServiceEntry" and spec_of(each).get("location") != "MESH_INTERNAL" for each in found
+    )
 
 
 def protocol_of(document: Document, number: int) -> str:
@@ -81,6 +100,11 @@ def is_http(protocol: str) -> bool:
 def reads_no_name(protocol: str) -> bool:
     """Whether connections of this protocol carry no host name that Envoy reads: addresses and ports alone decide."""
     return bool(protocol) and not is_http(protocol) and protocol.upper() not in _NAME_IN_TLS
+
+
+def names_server(protocol: str) -> bool:
+    """Whether connections of this protocol are TLS, of which Envoy reads the server name."""
+    return protocol.upper() in _NAME_IN_TLS
 
 
 def addresses_of(document: Document) -> list[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pytest_istio_egress.verdict.analysis.configuration import Configuration, Workload
+from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Configuration, Workload
 from pytest_istio_egress.verdict.analysis.documents import (
     Document,
+    covers,
     full_name,
     namespace_of,
     selector_of,
@@ -56,7 +57,67 @@ def why_nothing_denies(configuration: Configuration, workload: Workload) -> str:
     if near:
         labels = ", ".join(f"{name}={value}" for name, value in selector_of(near[0]).items())
         return f"no AuthorizationPolicy selects these pods: {full_name(near[0])} selects {labels}"
+    if elsewhere := _of_other_namespaces(configuration, workload):
+        return (
+            f"{full_name(elsewhere[0])} selects their labels, and applies to pods of its own namespace only, which is "
+            f"another namespace than {workload.namespace}"
+        )
     return f"no AuthorizationPolicy applies to these pods in {workload.namespace}"
+
+
+def _of_other_namespaces(configuration: Configuration, workload: Workload) -> list[Document]:
+    """Return the policies of namespaces that do not apply, whose selector matches a workload."""
+    return [
+        policy
+        for policy in configuration.policies
+        if namespace_of(policy) not in (workload.namespace, configuration.mesh.root)
+        and selector_of(policy)
+        and selects(policy, workload.labels)
+    ]
+
+
+def allowing(configuration: Configuration, workload: Workload) -> list[Document]:
+    """Return the policies with action ALLOW that apply to a workload: a request that none matches is denied."""
+    return [policy for policy in policies_of(configuration, workload) if action_of(policy) == "ALLOW"]
+
+
+def host_without_port(policy: Document, authority: str) -> str:
+    """Return the host that a policy lists without the port that the Host header has; empty where there is none."""
+    host, _, port = authority.rpartition(":")
+    listed = [str(each) for operation in _operations(policy) for each in operation.get("hosts") or []]
+    return host if port.isdigit() and host in listed and authority not in listed else ""
+
+
+def identity_fields(policy: Document) -> list[str]:
+    """Return the fields of the client's identity that all rules of a policy name: only mutual TLS shows it."""
+    rules = spec_of(policy).get("rules") or []
+    named = [sorted({name for source in _sources(rule) for name in source} & _IDENTITY_FIELDS) for rule in rules]
+    return named[0] if named and all(named) else []
+
+
+_IDENTITY_FIELDS = frozenset({"namespaces", "principals", "serviceAccounts"})
+
+
+def _sources(rule: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield from (each.get("source") or {} for each in rule.get("from") or [])
+
+
+def _operations(policy: Document) -> Iterator[Mapping[str, Any]]:
+    for rule in spec_of(policy).get("rules") or []:
+        yield from (target.get("operation") or {} for target in rule.get("to") or [])
+
+
+def concerns_host(policy: Document, host: str) -> bool:
+    """Whether a rule of a policy lists a host, with or without a port."""
+    listed = [str(each).partition(":")[0] for operation in _operations(policy) for each in operation.get("hosts") or []]
+    return any(covers(each, host) for each in listed)
+
+
+def policies_of_client(configuration: Configuration, request: ClientRequest) -> Iterator[Document]:
+    """Yield the policies of the client's own namespace that list the request's host, and apply to the client's pod."""
+    for policy in policies_of(configuration, request):
+        if namespace_of(policy) == request.namespace and concerns_host(policy, request.host):
+            yield policy
 
 
 def denying(configuration: Configuration, workload: Workload, name: str) -> Document | None:
@@ -77,6 +138,5 @@ def http_fields(policy: Document) -> list[str]:
 
 
 def _fields(policy: Document) -> Iterator[str]:
-    for rule in spec_of(policy).get("rules") or []:
-        for target in rule.get("to") or []:
-            yield from (field for field in target.get("operation") or {} if field in _HTTP_FIELDS)
+    for operation in _operations(policy):
+        yield from (field for field in operation if field in _HTTP_FIELDS)

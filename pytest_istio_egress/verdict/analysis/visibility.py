@@ -126,8 +126,14 @@ def _reasons(
     if sidecar is not None and not any(
         imports_host(sidecar, request.namespace, namespace, host.lstrip("."), request.port) for host in hosts
     ):
-        listed = ", ".join(egress_hosts(sidecar)) or "none"
-        yield f"{name} is outside of the egress hosts of {full_name(sidecar)} ({listed})"
+        yield f"{name} is outside of the egress hosts of {full_name(sidecar)} {_listed(sidecar, request.port)}"
+
+
+def _listed(sidecar: Document, port: int) -> str:
+    """Return the egress hosts for a port in brackets, and the port where other ports have others."""
+    hosts = egress_hosts(sidecar, port)
+    of_port = f" for port {port}" if hosts != egress_hosts(sidecar) else ""
+    return f"({', '.join(hosts) or 'none'}{of_port})"
 
 
 def _states_export(document: Document) -> bool:

@@ -20,6 +20,7 @@ from pytest_istio_egress.verdict.diagnosis import (
     timeouts,
     tls,
     unknown_host,
+    unread_rules,
     upstream,
 )
 from pytest_istio_egress.verdict.diagnosis.failure import Failure
@@ -54,11 +55,13 @@ CAUSES: tuple[Cause, ...] = (
     # An EnvoyFilter whose effect the line shows: before what that effect looks like.
     extensions.changes_outcome,
     extensions.changes_header,
+    extensions.other_context,
     # What got through that should have been blocked.
     configuration.two_sidecars,
     let_through.policy_allows,
     let_through.host_is_known,
     let_through.nothing_denied,
+    let_through.policy_of_client,
     # The sidecar does not know the host, or another entry takes its port.
     unknown_host.passthrough,
     unknown_host.black_hole,
@@ -68,11 +71,15 @@ CAUSES: tuple[Cause, ...] = (
     authorization.denied,
     authorization.connection_denied,
     authorization.denied_by_destination,
+    gateway.plain_server,
     # TLS: more particular than the flags UF and NC that it comes with.
     tls.secret_missing,
+    tls.mesh_tls_outside,
+    tls.already_tls,
     tls.other_name,
     tls.revoked,
     tls.expired,
+    tls.no_authority,
     tls.other_authority,
     tls.not_verified,
     tls.not_tls,
@@ -86,6 +93,7 @@ CAUSES: tuple[Cause, ...] = (
     # The egress gateway.
     gateway.bypassed,
     gateway.not_listening,
+    gateway.reads_no_http,
     gateway.mutual_tls_missing,
     gateway.not_accepted,
     gateway.without_route,
@@ -94,6 +102,8 @@ CAUSES: tuple[Cause, ...] = (
     timeouts.too_short,
     timeouts.too_long,
     timeouts.missing,
+    unread_rules.http_rules,
+    timeouts.idle_connection,
     timeouts.other_time,
     flags.fault_injected,
     flags.delay_injected,
@@ -103,6 +113,8 @@ CAUSES: tuple[Cause, ...] = (
     upstream.no_address,
     upstream.no_endpoint,
     upstream.not_connected,
+    upstream.no_answer_to_connections,
+    upstream.proxy_protocol,
     upstream.http2_not_spoken,
     upstream.reused_connection,
     upstream.upstream_reset,
@@ -120,6 +132,8 @@ CAUSES: tuple[Cause, ...] = (
     host.redirect_loop,
     host.rewritten_authority,
     host.changed_authority,
+    host.path_rewritten,
+    host.authority_of_other_host,
     host.answered_by_rule,
     host.routed_by_rule,
     host.answered,

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from pytest_istio_egress.verdict.analysis.documents import full_name
-from pytest_istio_egress.verdict.analysis.policies import denying, http_fields
+from pytest_istio_egress.verdict.analysis.documents import Document, full_name
+from pytest_istio_egress.verdict.analysis.policies import (
+    allowing,
+    denying,
+    host_without_port,
+    http_fields,
+    identity_fields,
+)
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
 from pytest_istio_egress.verdict.diagnosis.failure import Failure, LoggedHop
-from pytest_istio_egress.verdict.diagnosis.rule import OUTCOME, cause
+from pytest_istio_egress.verdict.diagnosis.rule import OUTCOME, as_sentence, cause, joined
+from pytest_istio_egress.verdict.proxy_path.listeners import ends_mesh_tls
 
 _DENIED = "rbac_access_denied"
 _BODY = "RBAC: access denied"
@@ -29,11 +37,33 @@ def denied(failure: Failure) -> str | None:
         line, expected = hop.line, hop.expected
         if not line.details.startswith(_DENIED) or expected.details == line.details or expected.status == line.status:
             continue
-        return (
-            f"The {hop.name} denied the request ({_reason(line.details)}). Check the AuthorizationPolicies that select "
-            f"the {hop.name}."
+        return joined(
+            f"The {hop.name} denied the request ({_reason(line.details)}).",
+            as_sentence(why) if (why := _why_not_allowed(failure, hop)) else "",
+            f"Check the AuthorizationPolicies that select the {hop.name}.",
         )
     return None
+
+
+def _why_not_allowed(failure: Failure, hop: LoggedHop) -> str:
+    """Return why a policy with action ALLOW does not match the request, as a main clause; empty without a reason."""
+    workload = failure.workload(hop.name)
+    if workload is None or _POLICY.search(hop.line.details):
+        return ""
+    for policy in allowing(failure.configuration, workload):
+        authority = hop.line.authority
+        if host := host_without_port(policy, authority):
+            return (
+                f"{full_name(policy)} lists the host {host}, and the Host header is {authority}: a host without a port "
+                f"does not match one with a port (list {host}:* as well)"
+            )
+        names = identity_fields(policy)
+        if names and hop.path is not None and hop.path.chain is not None and not ends_mesh_tls(hop.path.chain):
+            return (
+                f"{full_name(policy)} names {', '.join(names)} of the client, which only mutual TLS shows, and the "
+                f"{hop.name} requires none on port {hop.path.request.port}"
+            )
+    return ""
 
 
 @cause("an AuthorizationPolicy denies the connection", explains=OUTCOME, needs=(Evidence.TERMINATION,))
@@ -52,6 +82,8 @@ def connection_denied(failure: Failure) -> str | None:
 def _fields(failure: Failure, hop: LoggedHop) -> str:
     """Return that the policy names fields of HTTP, which a connection does not have; empty where it does not."""
     workload = failure.workload(hop.name)
+    if workload is not None and not _POLICY.search(hop.line.termination):
+        return _unmatched_fields(allowing(failure.configuration, workload))
     policy = denying(failure.configuration, workload, hop.line.termination) if workload else None
     names = http_fields(policy) if policy else []
     if policy is None or not names:
@@ -59,6 +91,17 @@ def _fields(failure: Failure, hop: LoggedHop) -> str:
     return (
         f" {full_name(policy)} names fields of HTTP ({', '.join(names)}), which are ignored in a DENY rule on TCP and "
         "TLS, so the rest of the rule matches: limit the rule to HTTP with `ports`."
+    )
+
+
+def _unmatched_fields(policies: Sequence[Document]) -> str:
+    """Return that policies with action ALLOW name fields of HTTP, so that no connection matches them."""
+    named = next(((policy, names) for policy in policies if (names := http_fields(policy))), None)
+    if named is None:
+        return ""
+    return (
+        f" {full_name(named[0])} names fields of HTTP ({', '.join(named[1])}), and an ALLOW rule with these matches no "
+        "connection of TCP and TLS: use `ports`, or the condition connection.sni."
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_istio_egress.verdict.analysis.documents import full_name
-from pytest_istio_egress.verdict.analysis.extensions import Patch, patches_on
+from pytest_istio_egress.verdict.analysis.extensions import Patch, patches_elsewhere, patches_on
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
 from pytest_istio_egress.verdict.diagnosis.failure import Failure, LoggedHop
 from pytest_istio_egress.verdict.diagnosis.rule import ROUTED, cause, fields
@@ -102,8 +102,12 @@ def patches_of(failure: Failure, name: str, path: ProxyPath | None) -> list[Patc
     workload = failure.workload(name)
     if path is None or workload is None:
         return []
-    context = "GATEWAY" if name == GATEWAY else "SIDECAR_OUTBOUND"
-    return patches_on(failure.configuration, workload, path, context)
+    return patches_on(failure.configuration, workload, path, context_of(name))
+
+
+def context_of(hop: str) -> str:
+    """Return the context of EnvoyFilters for what a hop sends."""
+    return "GATEWAY" if hop == GATEWAY else "SIDECAR_OUTBOUND"
 
 
 @cause(
@@ -162,3 +166,28 @@ def changes_header(failure: Failure) -> str | None:
                     f"and names the header {found}. Check that EnvoyFilter."
                 )
     return None
+
+
+@cause(
+    "an EnvoyFilter has another context",
+    explains=fields("external server", "request header*") | fields("client", "response header*"),
+    needs=(Evidence.SIDECAR_LINE, Evidence.ENVOY_FILTERS),
+)
+def other_context(failure: Failure) -> str | None:
+    """A header is missing that an EnvoyFilter on the pod names, in patches for other traffic alone."""
+    missing = [each for each in failure.differences if " header " in f" {each.field} " and each.seen == _NOTHING]
+    names = [each.field.rpartition(" ")[2].lower() for each in missing]
+    for hop in failure.hops:
+        workload, wanted = failure.workload(hop.name), context_of(hop.name)
+        for patch in patches_elsewhere(failure.configuration, workload, wanted) if workload else []:
+            name = next((name for name in names if _mentions(patch, name)), None)
+            if name:
+                return (
+                    f"{full_name(patch.document)} names the header {name} in a patch with the context {patch.context}, "
+                    f"and what the {hop.name} sends has the context {wanted}. Check match.context of that EnvoyFilter."
+                )
+    return None
+
+
+_NOTHING = "none"
+"""How a difference shows a header that is not there."""

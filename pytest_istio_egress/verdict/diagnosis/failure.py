@@ -44,6 +44,8 @@ class Line:
     failure: str
     authority: str
     upstream: str
+    connected: bool | None
+    """Whether a connection to the upstream came about; None where the log's format does not have that."""
     cluster: str
     downstream_local: str
     server_name: str
@@ -63,6 +65,7 @@ class Line:
             failure=line.failure or _ABSENT,
             authority=line.authority or _ABSENT,
             upstream=line.upstream or _ABSENT,
+            connected=line.forwarded,
             cluster=line.cluster or _ABSENT,
             downstream_local=line.downstream_local or _ABSENT,
             server_name=line.server_name or _ABSENT,

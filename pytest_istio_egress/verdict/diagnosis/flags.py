@@ -69,14 +69,15 @@ def client_disconnected(failure: Failure) -> str | None:
 
 
 def _flag(flag: str, name: str, text: str, *, explains: frozenset[tuple[str, str]] = OUTCOME) -> Cause:
-    """Return the cause that a flag stands for; the text may name {hop}, {cluster}, {upstream} and {details}."""
+    """Return the cause that a flag stands for; the text may name {hop}, {cluster}, {upstream}, {host} and {details}."""
 
     def sentence(failure: Failure) -> str | None:
         hop = failure.flagged(flag)
         if hop is None:
             return None
         line = hop.line
-        return text.format(hop=hop.name, cluster=line.cluster, upstream=line.upstream, details=line.details)
+        host = _requested(hop)
+        return text.format(hop=hop.name, cluster=line.cluster, upstream=line.upstream, details=line.details, host=host)
 
     return Cause(f"{name} ({flag})", explains, (Evidence.FLAGS,), sentence)
 
@@ -149,7 +150,7 @@ PLAIN_FLAGS: tuple[Cause, ...] = (
     _flag(
         "DF",
         "a name was not resolved",
-        "The {hop} got no answer from DNS for the request's host (DF, {details}). Check whether DNS resolves it from "
+        "DNS returned no address to the {hop} for {host} (DF, {details}). Check whether DNS resolves that name from "
         "the {hop}'s pod.",
     ),
 )

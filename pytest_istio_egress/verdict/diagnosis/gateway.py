@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pytest_istio_egress.verdict.analysis.documents import covers
 from pytest_istio_egress.verdict.analysis.gateways import faults
-from pytest_istio_egress.verdict.analysis.virtual_services import why_no_rule_leads_to
+from pytest_istio_egress.verdict.analysis.virtual_services import leads_to, other_rules, why_no_rule_leads_to
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
 from pytest_istio_egress.verdict.diagnosis.failure import Failure, Line
 from pytest_istio_egress.verdict.diagnosis.rule import AT_GATEWAY, OUTCOME, ROUTED, as_sentence, cause, fields, joined
+from pytest_istio_egress.verdict.failure_context import GATEWAY
 from pytest_istio_egress.verdict.proxy_path import ProxyPath
 from pytest_istio_egress.verdict.proxy_path.dump import Part
-from pytest_istio_egress.verdict.proxy_path.listeners import chains_of
+from pytest_istio_egress.verdict.proxy_path.listeners import chains_of, ends_mesh_tls
 from pytest_istio_egress.verdict.proxy_path.upstream import mesh_tls, originated_tls
 
 _UNTRUSTED = 60
@@ -43,9 +44,12 @@ def bypassed(failure: Failure) -> str | None:
     if len(parts) != 4 or parts[3] != request.host:
         return None
     known = f"The request bypassed the egress gateway: the sidecar sent it directly to {line.cluster}."
-    if path.rule is not None:
-        return f"{known} {path.rule} routes it there. Check its route for the gateway `mesh`."
     wanted = _wanted_host(failure)
+    if path.rule is not None:
+        others = other_rules(failure.configuration, request, path.rule)
+        unused = next((why for rule, why in others if wanted and leads_to(failure.configuration, rule, wanted)), "")
+        because = f" {as_sentence(unused)}" if unused else ""
+        return f"{known} {path.rule} routes it there.{because} Check its route for the gateway `mesh`."
     why = why_no_rule_leads_to(failure.configuration, request, wanted) if wanted else ""
     if not why:
         return f"{known} No VirtualService in the sidecar's configuration routes the host. {_CHECK_RULE}"
@@ -83,6 +87,29 @@ def _faults(failure: Failure) -> list[str]:
 
 
 @cause(
+    "the egress gateway reads no HTTP on the port",
+    explains=ROUTED | AT_GATEWAY,
+    needs=(Evidence.CLUSTER, Evidence.SIDECAR_PATH, Evidence.GATEWAY_PATH),
+)
+def reads_no_http(failure: Failure) -> str | None:
+    """The sidecar sends HTTP, and the gateway's listener for that port passes connections on as TCP."""
+    own, gateway = failure.sidecar_path, failure.gateway_path
+    if own is None or gateway is None or not failure.exchange.went_to_gateway or not own.http:
+        return None
+    if gateway.chain is None or gateway.http or gateway.chain.get("transport_socket") or not gateway.clusters:
+        return None
+    rejected = failure.line is not None and {"UPE", "UC"} & set(failure.line.flags.split(","))
+    if not rejected and not any(each.hop == GATEWAY for each in failure.differences):
+        return None
+    return joined(
+        f"The egress gateway reads no HTTP on port {gateway.request.port}, where the sidecar sends it: its listener "
+        f"passes connections on to {gateway.cluster_name} as TCP.",
+        *_faults(failure),
+        "Check the protocols of the Gateways' servers on that port.",
+    )
+
+
+@cause(
     "no mutual TLS to an egress gateway that requires it",
     explains=OUTCOME,
     needs=(Evidence.CLUSTER, Evidence.SIDECAR_PATH, Evidence.GATEWAY_PATH),
@@ -106,6 +133,28 @@ def mutual_tls_missing(failure: Failure) -> str | None:
     )
 
 
+@cause(
+    "TLS to a server of the egress gateway that is plain",
+    explains=OUTCOME,
+    needs=(Evidence.TRANSPORT_FAILURE, Evidence.SIDECAR_PATH, Evidence.GATEWAY_PATH),
+)
+def plain_server(failure: Failure) -> str | None:
+    """The sidecar's cluster originates TLS, and the gateway's listener ends none."""
+    line, own, gateway = failure.line, failure.sidecar_path, failure.gateway_path
+    if line is None or own is None or gateway is None or not failure.exchange.went_to_gateway:
+        return None
+    ends_tls = any(chain.get("transport_socket") for chain in chains_of(gateway.listener or {}))
+    if "WRONG_VERSION_NUMBER" not in line.failure or gateway.listener is None or ends_tls:
+        return None
+    if originated_tls(own.through(line.cluster).cluster) is None:
+        return None
+    rule = own.destination_rule or "the DestinationRule"
+    return (
+        f"The sidecar uses TLS to the egress gateway ({line.upstream}), whose server on that port ends none "
+        f"(WRONG_VERSION_NUMBER). Check tls.mode of {rule}, and the protocol and tls.mode of the Gateway's server."
+    )
+
+
 def _not_taken(failure: Failure) -> bool:
     """Whether the gateway took no request from the sidecar, or only the client's own TLS for the mesh's."""
     if not failure.exchange.went_to_gateway or _refused(failure.line):
@@ -122,21 +171,13 @@ def _requires_mesh_tls(path: ProxyPath, host: str) -> bool:
         if path.chain is not None
         else [each for each in chains_of(path.listener or {}) if _is_for(each, host)]
     )
-    return bool(chains) and all(_ends_mesh_tls(chain) for chain in chains)
+    return bool(chains) and all(ends_mesh_tls(chain) for chain in chains)
 
 
 def _is_for(chain: Part, host: str) -> bool:
     """Whether a filter chain names no server, or a host."""
     names = (chain.get("filter_chain_match") or {}).get("server_names") or ["*"]
     return any(covers(str(name), host) for name in names)
-
-
-def _ends_mesh_tls(chain: object) -> bool:
-    socket = chain.get("transport_socket") if isinstance(chain, dict) else None
-    context = (socket or {}).get("typed_config") or {}
-    certificates = (context.get("common_tls_context") or {}).get("tls_certificate_sds_secret_configs") or []
-    own = any(each.get("name") == "default" for each in certificates)
-    return own and bool(context.get("require_client_certificate"))
 
 
 def _has_chain(path: ProxyPath, server_name: str) -> bool:

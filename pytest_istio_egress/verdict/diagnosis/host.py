@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from pytest_istio_egress.verdict.analysis.documents import covers
+from pytest_istio_egress.verdict.analysis.hosts import is_outside
 from pytest_istio_egress.verdict.comparison import request_headers
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
 from pytest_istio_egress.verdict.diagnosis.failure import Failure
 from pytest_istio_egress.verdict.diagnosis.rule import AT_GATEWAY, AT_SIDECAR, OUTCOME, as_sentence, cause, fields
+from pytest_istio_egress.verdict.proxy_path.routes import rewritten_path
 from pytest_istio_egress.verdict.proxy_path.upstream import mesh_tls, originated_tls
 
 _REDIRECT = 300
@@ -94,6 +97,64 @@ def changed_authority(failure: Failure) -> str | None:
     )
 
 
+def _own_answer(failure: Failure) -> bool:
+    """Whether the host itself sent the status that differs, and every Envoy that logged the request passed it on."""
+    curl = failure.curl
+    if curl.status == failure.expected.status or curl.status < _REDIRECT or not failure.hops or failure.expects_block:
+        return False
+    return all(hop.line.details == "via_upstream" and hop.line.status == curl.status for hop in failure.hops)
+
+
+@cause(
+    "a rule rewrites the path for a host that does not know it",
+    explains=fields("client", "HTTP status") | AT_SIDECAR | AT_GATEWAY,
+    needs=(Evidence.STATUS, Evidence.DETAILS, Evidence.HOP_PATH),
+)
+def path_rewritten(failure: Failure) -> str | None:
+    """The host says that it does not know the path, or redirects, and a route rewrote the path."""
+    if not _own_answer(failure) or failure.curl.status not in (_NOT_FOUND, *_REDIRECTS):
+        return None
+    for hop in failure.hops:
+        route = (hop.path.route if hop.path else None) or {}
+        sent = hop.path.request.path if hop.path else ""
+        rewritten = rewritten_path(route, sent)
+        if hop.path is None or hop.path.rule is None or rewritten in ("", sent):
+            continue
+        if failure.curl.status in _REDIRECTS and "//" not in rewritten:
+            continue
+        return (
+            f"The host {hop.line.upstream} itself answered {failure.curl.status}. {hop.path.rule} rewrites the path at "
+            f"the {hop.name}: {sent} becomes {rewritten}. Check rewrite.uri and the uri of the match: a prefix is "
+            "replaced as it is written, with or without its last slash."
+        )
+    return None
+
+
+@cause(
+    "a rule sends the request to another host with the Host header of the first",
+    explains=fields("client", "HTTP status") | AT_SIDECAR | AT_GATEWAY,
+    needs=(Evidence.STATUS, Evidence.DETAILS, Evidence.HOP_PATH, Evidence.SERVICE_ENTRIES),
+)
+def authority_of_other_host(failure: Failure) -> str | None:
+    """The host does not know the name that it was asked for, which is that of another host."""
+    last = failure.hops[0]
+    parts, asked = last.line.cluster.split("|"), last.line.authority.partition(":")[0]
+    if not _own_answer(failure) or failure.curl.status not in (_NOT_FOUND, _MISDIRECTED, _FORBIDDEN):
+        return None
+    if last.path is None or last.path.rule is None or len(parts) != 4 or asked != failure.request.host:
+        return None
+    if covers(parts[3], asked) or last.path.rewrites_authority or not is_outside(failure.configuration, parts[3]):
+        return None
+    return (
+        f"The host {last.line.upstream} itself answered {failure.curl.status}. {last.path.rule} sends requests for "
+        f"{asked} to {last.line.cluster} and does not rewrite their Host header, so {parts[3]} received a request with "
+        f"the Host header {last.line.authority}. Check rewrite.authority of that route."
+    )
+
+
+_FORBIDDEN, _NOT_FOUND, _MISDIRECTED = 403, 404, 421
+
+
 @cause(
     "a rule answers the request itself",
     explains=OUTCOME | fields("client", "response header*", "response body"),
@@ -145,11 +206,7 @@ def routed_by_rule(failure: Failure) -> str | None:
 def answered(failure: Failure) -> str | None:
     """The host itself sent the status that differs, and every Envoy that logged the request passed it on."""
     curl = failure.curl
-    if curl.status == failure.expected.status or curl.status < _REDIRECT or not failure.hops or failure.expects_block:
-        return None
-    if failure.expected.gateway is not None and failure.gateway_line is None:
-        return None
-    if not all(hop.line.details == "via_upstream" and hop.line.status == curl.status for hop in failure.hops):
+    if not _own_answer(failure) or (failure.expected.gateway is not None and failure.gateway_line is None):
         return None
     last = failure.hops[0]
     upstream, path = last.line.upstream, last.path

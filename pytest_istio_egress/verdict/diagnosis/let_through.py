@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pytest_istio_egress.model.outcome import Hop
+from pytest_istio_egress.verdict.analysis.documents import full_name
 from pytest_istio_egress.verdict.analysis.letting_through import why_allow_any, why_host_is_known
-from pytest_istio_egress.verdict.analysis.policies import why_nothing_denies
+from pytest_istio_egress.verdict.analysis.policies import policies_of_client, why_nothing_denies
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
 from pytest_istio_egress.verdict.diagnosis.failure import Failure, Line, LoggedHop
 from pytest_istio_egress.verdict.diagnosis.rule import ROUTED, as_sentence, cause
@@ -77,6 +78,28 @@ def nothing_denied(failure: Failure) -> str | None:
     if not why:
         return None
     return f"The {hop.name} let the request through: {why}. {_CHECK}"
+
+
+@cause(
+    "an AuthorizationPolicy of the client's pod does not apply to what it sends",
+    explains=ROUTED,
+    needs=(Evidence.SIDECAR_LINE, Evidence.POLICIES),
+)
+def policy_of_client(failure: Failure) -> str | None:
+    """The request was to be denied, no gateway took part, and a policy on the client's pod lists the host."""
+    line, request = failure.line, failure.request
+    denial = failure.expected.status == _FORBIDDEN or denial_is_documented(failure.expected.sidecar_hop)
+    if line is None or not denial or not failure.answered or failure.exchange.went_to_gateway:
+        return None
+    if failure.expected.gateway is not None or denied(line):
+        return None
+    policy = next(policies_of_client(failure.configuration, request), None)
+    if policy is None:
+        return None
+    return (
+        f"Nothing denied the request: {full_name(policy)} applies to what the client's pod receives, not to what it "
+        "sends. Check that the request passes an egress gateway, and that the policy selects that gateway."
+    )
 
 
 _CHECK = as_sentence("check the action and the selector of the AuthorizationPolicy")

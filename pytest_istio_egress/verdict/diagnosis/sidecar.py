@@ -52,8 +52,9 @@ def excluded(failure: Failure) -> str | None:
     if not annotation or not _responded(failure):
         return None
     return (
-        f"The request bypassed the sidecar because of a pod annotation ({annotation}), which covers "
-        f"{curl.remote_address}:{failure.request.port}. Check whether the annotation is meant to exclude this traffic."
+        f"The request bypassed the sidecar because of a pod annotation ({annotation}), which "
+        f"{'leaves out' if '/include' in annotation else 'covers'} {curl.remote_address}:{failure.request.port}. Check "
+        "whether the annotation is meant to exclude this traffic."
     )
 
 

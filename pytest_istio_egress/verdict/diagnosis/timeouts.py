@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from pytest_istio_egress.verdict.analysis.virtual_services import hosts_of, http_routes, lost_delegates
+from dataclasses import replace
+
+from pytest_istio_egress.verdict.analysis.documents import Document, spec_of
+from pytest_istio_egress.verdict.analysis.gateway_api import unattached
+from pytest_istio_egress.verdict.analysis.virtual_services import (
+    hosts_of,
+    http_routes,
+    lost_delegates,
+    other_rules,
+)
 from pytest_istio_egress.verdict.analysis.visibility import why_not_applied
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
 from pytest_istio_egress.verdict.diagnosis.failure import Failure, LoggedHop
-from pytest_istio_egress.verdict.diagnosis.rule import DURATION, OUTCOME, as_sentence, cause
-from pytest_istio_egress.verdict.duration import too_late
+from pytest_istio_egress.verdict.diagnosis.rule import DURATION, OUTCOME, ROUTED, as_sentence, cause
+from pytest_istio_egress.verdict.duration import too_early, too_late
 from pytest_istio_egress.verdict.failure_context import SIDECAR
+from pytest_istio_egress.verdict.proxy_path import ProxyPath
+from pytest_istio_egress.verdict.proxy_path.listeners import tcp_idle_timeout
 
 _TIMED_OUT = 504
 _TIMED = {"UT": "timeout", "DI": "fault delay"}
@@ -57,6 +68,32 @@ def too_short(failure: Failure) -> str | None:
         f"The {hop.name} timed out waiting for {hop.line.cluster} after {hop.line.duration / 1000:g} s (UT).{stated} "
         "Check that timeout, and how long the host takes."
     )
+
+
+@cause(
+    "an idle timeout ends a connection of TCP",
+    explains=ROUTED | DURATION,
+    needs=(Evidence.SIDECAR_LINE, Evidence.SIDECAR_PATH, Evidence.CURL_EXIT),
+)
+def idle_connection(failure: Failure) -> str | None:
+    """The connection ended without an error after the idle timeout of the sidecar's TCP proxy."""
+    line, path = failure.line, failure.sidecar_path
+    limit = tcp_idle_timeout(path.chain) if path is not None else ""
+    if line is None or path is None or path.http or not limit or line.flags != "-" or line.upstream == "-":
+        return None
+    seconds, wanted = line.duration / 1000, float(limit.removesuffix("s"))
+    of_time = not too_early(wanted, failure.exchange) and not too_late(wanted, failure.exchange)
+    if failure.curl.exit not in _CLOSED or not of_time:
+        return None
+    rule = f" ({path.destination_rule})" if path.destination_rule else ""
+    return (
+        f"The sidecar closed the connection to {line.upstream} ({line.cluster}) after {seconds:g} s: its idle timeout "
+        f"for TCP is {limit}{rule}, and neither side sent anything for that long. Check connectionPool.tcp.idleTimeout."
+    )
+
+
+_CLOSED = frozenset({52, 56})
+"""curl's exit codes where the connection was closed without an answer."""
 
 
 @cause("another time than the documented one", explains=DURATION, needs=(Evidence.SIDECAR_LINE,))
@@ -112,19 +149,27 @@ def missing(failure: Failure) -> str | None:
     hop = _answered_in_time(failure)
     if hop is None or hop.path is None or hop.path.route is None or _route_timeout(hop):
         return None
-    why = _why_missing(failure)
+    why = _why_missing(failure, hop.path)
     known = "No timeout ended the request: none is set on the sidecar's route for the host."
     return (
         f"{known} {as_sentence(why)} Check that resource." if why else f"{known} Check the VirtualService of the host."
     )
 
 
-def _why_missing(failure: Failure) -> str:
+def _why_missing(failure: Failure, path: ProxyPath) -> str:
     configuration, request = failure.configuration, failure.request
+    for rule, why in other_rules(configuration, request, path.rule):
+        if any(route.get("timeout") for _, route in http_routes(configuration, rule)):
+            return why
     for rule in configuration.rules_of(request.host):
         if lost := next(lost_delegates(configuration, rule), ""):
             return lost
         states = any(route.get("timeout") for _, route in http_routes(configuration, rule))
         if states and (why := why_not_applied(rule, hosts_of(configuration, rule), configuration, request)):
             return why
-    return ""
+    limited = [route for route in configuration.routes if _states_timeout(route)]
+    return next(unattached(replace(configuration, routes=limited), request.host), "")
+
+
+def _states_timeout(route: Document) -> bool:
+    return any(each.get("timeouts") for each in spec_of(route).get("rules") or [])

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_istio_egress.verdict.analysis.configuration import Configuration
-from pytest_istio_egress.verdict.analysis.destinations import applied_rules
+from pytest_istio_egress.verdict.analysis.destinations import applied_rules, why_no_tls
 from pytest_istio_egress.verdict.analysis.documents import Document, full_name, selector_of, spec_of
+from pytest_istio_egress.verdict.analysis.hosts import is_outside
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
 from pytest_istio_egress.verdict.diagnosis.failure import Failure, LoggedHop
-from pytest_istio_egress.verdict.diagnosis.rule import OUTCOME, Cause, as_sentence, cause, fields, joined
+from pytest_istio_egress.verdict.diagnosis.rule import OUTCOME, ROUTED, Cause, as_sentence, cause, fields, joined
 from pytest_istio_egress.verdict.failure_context import SIDECAR
+from pytest_istio_egress.verdict.proxy_path.path import originates_again
 from pytest_istio_egress.verdict.proxy_path.upstream import OriginatedTls, originated_tls
 
 
@@ -70,8 +72,15 @@ def _why_no_secret(failure: Failure, hop: LoggedHop, awaited: Sequence[str]) -> 
         candidates = {name, name.removesuffix("-cacert")}
         if not candidates & names:
             shown = name.removesuffix("-cacert")
-            return f"{_by(hop)} names the Secret {shown}, which does not exist in {workload.namespace}"
+            elsewhere = _places_of(failure.configuration, candidates)
+            hint = f": there is one in {', '.join(elsewhere)}" if elsewhere else ""
+            return f"{_by(hop)} names the Secret {shown}, which does not exist in {workload.namespace}{hint}"
     return ""
+
+
+def _places_of(configuration: Configuration, names: set[str]) -> list[str]:
+    """Return the namespaces that have a Secret of one of these names, among those that were read."""
+    return sorted(place for place, known in configuration.secrets.items() if known and names & known)
 
 
 def _transport_failure(name: str, phrases: tuple[str, ...], text: str, *, unless: tuple[str, ...] = ()) -> Cause:
@@ -102,6 +111,77 @@ _LISTS = ("revoked", "CRL")
 _EXPIRED = ("has expired", "not yet valid")
 _AUTHORITIES = ("issuer certificate", "self signed certificate", "the first certificate", "signature failure")
 """Details that Envoy adds to CERTIFICATE_VERIFY_FAILED since 1.37; before, the reason is always the bare code."""
+
+
+@cause(
+    "ISTIO_MUTUAL to a host outside the mesh",
+    explains=OUTCOME,
+    needs=(Evidence.TRANSPORT_FAILURE, Evidence.HOP_PATH, Evidence.SERVICE_ENTRIES),
+)
+def mesh_tls_outside(failure: Failure) -> str | None:
+    """The handshake fails, the cluster originates TLS with the workload's own certificate, and is for another host."""
+    for hop in failure.hops:
+        tls, outside = _tls(hop), _outside(failure, hop)
+        failed = "TLS error" in hop.failure and "WRONG VERSION NUMBER" not in hop.failure
+        if tls is None or not tls.of_workload or not outside or not failed:
+            continue
+        return (
+            f"The TLS handshake of the {hop.name} with {hop.line.upstream} failed for {hop.line.cluster}: {_by(hop)} "
+            "sets tls.mode ISTIO_MUTUAL, which only proxies of the mesh speak: it expects a certificate of the mesh's "
+            "own authority, and shows one. Check that mode: SIMPLE or MUTUAL are for hosts outside the mesh."
+        )
+    return None
+
+
+def _outside(failure: Failure, hop: LoggedHop) -> bool:
+    """Whether a hop's cluster is for a host outside of the mesh."""
+    return is_outside(failure.configuration, hop.line.cluster.split("|")[-1])
+
+
+@cause(
+    "no authority for a host with a private one",
+    explains=OUTCOME,
+    needs=(Evidence.TRANSPORT_FAILURE, Evidence.HOP_PATH),
+)
+def no_authority(failure: Failure) -> str | None:
+    """The cluster verifies with the authorities of the proxy's image, and the host's certificate is of another."""
+    for hop in failure.hops:
+        tls = _tls(hop)
+        unknown = any(each in hop.failure for each in _AUTHORITIES) and not any(
+            each in hop.failure for each in (*_NAMES, *_LISTS, *_EXPIRED)
+        )
+        if tls is None or not tls.by_system_authorities or not unknown:
+            continue
+        return (
+            f"The {hop.name} does not trust the host's certificate (CERTIFICATE_VERIFY_FAILED): {_by(hop)} names no "
+            f"authority for {hop.line.cluster}, so those of the proxy's image are used, and another one signed it. "
+            "Check tls.caCertificates or tls.credentialName of that rule: a private authority has to be named."
+        )
+    return None
+
+
+@cause(
+    "TLS originated for a client that speaks TLS itself",
+    explains=ROUTED,
+    needs=(Evidence.CURL_EXIT, Evidence.SIDECAR_LINE, Evidence.SIDECAR_PATH),
+)
+def already_tls(failure: Failure) -> str | None:
+    """The client's own TLS went into the TLS that an Envoy originates, and the handshake of the client failed."""
+    if failure.curl.exit not in _NO_HANDSHAKE or failure.curl.exit in failure.expected.exits:
+        return None
+    hop = next((each for each in failure.hops if each.name == SIDECAR), None)
+    if hop is None or hop.path is None or hop.failure or hop.flags or not originates_again(hop.path):
+        return None
+    return (
+        f"The client already speaks TLS, and the sidecar originates TLS around it for {hop.line.cluster} ({_by(hop)} "
+        "sets tls.mode), so that the host finds TLS where it expects a request. Check tls.mode of that rule: it is for "
+        "clients that send plain text."
+    )
+
+
+_NO_HANDSHAKE = frozenset({35, 52, 56})
+"""curl's exit codes where a TLS handshake failed, or the connection ended in it."""
+
 
 other_name = _transport_failure(
     "certificate for another name",
@@ -216,11 +296,10 @@ def plain_to_tls(failure: Failure) -> str | None:
     last = failure.hops[0]
     if not _cleartext_answer(failure) or last.path is None or last.path.cluster is None or _tls(last) is not None:
         return None
-    host, workload = last.line.cluster.split("|")[-1], failure.workload(last.name)
+    workload, parts = failure.workload(last.name), last.line.cluster.split("|")
     why = ""
-    if workload is not None and "DestinationRule" not in failure.configuration.unread:
-        applied = applied_rules(failure.configuration, host, workload.namespace)
-        why = "" if applied else f"no DestinationRule applies to {host} there"
+    if workload is not None and len(parts) == 4 and parts[1].isdigit():
+        why = why_no_tls(failure.configuration, parts[3], int(parts[1]), workload)
     return joined(
         f"The host expects TLS on that port, and the cluster {last.line.cluster} of the {last.name} originates none.",
         as_sentence(why) if why else "",

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from pytest_istio_egress.verdict.analysis.configuration import ports_of
-from pytest_istio_egress.verdict.analysis.documents import full_name, spec_of
+from pytest_istio_egress.verdict.analysis.documents import Document, full_name, spec_of
 from pytest_istio_egress.verdict.analysis.hosts import (
-    addresses_of,
-    applied,
-    entries_on_port,
-    is_http,
     protocol_of,
     reads_no_name,
     why_unknown,
 )
+from pytest_istio_egress.verdict.analysis.mismatches import includes, on_port, why_not_taken
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
-from pytest_istio_egress.verdict.diagnosis.failure import Failure
+from pytest_istio_egress.verdict.diagnosis.failure import Failure, Line
 from pytest_istio_egress.verdict.diagnosis.rule import ROUTED, as_sentence, cause
-from pytest_istio_egress.verdict.proxy_path.listeners import ANY_ADDRESS
+from pytest_istio_egress.verdict.proxy_path import ProxyPath
+from pytest_istio_egress.verdict.proxy_path.listeners import ANY_ADDRESS, CATCH_ALL
 
 _RESOURCES = (Evidence.SERVICE_ENTRIES, Evidence.SIDECARS, Evidence.MESH)
 _NEEDS = (Evidence.SIDECAR_LINE, *_RESOURCES)
@@ -33,44 +30,7 @@ def reason(failure: Failure) -> str:
     """Return why the sidecar does not take the request to the host, as a main clause; empty where it is not known."""
     if not _known_as_outbound(failure) and (why := why_unknown(failure.configuration, failure.request)):
         return why
-    return _other_protocol(failure) or _other_address(failure)
-
-
-def _other_protocol(failure: Failure) -> str:
-    """Return that the host's port is TCP, where HTTP of the same port is matched against the routes of other hosts."""
-    path, request = failure.sidecar_path, failure.request
-    if path is None or not path.http or path.request.tls:
-        return ""
-    for each in applied(failure.configuration, request):
-        protocol = protocol_of(each, request.port)
-        if reads_no_name(protocol) and request.port in ports_of(each):
-            others = [
-                other
-                for other in entries_on_port(failure.configuration, request)
-                if other is not each and is_http(protocol_of(other, request.port))
-            ]
-            if others:
-                return (
-                    f"{full_name(each)} declares port {request.port} as {protocol}, but {full_name(others[0])} "
-                    "declares "
-                    f"it as HTTP, so what looks like HTTP on {path.listener_name} is matched against the hosts of HTTP "
-                    "ports only"
-                )
-    return ""
-
-
-def _other_address(failure: Failure) -> str:
-    """Return that the client connected to the address of another ServiceEntry for the same host."""
-    request, address = failure.request, failure.curl.remote_address
-    found = applied(failure.configuration, request)
-    connected = [each for each in found if address in addresses_of(each)]
-    wanted = [each for each in found if request.port in ports_of(each) and address not in addresses_of(each)]
-    if not address or not connected or not wanted or request.port in ports_of(connected[0]):
-        return ""
-    return (
-        f"{full_name(connected[0])} and {full_name(wanted[0])} both define {request.host}, each with an address of its "
-        f"own: DNS gave the client {address}, which belongs to the former, and only the latter has port {request.port}"
-    )
+    return why_not_taken(failure.configuration, failure.request, failure.sidecar_path, failure.curl.remote_address)
 
 
 def _with_reason(known: str, failure: Failure) -> str:
@@ -95,11 +55,17 @@ def black_hole(failure: Failure) -> str | None:
     line = failure.line
     if line is None or line.cluster != "BlackHoleCluster" or failure.expects_block:
         return None
-    chain = f", and no filter chain for server name {line.server_name}" if line.server_name != "-" else ""
-    known = (
-        f"The sidecar dropped the connection (BlackHoleCluster): it has no listener for {line.downstream_local}{chain}."
-    )
+    known = f"The sidecar dropped the connection (BlackHoleCluster): {_lacks(line, failure.sidecar_path)}."
     return _with_reason(known, failure)
+
+
+def _lacks(line: Line, path: ProxyPath | None) -> str:
+    """Return what of the sidecar's configuration is missing for a connection, as a main clause."""
+    named = f" for server name {line.server_name}" if line.server_name != "-" else ""
+    if path is not None and path.listener_name not in ("", CATCH_ALL):
+        return f"its listener {path.listener_name} has no filter chain{named or ' for what the client speaks'}"
+    chain = f", and no filter chain{named}" if named else ""
+    return f"it has no listener for {line.downstream_local}{chain}"
 
 
 @cause("PassthroughCluster instead of the host's cluster", explains=ROUTED, needs=(Evidence.CLUSTER, *_RESOURCES))
@@ -120,7 +86,7 @@ def passthrough(failure: Failure) -> str | None:
     needs=(Evidence.CLUSTER, Evidence.SIDECAR_PATH, Evidence.SERVICE_ENTRIES),
 )
 def port_taken(failure: Failure) -> str | None:
-    """A TCP entry without an address takes every connection to its port, also those for another host."""
+    """A TCP entry takes connections for another host: it has no address, or one that covers the client's."""
     line, path, request = failure.line, failure.sidecar_path, failure.request
     parts = line.cluster.split("|") if line else []
     if path is None or len(parts) != 4 or path.http or parts[3] == request.host or parts[1] != str(request.port):
@@ -129,16 +95,27 @@ def port_taken(failure: Failure) -> str | None:
         (
             entry
             for entry in failure.configuration.entries_of(parts[3])
-            if reads_no_name(protocol_of(entry, request.port)) and not spec_of(entry).get("addresses")
+            if reads_no_name(protocol_of(entry, request.port)) and _takes(entry, path, failure.curl.remote_address)
         ),
         None,
     )
-    if taker is None or path.rule is not None or path.listener_name.rpartition("_")[0] not in ANY_ADDRESS:
+    if taker is None or path.rule is not None:
         return None
-    own = [each for each in applied(failure.configuration, request) if request.port in ports_of(each)]
+    own = on_port(failure.configuration, request)
     other = f", although {full_name(own[0])} defines {request.host} on the same port" if own else ""
+    addresses = ", ".join(map(str, spec_of(taker).get("addresses") or []))
+    where = f"for {addresses}" if addresses else "without an address"
+    taken = f"to {addresses}" if addresses else "to the port"
     return (
         f"The sidecar sent the connection to {line.cluster if line else ''}{other}: {full_name(taker)} declares port "
-        f"{request.port} as {protocol_of(taker, request.port)} without an address, so it takes every connection to the "
-        "port. Check that each TCP entry of a port has addresses of its own, or use DNS capture."
+        f"{request.port} as {protocol_of(taker, request.port)} {where}, so it takes every connection {taken}. Check "
+        "that each TCP entry of a port has addresses of its own, or use DNS capture."
     )
+
+
+def _takes(entry: Document, path: ProxyPath, address: str) -> bool:
+    """Whether an entry's listener takes connections to an address: that of all addresses, or of one of its own."""
+    addresses = list(map(str, spec_of(entry).get("addresses") or []))
+    if not addresses:
+        return path.listener_name.rpartition("_")[0] in ANY_ADDRESS
+    return includes(addresses, address)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pytest_istio_egress.verdict.analysis.configuration import Configuration, at_gateway
 from pytest_istio_egress.verdict.analysis.destinations import applied_rules, why_no_cluster
 from pytest_istio_egress.verdict.analysis.documents import full_name, spec_of
+from pytest_istio_egress.verdict.analysis.hosts import definitions, protocol_of
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
 from pytest_istio_egress.verdict.diagnosis.failure import Failure, LoggedHop
-from pytest_istio_egress.verdict.diagnosis.rule import OUTCOME, as_sentence, cause, joined
+from pytest_istio_egress.verdict.diagnosis.rule import DURATION, OUTCOME, as_sentence, cause, joined
 from pytest_istio_egress.verdict.failure_context import GATEWAY
 from pytest_istio_egress.verdict.proxy_path import ProxyPath
-from pytest_istio_egress.verdict.proxy_path.upstream import cluster_type, limits, uses_http2
+from pytest_istio_egress.verdict.proxy_path.upstream import cluster_type, limits, sends_proxy_protocol, uses_http2
 
 _DNS = frozenset(
     {"STRICT_DNS", "LOGICAL_DNS", "envoy.cluster.strict_dns", "envoy.cluster.logical_dns", "envoy.clusters.dns"}
@@ -43,10 +45,11 @@ def no_cluster(failure: Failure) -> str | None:
             f"of the {hop.name}."
         )
     workload = failure.workload(hop.name)
-    client = failure.request
+    client, configuration = failure.request, failure.configuration
     if hop.name == GATEWAY and workload is not None:
         client = replace(client, namespace=workload.namespace, labels=workload.labels)
-    why = why_no_cluster(failure.configuration, path.cluster_name, client)
+        configuration = at_gateway(configuration)
+    why = why_no_cluster(configuration, path.cluster_name, client)
     return joined(
         known,
         as_sentence(why) if why else "",
@@ -114,10 +117,56 @@ def not_connected(failure: Failure) -> str | None:
     if hop is None or "TLS" in hop.failure.upper():
         return None
     failed = f": {hop.failure}" if hop.failure else ""
+    silent = ", and that no firewall or NetworkPolicy drops the connection" if "timeout" in hop.failure else ""
     return (
         f"The {hop.name} could not connect to {hop.line.upstream} for {hop.line.cluster} (UF){failed}. Check that the "
-        "upstream listens there, and the endpoints and targetPort of the ServiceEntry."
+        f"upstream listens there, and the endpoints and targetPort of the ServiceEntry{silent}."
     )
+
+
+@cause(
+    "the upstream does not answer connections (DC)",
+    explains=OUTCOME | DURATION,
+    needs=(Evidence.FLAGS, Evidence.CURL_EXIT),
+)
+def no_answer_to_connections(failure: Failure) -> str | None:
+    """An attempt to connect ended without a connection, and the client did not wait for the next ones."""
+    hop = failure.flagged("DC")
+    if hop is None or failure.curl.exit != _TIMED_OUT or hop.line.upstream == "-" or hop.line.connected is not False:
+        return None
+    return (
+        f"The {hop.name} could not connect to {hop.line.upstream} for {hop.line.cluster}: nothing answered, until the "
+        f"client ended the request after {failure.curl.seconds:g} s (DC). Check that the upstream listens there, that "
+        "no firewall or NetworkPolicy drops the connection, and the endpoints of the ServiceEntry."
+    )
+
+
+_TIMED_OUT = 28
+"""curl's exit code where it did not wait for an answer any more."""
+
+
+@cause(
+    "the PROXY protocol to a host that does not expect it",
+    explains=OUTCOME,
+    needs=(Evidence.HOP_PATH, Evidence.DETAILS),
+)
+def proxy_protocol(failure: Failure) -> str | None:
+    """The last Envoy's cluster begins with the PROXY protocol, and the host does not read the first bytes as HTTP."""
+    hop, curl = failure.hops[0], failure.curl
+    rejected = hop.line.details == "via_upstream" and curl.status == _BAD_REQUEST and _NOT_HTTP in curl.body
+    if hop.path is None or not sends_proxy_protocol(hop.path.cluster) or failure.expected.status == _BAD_REQUEST:
+        return None
+    if not rejected and not hop.flags & {"UC", "UPE"}:
+        return None
+    return (
+        f"The {hop.name} begins its connections to {hop.line.upstream} ({hop.line.cluster}) with the PROXY protocol"
+        f"{_by(hop.path)}, and the host rejected the first bytes ({hop.line.status}, {hop.line.details}). Check "
+        "trafficPolicy.proxyProtocol, and whether the host expects it."
+    )
+
+
+_BAD_REQUEST, _NOT_HTTP = 400, "400 Bad Request"
+"""The answer of web servers (Go, nginx, Apache) to what is not HTTP; an application's own 400 has another body."""
 
 
 @cause(
@@ -154,7 +203,22 @@ def _why_http2(failure: Failure, hop: LoggedHop) -> str:
                 return f"{full_name(rule)} sets h2UpgradePolicy UPGRADE"
     if failure.configuration.mesh.raw.get("h2UpgradePolicy") == "UPGRADE":
         return "h2UpgradePolicy of the mesh configuration is UPGRADE"
+    return _declared_as_http2(failure.configuration, hop.line.cluster)
+
+
+def _declared_as_http2(configuration: Configuration, cluster: str) -> str:
+    """Return what declares the port of a cluster as a protocol over HTTP/2; else empty."""
+    parts = cluster.split("|")
+    if len(parts) != 4 or not parts[1].isdigit():
+        return ""
+    for each in definitions(configuration, parts[3]):
+        protocol = protocol_of(each, int(parts[1]))
+        if protocol.upper() in _OVER_HTTP2:
+            return f"{full_name(each)} declares port {parts[1]} as {protocol}"
     return ""
+
+
+_OVER_HTTP2 = frozenset({"HTTP2", "GRPC", "GRPC-WEB", "KUBERNETES.IO/H2C"})
 
 
 @cause(
@@ -183,7 +247,8 @@ def upstream_reset(failure: Failure) -> str | None:
         return None
     return (
         f"The upstream {hop.line.upstream} ended the connection before it answered the {hop.name} ({hop.line.flags}, "
-        f"{hop.line.details}). Check the host, and whether both use the same protocol (port names, HTTP/2, TLS)."
+        f"{hop.line.details}). Check the host, and whether both use the same protocol (port names, HTTP/2, TLS, the "
+        "PROXY protocol)."
     )
 
 

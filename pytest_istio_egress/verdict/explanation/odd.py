@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from pytest_istio_egress.verdict.analysis import gateways
-from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Configuration, Workload
-from pytest_istio_egress.verdict.analysis.destinations import why_no_cluster
-from pytest_istio_egress.verdict.analysis.documents import Document, full_name, namespace_of
+from pytest_istio_egress.verdict.analysis.configuration import (
+    ClientRequest,
+    Configuration,
+    Workload,
+    at_gateway,
+)
+from pytest_istio_egress.verdict.analysis.destinations import any_originates, why_no_cluster, why_no_tls
+from pytest_istio_egress.verdict.analysis.documents import full_name
 from pytest_istio_egress.verdict.analysis.extensions import patches_on
-from pytest_istio_egress.verdict.analysis.hosts import applied, protocol_of, same_definition, why_unknown
+from pytest_istio_egress.verdict.analysis.gateway_api import unattached
+from pytest_istio_egress.verdict.analysis.hosts import (
+    applied,
+    is_outside,
+    protocol_of,
+    same_definition,
+    why_unknown,
+)
 from pytest_istio_egress.verdict.analysis.letting_through import outbound_policy, why_allow_any
-from pytest_istio_egress.verdict.analysis.policies import action_of, policies_of
-from pytest_istio_egress.verdict.analysis.virtual_services import hosts_of, lost_delegates
+from pytest_istio_egress.verdict.analysis.mismatches import why_not_taken
+from pytest_istio_egress.verdict.analysis.policies import action_of, policies_of, policies_of_client
+from pytest_istio_egress.verdict.analysis.virtual_services import (
+    hosts_of,
+    lost_delegates,
+    other_rules,
+    why_not_for_sidecars,
+    why_routes_unread,
+)
 from pytest_istio_egress.verdict.analysis.visibility import sidecars_of, why_not_applied
 from pytest_istio_egress.verdict.proxy_path import ProxyPath
-from pytest_istio_egress.verdict.proxy_path.path import CATCH_ALL_CLUSTERS
-from pytest_istio_egress.verdict.proxy_path.upstream import cluster_type, limits
+from pytest_istio_egress.verdict.proxy_path.path import CATCH_ALL_CLUSTERS, originates_again
+from pytest_istio_egress.verdict.proxy_path.upstream import cluster_type, limits, mesh_tls, originated_tls
 
 _WITHOUT_ENDPOINTS = frozenset({"ORIGINAL_DST", "envoy.clusters.dynamic_forward_proxy"})
 """Types of clusters that have no endpoints of their own before the first request."""
@@ -35,6 +55,14 @@ def odd_at_sidecar(
     if path.cluster_name in CATCH_ALL_CLUSTERS or path.response or _is_unrouted(path):
         yield from _unknown_host(path, configuration, request)
     yield from odd_cluster(path, configuration, request)
+    yield from _tls(path, configuration, request)
+    if originates_again(path):
+        yield f"the client already speaks TLS, and {path.cluster_name} originates TLS around it{_rule(path)}"
+    yield from unattached(configuration, request.host)
+    yield from (
+        f"{full_name(policy)} lists the host, and applies to what the client's pod receives, not to what it sends"
+        for policy in policies_of_client(configuration, request)
+    )
     yield from _definitions(path, configuration, request)
     yield from _rules(path, configuration, request)
     yield from _patches(path, configuration, request, "SIDECAR_OUTBOUND")
@@ -46,7 +74,9 @@ def odd_at_gateway(
     """Yield what is odd at the egress gateway."""
     if _is_unrouted(path) or not path.cluster_name:
         yield from gateways.faults(configuration, request, gateway) or [_unknown_at_gateway(path)]
-    yield from odd_cluster(path, configuration, request)
+    client = replace(request, namespace=gateway.namespace, labels=gateway.labels)
+    yield from odd_cluster(path, at_gateway(configuration), client)
+    yield from _tls(path, configuration, client)
     yield from (
         f"{full_name(policy)} ({action_of(policy)}) applies to the gateway's pods"
         for policy in policies_of(configuration, gateway)
@@ -59,7 +89,7 @@ def _unknown_at_gateway(path: ProxyPath) -> str:
     host = request.authority if path.http else request.server_name
     return (
         f"the gateway has no route for {host or 'the connection'}: no VirtualService that is bound to one of its "
-        "Gateways names this host"
+        "Gateways has a route that matches it"
     )
 
 
@@ -70,7 +100,8 @@ def _is_unrouted(path: ProxyPath) -> bool:
 def _unknown_host(path: ProxyPath, configuration: Configuration, request: ClientRequest) -> Iterator[str]:
     if path.rule is not None:
         return  # a rule answers the request itself
-    if reason := why_unknown(configuration, request):
+    reason = why_unknown(configuration, request)
+    if reason := reason or why_not_taken(configuration, request, path, path.request.address):
         yield reason
     through = path.cluster_name == "PassthroughCluster" or (path.route or {}).get("name") == "allow_any"
     if through:
@@ -98,9 +129,23 @@ def odd_cluster(path: ProxyPath, configuration: Configuration, request: ClientRe
     elif path.endpoints and all(endpoint.unhealthy for endpoint in path.endpoints):
         yield f"the proxy uses no endpoint of {name}: {path.endpoints[0].unhealthy}"
     if set_limits := limits(path.cluster):
-        rule = f" ({path.destination_rule})" if path.destination_rule else ""
         listed = ", ".join(f"{limit} {value}" for limit, value in sorted(set_limits.items()))
-        yield f"{name} has a circuit breaker with {listed}{rule}"
+        yield f"{name} has a circuit breaker with {listed}{_rule(path)}"
+
+
+def _tls(path: ProxyPath, configuration: Configuration, client: ClientRequest) -> Iterator[str]:
+    """Yield what is odd about the TLS that the cluster originates, or does not originate."""
+    tls, parts = originated_tls(path.cluster), path.cluster_name.split("|")
+    if path.cluster is None or len(parts) != 4 or not parts[1].isdigit():
+        return
+    if tls is None and path.http and not mesh_tls(path.cluster) and any_originates(configuration, parts[3]):
+        yield from filter(None, [why_no_tls(configuration, parts[3], int(parts[1]), client)])
+    elif tls is not None and tls.of_workload and is_outside(configuration, parts[3]):
+        yield f"{path.cluster_name} uses ISTIO_MUTUAL{_rule(path)}, which hosts outside the mesh do not speak"
+
+
+def _rule(path: ProxyPath) -> str:
+    return f" ({path.destination_rule})" if path.destination_rule else ""
 
 
 def _definitions(path: ProxyPath, configuration: Configuration, request: ClientRequest) -> Iterator[str]:
@@ -120,17 +165,17 @@ def _rules(path: ProxyPath, configuration: Configuration, request: ClientRequest
     """Yield why VirtualServices of the host have no part in the path."""
     for rule in configuration.rules_of(request.host):
         yield from lost_delegates(configuration, rule)
-        if _is_origin(rule, path):
+        if path.rule is not None and path.rule.names(rule):
             continue
         if reason := why_not_applied(rule, hosts_of(configuration, rule), configuration, request):
             yield reason
         elif path.rule is None:
-            yield f"{full_name(rule)} names the host, and decides nothing at the sidecar (gateways, matches, ports)"
-
-
-def _is_origin(rule: Document, path: ProxyPath) -> bool:
-    origin = path.rule
-    return origin is not None and (origin.name, origin.namespace) == (rule["metadata"]["name"], namespace_of(rule))
+            yield (
+                why_not_for_sidecars(rule)
+                or why_routes_unread(configuration, rule, request)
+                or f"{full_name(rule)} names the host, and decides nothing at the sidecar (matches, ports)"
+            )
+    yield from (why for _, why in other_rules(configuration, request, path.rule))
 
 
 def _patches(path: ProxyPath, configuration: Configuration, workload: Workload, context: str) -> Iterator[str]:

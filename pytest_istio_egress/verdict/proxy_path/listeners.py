@@ -89,6 +89,14 @@ def _name_length(match: Part, server_name: str) -> int | None:
     return max(lengths) if lengths else None
 
 
+def ends_mesh_tls(chain: Part) -> bool:
+    """Whether a filter chain ends TLS with the workload's own certificate, and requires one of the client."""
+    context = (chain.get("transport_socket") or {}).get("typed_config") or {}
+    certificates = (context.get("common_tls_context") or {}).get("tls_certificate_sds_secret_configs") or []
+    own = any(each.get("name") == "default" for each in certificates)
+    return own and bool(context.get("require_client_certificate"))
+
+
 def filters_of(chain: Part | None) -> Iterator[Part]:
     """Yield the network filters of a chain: their typed configuration, with the filter's name as `filter_name`."""
     for entry in (chain or {}).get("filters") or []:
@@ -111,6 +119,12 @@ def tcp_clusters(chain: Part | None) -> tuple[str, ...]:
                 (str(settings["cluster"]),) if "cluster" in settings else tuple(str(each["name"]) for each in weighted)
             )
     return ()
+
+
+def tcp_idle_timeout(chain: Part | None) -> str:
+    """Return the idle timeout of a chain's TCP proxy, empty without one of its own."""
+    proxies = (each for each in filters_of(chain) if str(each.get("@type", "")).endswith("TcpProxy"))
+    return str(next((each["idle_timeout"] for each in proxies if "idle_timeout" in each), ""))
 
 
 def sniffs(listener: Part) -> bool:

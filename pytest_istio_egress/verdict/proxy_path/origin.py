@@ -19,6 +19,11 @@ class Origin:
     name: str
     namespace: str
 
+    def names(self, document: Mapping[str, Any]) -> bool:
+        """Whether it is a resource that was read."""
+        metadata = document["metadata"]
+        return (self.kind, self.name, self.namespace) == (document["kind"], metadata["name"], metadata["namespace"])
+
     def __str__(self) -> str:
         """Return it as sentences have it."""
         return f"{self.kind} {self.name} in {self.namespace}"

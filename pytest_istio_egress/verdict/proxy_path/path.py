@@ -41,6 +41,11 @@ class RequestAtProxy:
     headers: Mapping[str, str] = field(default_factory=dict)
     """By names in lower case."""
 
+    @property
+    def spoken(self) -> str:
+        """The protocol of its first bytes, `TLS` or `HTTP`; empty for another one."""
+        return "TLS" if self.tls else "HTTP" if self.http else ""
+
     @classmethod
     def of_url(cls, url: SplitResult, host: str, *, address: str, port: int) -> RequestAtProxy:
         """Return a client's own GET of a URL, whose host may have another name in the cluster."""
@@ -134,6 +139,12 @@ class ProxyPath:
         """The status that the route itself answers with, 0 where it forwards the request."""
         return int(((self.route or {}).get("direct_response") or {}).get("status", 0))
 
+    @property
+    def rewrites_authority(self) -> bool:
+        """Whether the route replaces the Host header."""
+        action = (self.route or {}).get("route") or {}
+        return any(str(name).startswith(("host_rewrite", "auto_host_rewrite")) for name in action)
+
     def through(self, cluster: str) -> ProxyPath:
         """Return the path with the cluster that the proxy really chose, by its access log."""
         return replace(self, clusters=(cluster,))
@@ -154,6 +165,12 @@ class ProxyPath:
             yield PathStep("cluster", name, origin_of(self.dump.clusters.get(name)))
         if self.endpoints:
             yield PathStep("endpoints", ", ".join(endpoint.address for endpoint in self.endpoints))
+
+
+def originates_again(path: ProxyPath) -> bool:
+    """Whether a client's own TLS goes into TLS that its sidecar originates to a host; the mesh's own does not count."""
+    tls = originated_tls(path.cluster)
+    return tls is not None and not tls.of_workload and path.request.tls and not path.http
 
 
 def path_of(dump: ProxyDump, request: RequestAtProxy) -> ProxyPath:

@@ -11,6 +11,8 @@ from pytest_istio_egress.verdict.proxy_path.dump import Part
 
 def virtual_host_of(route_config: Part, authority: str) -> Part | None:
     """Return the virtual host whose domain matches the authority (`host` or `host:port`) best, None where none does."""
+    if route_config.get("ignore_port_in_host_matching"):
+        authority = _without_port(authority)
     best: Part | None = None
     best_rank = (-1, 0)
     for host in route_config.get("virtual_hosts") or []:
@@ -19,6 +21,11 @@ def virtual_host_of(route_config: Part, authority: str) -> Part | None:
             if rank is not None and rank > best_rank:
                 best, best_rank = host, rank
     return best
+
+
+def _without_port(authority: str) -> str:
+    host, separator, port = authority.rpartition(":")
+    return host if separator and port.isdigit() and not host.endswith(":") else authority
 
 
 def _domain_rank(domain: str, authority: str) -> tuple[int, int] | None:
@@ -98,6 +105,15 @@ def _regex_matches(pattern: str, value: str) -> bool:
         return re.fullmatch(pattern, value) is not None
     except re.error:
         return False
+
+
+def rewritten_path(route: Part, path: str) -> str:
+    """Return the path that a route sends in place of one; empty where it leaves it, or replaces it by a pattern."""
+    action, match = route.get("route") or {}, route.get("match") or {}
+    prefix = match.get("prefix") or match.get("path_separated_prefix") or match.get("path") or ""
+    if "prefix_rewrite" not in action or not path.startswith(prefix):
+        return ""
+    return str(action["prefix_rewrite"]) + path[len(prefix) :]
 
 
 def clusters_of_route(route: Part | None) -> tuple[str, ...]:

@@ -24,6 +24,16 @@ class OriginatedTls:
     """The names of which the host's certificate must have one."""
     client_certificate: bool
 
+    @property
+    def of_workload(self) -> bool:
+        """Whether its certificate is the workload's own: the mesh's mutual TLS (ISTIO_MUTUAL)."""
+        return "default" in self.secrets
+
+    @property
+    def by_system_authorities(self) -> bool:
+        """Whether the authorities of the proxy's image verify the host's certificate."""
+        return any(name.startswith("file-root:system") for name in self.secrets)
+
 
 def originated_tls(cluster: Part | None) -> OriginatedTls | None:
     """Return a cluster's own TLS; None for a cluster that sends what it gets, or that uses the mesh's mutual TLS."""
@@ -71,7 +81,12 @@ def mesh_tls(cluster: Part | None) -> bool:
 
 def _uses_workload_certificate(cluster: Part | None) -> bool:
     tls = originated_tls(cluster)
-    return tls is not None and "default" in tls.secrets
+    return tls is not None and tls.of_workload
+
+
+def sends_proxy_protocol(cluster: Part | None) -> bool:
+    """Whether a cluster begins its connections with the PROXY protocol."""
+    return "upstream_proxy_protocol" in str(((cluster or {}).get("transport_socket") or {}).get("name") or "")
 
 
 def uses_http2(cluster: Part | None) -> bool:
