@@ -61,9 +61,9 @@ def test_entry_bypasses_waypoint_that_is_not_for_it(egress: Egress, probe: Probe
 @pytest.mark.parametrize(
     ("name", "namespace", "expected"),
     [
-        ("of-another-namespace", "egress-client", "False: AttachmentDenied"),
-        ("of-other-traffic", "egress-ambient", "False: UnsupportedTrafficType"),
-        ("of-this-namespace", "egress-ambient", "True: WaypointAccepted"),
+        pytest.param("of-another-namespace", "egress-client", "False: AttachmentDenied", id="of-another-namespace"),
+        pytest.param("of-other-traffic", "egress-ambient", "False: UnsupportedTrafficType", id="for-workloads"),
+        pytest.param("of-this-namespace", "egress-ambient", "True: WaypointAccepted", id="of-this-namespace"),
     ],
 )
 def test_condition_tells_why_waypoint_is_refused(egress: Egress, name: str, namespace: str, expected: str) -> None:
