@@ -13,7 +13,11 @@ TUNNEL = Tunnel(hbone=True)
     summary="At a waypoint a wildcard ServiceEntry with resolution DYNAMIC_DNS reaches matching hosts only",
     requires=["ambient", "address-allocation"],
     fixtures=["ambient.yaml"],
-    outcomes=["ambient/dynamic-dns-any-host-below", "ambient/dynamic-dns-other-host-404"],
+    outcomes=[
+        "ambient/dynamic-dns-any-host-below",
+        "ambient/dynamic-dns-other-host-404",
+        "wildcard/waypoint-other-host-404",
+    ],
 )
 @pytest.mark.parametrize(
     ("probe", "expected"),

@@ -35,6 +35,8 @@ _MODES = {"REGISTRY_ONLY": "ALLOW_ANY", "ALLOW_ANY": "REGISTRY_ONLY", "DISABLE":
           "MUTUAL": "SIMPLE", "ISTIO_MUTUAL": "DISABLE", "NONE": "IPTABLES"}  # fmt: skip
 _SERVER_MODES = {"PASSTHROUGH": "ISTIO_MUTUAL", "ISTIO_MUTUAL": "PASSTHROUGH"}
 _RESOLUTIONS = {"STATIC": "NONE", "NONE": "DNS", "DNS": "NONE", "DYNAMIC_DNS": "NONE"}
+_WAYPOINTS = {"none": "waypoint", "waypoint": "none", "missing": "none", "shared-waypoint": "waypoint",
+              "for-workloads": "waypoint"}  # fmt: skip
 _TIME = re.compile(r"([\d.]+)(ms|s)")
 
 
@@ -134,6 +136,7 @@ FIELDS: tuple[tuple[str, str, Alteration], ...] = (
     ("host, server name or path", r"AuthorizationPolicy .*\.when\[\]\.values\[\]", _name),
     ("namespace", r"AuthorizationPolicy .*source\.namespaces\[\]", _name),
     ("namespace", r"HTTPRoute .*parentRefs\[\]\.namespace", _name),
+    ("namespace", r"ServiceEntry .*istio\.io/use-waypoint-namespace", _name),
     ("namespace", r"\S+ .*exportTo(\[\])?", _always("egress-plain")),
     ("namespace", r"NetworkPolicy .*kubernetes\.io/metadata\.name", _name),
     ("header or number", r"VirtualService .*\.headers\.\w+\.(set|add)\.[\w-]+", lambda value: f"{value}-other"),
@@ -146,20 +149,19 @@ FIELDS: tuple[tuple[str, str, Alteration], ...] = (
     ("header or number", r"VirtualService .*\.(httpStatus|attempts)", _number),
     ("header or number", r"VirtualService .*\.retryOn", _always("reset")),
     ("mode", r"AuthorizationPolicy .*operation\.methods\[\]", _by({"GET": "HEAD"})),
-    (
-        "mode",
-        r"ServiceEntry .*istio\.io/use-waypoint",
-        _by({"none": "waypoint", "waypoint": "none", "missing": "none", "shared-waypoint": "waypoint"}),
-    ),
+    ("mode", r"ServiceEntry .*istio\.io/use-waypoint", _by(_WAYPOINTS)),
+    ("mode", r"Gateway .*istio\.io/waypoint-for", _by({"service": "workload", "workload": "service"})),
     ("reference or selector", r"AuthorizationPolicy .*targetRefs\[\]\.name", _name),
     ("reference or selector", r"VirtualService .*gateways\[\]", _name),
     ("reference or selector", r"\S+ .*(subset|subsets\[\]\.name|credentialName|sectionName)", _name),
     ("reference or selector", r"(HTTPRoute|TLSRoute) .*parentRefs\[\]\.name", _name),
+    ("reference or selector", r"BackendTLSPolicy .*(targetRefs|caCertificateRefs)\[\]\.name", _name),
     (
         "reference or selector",
         r"(DestinationRule|Sidecar|AuthorizationPolicy|RequestAuthentication|Gateway|Service) .*[sS]elector.*",
         _name,
     ),
+    ("reference or selector", r"EndpointSlice .*kubernetes\.io/service-name", _name),
     ("reference or selector", r"NetworkPolicy .*podSelector\.matchLabels\..*", _name),
     ("reference or selector", r"AuthorizationPolicy .*(principals|requestPrincipals)\[\]", _name),
     ("reference or selector", r"RequestAuthentication .*\.issuer", _name),
@@ -175,7 +177,12 @@ UNCHANGED: tuple[tuple[str, str], ...] = (
     (r"VirtualService spec\.http\[\]\.name", "a name; tests compare it as the route of the access log"),
     (r"HTTPRoute .*(filters\[\]|\.path)\.type", "another type has fields of another kind"),
     (r"HTTPRoute .*requestRedirect\.scheme", "the only other scheme is the client's own, which is a loop"),
-    (r"(HTTPRoute|TLSRoute|AuthorizationPolicy) .*\.(group|kind)", "the type of the resource that is referred to"),
+    (
+        r"(HTTPRoute|TLSRoute|AuthorizationPolicy|BackendTLSPolicy) .*\.(group|kind)",
+        "the type of the resource that is referred to",
+    ),
+    (r"BackendTLSPolicy .*subjectAltNames\[\]\.type", "another type has fields of another kind"),
+    (r"BackendTLSPolicy .*wellKnownCACertificates", "the only other value that is valid here is none"),
     (r"Gateway spec\.(gatewayClassName|infrastructure\..*app)", "without it no gateway is created"),
     (r"Gateway .*(service-type|listeners\[\]\.(name|tls\.mode)|allowedRoutes.*)", "any other value is not valid here"),
     (r"Service spec\.(type|clusterIP|ports\[\]\.protocol)", "it makes the Service what it is"),
@@ -290,7 +297,8 @@ def leaves(document: Document) -> Iterator[tuple[tuple[str | int, ...], Value]]:
     """Yield the path and the value of each field that can matter: everything but the type and the name."""
     for key, value in document.items():
         if key == "metadata":
-            yield from _leaves(value.get("annotations", {}), (key, "annotations"))
+            for kind in ("labels", "annotations"):
+                yield from _leaves(value.get(kind, {}), (key, kind))
         elif key not in ("apiVersion", "kind"):
             yield from _leaves(value, (key,))
 

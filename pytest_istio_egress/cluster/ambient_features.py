@@ -33,4 +33,4 @@ def ambient(mesh: Mesh) -> str | None:
         log = facts.value("access-log", "unknown")
         return f"the access log of the mesh, which waypoints write, is no evidence: {log}"
     denied = missing_permissions(mesh.api, (AMBIENT,))
-    return f"this user cannot read ztunnel's configuration: missing permission: {denied[0]}" if denied else None
+    return f"this user cannot run ambient tests: missing permission: {denied[0]}" if denied else None

@@ -14,7 +14,12 @@ from pytest_istio_egress.cluster.ambient_features import ambient
 from pytest_istio_egress.cluster.api import ClusterError, reason
 from pytest_istio_egress.cluster.apply import load
 from pytest_istio_egress.cluster.facts.gateways import untestable
-from pytest_istio_egress.cluster.gateway_api_features import gateway_api, gateway_deployment, tls_route
+from pytest_istio_egress.cluster.gateway_api_features import (
+    backend_tls_policy,
+    gateway_api,
+    gateway_deployment,
+    tls_route,
+)
 from pytest_istio_egress.cluster.gateway_log import GatewayLogCheck
 from pytest_istio_egress.cluster.installation_features import (
     address_allocation,
@@ -24,6 +29,7 @@ from pytest_istio_egress.cluster.installation_features import (
     gateways_across_namespaces,
     http_1_1_upstream,
     proxy_ports,
+    two_default_retries,
 )
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.cluster.network_policies import NetworkPolicyCheck
@@ -272,6 +278,7 @@ DETECTORS: dict[str, Detector] = {
     "gateway-api": gateway_api,
     "gateway-deployment": gateway_deployment,
     "tls-route": tls_route,
+    "backend-tls-policy": backend_tls_policy,
     "dynamic-dns": _dynamic_dns,
     "dynamic-dns-mesh": _dynamic_dns_mesh,
     "validation-webhook": _validation_webhook,
@@ -283,6 +290,7 @@ DETECTORS: dict[str, Detector] = {
     AMBIENT: ambient,
     "proxy-ports": proxy_ports,
     "default-retries": default_retries,
+    "two-default-retries": two_default_retries,
     "exported-entries": exported_entries,
     "http-1.1-upstream": http_1_1_upstream,
 }

@@ -14,6 +14,9 @@ _CLASS = "istio"
 _TLS_ROUTE_SINCE = "1.30"
 """The release of Istio that reads TLSRoute v1 and accepts listeners of protocol TLS; older ones know only an alpha."""
 
+_BACKEND_TLS_POLICY_SINCE = "1.28"
+"""The release of Istio that reads BackendTLSPolicy v1, and accepts a ServiceEntry as its target."""
+
 
 def gateway_api(mesh: Mesh) -> str | None:
     """Return why an HTTPRoute with a timeout, whose parent is a ServiceEntry, has no effect; None where it has."""
@@ -40,6 +43,19 @@ def tls_route(mesh: Mesh) -> str | None:
     if not mesh.api.serves(_VERSION, "TLSRoute"):
         found = mesh.facts.value("gateway-api", "unknown version")
         return f"the Gateway API CRDs ({found}) have no TLSRoute of {_VERSION} (needs Gateway API 1.5)"
+    return _ignored(mesh)
+
+
+def backend_tls_policy(mesh: Mesh) -> str | None:
+    """Return why a BackendTLSPolicy whose target is a ServiceEntry has no effect; None where it has."""
+    if older(mesh.facts.istio, _BACKEND_TLS_POLICY_SINCE):
+        return (
+            f"Istio {mesh.facts.istio} does not support BackendTLSPolicy {_VERSION} for ServiceEntries "
+            f"(needs {_BACKEND_TLS_POLICY_SINCE})"
+        )
+    if not mesh.api.serves(_VERSION, "BackendTLSPolicy"):
+        found = mesh.facts.value("gateway-api", "unknown version")
+        return f"the Gateway API CRDs ({found}) have no BackendTLSPolicy of {_VERSION} (needs Gateway API 1.4)"
     return _ignored(mesh)
 
 

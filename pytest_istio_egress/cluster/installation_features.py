@@ -51,6 +51,16 @@ def default_retries(mesh: Mesh) -> str | None:
     return f"the mesh retries requests after each 5xx (meshConfig.defaultHttpRetryPolicy, retryOn {conditions})"
 
 
+def two_default_retries(mesh: Mesh) -> str | None:
+    """Return why a request without a retry rule is not sent three times to a host that refuses it; None if it is."""
+    fields = ("attempts", "retryOn")
+    settings = {field: mesh.facts.changed_mesh_setting(f"defaultHttpRetryPolicy.{field}") for field in fields}
+    changed = ", ".join(f"{field} {value}" for field, value in settings.items() if value is not None)
+    if not changed:
+        return None
+    return f"the mesh has another default of retries (meshConfig.defaultHttpRetryPolicy: {changed})"
+
+
 def exported_entries(mesh: Mesh) -> str | None:
     """Return why a ServiceEntry is not visible wherever its exportTo says; None where it is."""
     if mesh.facts.changed_mesh_setting("serviceEntryVisibility.applyToSidecars") != "true":

@@ -76,6 +76,18 @@ class AccessLogs:
         """Find the line of a request in the log of a waypoint with these pods, by its unique user agent."""
         return self._await(pods, lambda log: log.of_request(user_agent), since, timeout)
 
+    def waypoint_connection(
+        self, pods: Sequence[Pod], tunnel: ZtunnelLine, *, since: float, timeout: float
+    ) -> AccessLogLine | None:
+        """Find the line of a connection that is no HTTP in the log of a waypoint with these pods.
+
+        It has no user agent, and the port of the tunnel, not of the client. So it is found by the destination that
+        ztunnel requested of the waypoint, which is a host's own address and port:
+
+            ztunnel dst.hbone_addr 240.240.0.9:443  ->  waypoint DOWNSTREAM_LOCAL_ADDRESS 240.240.0.9:443
+        """
+        return self._await(pods, lambda log: log.of_destination(tunnel.target, since), since, timeout)
+
     def gateway_line(
         self, hop: AccessLogLine, pods: Sequence[Pod], *, since: float, timeout: float
     ) -> AccessLogLine | None:

@@ -35,6 +35,10 @@ class Line(Protocol):
         """The address and port of the connection's client."""
 
     @property
+    def downstream_local(self) -> str | None:
+        """The address and port that the connection's client connected to; None where the log has none."""
+
+    @property
     def user_agent(self) -> str | None:
         """The user agent; None where the log has none."""
 
@@ -67,6 +71,7 @@ class ProxyLog(Generic[L]):
         self._lines: dict[str, L | None] = {}
         # Lines with the time of their arrival, oldest first, by the key of their lookup.
         self._by_source: _Index[L] = {}
+        self._by_destination: _Index[L] = {}
         self._by_user_agent: _Index[L] = {}
         self._closed = False
         self._generation = 0
@@ -90,6 +95,10 @@ class ProxyLog(Generic[L]):
     def of_peer(self, source: str, since: float) -> L | None:
         """Return the newest line since then of a connection from `source` (address:port), of any protocol."""
         return self._newest(self._by_source, source, since, lambda _: True)
+
+    def of_destination(self, destination: str, since: float) -> L | None:
+        """Return the newest line since then of a connection to `destination` (address:port) that is no request."""
+        return self._newest(self._by_destination, destination, since, lambda line: line.user_agent in ("-", None))
 
     def reuses(self: ProxyLog[AccessLogLine], line: AccessLogLine) -> bool:
         """Whether an earlier request was logged on the same upstream connection as this line's."""
@@ -212,6 +221,10 @@ class ProxyLog(Generic[L]):
                 if not index[key]:
                     del index[key]
 
-    def _places(self, line: L) -> tuple[tuple[_Index[L], str], ...]:
-        by_source = self._by_source, line.downstream_remote
-        return (by_source, (self._by_user_agent, line.user_agent)) if line.user_agent is not None else (by_source,)
+    def _places(self, line: L) -> list[tuple[_Index[L], str]]:
+        places = (
+            (self._by_source, line.downstream_remote),
+            (self._by_destination, line.downstream_local),
+            (self._by_user_agent, line.user_agent),
+        )
+        return [(index, key) for index, key in places if key is not None]

@@ -193,6 +193,7 @@ AMBIENT = Role(
             ("create", "get"),
             "ztunnel's configuration (create: since Kubernetes 1.35)",
         ),
+        Permission("gateway.networking.k8s.io", ("backendtlspolicies",), MANAGE, "manifests of tests"),
     ),
 )
 ENDPOINTS = Role(

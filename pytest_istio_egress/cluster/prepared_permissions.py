@@ -32,7 +32,12 @@ PREPARED = Role(
         Permission("coordination.k8s.io", ("leases",), _KEEP, "the lease: one run at a time uses these namespaces"),
         Permission("discovery.k8s.io", ("endpointslices",), _KEEP, "manifests of tests"),
         Permission("discovery.k8s.io", ("endpointslices/restricted",), ("create",), "on OpenShift, as endpoints"),
-        Permission("gateway.networking.k8s.io", ("gateways", "httproutes", "tlsroutes"), _KEEP, "manifests of tests"),
+        Permission(
+            "gateway.networking.k8s.io",
+            ("backendtlspolicies", "gateways", "httproutes", "tlsroutes"),
+            _KEEP,
+            "manifests of tests",
+        ),
         Permission(
             "networking.istio.io",
             ("destinationrules", "envoyfilters", "gateways", "serviceentries", "sidecars", "virtualservices"),

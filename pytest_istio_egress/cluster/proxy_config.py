@@ -123,7 +123,15 @@ class ProxyConfig:
 
     def requests(self, cluster: str) -> int:
         """Return the number of requests from a cluster to its endpoints; a TCP connection counts as one."""
-        counters = re.compile(re.escape(cluster) + r"::\S+:\d+::rq_total::(\d+)")
+        return self._counted(cluster, "rq_total")
+
+    def failed_connections(self, cluster: str) -> int:
+        """Return the number of connections from a cluster to its endpoints that were refused, or not made in time."""
+        return self._counted(cluster, "cx_connect_fail")
+
+    def _counted(self, cluster: str, counter: str) -> int:
+        """Return the sum of a counter of a cluster's endpoints."""
+        counters = re.compile(re.escape(cluster) + rf"::\S+:\d+::{counter}::(\d+)")
         return sum(int(match[1]) for line in self.text("/clusters").splitlines() if (match := counters.fullmatch(line)))
 
     def metric(self, name: str, labels: Mapping[str, str]) -> int:

@@ -69,6 +69,7 @@ ISTIOD_SETTINGS: dict[str, bool | str] = {
 MESH_SETTINGS: dict[str, int | bool | str] = {
     "proxyListenPort": 15001,
     "proxyInboundListenPort": 15006,
+    "defaultHttpRetryPolicy.attempts": 2,
     "defaultHttpRetryPolicy.retryOn": "",
     "serviceEntryVisibility.applyToSidecars": False,
     "h2UpgradePolicy": "DO_NOT_UPGRADE",

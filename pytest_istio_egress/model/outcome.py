@@ -19,8 +19,8 @@ BLACKHOLE_EXITS_OF_BYTES = BLACKHOLE_EXITS | {55}
 PROBED_HOST = "outbound|PORT||HOST"
 """In place of a cluster's name: the cluster of the host and port that the probe requests."""
 
-PROBED_AT_WAYPOINT = "inbound-vip|PORT|http|HOST"
-"""The same in the line of a waypoint."""
+PROBED_AT_WAYPOINT = "inbound-vip|PORT|PROTOCOL|HOST"
+"""The same in the line of a waypoint, which has a cluster for requests (http) and one for connections (tcp)."""
 
 BLACK_HOLE = "BlackHoleCluster"
 """Istio's cluster for what must not leave the mesh: it has no endpoints."""
@@ -69,7 +69,7 @@ class Hop:
         """Return it with the cluster of the probe's host and port in place of PROBED_AT_WAYPOINT."""
         if self.cluster != PROBED_AT_WAYPOINT:
             return self
-        return replace(self, cluster=PROBED_AT_WAYPOINT.replace("PORT", str(probe.port)).replace("HOST", probe.host))
+        return replace(self, cluster=at_waypoint(probe.host, probe.port, "http" if probe.is_plain_http else "tcp"))
 
     @property
     def local_reply(self) -> bool:
@@ -274,6 +274,11 @@ def blocked_tls(**evidence: Unpack[Evidence]) -> Outcome:
 def timed_out(*, after: float, **evidence: Unpack[Evidence]) -> Outcome:
     """Expect the sidecar's 504 when a timeout of `after` seconds has passed (flag UT)."""
     return Outcome(**{"cluster": PROBED_HOST, "flags": "UT", **evidence, "status": 504, "seconds": after})  # type: ignore[arg-type]  # as above
+
+
+def at_waypoint(host: str, port: int = 80, protocol: str = "http") -> str:
+    """Return Istio's name of a waypoint's cluster for a host and port: inbound-vip|80|http|api.test."""
+    return f"inbound-vip|{port}|{protocol}|{host}"
 
 
 def outbound(host: str, port: int = 80, *, subset: str = "") -> str:

@@ -97,6 +97,11 @@ class Probe:
         return is_workload(self.client)
 
     @property
+    def is_plain_http(self) -> bool:
+        """Whether proxies see HTTP requests; of any other probe they see a connection only."""
+        return urlsplit(self.url).scheme == "http"
+
+    @property
     def status_name(self) -> str:
         """What curl's response code is called in this probe's protocol."""
         scheme = urlsplit(self.url).scheme

@@ -50,6 +50,11 @@ class ZtunnelLine:
         return self.source
 
     @property
+    def downstream_local(self) -> None:
+        """None, as no line of ztunnel is looked for by the address that the client connected to."""
+        return
+
+    @property
     def user_agent(self) -> None:
         """None, as ztunnel does not read what it forwards."""
         return
@@ -75,7 +80,7 @@ def parse_ztunnel_line(raw: str) -> ZtunnelLine | None:
         raw=raw.rstrip(),
         source=same_endpoint(fields["src.addr"]),
         destination=same_endpoint(fields.get("dst.addr", "")),
-        target=fields.get("dst.hbone_addr", ""),
+        target=same_endpoint(fields.get("dst.hbone_addr", "")),
         service=fields.get("dst.service", ""),
         workload=fields.get("dst.workload", ""),
         identity=fields.get("src.identity", ""),

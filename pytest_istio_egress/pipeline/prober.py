@@ -18,10 +18,12 @@ from pytest_istio_egress.cluster.commands import run
 from pytest_istio_egress.cluster.exec_connection import GoneError
 from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.cluster.readiness import NoPodError
+from pytest_istio_egress.model.access_log import AccessLogLine
 from pytest_istio_egress.model.addresses import with_port
 from pytest_istio_egress.model.case import InvalidTestError
 from pytest_istio_egress.model.outcome import Outcome
 from pytest_istio_egress.model.probe import NoCurlResultError, Probe, outcome_of_bytes, parse
+from pytest_istio_egress.model.ztunnel_log import ZtunnelLine
 from pytest_istio_egress.pipeline.case_setup import CaseSetup
 from pytest_istio_egress.pipeline.context import WorkerContext
 from pytest_istio_egress.pipeline.source_ports import SourcePorts
@@ -240,9 +242,16 @@ class Prober:
         waypoint, pods = None, [*self.context.environment.waypoints]
         if expected.waypoint is not None and expected.waypoint.at is not None:
             pods = self.gateway_pods(expected.waypoint.at)
-            agent = exchange.command[exchange.command.index("--user-agent") + 1]
-            waypoint = (
-                logs.waypoint_line(pods, agent, since=exchange.began, timeout=timeouts.log_line) if pods else None
-            )
+            waypoint = self._waypoint_line(exchange, line, pods) if pods else None
         addresses = {**exchange.addresses, "waypoint": frozenset().union(*(each.addresses for each in pods))}
         return replace(exchange, ztunnel=line, waypoint=waypoint, addresses=addresses)
+
+    def _waypoint_line(
+        self, exchange: Exchange, tunnel: ZtunnelLine | None, pods: Sequence[Pod]
+    ) -> AccessLogLine | None:
+        """Find the waypoint's line of a request, or of a connection that ztunnel sent to it."""
+        logs, since, timeout = self.context.access_logs, exchange.began, self.context.timeouts.log_line
+        if exchange.probe.is_plain_http:
+            agent = exchange.command[exchange.command.index("--user-agent") + 1]
+            return logs.waypoint_line(pods, agent, since=since, timeout=timeout)
+        return logs.waypoint_connection(pods, tunnel, since=since, timeout=timeout) if tunnel else None

@@ -179,6 +179,8 @@ def test_outcomes_are_those_of_the_probed_host() -> None:
     through = reached_by_waypoint().for_probe(PROBE)
     assert through.ztunnel == Tunnel(service="api.test", hbone=True)
     assert through.waypoint == Hop(cluster="inbound-vip|81|http|api.test", at="waypoint.egress-ambient")
+    encrypted = reached_by_waypoint().for_probe(get("https://api.test/"))
+    assert encrypted.waypoint == Hop(cluster="inbound-vip|443|tcp|api.test", at="waypoint.egress-ambient")
 
 
 def test_response_of_the_waypoint_is_a_block_if_the_waypoint_itself_made_it() -> None:

@@ -206,9 +206,11 @@ CHANGED: dict[str, tuple[str, Callable[[Objects], Objects], str]] = {
     "retries and visibility": (
         "mesh-settings",
         lambda mesh: mesh.mesh(
-            defaultHttpRetryPolicy={"retryOn": "5xx, reset"}, serviceEntryVisibility={"applyToSidecars": True}
+            defaultHttpRetryPolicy={"attempts": 0, "retryOn": "5xx, reset"},
+            serviceEntryVisibility={"applyToSidecars": True},
         ),
-        "defaultHttpRetryPolicy.retryOn=5xx,reset serviceEntryVisibility.applyToSidecars=true",
+        "defaultHttpRetryPolicy.attempts=0 defaultHttpRetryPolicy.retryOn=5xx,reset "
+        "serviceEntryVisibility.applyToSidecars=true",
     ),
     "a trust domain": ("trust-domain", lambda mesh: mesh.mesh(trustDomain="corp.example"), "corp.example"),
     "another namespace": ("control-plane", Objects.moved, "istio-control"),

@@ -12,6 +12,9 @@ from fake_cluster import LINE, POD
 from pytest_istio_egress.cluster import log_lookup
 from pytest_istio_egress.cluster.log_lookup import AccessLogs
 from pytest_istio_egress.model.access_log import AccessLogLine
+from pytest_istio_egress.model.ztunnel_log import ZtunnelLine
+
+TUNNEL = ZtunnelLine(raw="", source="10.1.0.1:4000", destination="10.1.0.2:15008", target="240.240.0.9:443")
 
 
 class LateLog:
@@ -27,11 +30,14 @@ class LateLog:
     def of_peer(self, _: str, __: float) -> AccessLogLine | None:
         return self.of_request("")
 
+    def of_destination(self, _: str, __: float) -> AccessLogLine | None:
+        return self.of_request("")
+
     def read_back(self, seconds: float) -> None:
         self._read = seconds
 
 
-@pytest.mark.parametrize("lookup", ["gateway", "proxy", "waypoint"])
+@pytest.mark.parametrize("lookup", ["gateway", "proxy", "waypoint", "connection at the waypoint"])
 def test_line_of_an_old_request_is_found_in_a_log_that_is_followed_only_now(
     monkeypatch: pytest.MonkeyPatch, lookup: str
 ) -> None:
@@ -43,5 +49,6 @@ def test_line_of_an_old_request_is_found_in_a_log_that_is_followed_only_now(
         "gateway": lambda: logs.gateway_line(LINE, [POD], since=sent, timeout=0.01),
         "proxy": lambda: logs.proxy_line(LINE, POD, since=sent, timeout=0.01),
         "waypoint": lambda: logs.waypoint_line([POD], "a", since=sent, timeout=0.01),
+        "connection at the waypoint": lambda: logs.waypoint_connection([POD], TUNNEL, since=sent, timeout=0.01),
     }
     assert found[lookup]() is LINE

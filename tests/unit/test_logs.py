@@ -21,15 +21,16 @@ from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.model.access_log import AccessLogLine, parse_line
 from pytest_istio_egress.model.addresses import with_port
+from pytest_istio_egress.model.ztunnel_log import parse_ztunnel_line
 
 POD = Pod(namespace="here", name="sleep", uid="1", address="10.1.0.1", injected=True, container="curl")
 
 
-def line(source: str, cluster: str, user_agent: str = "-") -> bytes:
+def line(source: str, cluster: str, user_agent: str = "-", destination: str = "10.0.0.1:80") -> bytes:
     """Return a line as Envoy writes it."""
     return (
         f'[2026-01-01T00:00:00.000Z] "- - -" 0 - - - "-" 1 2 3 - "-" "{user_agent}" "-" "-" "10.0.0.1:80" '
-        f"{cluster} 10.1.0.1:9 10.0.0.1:80 {source} - -"
+        f"{cluster} 10.1.0.1:9 {destination} {source} - -"
     ).encode()
 
 
@@ -156,6 +157,25 @@ def test_line_in_a_format_without_user_agents_is_found_by_its_source(kubelet: Ku
     found = access_logs.sidecar_line(POD, "10.1.0.1:4000", "egress/1", since=0.0, timeout=0.05)
     assert found
     assert (found.status, found.user_agent) == (200, None)
+    access_logs.forget()
+
+
+def test_connection_at_a_waypoint_is_found_by_the_destination_of_the_tunnel(kubelet: Kubelet) -> None:
+    access_logs = AccessLogs(API, cast(Mesh, None), Names("k3x9q", "gw0"))
+    tunnel = parse_ztunnel_line(
+        "2026-01-01T00:00:00.000000Z\tinfo\taccess\tconnection complete\t"
+        "src.addr=10.1.0.1:4000 dst.addr=10.1.0.2:15008 dst.hbone_addr=[fd00:0:0:1::9]:443"
+    )
+    assert tunnel
+    kubelet.lines = [
+        line("10.1.0.1:5000", "of-the-connection", destination="[fd00::1:0:0:0:9]:443"),
+        line("10.1.0.1:5000", "of-another-host", destination="[fd00::1:0:0:0:8]:443"),
+        line("10.1.0.1:5000", "of-a-request", "egress/1", destination="[fd00::1:0:0:0:9]:443"),
+    ]
+    found = access_logs.waypoint_connection([POD], tunnel, since=0.0, timeout=0.05)
+    assert found
+    assert found.cluster == "of-the-connection"
+    assert access_logs.waypoint_connection([POD], tunnel, since=time.monotonic(), timeout=0.05) is None
     access_logs.forget()
 
 

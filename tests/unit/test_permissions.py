@@ -12,9 +12,11 @@ from pytest_istio_egress.cli.rights import rights_page
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.apply import load
 from pytest_istio_egress.cluster.permissions import (
+    AMBIENT,
     RUN,
     SECRETS,
     Action,
+    Role,
     actions,
     control_plane_role,
     mesh_wide_role,
@@ -26,7 +28,10 @@ from pytest_istio_egress.suite.discovery import fixtures_folder, manifest_files,
 
 PAGE = Path(__file__).parents[2] / "docs" / "rights.yaml"
 ROLES = roles()
-GRANTED_ANYWHERE = {(action.verb, action.group, action.resource) for role in (RUN, SECRETS) for action in actions(role)}
+
+
+def granted(*of: Role) -> set[tuple[str, str, str]]:
+    return {(action.verb, action.group, action.resource) for role in of for action in actions(role)}
 
 
 def plural(kind: str) -> str:
@@ -45,22 +50,24 @@ def actions_for(files: list[Path], verbs: tuple[str, ...]) -> set[tuple[str, str
 
 
 def test_roles_suffice_to_apply_and_delete_all_manifests() -> None:
-    cases = actions_for(manifest_files(suite_folder()), ("create", "patch", "delete"))
+    files = manifest_files(suite_folder())
+    ambient = {file for file in files if file.parent.name == "ambient"}
+    cases = actions_for([file for file in files if file not in ambient], ("create", "patch", "delete"))
     environment = actions_for(sorted(fixtures_folder().glob("*.yaml")), ("create", "patch"))
-    assert cases | environment <= GRANTED_ANYWHERE
+    assert cases | environment <= granted(RUN, SECRETS)
+    assert actions_for(sorted(ambient), ("create", "patch", "delete")) <= granted(RUN, SECRETS, AMBIENT)
 
 
 def test_role_in_prepared_namespaces_suffices_to_apply_find_and_delete_all_manifests() -> None:
-    granted = {(action.verb, action.group, action.resource) for action in actions(PREPARED)}
+    of_role = granted(PREPARED)
     files = [*manifest_files(suite_folder()), *fixtures_folder().glob("*.yaml")]
     needed = actions_for(files, ("get", "list", "create", "patch", "delete"))
-    assert {action for action in needed if action[2] != "namespaces"} <= granted
-    assert {verb for verb, _, resource in granted if resource == "namespaces"} == {"get"}
+    assert {action for action in needed if action[2] != "namespaces"} <= of_role
+    assert {verb for verb, _, resource in of_role if resource == "namespaces"} == {"get"}
 
 
 def test_proxies_may_be_granted_what_the_role_in_prepared_namespaces_has() -> None:
-    granted = {(action.verb, action.group, action.resource) for action in actions(PREPARED)}
-    assert {(action.verb, action.group, action.resource) for action in actions(SECRETS)} <= granted
+    assert granted(SECRETS) <= granted(PREPARED)
 
 
 def test_rights_yaml_is_up_to_date() -> None:

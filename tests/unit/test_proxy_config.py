@@ -105,6 +105,7 @@ def test_metric_is_the_sum_of_the_series_with_the_labels(
 CLUSTERS = """\
 outbound|80||one.test::observability_name::outbound|80||one.test
 outbound|80||one.test::10.0.0.1:80::cx_total::100
+outbound|80||one.test::10.0.0.1:80::cx_connect_fail::2
 outbound|80||one.test::10.0.0.1:80::rq_total::3
 outbound|80||one.test::10.0.0.2:80::rq_total::2
 outbound|80||one.test::[fd00:0:1::2]:80::rq_total::2
@@ -117,3 +118,9 @@ def test_requests_are_counted_over_all_endpoints_without_connections(monkeypatch
     config = ProxyConfig(api=None, pod=None)  # type: ignore[arg-type]  # neither is used: the counters are given
     monkeypatch.setattr(config, "text", {"/clusters": CLUSTERS}.__getitem__)
     assert config.requests("outbound|80||one.test") == 7
+
+
+def test_failed_connections_are_counted_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = ProxyConfig(api=None, pod=None)  # type: ignore[arg-type]  # neither is used: the counters are given
+    monkeypatch.setattr(config, "text", {"/clusters": CLUSTERS}.__getitem__)
+    assert config.failed_connections("outbound|80||one.test") == 2
