@@ -32,7 +32,7 @@ from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.pods import PROXY
 from pytest_istio_egress.cluster.poll import poll
 from pytest_istio_egress.cluster.prepared_namespaces import worker_names
-from pytest_istio_egress.cluster.refusals import is_of_the_cluster
+from pytest_istio_egress.cluster.refusals import is_of_the_cluster, may_pass
 from pytest_istio_egress.cluster.run_lease import delete, renew_lease
 from pytest_istio_egress.model.placement import INJECTED_IMAGE, POD_SECURITY, Placement
 
@@ -43,7 +43,6 @@ NAMESPACE = "egress-client"
 _LEASE_SECONDS = 60
 _AGAIN = 5.0
 """Seconds in which a refusal may pass: a new namespace without its service account, a webhook that restarts."""
-_PASSES = ("serviceaccount", "service account", "failed to call webhook", "failed calling webhook")
 _NOT_BY_KIND = frozenset({"Namespace", "Deployment", "Role", "RoleBinding"})
 """Kinds of which one object does not stand for all: a Role is refused for the permissions that it grants."""
 
@@ -292,7 +291,7 @@ def refusal_of(request: Callable[[], object]) -> str:
             message = reason(error)
             if not error.status or error.status == 401:
                 raise ClusterError(message) from error
-            return not any(words in message for words in _PASSES)
+            return not may_pass(message)
         message = ""
         return True
 

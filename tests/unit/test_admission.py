@@ -295,11 +295,23 @@ def test_lost_connection_and_refused_credentials_are_errors(status: int) -> None
         'admission webhook \\"rev.validation.istio.io\\" denied the request: no hosts',
         'admission webhook \\"a.example\\" does not support dry run',
         'is forbidden: User \\"ci\\" cannot patch resource \\"roles\\"',
+        'is forbidden: user \\"ci\\" is attempting to grant RBAC permissions not currently held',
     ],
 )
 def test_refusal_of_one_manifest_or_user_is_none_of_the_cluster(message: str) -> None:
     assert refusal_of(refusing(422, message)) == ""
     assert not is_of_the_cluster(message.replace("\\", ""))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "image policy webhook backend denied one or more images: not signed",
+        "pod tolerations (possibly merged with namespace default tolerations) conflict with its namespace whitelist",
+    ],
+)
+def test_refusal_by_an_admission_plugin_is_one_of_the_cluster(message: str) -> None:
+    assert refusal_of(refusing(403, f"pods is forbidden: {message}"))
 
 
 def test_smallest_object_stands_for_its_kind() -> None:
