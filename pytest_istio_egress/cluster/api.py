@@ -20,7 +20,7 @@ from kubernetes.dynamic.resource import Resource, ResourceList
 
 from pytest_istio_egress.cluster.api_proxy import UnsupportedProxyError
 from pytest_istio_egress.cluster.idle_shells import IdleShells
-from pytest_istio_egress.cluster.login import Login, source_of
+from pytest_istio_egress.cluster.login import Login, NoCredentialsError, source_of
 from pytest_istio_egress.cluster.retry import RetryingClient
 from pytest_istio_egress.model.kube_context import IN_CLUSTER
 from pytest_istio_egress.model.text import one_line
@@ -40,7 +40,7 @@ class Api:
             self.login = Login(lambda into: _load(kubeconfig, context, into), source_of(kubeconfig, context))
         except config.ConfigException as error:
             raise ClusterError(f"invalid kubeconfig: {one_line(error)}") from error
-        except UnsupportedProxyError as error:
+        except (UnsupportedProxyError, NoCredentialsError) as error:
             raise ClusterError(str(error)) from error
         self.configuration = self.login.configuration
         # Eight probes, three log streams and the sync of proxies run concurrently.
