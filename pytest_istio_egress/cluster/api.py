@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import re
 import socket
 import threading
@@ -25,6 +26,12 @@ from pytest_istio_egress.cluster.retry import RetryingClient
 from pytest_istio_egress.model.kube_context import IN_CLUSTER
 from pytest_istio_egress.model.text import one_line
 from pytest_istio_egress.model.timeouts import Timeouts
+
+_NO_FILE = f"{os.devnull}/none"
+"""In place of the file in which the Kubernetes client keeps the kinds that a host served at some time: it cannot exist.
+
+Another cluster may have that host by now, and another user may own the file.
+"""
 
 
 class ClusterError(Exception):
@@ -85,7 +92,7 @@ class Api:
     def _served(self) -> Any:
         """Return the kinds that the cluster serves, for callers that have the lock; they are asked for once."""
         if self._dynamic is None:
-            self._dynamic = DynamicClient(self.client)
+            self._dynamic = DynamicClient(self.client, cache_file=_NO_FILE)
         return self._dynamic.resources
 
     def serves(self, api_version: str, kind: str) -> bool:
