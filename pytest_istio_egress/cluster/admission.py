@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,6 +28,7 @@ from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.apply import FIELD_MANAGER, Applier
 from pytest_istio_egress.cluster.credentials import SERVED, kubernetes_secret
 from pytest_istio_egress.cluster.exec_check import why_no_exec
+from pytest_istio_egress.cluster.facts.revisions import ENABLED, REVISION
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.pods import PROXY
 from pytest_istio_egress.cluster.poll import poll
@@ -251,9 +252,22 @@ class PodTrial:
             spec = created[0].spec
             images = [each.image for each in [*(spec.init_containers or []), *spec.containers] if each.name == PROXY]
             if not images or images[0] == INJECTED_IMAGE:
-                return "the pod was created without a sidecar: the injection webhook was not called, or ignored it"
+                return f"the pod was created without a sidecar: {self._why_not_injected(namespace)}"
             self.proxy_image = images[0]
         return why
+
+    def _why_not_injected(self, namespace: str) -> str:
+        """Return what of a namespace's labels keeps injection away, else that the webhook does."""
+        wanted = dict([self.applier.names.mesh.injection])
+        labels = self.api.core.read_namespace(namespace).metadata.labels or {}
+        found = {key: labels[key] for key in sorted({ENABLED[0], REVISION, *wanted} & labels.keys())}
+        if found == wanted:
+            return "the injection webhook was not called, or ignored it"
+        return (
+            f"the namespace {namespace} has {_written(found) or 'no injection label'} in place of {_written(wanted)}. "
+            "hint: A policy or webhook of this cluster changes the labels of namespaces: exempt those with the label "
+            "istio-egress.dev/run from it."
+        )
 
 
 class PreparedPodTrial(PodTrial):
@@ -268,6 +282,10 @@ class PreparedPodTrial(PodTrial):
 
     def _in_restricted(self, reserved: str, sent: Document, why: str) -> str:  # noqa: ARG002  # no label is changed
         return why
+
+
+def _written(labels: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in labels.items())
 
 
 def object_name(document: Document) -> str:
