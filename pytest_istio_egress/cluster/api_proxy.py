@@ -5,12 +5,14 @@ http://proxy, proxy:3128          with port 80, and with http://: exec assumes n
 http://user:password@proxy:3128   requests and exec get a header for it; the Kubernetes client drops it otherwise
 https://..., socks5://...         refused: the Kubernetes client cannot exec through these
 
-A kubeconfig's proxy-url comes first, and NO_PROXY does not apply to it; else HTTPS_PROXY, unless NO_PROXY has the host.
-The Kubernetes client applies NO_PROXY to both, reads ALL_PROXY as well, and compares hosts in other ways for exec.
+A kubeconfig's proxy-url comes first, and NO_PROXY does not apply to it; else HTTPS_PROXY, unless NO_PROXY has the host,
+or the host is this machine. The Kubernetes client applies NO_PROXY to both, reads ALL_PROXY as well, uses a proxy even
+to this machine, and compares hosts in other ways for exec.
 """
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies
 
@@ -33,18 +35,20 @@ def set_up_proxy(configuration: client.Configuration) -> None:
         configuration.proxy = getproxies().get(urlsplit(configuration.host).scheme)  # not ALL_PROXY
     if not configuration.proxy:
         return
-    if of_environment and should_bypass_proxies(configuration.host, configuration.no_proxy or ""):
-        configuration.no_proxy = urlsplit(configuration.host).hostname
+    host = urlsplit(configuration.host).hostname or ""
+    exempt = is_loopback(host) or should_bypass_proxies(configuration.host, configuration.no_proxy or "")
+    if of_environment and exempt:
+        configuration.no_proxy = host
         return
     configuration.no_proxy = _NO_HOST
     if "://" not in configuration.proxy:  # HTTPS_PROXY=proxy:3128
         configuration.proxy = f"http://{configuration.proxy}"
     proxy = urlsplit(configuration.proxy)
     if proxy.scheme.lower() != "http":
-        exempt = ", or exempt the API server from HTTPS_PROXY with NO_PROXY" if of_environment else ""
+        or_exempt = ", or exempt the API server from HTTPS_PROXY with NO_PROXY" if of_environment else ""
         raise UnsupportedProxyError(
             "the Kubernetes client for Python cannot run commands in pods through the proxy "
-            f"{without_password(configuration.proxy)}: it supports http:// only. Use an HTTP proxy{exempt}, or a "
+            f"{without_password(configuration.proxy)}: it supports http:// only. Use an HTTP proxy{or_exempt}, or a "
             "tunnel: `ssh -L 6443:API-SERVER:6443 BASTION`, and a kubeconfig without proxy-url, with server "
             "https://127.0.0.1:6443 and tls-server-name API-SERVER"
         )
@@ -53,6 +57,14 @@ def set_up_proxy(configuration: client.Configuration) -> None:
         configuration.proxy_headers = make_headers(proxy_basic_auth=user)
     place = proxy.netloc.rpartition("@")[2]
     configuration.proxy = f"http://{place}" if proxy.port else f"http://{place.rstrip(':')}:80"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, which kubectl reaches without the environment's proxy."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def is_of_environment(configuration: client.Configuration) -> bool:

@@ -342,7 +342,7 @@ def test_unreachable_cluster_names_the_proxy_of_the_environment(
         monkeypatch.delenv(name.lower(), raising=False)
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     with pytest.raises(TargetError, match=r"through the proxy http://127\.0\.0\.1:1"):
-        kubernetes_version(unreachable(kubeconfig(tmp_path / "config", "a")))
+        kubernetes_version(unreachable(kubeconfig(tmp_path / "config", "a"), server="http://192.0.2.1"))
 
 
 def test_proposed_command_can_be_pasted(tmp_path: Path) -> None:

@@ -185,6 +185,15 @@ def test_requests_and_exec_exempt_the_same_hosts_from_the_environments_proxy(
     assert ways(environment(HTTPS_PROXY="http://proxy:3128", NO_PROXY="other.example")) == {"proxy:3128"}
 
 
+@pytest.mark.parametrize("server", ["https://127.0.0.1:6443", "https://localhost:6443", "https://[::1]:6443"])
+def test_api_server_on_this_machine_is_reached_without_the_environments_proxy(
+    environment: Callable[..., client.Configuration], server: str
+) -> None:
+    made = environment(HTTPS_PROXY="http://proxy:3128")
+    made.host = server
+    assert ways(made) == {""}
+
+
 def test_no_proxy_does_not_apply_to_the_proxy_of_a_kubeconfig(
     environment: Callable[..., client.Configuration],
 ) -> None:
