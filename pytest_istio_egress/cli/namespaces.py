@@ -104,9 +104,10 @@ def page(name: str, workers: int, facts: MeshFacts) -> str:
         gateway=f" --istio-egress-gateway {tested.namespace}/{tested.service}" if tested else "",
         account=NAME,
     )
+    config_maps = filter(None, (facts.config_map or MESH_CONFIG, facts.shared_config_map))
     roles: Sequence[Role] = (
         MESH_READS,
-        control_plane_role(facts.control_plane, facts.config_map or MESH_CONFIG),
+        control_plane_role(facts.control_plane, *config_maps),
         root_role(facts.control_plane),
         *([gateway_role(tested.namespace)] if tested else []),
         DIAGNOSIS_OF_PREPARED,

@@ -42,6 +42,9 @@ def register_rights_command(commands: argparse._SubParsersAction[argparse.Argume
         help="Namespace of the control plane. Default: %(default)s",
     )
     rights.add_argument("--revision", metavar="NAME", help="Istio revision under test. Default: the default revision")
+    rights.add_argument(
+        "--shared-mesh-config", metavar="NAME", help="ConfigMap that SHARED_MESH_CONFIG of istiod names. Default: none"
+    )
     rights.set_defaults(run=_run)
 
 
@@ -50,7 +53,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from pytest_istio_egress.cluster.permissions import roles
 
     mesh_config = config_map_of(arguments.revision or DEFAULT_REVISION)
-    print(rights_page(roles(arguments.control_plane, mesh_config)), end="")
+    shared = [arguments.shared_mesh_config] if arguments.shared_mesh_config else []
+    print(rights_page(roles(arguments.control_plane, mesh_config, *shared)), end="")
     return 0
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,11 +28,12 @@ from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.apply import FIELD_MANAGER, Applier
 from pytest_istio_egress.cluster.credentials import SERVED, kubernetes_secret
 from pytest_istio_egress.cluster.exec_check import why_no_exec
+from pytest_istio_egress.cluster.facts.revisions import ENABLED, REVISION
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.pods import PROXY
 from pytest_istio_egress.cluster.poll import poll
 from pytest_istio_egress.cluster.prepared_namespaces import worker_names
-from pytest_istio_egress.cluster.refusals import is_of_the_cluster
+from pytest_istio_egress.cluster.refusals import is_of_the_cluster, may_pass
 from pytest_istio_egress.cluster.run_lease import delete, renew_lease
 from pytest_istio_egress.model.placement import INJECTED_IMAGE, POD_SECURITY, Placement
 
@@ -43,7 +44,6 @@ NAMESPACE = "egress-client"
 _LEASE_SECONDS = 60
 _AGAIN = 5.0
 """Seconds in which a refusal may pass: a new namespace without its service account, a webhook that restarts."""
-_PASSES = ("serviceaccount", "service account", "failed to call webhook", "failed calling webhook")
 _NOT_BY_KIND = frozenset({"Namespace", "Deployment", "Role", "RoleBinding"})
 """Kinds of which one object does not stand for all: a Role is refused for the permissions that it grants."""
 
@@ -252,9 +252,22 @@ class PodTrial:
             spec = created[0].spec
             images = [each.image for each in [*(spec.init_containers or []), *spec.containers] if each.name == PROXY]
             if not images or images[0] == INJECTED_IMAGE:
-                return "the pod was created without a sidecar: the injection webhook was not called, or ignored it"
+                return f"the pod was created without a sidecar: {self._why_not_injected(namespace)}"
             self.proxy_image = images[0]
         return why
+
+    def _why_not_injected(self, namespace: str) -> str:
+        """Return what of a namespace's labels keeps injection away, else that the webhook does."""
+        wanted = dict([self.applier.names.mesh.injection])
+        labels = self.api.core.read_namespace(namespace).metadata.labels or {}
+        found = {key: labels[key] for key in sorted({ENABLED[0], REVISION, *wanted} & labels.keys())}
+        if found == wanted:
+            return "the injection webhook was not called, or ignored it"
+        return (
+            f"the namespace {namespace} has {_written(found) or 'no injection label'} in place of {_written(wanted)}. "
+            "hint: A policy or webhook of this cluster changes the labels of namespaces: exempt those with the label "
+            "istio-egress.dev/run from it."
+        )
 
 
 class PreparedPodTrial(PodTrial):
@@ -269,6 +282,10 @@ class PreparedPodTrial(PodTrial):
 
     def _in_restricted(self, reserved: str, sent: Document, why: str) -> str:  # noqa: ARG002  # no label is changed
         return why
+
+
+def _written(labels: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in labels.items())
 
 
 def object_name(document: Document) -> str:
@@ -292,7 +309,7 @@ def refusal_of(request: Callable[[], object]) -> str:
             message = reason(error)
             if not error.status or error.status == 401:
                 raise ClusterError(message) from error
-            return not any(words in message for words in _PASSES)
+            return not may_pass(message)
         message = ""
         return True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import re
 import socket
 import threading
@@ -20,11 +21,17 @@ from kubernetes.dynamic.resource import Resource, ResourceList
 
 from pytest_istio_egress.cluster.api_proxy import UnsupportedProxyError
 from pytest_istio_egress.cluster.idle_shells import IdleShells
-from pytest_istio_egress.cluster.login import Login, source_of
+from pytest_istio_egress.cluster.login import Login, NoCredentialsError, source_of
 from pytest_istio_egress.cluster.retry import RetryingClient
 from pytest_istio_egress.model.kube_context import IN_CLUSTER
 from pytest_istio_egress.model.text import one_line
 from pytest_istio_egress.model.timeouts import Timeouts
+
+_NO_FILE = f"{os.devnull}/none"
+"""In place of the file in which the Kubernetes client keeps the kinds that a host served at some time: it cannot exist.
+
+Another cluster may have that host by now, and another user may own the file.
+"""
 
 
 class ClusterError(Exception):
@@ -40,7 +47,7 @@ class Api:
             self.login = Login(lambda into: _load(kubeconfig, context, into), source_of(kubeconfig, context))
         except config.ConfigException as error:
             raise ClusterError(f"invalid kubeconfig: {one_line(error)}") from error
-        except UnsupportedProxyError as error:
+        except (UnsupportedProxyError, NoCredentialsError) as error:
             raise ClusterError(str(error)) from error
         self.configuration = self.login.configuration
         # Eight probes, three log streams and the sync of proxies run concurrently.
@@ -85,7 +92,7 @@ class Api:
     def _served(self) -> Any:
         """Return the kinds that the cluster serves, for callers that have the lock; they are asked for once."""
         if self._dynamic is None:
-            self._dynamic = DynamicClient(self.client)
+            self._dynamic = DynamicClient(self.client, cache_file=_NO_FILE)
         return self._dynamic.resources
 
     def serves(self, api_version: str, kind: str) -> bool:

@@ -8,6 +8,7 @@ from kubernetes.stream import stream
 from websocket import WebSocketException
 
 from pytest_istio_egress.cluster.api import Api, reason
+from pytest_istio_egress.cluster.api_proxy import proxy_used
 from pytest_istio_egress.cluster.exec_connection import handshake_status
 from pytest_istio_egress.model.text import one_line
 
@@ -26,15 +27,15 @@ def why_no_exec(api: Api, namespace: str) -> str:
                 return ""
             case 401:
                 return api.login.rejected
-        return _problem(reason(error), api.configuration.proxy)
+        return _problem(reason(error), proxy_used(api.configuration))
     except (WebSocketException, OSError) as error:
-        return _problem(one_line(error), api.configuration.proxy)
+        return _problem(one_line(error), proxy_used(api.configuration))
     return ""
 
 
-def _problem(why: str, proxy: str | None) -> str:
+def _problem(why: str, proxy: str) -> str:
     through = (
-        f" through the proxy {proxy.rpartition('@')[2]}: it must let WebSockets pass"
+        f" through the proxy {proxy}: it must let WebSockets pass"
         if proxy
         else "; check `kubectl exec`, and whether a load balancer in front of the API server lets WebSockets pass"
     )

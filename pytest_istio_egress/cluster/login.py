@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConf
 
 from pytest_istio_egress.cluster.api_proxy import set_up_proxy
 from pytest_istio_egress.model.kube_context import IN_CLUSTER
+from pytest_istio_egress.model.text import one_line
 
 _PAUSE = 10.0
 """Seconds between two attempts to get other credentials: a plugin may take long, and requests are many."""
@@ -32,15 +34,23 @@ Load = Callable[[client.Configuration], None]
 """Reads the kubeconfig into a configuration, and runs its plugin."""
 
 
+class NoCredentialsError(Exception):
+    """The credential plugin failed, so requests would be anonymous. The message is one line."""
+
+
 class Login:
     """The configuration of the Kubernetes client for one context; `generation` counts its credentials."""
 
     def __init__(self, load: Load, source: str) -> None:
         self.configuration = client.Configuration()
-        load(self.configuration)
+        failure = _load(load, self.configuration)
+        if failure and not any(_credentials(self.configuration)):
+            raise NoCredentialsError(f"{source} gave no credentials: {failure} (log in with kubectl first)")
         set_up_proxy(self.configuration)
         self.source = source
         """Where the credentials come from, for messages."""
+        self.failure = ""
+        """Why the last attempt to renew the credentials gave none, empty where it did not fail."""
         self.generation = 0
         self._load = load
         self._credentials = _credentials(self.configuration)
@@ -66,7 +76,7 @@ class Login:
             self._next_attempt = time.monotonic() + _PAUSE
             fresh = client.Configuration()
             try:
-                self._load(fresh)
+                self.failure = _load(self._load, fresh)
                 found = _credentials(fresh)
             except (config.ConfigException, OSError):
                 return False
@@ -82,13 +92,42 @@ class Login:
     @property
     def rejected(self) -> str:
         """The message for credentials that are rejected, and not replaced."""
-        return f"Unauthorized: the API server rejected the credentials of {self.source}, which are expired or not valid"
+        why = f"they could not be renewed: {self.failure}" if self.failure else "which are expired or not valid"
+        return f"Unauthorized: the API server rejected the credentials of {self.source}, {why}"
 
     def rejection(self) -> ApiException:
         """Return an error with that message in place of the API server's, which is one word."""
         error = ApiException(status=401, reason="Unauthorized")
         error.body = json.dumps({"message": self.rejected})
         return error
+
+
+def _load(load: Load, into: client.Configuration) -> str:
+    """Read a kubeconfig; return why its plugin gave no credentials, which the Kubernetes client only logs."""
+    with _Logged() as messages:
+        load(into)
+    return one_line("; ".join(messages))
+
+
+class _Logged(logging.Handler):
+    """The errors that the Kubernetes client logs in this thread while it reads a kubeconfig."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self._messages: list[str] = []
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the message of a record."""
+        if record.thread == self._thread and record.module == "kube_config":
+            self._messages.append(record.getMessage())
+
+    def __enter__(self) -> list[str]:
+        logging.getLogger().addHandler(self)
+        return self._messages
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger().removeHandler(self)
 
 
 def source_of(kubeconfig: Path | None, context: str | None) -> str:

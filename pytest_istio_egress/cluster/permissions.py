@@ -160,14 +160,14 @@ DIAGNOSIS = Role(
 )
 
 
-def control_plane_role(control_plane: str = CONTROL_PLANE, mesh_config: str = MESH_CONFIG) -> Role:
-    """Return the role for reading the control plane."""
+def control_plane_role(control_plane: str = CONTROL_PLANE, *mesh_configs: str) -> Role:
+    """Return the role for reading the control plane and these ConfigMaps."""
     return Role(
         "istio-egress",
         "Required by every run: read the control plane and the mesh configuration.",
         (
             Permission("apps", ("deployments",), ("list",), "readiness and version of istiod"),
-            Permission("", ("configmaps",), ("get",), "mesh configuration", (mesh_config,)),
+            Permission("", ("configmaps",), ("get",), "mesh configuration", mesh_configs or (MESH_CONFIG,)),
         ),
         control_plane,
     )
@@ -214,11 +214,15 @@ OWN_WORKLOADS = Role(
 )
 
 
-def roles(control_plane: str = CONTROL_PLANE, mesh_config: str = MESH_CONFIG) -> tuple[Role, ...]:
-    """Return all roles for a mesh with this control plane and ConfigMap."""
-    names = control_plane, mesh_config
+def roles(control_plane: str = CONTROL_PLANE, mesh_config: str = MESH_CONFIG, *shared: str) -> tuple[Role, ...]:
+    """Return all roles for a mesh with this control plane, its ConfigMap, and one that it overrides."""
     optional = DIAGNOSIS, SECRETS, AMBIENT, ENDPOINTS, OWN_WORKLOADS
-    return RUN, control_plane_role(*names), *optional, mesh_wide_role(*names)
+    return (
+        RUN,
+        control_plane_role(control_plane, mesh_config, *shared),
+        *optional,
+        mesh_wide_role(control_plane, mesh_config),
+    )
 
 
 @dataclass(frozen=True)

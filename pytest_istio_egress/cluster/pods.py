@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ from pytest_istio_egress.model.ambient_names import REDIRECTION, WAYPOINT_POD
 
 PROXY = "istio-proxy"
 """The container with the proxy and its agent."""
+_OF_THE_SUITE = ("curl", "envoy")
+"""Containers of the suite's clients and forward proxies; a webhook of the cluster may put another container first."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Pod:
     injected: bool
     """Whether it has a proxy."""
     container: str
-    """The container that commands run in: the first one that is not the proxy, else the proxy."""
+    """The container that commands run in: the suite's own, else the first one that is not the proxy, else the proxy."""
     restarts: int = 0
     """Restarts of all its containers."""
     second_address: str = ""
@@ -75,13 +77,18 @@ def _ready_pod(pod: client.V1Pod) -> Pod:
         uid=pod.metadata.uid,
         address=pod.status.pod_ip,
         injected=any(container.name == PROXY for container in containers),
-        container=next((c.name for c in pod.spec.containers if c.name != PROXY), PROXY),
+        container=_container([container.name for container in pod.spec.containers]),
         second_address=next((entry.ip for entry in attribute(pod.status, "pod_ips", "pod_i_ps")[1:]), ""),
         node=pod.spec.node_name or "",
         ambient=(pod.metadata.annotations or {}).get(REDIRECTION) == "enabled",
         waypoint=WAYPOINT_POD in (pod.metadata.labels or {}).items(),
         restarts=sum(status.restart_count for status in container_statuses(pod)),
     )
+
+
+def _container(names: Sequence[str]) -> str:
+    others = [name for name in names if name != PROXY]
+    return next((name for name in others if name in _OF_THE_SUITE), next(iter(others), PROXY))
 
 
 def ready_pods(api: Api, namespace: str, selector: str) -> list[Pod]:

@@ -72,6 +72,8 @@ def prepared_workers(api: Api, run: str) -> int:
         if error.status in (403, 404):
             raise ClusterError(f"no namespaces are prepared as {run} ({reason(error)}): {hint}") from error
         raise
+    if metadata.deletion_timestamp:
+        raise ClusterError(f"the prepared namespace {shared} is being deleted: once it is gone, {hint}")
     number = (metadata.annotations or {}).get(WORKERS, "")
     if (metadata.labels or {}).get(PREPARED_LABEL) != run or not number.isdecimal():
         raise ClusterError(f"namespace {shared} is not a prepared one (label {PREPARED_LABEL}={run}): {hint}")

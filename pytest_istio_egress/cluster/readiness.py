@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 from kubernetes import client, watch
@@ -12,6 +12,7 @@ from urllib3.exceptions import HTTPError
 
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.pods import Pod, container_statuses, is_ready, list_pods, only_ready
+from pytest_istio_egress.cluster.refusals import is_of_the_cluster, may_pass
 from pytest_istio_egress.model.text import one_line
 
 _LOOK_AGAIN = 2
@@ -38,7 +39,7 @@ def ready_pod(api: Api, namespace: str, selector: str, *, timeout: float) -> Pod
     latest = deadline + _NEW_NODE * timeout
     while not (ready := only_ready(pods := list_pods(api, namespace, selector))):
         expired = time.monotonic() > deadline
-        if expired or not pods:
+        if expired or not pods or _never_starts(pods):
             error = _not_ready(api, namespace, selector, pods)
             node_comes = pods and time.monotonic() < latest and _is_scaling_up(api, namespace, pods)
             if (expired and not node_comes) or not isinstance(error, NotReadyError):
@@ -50,11 +51,24 @@ def ready_pod(api: Api, namespace: str, selector: str, *, timeout: float) -> Pod
 def _not_ready(api: Api, namespace: str, selector: str, pods: Sequence[client.V1Pod]) -> ClusterError:
     """Return the error that says why no pod is ready; not a NotReadyError where waiting is pointless."""
     message = f"no ready pod {selector} in {namespace}: {why_not_ready(api, namespace, selector, pods)}"
-    # A quota, Pod Security or a policy rejects the pod every time. (A missing service account, right after the
-    # creation of its namespace, is reported in the same words.)
-    if not pods and "FailedCreate: " in message and "forbidden" in message and "not found" not in message:
+    # A quota, Pod Security or a policy rejects the pod, or its ReplicaSet, every time.
+    if _never_starts(pods) or (not pods and is_of_the_cluster(message) and not may_pass(message)):
         return ClusterError(message)
     return (NotReadyError if pods else NoPodError)(message)
+
+
+def _never_starts(pods: Sequence[client.V1Pod]) -> bool:
+    """Whether the kubelet refuses a container because its image states no numeric user, as it will each time."""
+    return any("runAsNonRoot and image" in (waiting.message or "") for _, waiting in _waiting(pods))
+
+
+def _waiting(pods: Sequence[client.V1Pod]) -> Iterator[tuple[str, client.V1ContainerStateWaiting]]:
+    """Yield the name and the state of each container that waits for anything but its turn."""
+    for pod in pods:
+        for status in container_statuses(pod):
+            waiting = status.state.waiting if status.state else None
+            if waiting and waiting.reason not in {"PodInitializing", "ContainerCreating"}:
+                yield status.name, waiting
 
 
 def _await_ready(api: Api, namespace: str, selector: str) -> None:
@@ -72,11 +86,8 @@ def _await_ready(api: Api, namespace: str, selector: str) -> None:
 
 def why_not_ready(api: Api, namespace: str, selector: str, pods: Sequence[client.V1Pod]) -> str:
     """Return in one sentence why pods are not ready: the reason of a container, else the last warning event."""
-    for pod in pods:
-        for status in container_statuses(pod):
-            waiting = status.state.waiting if status.state else None
-            if waiting and waiting.reason not in {"PodInitializing", "ContainerCreating"}:
-                return one_line(f"container {status.name} is waiting: {waiting.reason} {waiting.message or ''}")
+    for name, waiting in _waiting(pods):
+        return one_line(f"container {name} is waiting: {waiting.reason} {waiting.message or ''}")
     events = _events(api, namespace, selector, pods)
     warnings = [event for event in events if event.type == "Warning"]
     if warnings:

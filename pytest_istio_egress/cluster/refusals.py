@@ -12,6 +12,10 @@ _EXEMPT = (
     "give the run's objects what it demands (--istio-egress-label, -annotation, -image, -resource, -user-ids), or "
     "exempt the run's namespaces (label istio-egress.dev/run) from"
 )
+_OF_PROXIES = (
+    "of the mesh's proxies: --istio-egress-annotation sidecar.istio.io/proxyCPULimit=... and the like for cpu and "
+    "memory, global.proxy.resources of the mesh for others"
+)
 
 REFUSALS: tuple[tuple[re.Pattern[str], str], ...] = (
     (
@@ -33,12 +37,18 @@ REFUSALS: tuple[tuple[re.Pattern[str], str], ...] = (
         "or install Istio CNI, so that no such label is needed.",
     ),
     (
+        re.compile(r"denied.*(?:NET_ADMIN|capabilit)", re.DOTALL),
+        "A policy of this cluster limits capabilities, and without Istio CNI the container istio-init of each injected "
+        "pod needs NET_ADMIN and NET_RAW: install Istio with its CNI plugin, or exempt the run's namespaces (label "
+        "istio-egress.dev/run) from that policy.",
+    ),
+    (
         re.compile(r"admission webhook \"(?P<webhook>[^\"]+)\" denied"),
         f"A policy of this cluster rejected it, not Istio: {_EXEMPT} the webhook {{webhook}}.",
     ),
     (
-        re.compile(r"ValidatingAdmissionPolicy '(?P<policy>[^']+)'"),
-        f"A policy of this cluster rejected it, not Istio: {_EXEMPT} the ValidatingAdmissionPolicy {{policy}}.",
+        re.compile(r"(?P<kind>ValidatingAdmissionPolicy|MutatingAdmissionPolicy) '(?P<policy>[^']+)'"),
+        f"A policy of this cluster rejected it, not Istio: {_EXEMPT} the {{kind}} {{policy}}.",
     ),
     (
         re.compile(r"violates PodSecurity \"(?P<level>[^\"]+)\""),
@@ -57,14 +67,17 @@ REFUSALS: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (
         re.compile(r"(?:exceeded|failed) quota: (?P<quota>[^\s,:]+)"),
-        "The ResourceQuota {quota} rejected it: raise it, set --istio-egress-resource, or exempt the run's namespaces.",
+        "The ResourceQuota {quota} rejected it: raise it, set --istio-egress-resource, or exempt the run's namespaces "
+        f"({_OF_PROXIES}).",
     ),
     (
         re.compile(
             r"(?:minimum|maximum) \S+ usage per (?:Container|Pod|PersistentVolumeClaim)|max limit to request ratio"
+            # A default limit of a LimitRange, which is its maximum unless it says otherwise, below a pod's own request.
+            r"|resources\.requests: Invalid value: \S+ must be less than or equal to \S+ limit"
         ),
         "A LimitRange rejected it: check `kubectl get limitrange --all-namespaces`, and set --istio-egress-resource "
-        "(of proxies: --istio-egress-annotation sidecar.istio.io/proxyCPULimit=...).",
+        f"({_OF_PROXIES}).",
     ),
     (
         re.compile(r"User \"(?P<user>[^\"]+)\" cannot (?P<verb>\w+) resource"),
@@ -74,11 +87,46 @@ REFUSALS: tuple[tuple[re.Pattern[str], str], ...] = (
         re.compile(r"(?:^|: )Unauthorized\b"),
         "Log in again, or renew the credentials, and check them with `kubectl auth whoami`.",
     ),
+    (
+        re.compile(r"in namespace (?P<namespace>\S+) because it is being terminated"),
+        "The namespace {namespace} is being deleted: wait until it is gone, and create it again.",
+    ),
+    (
+        re.compile(r"0/(\d+) nodes are available: \1 node\(s\) had untolerated taint"),
+        "Every node has a taint that the pod does not tolerate: use --istio-egress-toleration.",
+    ),
+    (
+        re.compile(r"0/(\d+) nodes are available: \1 node\(s\) didn't match Pod's node affinity/selector"),
+        "No node has the labels that the pod selects: correct --istio-egress-node-selector.",
+    ),
+    (
+        re.compile(r"container (?!istio-)\S+ is waiting: (?:ErrImagePull|ImagePullBackOff|InvalidImageName)"),
+        "The node cannot pull the image: name one that it can pull (--istio-egress-image), and the secret for its "
+        "registry (--istio-egress-pull-secret).",
+    ),
+    (
+        re.compile(r"runAsNonRoot and image"),
+        "The image states no numeric user, and the platform assigned none: use --istio-egress-user-ids fixed.",
+    ),
+    (
+        # Admission plugins of the API server itself: ImagePolicyWebhook, PodNodeSelector, PodTolerationRestriction.
+        re.compile(r"\bis forbidden: (?!error looking up service account|[Uu]ser \")"),
+        f"An admission plugin of the API server rejected it, not Istio: {_EXEMPT} it.",
+    ),
 )
 """What to do next, by the message of the API server, which says who rejected a request."""
 
 _NOT_ABOUT_THE_CLUSTER = re.compile(r"validation\.istio\.io\" denied|User \"[^\"]+\" cannot|does not support dry run")
 """Refusals of one manifest or one user: Istio's validation, RBAC; and webhooks that a dry run must not call."""
+
+
+_PASSES = re.compile(r"service ?account|failed (?:to call|calling) webhook")
+"""Refusals of a new namespace that has no service account yet, and of a webhook that restarts."""
+
+
+def may_pass(message: str) -> bool:
+    """Whether the same request may be accepted soon."""
+    return bool(_PASSES.search(message))
 
 
 def hint_of(message: str) -> str:

@@ -219,6 +219,8 @@ class MeshFacts:
     """The name of the control plane's Service."""
     config_map: str = "istio"
     """The ConfigMap with the mesh configuration; empty where it is not in this cluster."""
+    shared_config_map: str = ""
+    """The ConfigMap that it overrides (SHARED_MESH_CONFIG); empty without one."""
     gateway: Gateway | None = None
     """The egress gateway under test, None where there is none."""
     sidecar: MeshSidecar | None = None
@@ -293,6 +295,7 @@ class MeshFacts:
             facts={name: Fact(**fact) for name, fact in written.get("facts", {}).items()},
             istiod=written.get("istiod", "istiod"),
             config_map=written.get("config_map", "istio"),
+            shared_config_map=written.get("shared_config_map", ""),
             gateway=Gateway(**{**gateway, "ports": tuple(gateway["ports"])}) if gateway else None,
             sidecar=MeshSidecar(**{**sidecar, "hosts": tuple(sidecar["hosts"])}) if sidecar else None,
             ztunnel=Ztunnel(**ztunnel) if ztunnel else None,

@@ -43,4 +43,5 @@ def check_mesh_permissions(mesh: Mesh, target: Target, say: Say) -> None:
     mesh_wide = [mesh_wide_role(*names)] if target.allow_mesh_wide and mesh.facts.config_map else []
     # In other runs the cluster-wide role includes it.
     root = [root_role(mesh.facts.control_plane)] if target.prepared else []
-    check_permissions(mesh.api, target, (control_plane_role(*names), *root, *mesh_wide), say)
+    shared = [mesh.facts.shared_config_map] if mesh.facts.shared_config_map else []
+    check_permissions(mesh.api, target, (control_plane_role(*names, *shared), *root, *mesh_wide), say)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import Api, reason
-from pytest_istio_egress.cluster.api_proxy import UnsupportedProxyError
+from pytest_istio_egress.cluster.api_proxy import UnsupportedProxyError, proxy_used
+from pytest_istio_egress.cluster.login import Login
 from pytest_istio_egress.model.timeouts import Timeouts
 from pytest_istio_egress.run_target import Target, TargetError
-from pytest_istio_egress.settings.kubeconfig import way_of
+from pytest_istio_egress.settings.kubeconfig import credential_plugin
 
 
 def kubernetes_version(target: Target) -> str:
@@ -19,10 +21,13 @@ def kubernetes_version(target: Target) -> str:
     timeout = _timeout(target)
     versions: list[str] = []
     errors: list[Exception] = []
+    proxies: list[str] = []
 
     def request() -> None:
         try:
-            versions.append(_request_version(target))
+            login = Api(target.kubeconfig, target.context).login
+            proxies.append(proxy_used(login.configuration))
+            versions.append(_request_version(target, login))
         except Exception as error:  # noqa: BLE001  # any error is raised by the waiting thread
             errors.append(error)
 
@@ -38,29 +43,30 @@ def kubernetes_version(target: Target) -> str:
     if errors and isinstance(errors[0].__cause__, UnsupportedProxyError):
         raise TargetError(f"{errors[0]}") from errors[0]
     why = reason(errors[0]) if errors else f"no response within {timeout:g} s"
-    options = f"--context {target.context}" + (f" --kubeconfig {target.kubeconfig}" if target.kubeconfig else "")
+    waiting = "" if errors or proxies else _waiting_plugin(target)
+    way = "".join(f"; the connection goes through the proxy {proxy}" for proxy in proxies if proxy)
+    options = ["--context", str(target.context), *(["--kubeconfig", str(target.kubeconfig)] * bool(target.kubeconfig))]
     raise TargetError(
-        f"cannot reach the cluster of context {target.context!r}: {why}{_way(target)} (hint: kubectl {options} version)"
+        f"cannot reach the cluster of context {target.context!r}: {why}{waiting}{way} "
+        f"(hint: kubectl {shlex.join(options)} version)"
     ) from (errors[0] if errors else None)
 
 
-def _way(target: Target) -> str:
-    """Return what of the kubeconfig may be the reason: a plugin that waits for the user, a proxy."""
-    way = way_of(target.kubeconfig, target.context)
-    plugin = (
-        f"; the credential plugin {way.plugin} may be waiting for you to log in: what it prints is not shown here, so "
+def _waiting_plugin(target: Target) -> str:
+    """Return that the credential plugin may be waiting for the user, empty where the kubeconfig has none."""
+    plugin = credential_plugin(target.kubeconfig, target.context)
+    told = (
+        f"; the credential plugin {plugin} may be waiting for you to log in: what it prints is not shown here, so "
         "log in with kubectl first"
     )
-    proxy = f"; the connection goes through the proxy {way.proxy}"
-    return plugin * bool(way.plugin) + proxy * bool(way.proxy)
+    return told if plugin else ""
 
 
 def _timeout(target: Target) -> float:
     return max(Timeouts().answer, target.timeouts.answer)  # a factor below 1 is meant for the mesh
 
 
-def _request_version(target: Target) -> str:
-    login = Api(target.kubeconfig, target.context).login
+def _request_version(target: Target, login: Login) -> str:
     # A client without retries: a cluster that needs them is not ready for a run.
     with client.ApiClient(login.configuration) as plain:
         try:

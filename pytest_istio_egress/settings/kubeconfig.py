@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,34 +40,21 @@ def chosen_context(kubeconfig: Path | None, context: str | None) -> tuple[Path |
     return (existing[0] if len(files) == 1 else None), name
 
 
-@dataclass(frozen=True)
-class Way:
-    """What a kubeconfig puts between this process and the API server; empty where there is none."""
-
-    plugin: str = ""
-    """The command of the credential plugin."""
-    proxy: str = ""
-    """The proxy-url, without a password."""
-
-
-def way_of(kubeconfig: Path | None, context: str | None) -> Way:
-    """Return the plugin and the proxy of a context; an unreadable kubeconfig has none."""
+def credential_plugin(kubeconfig: Path | None, context: str | None) -> str:
+    """Return the command of a context's credential plugin, empty where it has none, or is unreadable."""
     import yaml
 
-    entries: dict[str, dict[Any, Any]] = {"contexts": {}, "users": {}, "clusters": {}}
+    entries: dict[str, dict[Any, Any]] = {"contexts": {}, "users": {}}
     try:
         for file in [kubeconfig] if kubeconfig else _default_files():
             content: Any = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
             for kind, found in entries.items():
                 for entry in content.get(kind) or []:
                     found.setdefault(entry["name"], entry[kind[:-1]] or {})
-        chosen = entries["contexts"].get(context) or {}
-        user = entries["users"].get(chosen.get("user")) or {}
-        cluster = entries["clusters"].get(chosen.get("cluster")) or {}
-        scheme, separator, rest = str(cluster.get("proxy-url") or "").partition("://")
-        return Way(str((user.get("exec") or {}).get("command") or ""), f"{scheme}{separator}{rest.rpartition('@')[2]}")
+        user = entries["users"].get((entries["contexts"].get(context) or {}).get("user")) or {}
+        return str((user.get("exec") or {}).get("command") or "")
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError, TypeError):
-        return Way()
+        return ""
 
 
 def _in_a_pod() -> bool:

@@ -284,26 +284,71 @@ def test_sigterm_is_treated_as_ctrl_c(repository: Repository, process: str, more
         assert repository.notes_of("test is over"), "the fixture of the test was finalized"
 
 
-@pytest.mark.parametrize(
-    ("user", "proxy", "words"),
-    [
-        ({"exec": {"command": "kubelogin"}}, None, ["plugin kubelogin may be waiting", "log in with kubectl first"]),
-        ({}, "http://me:secret@proxy:3128", ["through the proxy http://proxy:3128"]),
-        ({}, None, []),
-    ],
-)
-def test_unreachable_cluster_names_what_is_on_the_way(
-    tmp_path: Path, user: dict[str, object], proxy: str | None, words: list[str]
-) -> None:
-    path = kubeconfig(tmp_path / "config", "a")
+def unreachable(path: Path, **cluster: str) -> Target:
+    """Return a target whose API server does not exist; the fields are those of its cluster in the kubeconfig."""
     config = json.loads(path.read_text())
-    config["users"][0]["user"] = user
-    config["clusters"][0]["cluster"]["proxy-url"] = proxy
+    config["clusters"][0]["cluster"] |= {"server": "http://127.0.0.1:1", **cluster}
     path.write_text(json.dumps(config))
-    text = reachability._way(target_of(path, "a"))
-    assert [word for word in words if word not in text] == []
-    assert "secret" not in text
-    assert bool(text) is bool(words)
+    return target_of(path, config["contexts"][0]["name"])
+
+
+def with_plugin(folder: Path, script: str) -> Path:
+    plugin = folder / "kubelogin"
+    plugin.write_text(f"#!/bin/sh\n{script}\n")
+    plugin.chmod(0o700)
+    path = kubeconfig(folder / "config", "a")
+    config = json.loads(path.read_text())
+    user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin)}}
+    config["users"] = [{"name": config["contexts"][0]["context"]["user"], "user": user}]
+    path.write_text(json.dumps(config))
+    return path
+
+
+def test_plugin_that_waits_is_named_where_nothing_was_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reachability, "_timeout", lambda _: 1.0)
+    target = unreachable(with_plugin(tmp_path, "exec sleep 5"))
+    with pytest.raises(TargetError, match=r"kubelogin may be waiting for you.*log in with kubectl first"):
+        kubernetes_version(target)
+
+
+def test_plugin_that_gave_credentials_is_no_reason(tmp_path: Path) -> None:
+    version = "client.authentication.k8s.io/v1"
+    credential = json.dumps({"kind": "ExecCredential", "status": {"token": "t"}, "apiVersion": version})
+    target = unreachable(with_plugin(tmp_path, f"echo '{credential}'"))
+    with pytest.raises(TargetError) as raised:
+        kubernetes_version(target)
+    assert "refused" in str(raised.value)
+    assert "waiting" not in str(raised.value)
+
+
+def test_plugin_that_fails_is_the_reason(tmp_path: Path) -> None:
+    target = unreachable(with_plugin(tmp_path, "echo no session >&2; exit 1"))
+    with pytest.raises(TargetError, match=r"kubelogin gave no credentials: .*no session"):
+        kubernetes_version(target)
+
+
+def test_unreachable_cluster_names_the_proxy_without_its_password(tmp_path: Path) -> None:
+    target = unreachable(kubeconfig(tmp_path / "config", "a"), **{"proxy-url": "http://me:secret@127.0.0.1:1"})
+    with pytest.raises(TargetError, match=r"the connection goes through the proxy http://127\.0\.0\.1:1") as raised:
+        kubernetes_version(target)
+    assert "secret" not in str(raised.value)
+
+
+def test_unreachable_cluster_names_the_proxy_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with pytest.raises(TargetError, match=r"through the proxy http://127\.0\.0\.1:1"):
+        kubernetes_version(unreachable(kubeconfig(tmp_path / "config", "a"), server="http://192.0.2.1"))
+
+
+def test_proposed_command_can_be_pasted(tmp_path: Path) -> None:
+    target = unreachable(kubeconfig(tmp_path / "config", "the cluster"))
+    with pytest.raises(TargetError, match=r"hint: kubectl --context 'the cluster' "):
+        kubernetes_version(target)
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "https"])

@@ -88,6 +88,61 @@ def hint_of(line: str) -> str:
         ),
         pytest.param("Unauthorized", ["credentials", "kubectl auth whoami"], id="credentials"),
         pytest.param(
+            'pods "sleep" is forbidden: failed quota: disk: must specify limits.ephemeral-storage for: istio-proxy',
+            ["ResourceQuota disk", "of the mesh's proxies", "global.proxy.resources"],
+            id="quota-for-the-proxy",
+        ),
+        pytest.param(
+            'Pod "sleep" is invalid: spec.containers[0].resources.requests: Invalid value: "10m": must be less than or '
+            "equal to cpu limit of 5m",
+            ["LimitRange", "--istio-egress-resource"],
+            id="limit-range-default-below-the-request",
+        ),
+        pytest.param(
+            "services is forbidden: MutatingAdmissionPolicy 'owners' with binding 'all' denied request: no such key",
+            ["MutatingAdmissionPolicy owners", "--istio-egress-label"],
+            id="mutating-admission-policy",
+        ),
+        pytest.param(
+            'admission webhook "validation.gatekeeper.sh" denied the request: [capabilities] container <istio-init> '
+            "has a disallowed capability. Allowed capabilities are []",
+            ["NET_ADMIN", "CNI plugin"],
+            id="capabilities",
+        ),
+        pytest.param(
+            'pods "sleep" is forbidden: image policy webhook backend denied one or more images: not signed',
+            ["admission plugin of the API server", "-image"],
+            id="image-policy-webhook",
+        ),
+        pytest.param(
+            'pods "sleep" is forbidden: pod node label selector conflicts with its namespace node label selector',
+            ["admission plugin of the API server"],
+            id="pod-node-selector",
+        ),
+        pytest.param(
+            'services "outside" is forbidden: unable to create new content in namespace egress-outside-team-a because '
+            "it is being terminated",
+            ["egress-outside-team-a is being deleted"],
+            id="namespace-is-being-deleted",
+        ),
+        pytest.param(
+            "no ready pod app=sleep in egress-plain: FailedScheduling: 0/3 nodes are available: 3 node(s) had "
+            "untolerated taint {pool: mesh}",
+            ["--istio-egress-toleration"],
+            id="taint-of-every-node",
+        ),
+        pytest.param(
+            "no ready pod app=sleep in egress-plain: container curl is waiting: ImagePullBackOff Back-off pulling",
+            ["--istio-egress-image", "--istio-egress-pull-secret"],
+            id="image-that-cannot-be-pulled",
+        ),
+        pytest.param(
+            "no ready pod app=sleep in egress-plain: container curl is waiting: CreateContainerConfigError container "
+            "has runAsNonRoot and image has non-numeric user (curl_user), cannot verify user is non-root",
+            ["--istio-egress-user-ids fixed"],
+            id="image-without-a-numeric-user",
+        ),
+        pytest.param(
             'failed calling webhook "rev.namespace.sidecar-injector.istio.io": failed to call webhook: Post '
             '"https://istiod.istio-system.svc:443/inject?timeout=10s": context deadline exceeded',
             ["15017", "rev.namespace.sidecar-injector.istio.io"],
@@ -119,6 +174,17 @@ def hint_of(line: str) -> str:
 def test_hint_names_who_rejected_the_manifest(message: str, words: list[str]) -> None:
     hint = hint_of(rejected(message))
     assert [word for word in words if word not in hint] == []
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "FailedScheduling: 0/3 nodes are available: 1 node(s) had untolerated taint {a: b}, 2 Insufficient cpu",
+        "container istio-proxy is waiting: ImagePullBackOff",
+    ],
+)
+def test_no_hint_names_an_option_that_cannot_help(message: str) -> None:
+    assert "--istio-egress" not in hint_of(rejected(message))
 
 
 def test_rejection_by_a_policy_does_not_hint_at_istios_version() -> None:

@@ -40,7 +40,7 @@ class Cluster:
     def __init__(self, rule: Rule, *, injects: bool = True) -> None:
         self.rule = rule
         self.injects = injects
-        self.labels: dict[str, str] = {}
+        self.labels: dict[str, str] = {"istio-injection": "enabled"}
         self.deleted: list[str] = []
         self.stored: list[str] = []
         self.core = self
@@ -73,6 +73,9 @@ class Cluster:
         labels = body["metadata"]["labels"]
         self._judge({"kind": "Namespace", "metadata": {"labels": labels}})
         self.labels.update(labels)
+
+    def read_namespace(self, _: str) -> Any:
+        return SimpleNamespace(metadata=SimpleNamespace(labels=self.labels))
 
     def list_namespaced_pod(self, *_: object, **__: object) -> Any:
         return SimpleNamespace(items=[SimpleNamespace(status=SimpleNamespace(pod_ip="10.244.0.7"))])
@@ -194,7 +197,28 @@ def test_refused_pod_security_label_is_told_with_the_reason(check: Callable[[Clu
 
 def test_pod_without_a_sidecar_stops_the_run(check: Callable[[Cluster], Admission]) -> None:
     (why,) = check(Cluster(lambda _: "", injects=False)).needed.values()
-    assert "without a sidecar" in why
+    assert "without a sidecar: the injection webhook was not called" in why
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ({"istio-injection": "disabled"}, "has istio-injection=disabled in place of istio-injection=enabled"),
+        ({"team": "a"}, "has no injection label in place of istio-injection=enabled"),
+        (
+            {"istio-injection": "enabled", "istio.io/rev": "old"},
+            "has istio-injection=enabled, istio.io/rev=old in place of istio-injection=enabled",
+        ),
+    ],
+)
+def test_changed_labels_of_a_namespace_are_the_reason(
+    check: Callable[[Cluster], Admission], labels: dict[str, str], words: str
+) -> None:
+    cluster = Cluster(lambda _: "", injects=False)
+    cluster.labels = labels
+    (why,) = check(cluster).needed.values()
+    assert words in why
+    assert "exempt those with the label istio-egress.dev/run" in why
 
 
 def test_gateway_gets_the_proxys_image_where_a_policy_refuses_auto(check: Callable[[Cluster], Admission]) -> None:
@@ -259,7 +283,7 @@ def test_labels_of_prepared_namespaces_are_not_changed(
 ) -> None:
     cluster = PreparedCluster(violates_baseline)
     assert "violates PodSecurity" in prepared_check(cluster).needed["Deployment sleep"]
-    assert cluster.labels == {}
+    assert cluster.labels == {"istio-injection": "enabled"}
 
 
 def refusing(status: int, message: str) -> Callable[[], None]:
@@ -295,11 +319,23 @@ def test_lost_connection_and_refused_credentials_are_errors(status: int) -> None
         'admission webhook \\"rev.validation.istio.io\\" denied the request: no hosts',
         'admission webhook \\"a.example\\" does not support dry run',
         'is forbidden: User \\"ci\\" cannot patch resource \\"roles\\"',
+        'is forbidden: user \\"ci\\" is attempting to grant RBAC permissions not currently held',
     ],
 )
 def test_refusal_of_one_manifest_or_user_is_none_of_the_cluster(message: str) -> None:
     assert refusal_of(refusing(422, message)) == ""
     assert not is_of_the_cluster(message.replace("\\", ""))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "image policy webhook backend denied one or more images: not signed",
+        "pod tolerations (possibly merged with namespace default tolerations) conflict with its namespace whitelist",
+    ],
+)
+def test_refusal_by_an_admission_plugin_is_one_of_the_cluster(message: str) -> None:
+    assert refusal_of(refusing(403, f"pods is forbidden: {message}"))
 
 
 def test_smallest_object_stands_for_its_kind() -> None:

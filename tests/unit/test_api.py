@@ -5,11 +5,16 @@ import datetime
 import json
 import socket
 import ssl
+import tempfile
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from api_server import VERSION, kubeconfig
 from kubernetes.client.exceptions import ApiException
+from kubernetes.dynamic import DynamicClient
 
 from pytest_istio_egress.cluster import retry
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
@@ -90,3 +95,39 @@ def test_shared_context_loads_certificates_once(tmp_path: Path) -> None:
 )
 def test_other_pythons_keep_a_context_for_each_connection(tmp_path: Path) -> None:
     assert "ssl_context" not in pool_arguments(tmp_path)
+
+
+class Discovery(BaseHTTPRequestHandler):
+    """Answers discovery with the kinds of the core API."""
+
+    kinds: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        verbs = ["get", "list"]
+        served = [{"kind": kind, "name": kind.lower(), "namespaced": True, "verbs": verbs} for kind in self.kinds]
+        answers = {"/version": dict.fromkeys(VERSION, "v1"), "/apis": {"kind": "APIGroupList", "groups": []}}
+        body = json.dumps(answers.get(self.path.rstrip("/"), {"kind": "APIResourceList", "resources": served})).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_kinds_of_a_former_cluster_at_the_same_address_are_not_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), Discovery) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        path = kubeconfig(tmp_path, f"http://127.0.0.1:{server.server_port}", {})
+        monkeypatch.setattr(Discovery, "kinds", ["Pod", "Former"])
+        assert DynamicClient(Api(path, "a").client).resources.get(api_version="v1", kind="Former")  # keeps it in a file
+        assert list(tmp_path.glob("osrcp-*"))
+        assert Api(path, "a").serves("v1", "Former")
+        monkeypatch.setattr(Discovery, "kinds", ["Pod"])
+        assert Api(path, "a").serves("v1", "Pod")
+        assert not Api(path, "a").serves("v1", "Former")
+        server.shutdown()

@@ -8,12 +8,16 @@ import select
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from api_server import Server, kubeconfig, serve, write
 from kubernetes import client
+from kubernetes.client.rest import RESTClientObject
+from kubernetes.stream.ws_client import websocket_proxycare
+from websocket._url import get_proxy_info
 
 from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.api_proxy import UnsupportedProxyError, set_up_proxy
@@ -107,24 +111,106 @@ def test_rejected_password_is_reported_without_it(server: Server, proxy: Proxy, 
     api = api_through(server, tmp_path, f"http://me:wrong@127.0.0.1:{proxy.port}")
     why = why_no_exec(api, "n")
     assert "407" in why
-    assert f"through the proxy 127.0.0.1:{proxy.port}" in why
+    assert f"through the proxy http://127.0.0.1:{proxy.port}" in why
     assert "wrong" not in why
     assert proxy.answers == [407]
 
 
-def configuration(proxy: str, no_proxy: str = "") -> client.Configuration:
-    made = client.Configuration(host="https://api.example:6443")
-    made.proxy, made.no_proxy = proxy, no_proxy
+def of_kubeconfig(proxy: str) -> client.Configuration:
+    made = client.Configuration(host="https://api.corp.example:6443")
+    made.proxy = proxy
     return made
 
 
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Callable[..., client.Configuration]:
+    """Return a configuration without a proxy-url, in an environment with these variables."""
+
+    def made(**variables: str) -> client.Configuration:
+        for name in ("HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+            monkeypatch.delenv(name.lower(), raising=False)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        made = client.Configuration()
+        made.host = "https://api.corp.example:6443"  # as the kubeconfig is read
+        return made
+
+    return made
+
+
+def way_of_exec(configuration: client.Configuration) -> str:
+    """Return host and port of the proxy that exec uses, empty where it uses none."""
+    options = websocket_proxycare({}, configuration, "", {}) if configuration.proxy else {}
+    host, port, _ = get_proxy_info(
+        urlsplit(configuration.host).hostname,
+        True,  # noqa: FBT003  # websocket-client takes it by position
+        proxy_host=options.get("http_proxy_host"),
+        proxy_port=options.get("http_proxy_port", 0),
+        no_proxy=options.get("http_no_proxy"),
+    )
+    return f"{host}:{port}" if host else ""
+
+
+def way_of_requests(configuration: client.Configuration) -> str:
+    """Return the same of requests."""
+    pool = RESTClientObject(configuration).pool_manager
+    return pool.proxy.netloc if pool.proxy else ""
+
+
+def ways(configuration: client.Configuration) -> set[str]:
+    set_up_proxy(configuration)
+    return {way_of_exec(configuration), way_of_requests(configuration)}
+
+
 def test_password_is_in_no_url() -> None:
-    made = configuration(f"http://me:{IN_URL}@proxy:3128")
+    made = of_kubeconfig(f"http://me:{IN_URL}@proxy:3128")
     set_up_proxy(made)
     assert made.proxy == "http://proxy:3128"
 
 
-def test_proxy_that_is_bypassed_may_be_any() -> None:
-    set_up_proxy(configuration("socks5://bastion:1080", no_proxy="api.example"))
-    with pytest.raises(UnsupportedProxyError):
-        set_up_proxy(configuration("socks5://bastion:1080", no_proxy="other.example"))
+def test_proxy_without_a_port_has_that_of_http() -> None:
+    assert ways(of_kubeconfig("http://proxy")) == {"proxy:80"}
+
+
+def test_proxy_without_a_scheme_is_an_http_proxy(environment: Callable[..., client.Configuration]) -> None:
+    assert ways(environment(HTTPS_PROXY="proxy:3128")) == {"proxy:3128"}
+
+
+@pytest.mark.parametrize("exempt", ["corp.example", ".corp.example", "a, api.corp.example", "api.corp.example:6443"])
+def test_requests_and_exec_exempt_the_same_hosts_from_the_environments_proxy(
+    environment: Callable[..., client.Configuration], exempt: str
+) -> None:
+    assert ways(environment(HTTPS_PROXY="socks5://bastion:1080", NO_PROXY=exempt)) == {""}
+    assert ways(environment(HTTPS_PROXY="http://proxy:3128", NO_PROXY="other.example")) == {"proxy:3128"}
+
+
+@pytest.mark.parametrize("server", ["https://127.0.0.1:6443", "https://localhost:6443", "https://[::1]:6443"])
+def test_api_server_on_this_machine_is_reached_without_the_environments_proxy(
+    environment: Callable[..., client.Configuration], server: str
+) -> None:
+    made = environment(HTTPS_PROXY="http://proxy:3128")
+    made.host = server
+    assert ways(made) == {""}
+
+
+def test_no_proxy_does_not_apply_to_the_proxy_of_a_kubeconfig(
+    environment: Callable[..., client.Configuration],
+) -> None:
+    made = environment(HTTPS_PROXY="http://another:1", NO_PROXY="corp.example")
+    made.proxy = "http://bastion:3128"
+    assert ways(made) == {"bastion:3128"}
+
+
+def test_all_proxy_is_not_used_as_kubectl_does_not(environment: Callable[..., client.Configuration]) -> None:
+    assert ways(environment(ALL_PROXY="socks5://localhost:1080")) == {""}
+
+
+def test_refused_proxy_of_the_environment_names_the_variable(
+    environment: Callable[..., client.Configuration],
+) -> None:
+    with pytest.raises(UnsupportedProxyError, match="exempt the API server from HTTPS_PROXY with NO_PROXY"):
+        set_up_proxy(environment(HTTPS_PROXY="socks5://bastion:1080"))
+    with pytest.raises(UnsupportedProxyError) as raised:
+        set_up_proxy(of_kubeconfig("socks5://bastion:1080"))
+    assert "HTTPS_PROXY" not in str(raised.value)

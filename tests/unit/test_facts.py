@@ -542,6 +542,17 @@ def test_shared_mesh_config_is_overridden_by_the_revisions_own() -> None:
     assert value(mesh, "outbound-mode") == "REGISTRY_ONLY"
     assert value(mesh, "trust-domain") == "corp.example"
     assert value(mesh, "access-log") == "text"
+    facts = detect_facts(mesh, FactOverrides())
+    assert (facts.config_map, facts.shared_config_map) == ("istio", "istio-shared")
+
+
+@pytest.mark.parametrize("text", ["a: [", "just a text"])
+def test_mesh_configuration_that_cannot_be_read_is_unknown_with_the_reason(text: str) -> None:
+    mesh = Objects()
+    mesh.held_as("ConfigMap", "istio")["data"]["mesh"] = text
+    why = detect_facts(mesh, FactOverrides()).facts["outbound-mode"].why
+    assert "ConfigMap istio in istio-system" in why
+    assert "\n" not in why
 
 
 def test_mesh_configurations_are_merged_as_istiod_does() -> None:

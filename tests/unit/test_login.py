@@ -140,6 +140,41 @@ def test_plugin_is_run_again_before_a_request_with_an_expired_certificate(
     assert server.seen == ["new"] * 2, "not before it expires"
 
 
+def plugin_that_fails(folder: Path) -> dict[str, Any]:
+    plugin = folder / "kubelogin"
+    plugin.write_text("#!/bin/sh\necho 'no session for tenant a' >&2\nexit 1\n")
+    plugin.chmod(0o700)
+    return {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin)}}
+
+
+def test_plugin_that_fails_is_an_error_and_no_request_is_anonymous(server: Server, tmp_path: Path) -> None:
+    user = plugin_that_fails(tmp_path)
+    with pytest.raises(ClusterError) as raised:
+        api_of(kubeconfig(tmp_path, server.url, user))
+    line = str(raised.value)
+    assert f"the credential plugin {user['exec']['command']} gave no credentials: exec: process returned 1" in line
+    assert "no session for tenant a (log in with kubectl first)" in line
+    assert server.seen == []
+
+
+def test_plugin_that_does_not_exist_is_named(server: Server, tmp_path: Path) -> None:
+    user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "kubelogin-that-is-not-installed"}}
+    with pytest.raises(ClusterError, match=r"gave no credentials.*No such file.*kubelogin-that-is-not-installed"):
+        api_of(kubeconfig(tmp_path, server.url, user))
+
+
+def test_rejection_says_why_the_plugin_gave_no_other_credentials(
+    with_certificates: tuple[Server, Path], authority: Authority, tmp_path: Path
+) -> None:
+    _, path = with_certificates
+    hand_out(tmp_path / "credential.json", authority.sign("old", []))
+    api = api_of(path)
+    (tmp_path / "credential.json").unlink()
+    with pytest.raises(ApiException) as raised:
+        version(api)
+    assert "could not be renewed: exec: process returned 1" in reason(raised.value)
+
+
 def test_two_threads_renew_rejected_credentials_once() -> None:
     tokens = iter(["a", "b", "c"])
 

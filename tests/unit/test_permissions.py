@@ -152,6 +152,14 @@ def test_permission_on_other_names_is_missing(monkeypatch: pytest.MonkeyPatch) -
     assert "istio-system" in str(action)
 
 
+def test_shared_mesh_configuration_is_read_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = as_rules(control_plane_role())
+    role = control_plane_role("aks-istio-system", "istio", "istio-shared")
+    (action,) = missing_for(Authorizer(own), monkeypatch, role)
+    assert str(action) == "get configmaps/istio-shared in namespace aks-istio-system (Role istio-egress)"
+    assert "resourceNames: [istio, istio-shared]" in rights_page(roles("aks-istio-system", "istio", "istio-shared"))
+
+
 def test_permission_on_a_subresource_of_all_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     rules = [rule for rule in as_rules(RUN) if "pods/exec" not in rule["resources"]]
     rules.append({"verbs": ["*"], "api_groups": [""], "resources": ["*/exec"]})

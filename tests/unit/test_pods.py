@@ -96,3 +96,23 @@ def test_changed_pods_returns_gone_and_restarted_ones(monkeypatch: pytest.Monkey
     assert "sleep-1" in gone
     assert "second-1" in restarted
     assert changed_pods(API, now) == []
+
+
+@pytest.mark.parametrize(
+    ("containers", "container"),
+    [
+        (["istio-proxy", "curl", "httpbin"], "curl"),
+        (["agent", "istio-proxy", "curl"], "curl"),
+        (["istio-proxy", "app", "agent"], "app"),
+        (["istio-proxy"], "istio-proxy"),
+    ],
+)
+def test_commands_run_in_the_suites_container_wherever_a_webhook_put_others(
+    containers: list[str], container: str
+) -> None:
+    found = client.V1Pod(
+        metadata=client.V1ObjectMeta(namespace="here", name="sleep-1", uid="1"),
+        spec=client.V1PodSpec(containers=[client.V1Container(name=name) for name in containers]),
+        status=client.V1PodStatus(conditions=[client.V1PodCondition(type="Ready", status="True")]),
+    )
+    assert [pod.container for pod in pods.only_ready([found])] == [container]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -108,6 +109,7 @@ class Cluster:
         self.core = self
         self.timeouts = Timeouts(remove=0.0)
         self.workers = workers
+        self.deleted_at: datetime.datetime | None = None
 
     def namespaced_kinds(self, verbs: set[str]) -> list[Kind]:
         assert verbs == {"list", "delete"}
@@ -123,7 +125,9 @@ class Cluster:
         assert name == "egress-outside-team-a"
         if self.workers is None:
             raise ApiException(404)
-        metadata = SimpleNamespace(labels={PREPARED_LABEL: "team-a"}, annotations={WORKERS: self.workers})
+        metadata = SimpleNamespace(
+            labels={PREPARED_LABEL: "team-a"}, annotations={WORKERS: self.workers}, deletion_timestamp=self.deleted_at
+        )
         return SimpleNamespace(metadata=metadata)
 
 
@@ -166,6 +170,13 @@ def test_worker_that_replaces_a_crashed_one_has_no_namespaces() -> None:
 def test_namespaces_that_are_not_prepared_are_an_error_with_the_command(workers: str | None) -> None:
     with pytest.raises(ClusterError, match="istio-egress namespaces team-a"):
         prepared_workers(cast(Api, Cluster(workers=workers)), "team-a")
+
+
+def test_namespace_that_is_being_deleted_is_not_used() -> None:
+    cluster = Cluster()
+    cluster.deleted_at = datetime.datetime.now(datetime.UTC)
+    with pytest.raises(ClusterError, match="egress-outside-team-a is being deleted: once it is gone, an administrator"):
+        prepared_workers(cast(Api, cluster), "team-a")
 
 
 def target() -> Prepared:

@@ -16,9 +16,9 @@ from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.readiness import NoPodError, NotReadyError, ready_pod
 
 
-def pod(*, ready: bool, waiting_for: str | None = None) -> client.V1Pod:
+def pod(*, ready: bool, waiting_for: str | None = None, message: str = "back-off") -> client.V1Pod:
     """Return a pod as the API describes it; `waiting_for` is the reason of its waiting container."""
-    waiting = client.V1ContainerStateWaiting(reason=waiting_for, message="back-off") if waiting_for else None
+    waiting = client.V1ContainerStateWaiting(reason=waiting_for, message=message) if waiting_for else None
     status = client.V1ContainerStatus(
         name="curl",
         image="",
@@ -107,6 +107,15 @@ def test_unready_pod_is_an_error_with_its_reason(cluster: Cluster) -> None:
     assert not isinstance(raised.value, NoPodError)
 
 
+def test_image_without_a_numeric_user_is_not_waited_for(cluster: Cluster) -> None:
+    message = "container has runAsNonRoot and image has non-numeric user (curl_user), cannot verify user is non-root"
+    cluster.pods = [pod(ready=False, waiting_for="CreateContainerConfigError", message=message)]
+    cluster.watched = lambda: pytest.fail("it waited")
+    with pytest.raises(ClusterError, match="runAsNonRoot") as raised:
+        ready_pod(cluster.api, "here", "app=sleep", timeout=60)
+    assert not isinstance(raised.value, NotReadyError)
+
+
 def test_missing_pod_is_a_no_pod_error(cluster: Cluster) -> None:
     with pytest.raises(NoPodError, match="no pod was created"):
         ready_pod(cluster.api, "here", "app=sleep", timeout=0)
@@ -118,6 +127,38 @@ def test_rejected_pod_is_not_waited_for(cluster: Cluster) -> None:
     with pytest.raises(ClusterError, match="exceeded quota") as raised:
         ready_pod(cluster.api, "here", "app=sleep", timeout=60)
     assert not isinstance(raised.value, NotReadyError)
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("FailedCreate", 'Error creating: admission webhook "validate.kyverno.svc-fail" denied the request: no team'),
+        (
+            "FailedCreate",
+            'Error creating: Pod "sleep-1" is invalid: spec.containers[0].resources.requests: Invalid value: "10m": '
+            "must be less than or equal to cpu limit of 5m",
+        ),
+        (
+            "ReplicaSetCreateError",
+            'Failed to create new replica set "sleep-5d9f": replicasets.apps "sleep-5d9f" is forbidden: '
+            "ValidatingAdmissionPolicy 'company' with binding 'all' denied request: no team",
+        ),
+    ],
+    ids=["webhook", "limit-range", "replica-set"],
+)
+def test_every_kind_of_rejection_ends_the_wait(cluster: Cluster, reason: str, message: str) -> None:
+    cluster.warns(reason, message)
+    cluster.watched = lambda: pytest.fail("it waited")
+    with pytest.raises(ClusterError) as raised:
+        ready_pod(cluster.api, "here", "app=sleep", timeout=60)
+    assert message.rstrip() in str(raised.value)
+    assert not isinstance(raised.value, NotReadyError)
+
+
+def test_webhook_that_does_not_respond_is_waited_for(cluster: Cluster) -> None:
+    cluster.warns("FailedCreate", 'failed calling webhook "rev.namespace.sidecar-injector.istio.io": refused')
+    cluster.watched = lambda: setattr(cluster, "pods", [pod(ready=True)])
+    assert ready_pod(cluster.api, "here", "app=sleep", timeout=5)
 
 
 def test_missing_service_account_is_waited_for(cluster: Cluster) -> None:

@@ -7,9 +7,18 @@ from pathlib import Path
 import pytest
 from case_rules import CASE_RULES, MANIFEST_RULES, case_of, has_known_addresses, hosts_in, is_shared
 
+from pytest_istio_egress.cluster.apply import load
 from pytest_istio_egress.cluster.features import DETECTORS, PROBED
 from pytest_istio_egress.model.case import ALL, CORE, FEATURES, PROFILES
-from pytest_istio_egress.suite.discovery import OUTCOMES, ShippedCase, case_files, manifest_files, shipped_cases
+from pytest_istio_egress.suite.discovery import (
+    OUTCOMES,
+    ShippedCase,
+    case_files,
+    fixtures_folder,
+    manifest_files,
+    shipped_cases,
+    suite_folder,
+)
 
 CONFORMANCE = Path(__file__).parents[2] / "conformance"
 MANIFESTS = manifest_files(CONFORMANCE)
@@ -69,3 +78,14 @@ def test_manifest_belongs_to_a_case() -> None:
 
 def test_outcomes_are_the_only_file_outside_the_areas() -> None:
     assert {file.name for file in CONFORMANCE.iterdir() if file.is_file()} == {OUTCOMES}
+
+
+def test_pods_without_a_sidecar_are_not_captured_by_ztunnel_either() -> None:
+    """A policy of the cluster may put every new namespace into ambient mode."""
+    files = [*fixtures_folder().rglob("*.yaml"), *manifest_files(suite_folder())]
+    pods = [each["spec"]["template"] for each in load(files) if each["kind"] == "Deployment"]
+    outside = [
+        pod["metadata"]["labels"] for pod in pods if pod["metadata"]["labels"].get("sidecar.istio.io/inject") == "false"
+    ]
+    assert outside
+    assert [labels for labels in outside if labels.get("istio.io/dataplane-mode") != "none"] == []

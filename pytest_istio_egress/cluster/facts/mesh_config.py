@@ -11,6 +11,7 @@ from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader, name
 from pytest_istio_egress.model.mesh_facts import DEFAULT_SETTINGS, MESH_SETTINGS, NO_SERVICE, MeshSidecar
 from pytest_istio_egress.model.mesh_log import CUSTOM, MeshLog
+from pytest_istio_egress.model.text import one_line
 
 SHARED = "SHARED_MESH_CONFIG"
 """The environment variable of istiod with the name of a second ConfigMap, which its own one overrides."""
@@ -27,7 +28,20 @@ def mesh_config(reader: ObjectReader, namespace: str, config_maps: Sequence[str]
         raise ClusterError(f"no mesh configuration found (ConfigMap {names} in {namespace})")
     settings: dict[str, Any] = {}
     for stored in found:
-        settings = merged(settings, yaml.safe_load((stored.get("data") or {}).get("mesh", "")) or {})
+        settings = merged(settings, _settings_in(stored, namespace))
+    return settings
+
+
+def _settings_in(config_map: Object, namespace: str) -> dict[str, Any]:
+    """Return the mesh configuration in a ConfigMap; raises ClusterError where it is no YAML mapping."""
+    try:
+        settings = yaml.safe_load((config_map.get("data") or {}).get("mesh", "")) or {}
+    except yaml.YAMLError as error:
+        raise ClusterError(
+            f"ConfigMap {name(config_map)} in {namespace} is not valid YAML: {one_line(error)}"
+        ) from error
+    if not isinstance(settings, dict):
+        raise ClusterError(f"ConfigMap {name(config_map)} in {namespace} has no mesh configuration, but {settings!r}")
     return settings
 
 

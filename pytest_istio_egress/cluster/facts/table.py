@@ -114,11 +114,15 @@ class Detection:
         """The name of the ConfigMap with the control plane's own mesh configuration."""
         return revisions.config_map(self.istiod, self.injector.revision)
 
+    @property
+    def shared_config_map(self) -> str:
+        """The name of the ConfigMap with the shared mesh configuration, empty where the control plane names none."""
+        return revisions.environment(self.istiod).get(mesh_config.SHARED, "")
+
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The mesh configuration: that of the control plane over the shared one, if it names one."""
-        shared = revisions.environment(self.istiod).get(mesh_config.SHARED)
-        names = [*([shared] if shared else []), self.config_map]
+        names = list(filter(None, (self.shared_config_map, self.config_map)))
         return mesh_config.mesh_config(self.reader, self.control_plane, names)
 
     @property
@@ -250,6 +254,7 @@ def detect_facts(reader: ObjectReader, overrides: FactOverrides) -> MeshFacts:
         facts=facts,
         istiod=detection.injector.service or "istiod",
         config_map=detection.config_map if detection.has_config_map else "",
+        shared_config_map=detection.shared_config_map,
         gateway=detection.gateway(),
         sidecar=_mesh_sidecar(detection),
         ztunnel=_ztunnel(detection),
