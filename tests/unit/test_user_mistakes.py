@@ -40,7 +40,7 @@ from pytest_istio_egress.verdict.analysis.hosts import why_unknown
 from pytest_istio_egress.verdict.analysis.mismatches import why_not_taken
 from pytest_istio_egress.verdict.analysis.virtual_services import other_rules, why_no_rule_leads_to
 from pytest_istio_egress.verdict.diagnosis import cause
-from pytest_istio_egress.verdict.explanation import odd_at_sidecar
+from pytest_istio_egress.verdict.explanation import odd_at_gateway, odd_at_sidecar
 from pytest_istio_egress.verdict.proxy_path import Endpoint, Origin, ProxyPath, path_of
 from pytest_istio_egress.verdict.proxy_path.listeners import ends_mesh_tls
 
@@ -399,6 +399,14 @@ def test_explanation_of_a_blocked_connection_names_the_protocol() -> None:
     blocked = replace(TLS_PATH, clusters=("BlackHoleCluster",))
     found = list(odd_at_sidecar(blocked, configuration(), CLIENT, {}))
     assert "ServiceEntry partner in client declares port 80 as HTTP, and the client speaks TLS to it" in found
+
+
+@pytest.mark.parametrize("arrives_by_tls", [True, False])
+def test_explanation_names_tls_that_the_gateway_does_not_end(*, arrives_by_tls: bool) -> None:
+    path = gateway_path()
+    given = replace(path, request=replace(path.request, tls=arrives_by_tls))
+    found = "; ".join(odd_at_gateway(given, configuration(), CLIENT, GATEWAY_PODS))
+    assert ("what arrives at the gateway is TLS" in found) is arrives_by_tls
 
 
 def test_hosts_within_the_mesh_may_be_spoken_to_by_istio_mutual() -> None:

@@ -74,6 +74,8 @@ def odd_at_gateway(
     """Yield what is odd at the egress gateway."""
     if _is_unrouted(path) or not path.cluster_name:
         yield from gateways.faults(configuration, request, gateway) or [_unknown_at_gateway(path)]
+    if path.request.tls and path.http and not (path.chain or {}).get("transport_socket"):
+        yield f"what arrives at the gateway is TLS, and its listener {path.listener_name} expects plain HTTP"
     client = replace(request, namespace=gateway.namespace, labels=gateway.labels)
     yield from odd_cluster(path, at_gateway(configuration), client)
     yield from _tls(path, configuration, client)
