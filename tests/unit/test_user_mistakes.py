@@ -476,3 +476,35 @@ def test_tls_of_the_mesh_at_the_gateway_is_not_taken_for_the_clients() -> None:
     given = MISTAKE_SAMPLES["TLS originated for a client that speaks TLS itself"]
     plain = replace(given.context.paths["sidecar"], request=replace(REQUEST, tls=False, http=False))
     assert "already speaks TLS" not in cause(replace(given, context=replace(given.context, paths={"sidecar": plain})))
+
+
+def test_entry_that_takes_the_port_is_no_cause_where_the_test_documents_it() -> None:
+    given = SAMPLES["another entry takes the port"]
+    line = given.exchange.sidecar or LINE
+    assert "so it takes every connection" in cause(given)
+    documented = replace(given, expected=replace(given.expected, cluster=line.cluster))
+    assert "so it takes every connection" not in cause(documented)
+
+
+@pytest.mark.parametrize(
+    ("failure_text", "milliseconds", "stated"),
+    [
+        ("", 10_003, "nothing answered within 10 s"),
+        ("TLS error: SSL routines:OPENSSL internal:CONNECTION REJECTED", 10_003, "nothing answered within 10 s"),
+        ("TLS error: SSL routines:OPENSSL internal:CONNECTION REJECTED", 5, "No known cause fits"),
+        ("delayed_connect_error:_111", 5, "(UF): delayed connect error: 111"),
+    ],
+)
+def test_connection_that_nothing_answers_is_no_failed_handshake(
+    failure_text: str, milliseconds: int, stated: str
+) -> None:
+    given = SAMPLES["the upstream is not reached (UF)"]
+    line = replace(given.exchange.sidecar or LINE, failure=failure_text, duration=milliseconds)
+    path = given.context.paths["sidecar"]
+    name = path.cluster_name
+    timed = {**(path.cluster or {}), "name": name, "connect_timeout": "10s"}
+    dump = replace(path.dump, clusters={**path.dump.clusters, name: timed})
+    context = replace(given.context, paths={"sidecar": replace(path, dump=dump)})
+    text = cause(replace(given, exchange=replace(given.exchange, sidecar=line), context=context))
+    assert stated in text
+    assert ("firewall or NetworkPolicy" in text) is (milliseconds > 10_000)

@@ -234,7 +234,13 @@ handshake_failed = _transport_failure(
     "The TLS handshake of the {hop} with {upstream} failed for {cluster}. Check tls.sni and tls.mode of "
     "{rule}, and the "
     "TLS versions of the host.",
-    unless=("secret is not supplied", "Secret is not supplied", "CERTIFICATE VERIFY FAILED", "WRONG VERSION NUMBER"),
+    unless=(
+        "secret is not supplied",
+        "Secret is not supplied",
+        "CERTIFICATE VERIFY FAILED",
+        "WRONG VERSION NUMBER",
+        "CONNECTION REJECTED",
+    ),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from pytest_istio_egress.verdict.analysis.configuration import Configuration, at_gateway
@@ -114,14 +115,30 @@ def no_endpoint(failure: Failure) -> str | None:
 def not_connected(failure: Failure) -> str | None:
     """The upstream refused the connection, or never answered."""
     hop = failure.flagged("UF")
-    if hop is None or "TLS" in hop.failure.upper():
+    if hop is None or ("TLS" in hop.failure.upper() and _CLOSED_BY_ENVOY not in hop.failure):
         return None
-    failed = f": {hop.failure}" if hop.failure else ""
-    silent = ", and that no firewall or NetworkPolicy drops the connection" if "timeout" in hop.failure else ""
+    timeout = _connect_timeout(hop)
+    waited = timeout is not None and hop.line.duration >= 1000 * timeout
+    if _CLOSED_BY_ENVOY in hop.failure and not waited:
+        return None
+    failed = f": nothing answered within {timeout:g} s" if waited else f": {hop.failure}" if hop.failure else ""
+    is_silent = waited or "timeout" in hop.failure
+    silent = ", and that no firewall or NetworkPolicy drops the connection" if is_silent else ""
     return (
         f"The {hop.name} could not connect to {hop.line.upstream} for {hop.line.cluster} (UF){failed}. Check that the "
         f"upstream listens there, and the endpoints and targetPort of the ServiceEntry{silent}."
     )
+
+
+_CLOSED_BY_ENVOY = "CONNECTION REJECTED"
+"""What BoringSSL reports of a connection that Envoy itself closed before a handshake, such as after its timeout."""
+
+
+def _connect_timeout(hop: LoggedHop) -> float | None:
+    """Return the seconds in which the hop's cluster must connect; None where they are not known."""
+    cluster = hop.path.cluster if hop.path else None
+    text = str((cluster or {}).get("connect_timeout", ""))
+    return float(text.removesuffix("s")) if re.fullmatch(r"[\d.]+s", text) else None
 
 
 @cause(
