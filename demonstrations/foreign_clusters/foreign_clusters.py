@@ -124,22 +124,22 @@ def run_tests(foreign: Foreign, cluster: EmbeddedCluster, tests: list[str], fold
 
 def page(clusters: dict[str, Foreign], figures: dict[str, Any]) -> str:
     """Return the page: a row for each cluster, then its facts and why parameters were skipped or failed."""
-    whole = [name for name in clusters if figures.get(name, {}).get("all")]
     lines = [
         "# Clusters with different installations of Istio",
         "",
         "Made by `python demonstrations/foreign_clusters/foreign_clusters.py` on one-node clusters that are set up as",
         "described in [clusters.yaml](../demonstrations/foreign_clusters/clusters.yaml). pytest gets nothing but a",
-        f"kubeconfig and runs a part of most areas{', and the whole suite on ' * bool(whole)}{', '.join(whole)}.",
+        "kubeconfig and runs the whole suite, or a part of most areas (column *tests*).",
         "",
-        f"| cluster | difference | {' | '.join(COLUMNS)} | seconds |",
-        f"| --- | --- |{' ---: |' * len(COLUMNS)} ---: |",
+        f"| cluster | difference | tests | {' | '.join(COLUMNS)} | seconds |",
+        f"| --- | --- | --- |{' ---: |' * len(COLUMNS)} ---: |",
     ]
     shown = [(clusters[name], figures[name]) for name in clusters if name in figures]
     for foreign, figure in shown:
         counts = [figure["results"].get(name, 0) for name in COLUMNS]
         differs = " ".join(foreign["differs"].split())
-        lines.append(f"| {foreign['name']} | {differs} | {' | '.join(map(str, counts))} | {figure['seconds']} |")
+        cells = (foreign["name"], differs, "all" if figure.get("all") else "part", *counts, figure["seconds"])
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
     for foreign, figure in shown:
         lines += ["", f"## {foreign['name']}", ""]
         lines += [f"Options: `{' '.join(figure['options'])}`", ""] * bool(figure["options"])
