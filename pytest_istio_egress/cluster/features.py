@@ -41,6 +41,7 @@ from pytest_istio_egress.cluster.waypoint_markers import WaypointMarkers
 from pytest_istio_egress.model.case import ALL, AMBIENT, CASE_NAMESPACE, OWN_GATEWAY_FIXTURE, Case, InvalidTestError
 from pytest_istio_egress.model.istio_versions import older
 from pytest_istio_egress.model.mesh_facts import DEFAULT_REVISION, Fact, MeshFacts
+from pytest_istio_egress.verdict.analysis.documents import selector_of
 from pytest_istio_egress.verdict.verdict import Expectation
 
 Detector = Callable[[Mesh], str | None]
@@ -116,9 +117,8 @@ def _has_client_outside(sidecars: Sequence[dict[str, Any]], expectations: Sequen
 def _covers(sidecar: dict[str, Any], client: str) -> bool:
     """Whether a Sidecar applies to a client, `<app label>.<namespace>`."""
     app, _, namespace = client.partition(".")
-    selector: dict[str, str] = (sidecar["spec"].get("workloadSelector") or {}).get("labels") or {}
     own: bool = sidecar["metadata"].get("namespace", CASE_NAMESPACE) == namespace
-    return own and selector.get("app", app) == app
+    return own and selector_of(sidecar).get("app", app) == app
 
 
 def _arrives_with_http_1_1(expectation: Expectation) -> bool:
