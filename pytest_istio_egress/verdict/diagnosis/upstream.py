@@ -118,7 +118,7 @@ def not_connected(failure: Failure) -> str | None:
     if hop is None or ("TLS" in hop.failure.upper() and _CLOSED_BY_ENVOY not in hop.failure):
         return None
     timeout = _connect_timeout(hop)
-    waited = timeout is not None and hop.line.duration >= 1000 * timeout
+    waited = timeout is not None and hop.line.duration >= 990 * timeout  # Envoy's timers are coarse
     if _CLOSED_BY_ENVOY in hop.failure and not waited:
         return None
     failed = f": nothing answered within {timeout:g} s" if waited else f": {hop.failure}" if hop.failure else ""
