@@ -509,3 +509,25 @@ def test_connection_that_nothing_answers_is_no_failed_handshake(
     text = cause(replace(given, exchange=replace(given.exchange, sidecar=line), context=context))
     assert stated in text
     assert ("firewall or NetworkPolicy" in text) is (milliseconds > 9_900)
+
+
+@pytest.mark.parametrize(("written", "named"), [("rewritten.example", True), ("other.example", False)])
+def test_filter_that_writes_the_host_header_of_the_line_is_named(written: str, *, named: bool) -> None:
+    """The route of the written host answers, so the sidecar seems not to know the host."""
+    given = SAMPLES["an EnvoyFilter changes the outcome"]
+    source = f'handle:headers():replace(":authority", "{written}")'
+    lua = {"name": "lua", "typed_config": {"default_source_code": {"inline_string": source}}}
+    spec = {
+        "configPatches": [{"applyTo": "HTTP_FILTER", "match": {"context": "SIDECAR_OUTBOUND"}, "patch": {"value": lua}}]
+    }
+    resource_ = {"kind": "EnvoyFilter", "metadata": {"name": "lua", "namespace": "istio-system"}, "spec": spec}
+    path = given.context.paths["sidecar"]
+    chain = {"filters": [{"typed_config": {"@type": "HttpConnectionManager", "http_filters": [lua]}}]}
+    context = replace(
+        given.context,
+        configuration=configuration(envoy_filters=[resource_]),
+        paths={"sidecar": replace(path, chain=chain)},
+    )
+    line = replace(given.exchange.sidecar or LINE, authority="rewritten.example", status=502)
+    text = cause(replace(given, exchange=replace(given.exchange, sidecar=line), context=context))
+    assert ("EnvoyFilter lua in istio-system changed the outcome" in text) is named, text

@@ -55,6 +55,12 @@ def _explains(patch: Patch, hop: LoggedHop) -> bool:
     return any(_sets(patch.value, *names) for sign, names in _LIMITS.items() if sign in _limits_of(hop))
 
 
+def _writes_authority(patch: Patch, hop: LoggedHop, host: str) -> bool:
+    """Whether the line has another Host header than the client sent, which stands in the patch of a filter."""
+    name = hop.line.authority.partition(":")[0]
+    return patch.apply_to == "HTTP_FILTER" and name not in ("", "-", host) and _mentions(patch, name.lower())
+
+
 def _limits_of(hop: LoggedHop) -> set[str]:
     """Return the flags and the details that are not documented; UT stands for the whole request's timeout alone."""
     signs = set(hop.flags)
@@ -119,7 +125,7 @@ def changes_outcome(failure: Failure) -> str | None:
     """A patch is in the configuration on the path, and the line shows what it sets."""
     for hop in failure.hops:
         for patch in patches_of(failure, hop.name, hop.path):
-            if _explains(patch, hop):
+            if _explains(patch, hop) or _writes_authority(patch, hop, failure.request.host):
                 return _sentence(patch, hop)
     return None
 
@@ -139,6 +145,7 @@ def _shown(hop: LoggedHop) -> str:
         ("flags", line.flags),
         ("details", line.details),
         ("cluster", line.cluster),
+        ("Host header", line.authority),
     ]
     return ", ".join(f"{name} {value}" for name, value in parts if value != "-")
 
