@@ -42,6 +42,15 @@ def test_foreign_clusters_page_is_made_of_its_figures(monkeypatch: pytest.Monkey
     assert page("foreign_clusters") == made["page"](clusters, yaml.safe_load((folder / "figures.yaml").read_text()))
 
 
+def test_broken_meshes_page_is_made_of_its_sentences(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = maker("demonstrations/broken_meshes/broken_meshes.py", monkeypatch)
+    meshes, results = made["load"](), yaml.safe_load(made["SENTENCES"].read_text())
+    assert page("broken_meshes") == made["page"](meshes, results)
+    assert not [
+        sentence for name, result in results.items() for sentence in made["false_sentences"](meshes[name], result)
+    ]
+
+
 def test_mesh_settings_page_is_made_of_its_results(monkeypatch: pytest.MonkeyPatch) -> None:
     made = maker("demonstrations/mesh_settings/mesh_settings.py", monkeypatch)
     assert page("mesh_settings") == made["page"](made["load"](), made["read_results"](), made["others"]())
