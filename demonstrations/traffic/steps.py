@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from demonstrations.cluster_tools import kubectl
+from pytest_istio_egress.cluster.facts.gateways import OF_GATEWAY_API
 from pytest_istio_egress.embedded import EmbeddedCluster
 from pytest_istio_egress.traffic.kinds import AMBIENT_CLIENT, GATEWAY_CLIENT, SIDECAR_CLIENT
 from pytest_istio_egress.traffic.workloads import Traffic
@@ -99,7 +100,7 @@ def pass_time(traffic: Traffic, seconds: float) -> None:
         threading.Event().wait(0.5)  # between two readings of the record
 
 
-WAYPOINT = "gateway.networking.k8s.io/gateway-name=waypoint"
+WAYPOINT = f"{OF_GATEWAY_API}=waypoint"
 """Selects the pods of the waypoint."""
 COMMON_STEPS = (
     Step("nothing", "No change for 20 seconds.", nothing),

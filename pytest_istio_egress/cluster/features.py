@@ -101,17 +101,19 @@ def missing_by_probe(
         reasons["egress-gateway"] = why
     if any(map(_arrives_with_http_1_1, expectations)) and (why := http_1_1_upstream(mesh)):
         reasons["http-1.1-upstream"] = why
-    sidecars = [document for document in load(case.manifests) if document["kind"] == "Sidecar"]
-    # A test without any Sidecar needs the feature by its manifests (`implied`).
-    if sidecars and _has_client_outside(sidecars, expectations) and (why := _own_sidecar_scope(mesh)):
+    if (why := _own_sidecar_scope(mesh)) and _has_client_outside(case, expectations):
         reasons["own-sidecar-scope"] = why
     return reasons
 
 
-def _has_client_outside(sidecars: Sequence[dict[str, Any]], expectations: Sequence[Expectation]) -> bool:
-    """Whether a client with a sidecar is in none of these Sidecars: a mesh-wide one applies to it, if there is one."""
+def _has_client_outside(case: Case, expectations: Sequence[Expectation]) -> bool:
+    """Whether a client with a sidecar is in none of a test's Sidecars, so that a mesh-wide one applies to it.
+
+    A test without any Sidecar needs the feature by its manifests (`implied`).
+    """
+    sidecars = [document for document in load(case.manifests) if document["kind"] == "Sidecar"]
     clients = {probe.client for probe, outcome in expectations if outcome.sidecar and not probe.from_own_workload}
-    return not all(any(_covers(sidecar, client) for sidecar in sidecars) for client in clients)
+    return bool(sidecars) and not all(any(_covers(sidecar, client) for sidecar in sidecars) for client in clients)
 
 
 def _covers(sidecar: dict[str, Any], client: str) -> bool:

@@ -252,14 +252,18 @@ class CaseSetup:
         self.ensure_environment()
         documents = self.later_manifests(load([manifest]))
         try:
-            labels = validated_labels(self.context.api, self.context.names.mesh.revision)
-        except NotValidatedError:
-            labels = {}
-        try:
-            self._applier.dry_run(documents, CASE_NAMESPACE, labels)
+            self._applier.dry_run(documents, CASE_NAMESPACE, self._validated_labels)
         except RefusedError as error:
             return str(error)
         return None
+
+    @cached_property
+    def _validated_labels(self) -> dict[str, str]:
+        """The labels with which the istiod under test checks a manifest; empty where no webhook checks it."""
+        try:
+            return validated_labels(self.context.api, self.context.names.mesh.revision)
+        except NotValidatedError:
+            return {}
 
     def config(self, client: str) -> ProxyConfig:
         """Return the configuration of a client's proxy; it is read at each call of its methods."""

@@ -17,6 +17,7 @@ from pytest_istio_egress.verdict.analysis.configuration import Configuration
 from pytest_istio_egress.verdict.explanation import (
     ExplainedHop,
     Explanation,
+    Way,
     next_request,
     odd_at_gateway,
     odd_at_sidecar,
@@ -51,7 +52,9 @@ def odd(
 
 def test_each_part_is_shown_with_the_resource_that_decided_it() -> None:
     taken = path("partner.test")
-    shown = Explanation(request="a -> b", hops=(ExplainedHop(name="sidecar of a", path=taken),), end=end_of(taken))
+    shown = Explanation(
+        request="a -> b", way=Way(hops=(ExplainedHop(name="sidecar of a", path=taken),), end=end_of(taken))
+    )
     text = "\n".join(" ".join(line.split()) for line in shown.lines())
     assert "listener 0.0.0.0_80" in text
     assert "<- VirtualService by-gateway in payments" in text
@@ -62,7 +65,7 @@ def test_each_part_is_shown_with_the_resource_that_decided_it() -> None:
 
 
 def test_what_could_not_be_read_is_named() -> None:
-    shown = Explanation(request="a", hops=(), end="b", odd=("no ServiceEntry lists x",), unread=("Sidecar",))
+    shown = Explanation(request="a", way=Way(hops=(), end="b", odd=("no ServiceEntry lists x",)), unread=("Sidecar",))
     assert list(shown.lines())[-2:] == [
         "odd: no ServiceEntry lists x",
         "not readable, so nothing is said about it: Sidecar",

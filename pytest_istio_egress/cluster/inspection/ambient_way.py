@@ -14,7 +14,7 @@ from pytest_istio_egress.verdict.analysis.hosts import definitions
 from pytest_istio_egress.verdict.analysis.waypoints import chosen_waypoint
 from pytest_istio_egress.verdict.explanation import (
     ExplainedHop,
-    Explanation,
+    Way,
     ZtunnelHop,
     odd_at_waypoint,
     odd_at_ztunnel,
@@ -26,7 +26,7 @@ from pytest_istio_egress.verdict.explanation.ztunnel import ZtunnelService
 from pytest_istio_egress.verdict.proxy_path import RequestAtProxy, waypoint_path_of
 
 
-def way_through_ztunnel(api: Api, asked: ExplainedRequest) -> Explanation:
+def way_through_ztunnel(api: Api, asked: ExplainedRequest) -> Way:
     """Return the way through the client's ztunnel, and through the waypoint where it leads there."""
     request, configuration = asked.request, asked.configuration
     hop = _ztunnel_hop(api, asked)
@@ -34,13 +34,11 @@ def way_through_ztunnel(api: Api, asked: ExplainedRequest) -> Explanation:
     waypoint = _waypoint(api, hop)
     if hop.waypoint is None or waypoint is None:
         end = hop.end if hop.waypoint is None else f"no ready pod of the waypoint {hop.waypoint.host} was found"
-        return Explanation(hops=(hop,), end=end, odd=tuple(odd))
+        return Way(hops=(hop,), end=end, odd=tuple(odd))
     at_waypoint = RequestAtProxy.of_url(asked.url, request.host, address=hop.address, port=request.port)
     path = waypoint_path_of(proxy_dump(api, waypoint), at_waypoint)
     odd += odd_at_waypoint(path, hop, configuration, request)
-    return Explanation(
-        hops=(hop, ExplainedHop(name=f"waypoint {waypoint}", path=path)), end=end_of(path), odd=tuple(odd)
-    )
+    return Way(hops=(hop, ExplainedHop(name=f"waypoint {waypoint}", path=path)), end=end_of(path), odd=tuple(odd))
 
 
 def _ztunnel_hop(api: Api, asked: ExplainedRequest) -> ZtunnelHop:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from urllib.parse import SplitResult
 
 from pytest_istio_egress.cluster.api import Api, ClusterError
@@ -32,11 +31,9 @@ def explain(api: Api, mesh: MeshFacts, workload: str, namespace: str, url: Split
     domain = mesh.value("cluster-domain", CLUSTER_DOMAIN)
     configuration = _reader(api, mesh).read([namespace])
     asked = ExplainedRequest(client=client, request=request, url=url, configuration=configuration, domain=domain)
-    explanation = way_through_sidecar(api, asked) if client.injected else way_through_ztunnel(api, asked)
-    return replace(
-        explanation,
+    return Explanation(
         request=f"{namespace}/{workload} -> {url.geturl()}",
-        odd=tuple(dict.fromkeys(explanation.odd)),
+        way=way_through_sidecar(api, asked) if client.injected else way_through_ztunnel(api, asked),
         unread=tuple(sorted(configuration.unread)),
     )
 

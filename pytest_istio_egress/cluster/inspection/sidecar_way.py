@@ -14,7 +14,7 @@ from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Co
 from pytest_istio_egress.verdict.analysis.hosts import addresses_of, applied
 from pytest_istio_egress.verdict.explanation import (
     ExplainedHop,
-    Explanation,
+    Way,
     next_request,
     odd_at_gateway,
     odd_at_sidecar,
@@ -23,7 +23,7 @@ from pytest_istio_egress.verdict.explanation.way import end_of
 from pytest_istio_egress.verdict.proxy_path import RequestAtProxy, path_of
 
 
-def way_through_sidecar(api: Api, asked: ExplainedRequest) -> Explanation:
+def way_through_sidecar(api: Api, asked: ExplainedRequest) -> Way:
     """Return the way through the client's sidecar, and through the egress gateway where it leads there."""
     request, configuration = asked.request, asked.configuration
     path = path_of(proxy_dump(api, asked.client), _at_sidecar(request, asked.url, configuration))
@@ -36,7 +36,7 @@ def way_through_sidecar(api: Api, asked: ExplainedRequest) -> Explanation:
         path = path_of(proxy_dump(api, gateway), received)
         hops.append(ExplainedHop(name=f"gateway {gateway}", path=path))
         odd += odd_at_gateway(path, configuration, request, own)
-    return Explanation(hops=tuple(hops), end=end_of(path), odd=tuple(odd))
+    return Way(hops=tuple(hops), end=end_of(path), odd=tuple(odd))
 
 
 def _at_sidecar(request: ClientRequest, url: SplitResult, configuration: Configuration) -> RequestAtProxy:

@@ -28,11 +28,13 @@ def _concerns(route: Document, host: str) -> bool:
     return any((each.get("kind"), each.get("name")) == ("Hostname", host) for each in backends)
 
 
+def _routes_of(configuration: Configuration, host: str) -> list[Document]:
+    return [route for route in configuration.routes if _concerns(route, host)]
+
+
 def parents_of_other_group(configuration: Configuration, host: str) -> Iterator[str]:
     """Yield routes of a host whose parent has a kind of another API group: nothing is attached then."""
-    for route in configuration.routes:
-        if not _concerns(route, host):
-            continue
+    for route in _routes_of(configuration, host):
         for parent in spec_of(route).get("parentRefs") or []:
             kind = parent.get("kind") or "Gateway"
             group = parent.get("group", _GROUPS["Gateway"])
@@ -46,9 +48,7 @@ def parents_of_other_group(configuration: Configuration, host: str) -> Iterator[
 
 def unattached_routes(configuration: Configuration, host: str) -> Iterator[str]:
     """Yield HTTPRoutes and TLSRoutes of a host whose status says that a parent did not accept them."""
-    for route in configuration.routes:
-        if not _concerns(route, host):
-            continue
+    for route in _routes_of(configuration, host):
         statuses: Sequence[Mapping[str, Any]] = (route.get("status") or {}).get("parents") or []
         for status in statuses:
             for condition in status.get("conditions") or []:
@@ -67,9 +67,7 @@ def parents_missing(configuration: Configuration, host: str) -> Iterator[str]:
     known = {(namespace_of(each), each["metadata"]["name"]) for each in configuration.api_gateways}
     if "Gateway of the Gateway API" in configuration.unread:
         return
-    for route in configuration.routes:
-        if not _concerns(route, host):
-            continue
+    for route in _routes_of(configuration, host):
         for parent in spec_of(route).get("parentRefs") or []:
             if (parent.get("kind") or "Gateway") != "Gateway":
                 continue

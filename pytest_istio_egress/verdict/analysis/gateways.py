@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
 from typing import Any
 
 from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Configuration, Workload, routes_of
@@ -149,22 +150,20 @@ def _conflict(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 def _conflicts(configuration: Configuration, request: ClientRequest, workload: Workload | None) -> Iterator[str]:
     """Yield Gateways of other hosts that declare a port of this host's Gateway with another protocol."""
     own = [each for each in configuration.gateways if workload is not None and selects_gateway(each, workload)]
-    for gateway in own:
-        for server in spec_of(gateway).get("servers") or []:
-            if not _serves(server, request.host):
-                continue
-            number = server["port"]["number"]
-            for other in own:
-                if other is gateway:
-                    continue
-                for each in spec_of(other).get("servers") or []:
-                    same = (each["port"]["number"], each.get("bind")) == (number, server.get("bind"))
-                    if same and _conflict(each, server):
-                        yield (
-                            f"{full_name(other)} declares port {number} as {each['port'].get('protocol')}, and "
-                            f"{full_name(gateway)} as {server['port'].get('protocol')}: a port of the gateway has one "
-                            "of the two only"
-                        )
+    servers = [(gateway, server) for gateway in own for server in spec_of(gateway).get("servers") or []]
+    serving = [(gateway, server) for gateway, server in servers if _serves(server, request.host)]
+    for (gateway, server), (other, each) in product(serving, servers):
+        if other is not gateway and _place(each) == _place(server) and _conflict(each, server):
+            yield (
+                f"{full_name(other)} declares port {server['port']['number']} as {each['port'].get('protocol')}, and "
+                f"{full_name(gateway)} as {server['port'].get('protocol')}: a port of the gateway has one of the two "
+                "only"
+            )
+
+
+def _place(server: Mapping[str, Any]) -> tuple[int, str | None]:
+    """Return where a server listens: its port and address."""
+    return server["port"]["number"], server.get("bind")
 
 
 def _rules(configuration: Configuration, request: ClientRequest, workload: Workload | None) -> Iterator[str]:

@@ -25,7 +25,7 @@ from pytest_istio_egress.verdict.diagnosis import (
 )
 from pytest_istio_egress.verdict.diagnosis.failure import Failure
 from pytest_istio_egress.verdict.diagnosis.rule import Cause
-from pytest_istio_egress.verdict.diagnosis.unexplained import unexplained
+from pytest_istio_egress.verdict.diagnosis.unexplained import NO_CAUSE, unexplained
 
 CAUSES: tuple[Cause, ...] = (
     # Certain: the proxy is missing, or does not have what istiod sent.
@@ -148,6 +148,8 @@ CONTROL_FAILED = (
     "first."
 )
 """The cause where a block was seen, and no control passed beside it."""
+CLAIMS_NOTHING = (NO_CAUSE, CONTROL_FAILED)
+"""Parts of the sentences that claim nothing of the mesh, or only what the run itself has seen."""
 
 
 def cause(failure: Failure) -> str:

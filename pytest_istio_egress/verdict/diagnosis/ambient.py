@@ -30,7 +30,7 @@ from pytest_istio_egress.verdict.analysis.waypoints import (
 from pytest_istio_egress.verdict.diagnosis.client import NO_ADDRESS
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
 from pytest_istio_egress.verdict.diagnosis.failure import Failure
-from pytest_istio_egress.verdict.diagnosis.let_through import denial_is_documented, denied
+from pytest_istio_egress.verdict.diagnosis.let_through import denial_is_documented
 from pytest_istio_egress.verdict.diagnosis.rule import AT_WAYPOINT, AT_ZTUNNEL, ROUTED, cause, fields
 
 _ON_THE_WAY = ROUTED | AT_ZTUNNEL | fields("waypoint", "*")
@@ -256,7 +256,7 @@ def connection_failed(failure: Failure) -> str | None:
 def _let_through(failure: Failure) -> Document | None:
     """Return the entry whose request a waypoint was to deny by a policy, and which was answered."""
     wanted, line = failure.expected.waypoint, failure.waypoint_line
-    was_denied = line is not None and denied(line)
+    was_denied = line is not None and line.is_denied
     if wanted is None or not denial_is_documented(wanted) or was_denied or not failure.answered:
         return None
     return _entry(failure)

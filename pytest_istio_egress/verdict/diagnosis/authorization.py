@@ -14,11 +14,10 @@ from pytest_istio_egress.verdict.analysis.policies import (
     identity_fields,
 )
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
-from pytest_istio_egress.verdict.diagnosis.failure import Failure, LoggedHop
+from pytest_istio_egress.verdict.diagnosis.failure import DENIED, Failure, LoggedHop
 from pytest_istio_egress.verdict.diagnosis.rule import OUTCOME, as_sentence, cause, joined
 from pytest_istio_egress.verdict.proxy_path.listeners import ends_mesh_tls
 
-_DENIED = "rbac_access_denied"
 _BODY = "RBAC: access denied"
 _POLICY = re.compile(r"ns\[(?P<namespace>[^\]]*)\]-policy\[(?P<name>[^\]]*)\]-rule\[(?P<rule>\d+)\]")
 
@@ -35,7 +34,7 @@ def denied(failure: Failure) -> str | None:
     """An Envoy on the path denied the request."""
     for hop in failure.hops:
         line, expected = hop.line, hop.expected
-        if not line.details.startswith(_DENIED) or expected.details == line.details or expected.status == line.status:
+        if not line.is_denied or expected.details == line.details or expected.status == line.status:
             continue
         return joined(
             f"The {hop.name} denied the request ({_reason(line.details)}).",
@@ -70,7 +69,7 @@ def _why_not_allowed(failure: Failure, hop: LoggedHop) -> str:
 def connection_denied(failure: Failure) -> str | None:
     """An Envoy on the path denied a connection of TCP or passed-on TLS; only the termination details have that."""
     for hop in failure.hops:
-        if not hop.line.termination.startswith(_DENIED):
+        if not hop.line.termination.startswith(DENIED):
             continue
         return (
             f"The {hop.name} denied the connection ({_reason(hop.line.termination)}).{_fields(failure, hop)} Check the "

@@ -39,9 +39,11 @@ def _sets(value: Any, *names: str) -> bool:
     return isinstance(value, list) and any(_sets(each, *names) for each in value)
 
 
-def _explains(patch: Patch, hop: LoggedHop) -> bool:
-    """Whether what a patch sets brings about what the line shows and is not documented."""
+def _explains(patch: Patch, hop: LoggedHop, host: str) -> bool:
+    """Whether what a patch sets brings about what the line of a request for a host shows and is not documented."""
     line, expected = hop.line, hop.expected
+    if _writes_authority(patch, hop, host):
+        return True
     if line.details == "direct_response" and _sets(patch.value, "direct_response", "directResponse"):
         return f'"status": {line.status}' in json.dumps(patch.value)
     chosen = line.cluster not in ("-", expected.cluster) and patch.apply_to != "CLUSTER"
@@ -125,7 +127,7 @@ def changes_outcome(failure: Failure) -> str | None:
     """A patch is in the configuration on the path, and the line shows what it sets."""
     for hop in failure.hops:
         for patch in patches_of(failure, hop.name, hop.path):
-            if _explains(patch, hop) or _writes_authority(patch, hop, failure.request.host):
+            if _explains(patch, hop, failure.request.host):
                 return _sentence(patch, hop)
     return None
 

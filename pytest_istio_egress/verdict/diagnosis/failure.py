@@ -29,6 +29,8 @@ NOTHING = Configuration(
 
 
 _ABSENT = "-"
+DENIED = "rbac_access_denied"
+"""How the details of a request begin, or the termination details of a connection, that a policy denied."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,11 @@ class Line:
     route: str
     flags_known: bool
     """Whether the format of the log has the response flags."""
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether a policy denied the request at this Envoy."""
+        return self.details.startswith(DENIED)
 
     @classmethod
     def of(cls, line: AccessLogLine) -> Line:

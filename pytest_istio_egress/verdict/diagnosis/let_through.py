@@ -7,10 +7,9 @@ from pytest_istio_egress.verdict.analysis.documents import full_name
 from pytest_istio_egress.verdict.analysis.letting_through import why_allow_any, why_host_is_known
 from pytest_istio_egress.verdict.analysis.policies import policies_of_client, why_nothing_denies
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
-from pytest_istio_egress.verdict.diagnosis.failure import Failure, Line, LoggedHop
+from pytest_istio_egress.verdict.diagnosis.failure import DENIED, Failure, LoggedHop
 from pytest_istio_egress.verdict.diagnosis.rule import ROUTED, as_sentence, cause
 
-_DENIED = "rbac_access_denied"
 _FORBIDDEN = 403
 
 
@@ -55,17 +54,12 @@ def host_is_known(failure: Failure) -> str | None:
 
 def denial_is_documented(hop: Hop) -> bool:
     """Whether a policy is to deny the request at an Envoy."""
-    return (hop.details or "").startswith(_DENIED) or hop.status == _FORBIDDEN
-
-
-def denied(line: Line) -> bool:
-    """Whether an Envoy logged that a policy denied the request."""
-    return line.details.startswith(_DENIED)
+    return (hop.details or "").startswith(DENIED) or hop.status == _FORBIDDEN
 
 
 def _was_to_deny(failure: Failure) -> LoggedHop | None:
     """Return the Envoy that was to deny the request by a policy, and passed it on."""
-    return next((hop for hop in failure.hops if denial_is_documented(hop.expected) and not denied(hop.line)), None)
+    return next((hop for hop in failure.hops if denial_is_documented(hop.expected) and not hop.line.is_denied), None)
 
 
 @cause("no policy denies at the egress gateway", explains=ROUTED, needs=(Evidence.GATEWAY_LINE, Evidence.POLICIES))
@@ -91,7 +85,7 @@ def policy_of_client(failure: Failure) -> str | None:
     denial = failure.expected.status == _FORBIDDEN or denial_is_documented(failure.expected.sidecar_hop)
     if line is None or not denial or not failure.answered or failure.exchange.went_to_gateway:
         return None
-    if failure.expected.gateway is not None or denied(line):
+    if failure.expected.gateway is not None or line.is_denied:
         return None
     policy = next(policies_of_client(failure.configuration, request), None)
     if policy is None:

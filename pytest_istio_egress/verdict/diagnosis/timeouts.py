@@ -19,6 +19,7 @@ from pytest_istio_egress.verdict.diagnosis.rule import DURATION, OUTCOME, ROUTED
 from pytest_istio_egress.verdict.duration import too_early, too_late
 from pytest_istio_egress.verdict.failure_context import SIDECAR
 from pytest_istio_egress.verdict.proxy_path import ProxyPath
+from pytest_istio_egress.verdict.proxy_path.dump import seconds_of
 from pytest_istio_egress.verdict.proxy_path.listeners import tcp_idle_timeout
 
 _TIMED_OUT = 504
@@ -79,9 +80,10 @@ def idle_connection(failure: Failure) -> str | None:
     """The connection ended without an error after the idle timeout of the sidecar's TCP proxy."""
     line, path = failure.line, failure.sidecar_path
     limit = tcp_idle_timeout(path.chain) if path is not None else ""
-    if line is None or path is None or path.http or not limit or line.flags != "-" or line.upstream == "-":
+    wanted = seconds_of(limit)
+    if line is None or path is None or path.http or wanted is None or line.flags != "-" or line.upstream == "-":
         return None
-    seconds, wanted = line.duration / 1000, float(limit.removesuffix("s"))
+    seconds = line.duration / 1000
     of_time = not too_early(wanted, failure.exchange) and not too_late(wanted, failure.exchange)
     if failure.curl.exit not in _CLOSED or not of_time:
         return None

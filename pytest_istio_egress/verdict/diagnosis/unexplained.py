@@ -9,11 +9,14 @@ from pytest_istio_egress.verdict.analysis.extensions import extensions_of
 from pytest_istio_egress.verdict.diagnosis.extensions import patches_of
 from pytest_istio_egress.verdict.diagnosis.failure import Failure, LoggedHop
 
+NO_CAUSE = "No known cause fits"
+"""How the sentence for such a failure begins."""
+
 
 def unexplained(failure: Failure) -> str:
     """Return the sentence for a failure that no cause explains."""
     known, ruled_out = "; ".join(_known(failure)), ", ".join(_ruled_out(failure))
-    parts = ["No known cause fits."]
+    parts = [f"{NO_CAUSE}."]
     if known:
         parts.append(f"Known: {known}.")
     if ruled_out:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 from pytest_istio_egress.verdict.analysis.configuration import Configuration, at_gateway
@@ -14,6 +13,7 @@ from pytest_istio_egress.verdict.diagnosis.failure import Failure, LoggedHop
 from pytest_istio_egress.verdict.diagnosis.rule import DURATION, OUTCOME, as_sentence, cause, joined
 from pytest_istio_egress.verdict.failure_context import GATEWAY
 from pytest_istio_egress.verdict.proxy_path import ProxyPath
+from pytest_istio_egress.verdict.proxy_path.dump import seconds_of
 from pytest_istio_egress.verdict.proxy_path.upstream import cluster_type, limits, sends_proxy_protocol, uses_http2
 
 _DNS = frozenset(
@@ -137,8 +137,7 @@ _CLOSED_BY_ENVOY = "CONNECTION REJECTED"
 def _connect_timeout(hop: LoggedHop) -> float | None:
     """Return the seconds in which the hop's cluster must connect; None where they are not known."""
     cluster = hop.path.cluster if hop.path else None
-    text = str((cluster or {}).get("connect_timeout", ""))
-    return float(text.removesuffix("s")) if re.fullmatch(r"[\d.]+s", text) else None
+    return seconds_of((cluster or {}).get("connect_timeout"))
 
 
 @cause(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pytest_istio_egress.model.ambient_names import WAYPOINT_BOUND
 from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Configuration
 from pytest_istio_egress.verdict.analysis.documents import Document, full_name, spec_of
 from pytest_istio_egress.verdict.analysis.hosts import why_unknown
@@ -64,7 +65,7 @@ def _without_waypoint(
         return
     chosen = chosen_waypoint(entry, configuration)
     if chosen is not None and chosen.name:
-        bound = condition_of(entry, "istio.io/WaypointBound")
+        bound = condition_of(entry, WAYPOINT_BOUND)
         why = bound.get("message") or bound.get("reason")
         yield f"{full_name(entry)} is not bound to {chosen}, which {chosen.label} chooses" + (f": {why}" if why else "")
     rules = [rule for rule in configuration.rules_of(request.host) if "mesh" in spec_of(rule).get("gateways", ["mesh"])]

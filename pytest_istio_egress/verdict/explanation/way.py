@@ -52,30 +52,38 @@ class ExplainedHop:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Explanation:
-    """A request's way, hop by hop."""
+class Way:
+    """The way of a request, hop by hop."""
 
     hops: tuple[Hop, ...]
     end: str
     """Where it ends: an address, or why it goes no further."""
     odd: tuple[str, ...] = ()
     """What is unusual, or keeps the request from its host; main clauses without a full stop."""
-    request: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """The way of a request, for people."""
+
+    request: str
     """`payments/deployment/payments -> https://api.partner.test/v1`."""
+    way: Way
     unread: tuple[str, ...] = ()
     """Kinds of resources that could not be read."""
 
     def lines(self) -> Iterator[str]:
         """Yield the text of the explanation."""
         yield self.request
-        for hop in self.hops:
+        for hop in self.way.hops:
             yield ""
             yield from hop.lines()
         yield ""
-        yield f"ends: {self.end}"
+        yield f"ends: {self.way.end}"
         yield ""
-        yield from (f"odd: {text}" for text in self.odd)
-        if not self.odd:
+        odd = dict.fromkeys(self.way.odd)
+        yield from (f"odd: {text}" for text in odd)
+        if not odd:
             yield "odd: nothing found"
         if self.unread:
             yield f"not readable, so nothing is said about it: {', '.join(self.unread)}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_istio_egress.model.addresses import with_port
-from pytest_istio_egress.verdict.analysis.documents import Document, full_name
+from pytest_istio_egress.verdict.analysis.documents import Document, covers, full_name
 from pytest_istio_egress.verdict.explanation.way import endpoints_text, line
 from pytest_istio_egress.verdict.proxy_path import Endpoint
 
@@ -111,14 +111,10 @@ def service_for(
     Of several with one name that of the client's namespace is chosen, as ztunnel's DNS does.
     """
     for name in names:
-        found = [each for each in services if _has_name(each.host, name)]
+        found = [each for each in services if covers(each.host, name)]
         if found:
             return min(found, key=lambda each: (each.host.startswith("*"), each.namespace != namespace))
     return next((each for each in services if address and address in each.addresses), None)
-
-
-def _has_name(pattern: str, name: str) -> bool:
-    return pattern == name or (pattern.startswith("*.") and name.endswith(pattern[1:]))
 
 
 def _service(entry: Mapping[str, Any], workloads: Mapping[str, Mapping[str, Any]]) -> ZtunnelService:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,6 +64,12 @@ def read_dump(config_dump: Part, clusters: Part) -> ProxyDump:
         awaited_secrets=frozenset(str(each.get("name")) for each in entries.get("dynamic_warming_secrets", [])),
         endpoints={str(status["name"]): tuple(_endpoints(status)) for status in clusters.get("cluster_statuses") or []},
     )
+
+
+def seconds_of(duration: object) -> float | None:
+    """Return the seconds of a duration in Envoy's JSON, such as `10s`; None for what is none."""
+    text = str(duration)
+    return float(text.removesuffix("s")) if re.fullmatch(r"\d+(\.\d+)?s", text) else None
 
 
 def _parts(entries: Mapping[str, Iterable[Part]], name: str, key: str) -> list[Part]:

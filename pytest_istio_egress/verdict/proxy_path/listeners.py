@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pytest_istio_egress.verdict.proxy_path.dump import Part, ProxyDump
@@ -65,16 +65,20 @@ def _prefix_length(match: Part, address: str) -> int | None:
     ranges = match.get("prefix_ranges") or []
     if not ranges:
         return 0
+    longest = longest_prefix(ranges, address)
+    return None if longest is None else longest + 1
+
+
+def longest_prefix(ranges: Iterable[Part], address: str) -> int | None:
+    """Return the length of the longest of Envoy's CIDR ranges that has an address; None where none has it."""
     try:
         own = ipaddress.ip_address(address)
     except ValueError:
         return None
-    lengths = [
-        int(each.get("prefix_len", 0))
-        for each in ranges
-        if own in ipaddress.ip_network(f"{each['address_prefix']}/{each.get('prefix_len', 0)}", strict=False)
-    ]
-    return max(lengths) + 1 if lengths else None
+    networks = (
+        ipaddress.ip_network(f"{each['address_prefix']}/{each.get('prefix_len', 0)}", strict=False) for each in ranges
+    )
+    return max((network.prefixlen for network in networks if own in network), default=None)
 
 
 def _name_length(match: Part, server_name: str) -> int | None:

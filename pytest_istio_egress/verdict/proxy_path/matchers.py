@@ -6,12 +6,11 @@ nothing matches           -> application protocol -> the chain direct-http or di
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pytest_istio_egress.verdict.proxy_path.dump import Part
+from pytest_istio_egress.verdict.proxy_path.listeners import longest_prefix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,22 +57,10 @@ def _match_of(tree: Part, value: str) -> Part | None:
     best: Part | None = None
     longest = -1
     for each in ranges:
-        length = _prefix_length(each.get("ranges") or (), value)
-        if length > longest:
+        length = longest_prefix(each.get("ranges") or (), value)
+        if length is not None and length > longest:
             best, longest = each.get("on_match"), length
     return best
-
-
-def _prefix_length(ranges: Any, address: str) -> int:
-    """Return the length of the longest prefix that has an address, -1 where none has it."""
-    try:
-        own = ipaddress.ip_address(address)
-    except ValueError:
-        return -1
-    networks = [
-        ipaddress.ip_network(f"{each['address_prefix']}/{each.get('prefix_len', 0)}", strict=False) for each in ranges
-    ]
-    return max((network.prefixlen for network in networks if own in network), default=-1)
 
 
 def _type_of(config: Part) -> str:
