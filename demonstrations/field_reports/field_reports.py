@@ -5,9 +5,8 @@
 Every entry of reports.yaml and further_mistakes.yaml is a mistake from a public report, or of the same kind, rewritten
 for the namespace `payments` and plain servers. Its rule (in rules/) is tested twice on an embedded cluster: with the
 mistake, and mended. The exit status is 1 where a sentence is not the true cause, or a mended rule does not pass.
-`--only ID,ID` tests some entries,
-`--cluster NAME` uses an embedded cluster that runs already; `--results FOLDER` keeps the results there, and tests only
-what is missing in it, so that an interrupted run can be continued.
+`--only ID,ID` tests some entries, `--cluster NAME` uses an embedded cluster that runs already; `--results FOLDER` keeps
+the results there, and tests only what is missing in it, so that an interrupted run can be continued.
 """
 
 from __future__ import annotations

@@ -139,7 +139,7 @@ def _differences(before: Result, after: Result) -> Iterator[str]:
 def _comparable_outcome(result: Result) -> str:
     """Return the expected outcome without the addresses that the cluster assigned, which differ in each run."""
     expected = result.expected
-    for address in result.assigned_addresses:
+    for address in sorted(result.assigned_addresses, key=len, reverse=True):  # 10.0.0.1 is a part of 10.0.0.12
         expected = expected.replace(address, "address")
     return expected
 

@@ -320,6 +320,7 @@ def expecting(address: str, *assigned: str) -> Result:
     [
         (expecting("10.96.118.91", "10.96.118.91"), expecting("10.96.225.147", "10.96.225.147"), False),
         (expecting("fd00:10:96::7", "fd00:10:96::7"), expecting("fd00:10:96::8", "fd00:10:96::8"), False),
+        (expecting("10.0.0.12", "10.0.0.1", "10.0.0.12"), expecting("10.0.0.25", "10.0.0.2", "10.0.0.25"), False),
         (expecting("198.51.100.7"), expecting("198.51.100.8"), True),
         (expecting("2001:db8::7"), expecting("10.96.118.91", "10.96.118.91"), True),
     ],
