@@ -30,6 +30,7 @@ from fake_cluster import (
 from stand_in import note  # type: ignore[import-not-found]  # pytest puts this folder on the path
 
 from pytest_istio_egress.model.case import InvalidTestError
+from pytest_istio_egress.model.mesh_facts import Fact, MeshFacts
 from pytest_istio_egress.model.timeouts import Timeouts
 from pytest_istio_egress.pipeline.context import WorkerContext
 from pytest_istio_egress.pipeline.runner import CaseRunner
@@ -72,9 +73,9 @@ def runner(_: WorkerContext) -> CaseRunner:
 
 
 class Mesh:
-    """A mesh without facts; nothing is asked of it."""
+    """A mesh of which only the release is known; nothing is asked of it."""
 
-    facts = SimpleNamespace(istio="1.31", own_gateway=False, changed_mesh_setting=lambda _: None)
+    facts = MeshFacts({"istio": Fact("1.31")})
 
     def __init__(self, *_: object, **__: object) -> None: ...
 
