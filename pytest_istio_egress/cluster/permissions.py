@@ -152,9 +152,9 @@ DIAGNOSIS = Role(
         Permission("security.istio.io", ("authorizationpolicies",), ("list",), "what denies a request"),
         Permission(
             "gateway.networking.k8s.io",
-            ("gateways", "httproutes", "tlsroutes"),
+            ("backendtlspolicies", "gateways", "httproutes", "tlsroutes"),
             ("list",),
-            "whether routes are attached",
+            "whether routes are attached, and policies accepted",
         ),
     ),
 )

@@ -17,12 +17,12 @@ from pytest_istio_egress.model.addresses import without_port
 from pytest_istio_egress.pipeline.case_setup import CaseSetup
 from pytest_istio_egress.pipeline.context import WorkerContext
 from pytest_istio_egress.pipeline.prober import Prober
-from pytest_istio_egress.pipeline.request_at_proxy import at_gateway, at_sidecar
+from pytest_istio_egress.pipeline.request_at_proxy import at_gateway, at_sidecar, at_waypoint
 from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Configuration, Workload
 from pytest_istio_egress.verdict.diagnosis import cause
 from pytest_istio_egress.verdict.diagnosis.failure import Failure
 from pytest_istio_egress.verdict.failure_context import GATEWAY, SIDECAR, WAYPOINT, FailureContext
-from pytest_istio_egress.verdict.proxy_path import path_of
+from pytest_istio_egress.verdict.proxy_path import path_of, waypoint_path_of
 from pytest_istio_egress.verdict.verdict import Verdict
 
 _CLOCKS = 10.0
@@ -170,6 +170,8 @@ class FailureInspector:
             paths[SIDECAR] = path_of(dump, at_sidecar(exchange, request))
         if GATEWAY in pods and request is not None and (received := at_gateway(exchange, request, paths.get(SIDECAR))):
             paths[GATEWAY] = path_of(proxy_dump(self.context.api, pods[GATEWAY]), received)
+        if WAYPOINT in pods and request is not None and (tunnelled := at_waypoint(exchange, request)):
+            paths[WAYPOINT] = waypoint_path_of(proxy_dump(self.context.api, pods[WAYPOINT]), tunnelled)
         return replace(known, paths=paths)
 
     def _rejected(self, pods: dict[str, Pod]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A probe's request as the sidecar and the egress gateway receive it, from curl's result and the access log lines."""
+"""A probe's request as sidecar, egress gateway and waypoint receive it, from curl's result and the access log lines."""
 
 from __future__ import annotations
 
@@ -45,6 +45,15 @@ def at_gateway(exchange: Exchange, request: ClientRequest, sidecar: ProxyPath | 
     server_name, authority, method = map(_known, seen)
     received = own.forwarded(cluster, *listening, server_name=server_name)
     return replace(received, authority=authority or own.authority, method=method or own.method)
+
+
+def at_waypoint(exchange: Exchange, request: ClientRequest) -> RequestAtProxy | None:
+    """Return the request as the waypoint receives it; None where ztunnel did not send it through a tunnel."""
+    target = split_endpoint(exchange.ztunnel.target) if exchange.ztunnel else None
+    if target is None:
+        return None
+    address, port = target
+    return replace(at_sidecar(exchange, request), address=address, port=port)
 
 
 def _known(value: str | None) -> str:

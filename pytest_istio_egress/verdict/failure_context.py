@@ -41,6 +41,6 @@ class FailureContext:
     configuration: Configuration | None = None
     """The Istio resources; None where they could not be read."""
     paths: Mapping[str, ProxyPath] = field(default_factory=dict)
-    """By SIDECAR and GATEWAY: the request's path through the configuration of that proxy, where it could be read."""
+    """By SIDECAR, GATEWAY and WAYPOINT: the request's path through that proxy's configuration, where it was read."""
     incomplete: str = ""
     """The error that ended the collection early; empty where it is complete."""

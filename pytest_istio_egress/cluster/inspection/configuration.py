@@ -31,6 +31,7 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
     "Telemetry": ("telemetry.istio.io/v1",),
     "HTTPRoute": (GATEWAY_API,),
     "TLSRoute": (GATEWAY_API, "gateway.networking.k8s.io/v1alpha3", "gateway.networking.k8s.io/v1alpha2"),
+    "BackendTLSPolicy": (GATEWAY_API,),
     "Service": ("v1",),
 }
 """Kinds and the versions of their API, the newest first."""
@@ -64,6 +65,7 @@ class ConfigurationReader:
             policies=resources["AuthorizationPolicy"],
             extensions=[*resources["WasmPlugin"], *resources["Telemetry"], *resources["ProxyConfig"]],
             routes=[*resources["HTTPRoute"], *resources["TLSRoute"]],
+            tls_policies=resources["BackendTLSPolicy"],
             api_gateways=self._resources((GATEWAY_API,), "Gateway", unread, API_GATEWAY),
             services=resources["Service"],
             namespaces=self._namespaces(unread),

@@ -56,6 +56,8 @@ class Configuration:
     """WasmPlugins, Telemetries and ProxyConfigs."""
     routes: Sequence[Document] = ()
     """HTTPRoutes and TLSRoutes."""
+    tls_policies: Sequence[Document] = ()
+    """BackendTLSPolicies of the Gateway API."""
     api_gateways: Sequence[Document] = ()
     """Gateways of the Gateway API."""
     services: Sequence[Document] = ()

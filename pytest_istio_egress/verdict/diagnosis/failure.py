@@ -20,8 +20,8 @@ NOTHING = Configuration(
     unread=frozenset(
         {
             "ServiceEntry", "VirtualService", "DestinationRule", "Gateway", "Sidecar", "EnvoyFilter", "Service",
-            "AuthorizationPolicy", "HTTPRoute", "TLSRoute", "Gateway of the Gateway API", "mesh configuration",
-            "Namespace",
+            "AuthorizationPolicy", "HTTPRoute", "TLSRoute", "BackendTLSPolicy", "Gateway of the Gateway API",
+            "mesh configuration", "Namespace",
         }
     )
 )  # fmt: skip
@@ -167,6 +167,11 @@ class Failure:
         """The same at the egress gateway."""
         return _agreeing(self.context.paths.get(GATEWAY), self.gateway_line)
 
+    @property
+    def waypoint_path(self) -> ProxyPath | None:
+        """The same at the waypoint."""
+        return _agreeing(self.context.paths.get(WAYPOINT), self.waypoint_line)
+
     @cached_property
     def hops(self) -> tuple[LoggedHop, ...]:
         """Each Envoy that logged the request, the last one on the path first: it knows most."""
@@ -176,7 +181,7 @@ class Failure:
         if self.gateway_line is not None:
             yield LoggedHop(GATEWAY, self.expected.gateway or Hop(), self.gateway_line, self.gateway_path)
         if self.waypoint_line is not None:
-            yield LoggedHop(WAYPOINT, self.expected.waypoint or Hop(), self.waypoint_line, None)
+            yield LoggedHop(WAYPOINT, self.expected.waypoint or Hop(), self.waypoint_line, self.waypoint_path)
         if self.line is not None:
             yield LoggedHop(SIDECAR, self.expected.sidecar_hop, self.line, self.sidecar_path)
 

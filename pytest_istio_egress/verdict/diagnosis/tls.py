@@ -8,9 +8,11 @@ from pytest_istio_egress.verdict.analysis.configuration import Configuration
 from pytest_istio_egress.verdict.analysis.destinations import applied_rules, why_no_tls
 from pytest_istio_egress.verdict.analysis.documents import Document, full_name, selector_of, spec_of
 from pytest_istio_egress.verdict.analysis.hosts import is_outside
+from pytest_istio_egress.verdict.analysis.tls_policies import why_no_policy
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
 from pytest_istio_egress.verdict.diagnosis.failure import Failure, LoggedHop
 from pytest_istio_egress.verdict.diagnosis.rule import OUTCOME, ROUTED, Cause, as_sentence, cause, fields, joined
+from pytest_istio_egress.verdict.diagnosis.tls_setter import port_of, tls_setter
 from pytest_istio_egress.verdict.failure_context import SIDECAR
 from pytest_istio_egress.verdict.proxy_path.path import originates_again
 from pytest_istio_egress.verdict.proxy_path.upstream import OriginatedTls, originated_tls
@@ -18,12 +20,6 @@ from pytest_istio_egress.verdict.proxy_path.upstream import OriginatedTls, origi
 
 def _tls(hop: LoggedHop) -> OriginatedTls | None:
     return originated_tls(hop.path.cluster) if hop.path else None
-
-
-def _by(hop: LoggedHop) -> str:
-    """Return the DestinationRule that the hop's cluster is made with."""
-    rule = hop.path.destination_rule if hop.path else None
-    return str(rule) if rule else "the DestinationRule"
 
 
 @cause("Secret of a credentialName missing", explains=OUTCOME, needs=(Evidence.SIDECAR_LINE, Evidence.HOP_PATH))
@@ -74,7 +70,8 @@ def _why_no_secret(failure: Failure, hop: LoggedHop, awaited: Sequence[str]) -> 
             shown = name.removesuffix("-cacert")
             elsewhere = _places_of(failure.configuration, candidates)
             hint = f": there is one in {', '.join(elsewhere)}" if elsewhere else ""
-            return f"{_by(hop)} names the Secret {shown}, which does not exist in {workload.namespace}{hint}"
+            where = f"{workload.namespace}{hint}"
+            return f"{tls_setter(failure, hop)} names the Secret {shown}, which does not exist in {where}"
     return ""
 
 
@@ -86,7 +83,7 @@ def _places_of(configuration: Configuration, names: set[str]) -> list[str]:
 def _transport_failure(name: str, phrases: tuple[str, ...], text: str, *, unless: tuple[str, ...] = ()) -> Cause:
     """Return a cause that fits where Envoy's upstream transport failure has one of the phrases, and none of `unless`.
 
-    The text may name {hop}, {cluster}, {upstream}, {rule} and {names}.
+    The text may name {hop}, {cluster}, {upstream}, {names}, and {setter} with its fields, {setter.mode} for one.
     """
 
     def sentence(failure: Failure) -> str | None:
@@ -98,7 +95,7 @@ def _transport_failure(name: str, phrases: tuple[str, ...], text: str, *, unless
                     hop=hop.name,
                     cluster=hop.line.cluster,
                     upstream=hop.line.upstream,
-                    rule=_by(hop),
+                    setter=tls_setter(failure, hop),
                     names=f" ({names})" if names else "",
                 )
         return None
@@ -126,9 +123,10 @@ def mesh_tls_outside(failure: Failure) -> str | None:
         if tls is None or not tls.of_workload or not outside or not failed:
             continue
         return (
-            f"The TLS handshake of the {hop.name} with {hop.line.upstream} failed for {hop.line.cluster}: {_by(hop)} "
-            "sets tls.mode ISTIO_MUTUAL, which only proxies of the mesh speak: it expects a certificate of the mesh's "
-            "own authority, and shows one. Check that mode: SIMPLE or MUTUAL are for hosts outside the mesh."
+            f"The TLS handshake of the {hop.name} with {hop.line.upstream} failed for {hop.line.cluster}: "
+            f"{tls_setter(failure, hop)} sets tls.mode ISTIO_MUTUAL, which only proxies of the mesh speak: it expects "
+            "a certificate of the mesh's own authority, and shows one. Check that mode: SIMPLE or MUTUAL are for hosts "
+            "outside the mesh."
         )
     return None
 
@@ -152,10 +150,11 @@ def no_authority(failure: Failure) -> str | None:
         )
         if tls is None or not tls.by_system_authorities or not unknown:
             continue
+        setter = tls_setter(failure, hop)
         return (
-            f"The {hop.name} does not trust the host's certificate (CERTIFICATE_VERIFY_FAILED): {_by(hop)} names no "
+            f"The {hop.name} does not trust the host's certificate (CERTIFICATE_VERIFY_FAILED): {setter} names no "
             f"authority for {hop.line.cluster}, so those of the proxy's image are used, and another one signed it. "
-            "Check tls.caCertificates or tls.credentialName of that rule: a private authority has to be named."
+            f"Check {setter.authority}: a private authority has to be named."
         )
     return None
 
@@ -172,10 +171,11 @@ def already_tls(failure: Failure) -> str | None:
     hop = next((each for each in failure.hops if each.name == SIDECAR), None)
     if hop is None or hop.path is None or hop.failure or hop.flags or not originates_again(hop.path):
         return None
+    setter = tls_setter(failure, hop)
     return (
-        f"The client already speaks TLS, and the sidecar originates TLS around it for {hop.line.cluster} ({_by(hop)} "
-        "sets tls.mode), so that the host finds TLS where it expects a request. Check tls.mode of that rule: it is for "
-        "clients that send plain text."
+        f"The client already speaks TLS, and the sidecar originates TLS around it for {hop.line.cluster} ({setter}), "
+        f"so that the host finds TLS where it expects a request. Check {setter.mode}: such a resource is for clients "
+        "that send plain text."
     )
 
 
@@ -187,13 +187,13 @@ other_name = _transport_failure(
     "certificate for another name",
     _NAMES,
     "The host's certificate is for another name than {cluster} expects{names} (CERTIFICATE_VERIFY_FAILED). Check "
-    "tls.sni and tls.subjectAltNames of {rule}.",
+    "{setter.names} of {setter}.",
 )
 revoked = _transport_failure(
     "certificate revoked",
     _LISTS,
     "The host's certificate is revoked by the list (ca.crl) that {cluster} uses. Check the Secret of the "
-    "credentialName of {rule}.",
+    "credentialName of {setter}.",
 )
 expired = _transport_failure(
     "certificate expired",
@@ -205,35 +205,34 @@ other_authority = _transport_failure(
     "certificate of another authority",
     _AUTHORITIES,
     "The {hop} does not trust the host's certificate (CERTIFICATE_VERIFY_FAILED): another authority signed it than "
-    "the one configured for {cluster}. Check the authority (ca.crt) in the Secret, or tls.caCertificates, of {rule}.",
+    "the one configured for {cluster}. Check {setter.authority} of {setter}.",
     unless=(*_NAMES, *_LISTS, *_EXPIRED),
 )
 not_verified = _transport_failure(
     "certificate not accepted, for a reason that Envoy does not log",
     ("CERTIFICATE VERIFY FAILED",),
     "The {hop} does not accept the host's certificate for {cluster} (CERTIFICATE_VERIFY_FAILED), and its log does not "
-    "say why. Check the authority that signed it (tls.caCertificates or tls.credentialName of {rule}), its names "
-    "(tls.sni, tls.subjectAltNames), its dates, and a revocation list (ca.crl).",
+    "say why. Check the authority that signed it ({setter.authority} of {setter}), its names "
+    "({setter.names}), its dates, and a revocation list (ca.crl).",
     unless=(*_NAMES, *_LISTS, *_EXPIRED, *_AUTHORITIES),
 )
 not_tls = _transport_failure(
     "TLS to a host that does not use it",
     ("WRONG VERSION NUMBER",),
-    "The {hop} uses TLS to {upstream}, which does not use it (WRONG_VERSION_NUMBER). Check tls.mode of {rule}, and "
-    "targetPort of the ServiceEntry.",
+    "The {hop} uses TLS to {upstream}, which does not use it (WRONG_VERSION_NUMBER). Check {setter.mode} of {setter}, "
+    "and targetPort of the ServiceEntry.",
 )
 client_certificate_rejected = _transport_failure(
     "client certificate rejected in the handshake",
     ("CERTIFICATE UNKNOWN", "UNKNOWN CA", "BAD CERTIFICATE", "CERTIFICATE REQUIRED", "CERTIFICATE EXPIRED"),
     "The host {upstream} rejected the client certificate, or its absence, in the handshake with the {hop}. Check "
-    "tls.mode and the Secret of the credentialName of {rule}.",
+    "{setter.mode} of {setter}, and the Secret of its credentialName.",
 )
 handshake_failed = _transport_failure(
     "TLS handshake with the host failed",
     ("TLS error", "TLSV1 ALERT", "SSLV3 ALERT", "UNRECOGNIZED NAME", "HANDSHAKE FAILURE"),
-    "The TLS handshake of the {hop} with {upstream} failed for {cluster}. Check tls.sni and tls.mode of "
-    "{rule}, and the "
-    "TLS versions of the host.",
+    "The TLS handshake of the {hop} with {upstream} failed for {cluster}. Check {setter.server_name} and "
+    "{setter.mode} of {setter}, and the TLS versions of the host.",
     unless=(
         "secret is not supplied",
         "Secret is not supplied",
@@ -304,12 +303,13 @@ def plain_to_tls(failure: Failure) -> str | None:
         return None
     workload, parts = failure.workload(last.name), last.line.cluster.split("|")
     why = ""
-    if workload is not None and len(parts) == 4 and parts[1].isdigit():
-        why = why_no_tls(failure.configuration, parts[3], int(parts[1]), workload)
+    if workload is not None and (port := port_of(last.line.cluster)):
+        why = why_no_policy(failure.configuration, parts[3], port)
+        why = why or why_no_tls(failure.configuration, parts[3], port, workload)
     return joined(
         f"The host expects TLS on that port, and the cluster {last.line.cluster} of the {last.name} originates none.",
         as_sentence(why) if why else "",
-        "Check that a DestinationRule sets tls.mode SIMPLE or MUTUAL for this host and port.",
+        "Check that a DestinationRule (tls.mode SIMPLE or MUTUAL) or a BackendTLSPolicy is for this host and port.",
     )
 
 
@@ -353,7 +353,8 @@ def other_server_name(failure: Failure) -> str | None:
         return None
     if failure.exchange.server_saw("server-name") != tls.sni:
         return None
+    setter = tls_setter(failure, last)
     return (
-        f"The {last.name} sends the server name {tls.sni} for {last.line.cluster} ({_by(last)} sets tls.sni), and "
-        f"{wanted} is expected. Check tls.sni."
+        f"The {last.name} sends the server name {tls.sni} for {last.line.cluster} ({setter} sets it), and {wanted} is "
+        f"expected. Check {setter.server_name}."
     )
