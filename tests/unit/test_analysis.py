@@ -69,6 +69,17 @@ def test_correct_configuration_has_no_faults(correct: Configuration) -> None:
 
 
 @pytest.mark.parametrize(
+    ("cluster", "why"),
+    [
+        ("inbound-vip|80|http|partner.test", ""),
+        ("inbound-vip|80|http/v9|partner.test", "no DestinationRule for partner.test defines the subset v9"),
+    ],
+)
+def test_cluster_of_a_waypoint_has_its_subset_behind_the_protocol(cluster: str, why: str) -> None:
+    assert destinations.why_no_cluster(CORRECT, cluster, CLIENT) == why
+
+
+@pytest.mark.parametrize(
     ("faulty", "text"),
     [
         (replace(CORRECT, entries=[]), "no ServiceEntry lists partner.test"),

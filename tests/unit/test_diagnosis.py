@@ -66,6 +66,9 @@ REMOVED: Mapping[Evidence, Callable[[Failure], Failure]] = {
     Evidence.RESPONSE_HEADERS: lambda given: with_curl(given, headers={}),
     Evidence.NO_SIDECAR_LINE: lambda given: replace(given, exchange=replace(given.exchange, sidecar=LINE)),
     Evidence.SIDECAR_LINE: lambda given: replace(given, exchange=replace(given.exchange, sidecar=None)),
+    Evidence.HOP_LINE: lambda given: replace(
+        given, exchange=replace(given.exchange, sidecar=None, gateway=None, waypoint=None)
+    ),
     Evidence.GATEWAY_LINE: lambda given: replace(given, exchange=replace(given.exchange, gateway=None)),
     Evidence.NO_ZTUNNEL_LINE: lambda given: replace(given, exchange=replace(given.exchange, ztunnel=ZTUNNEL)),
     Evidence.ZTUNNEL_LINE: lambda given: replace(given, exchange=replace(given.exchange, ztunnel=None)),

@@ -176,3 +176,11 @@ def test_originated_tls_has_its_server_name_and_secrets(dump: ProxyDump) -> None
     assert (tls.sni, tls.verified_names, tls.client_certificate) == ("partner.test", ("partner.test",), True)
     assert tls.secrets == ("kubernetes://client", "kubernetes://client-cacert")
     assert originated_tls(dump.clusters["outbound|80||partner.test"]) is None
+
+
+@pytest.mark.parametrize("wrapper", ["InternalUpstreamTransport", "ProxyProtocolUpstreamTransport"])
+def test_originated_tls_is_found_inside_of_another_transport_socket(wrapper: str) -> None:
+    tls = {"typed_config": {"@type": "x.UpstreamTlsContext", "sni": "partner.test"}}
+    found = originated_tls({"transport_socket": {"typed_config": {"@type": f"x.{wrapper}", "transport_socket": tls}}})
+    assert found is not None
+    assert found.sni == "partner.test"

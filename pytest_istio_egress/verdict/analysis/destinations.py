@@ -25,7 +25,9 @@ def why_no_cluster(configuration: Configuration, cluster: str, client: ClientReq
     parts = cluster.split("|")
     if len(parts) != 4 or not parts[1].isdigit():
         return ""
-    _, port, subset, host = parts
+    direction, port, subset, host = parts
+    if direction == "inbound-vip":  # of a waypoint: inbound-vip|80|http/v1|host
+        subset = subset.partition("/")[2]
     request = replace(client, host=host, port=int(port))
     if reason := why_unknown(configuration, request):
         return reason

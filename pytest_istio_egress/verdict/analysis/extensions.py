@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_istio_egress.verdict.analysis.attachment import attached
 from pytest_istio_egress.verdict.analysis.configuration import Configuration, Workload
-from pytest_istio_egress.verdict.analysis.documents import Document, namespace_of, selects, spec_of
+from pytest_istio_egress.verdict.analysis.documents import Document, spec_of
 from pytest_istio_egress.verdict.proxy_path import ProxyPath
 from pytest_istio_egress.verdict.proxy_path.listeners import filters_of, http_manager
 
@@ -35,15 +36,11 @@ def extensions_of(configuration: Configuration, workload: Workload) -> list[Docu
 
 def _applies(document: Document, configuration: Configuration, workload: Workload) -> bool:
     own = _RUN_LABEL in (document["metadata"].get("labels") or {}) and document["metadata"]["name"] == _OWN
-    return (
-        not own
-        and namespace_of(document) in (workload.namespace, configuration.mesh.root)
-        and selects(document, workload.labels)
-    )
+    return not own and attached(document, configuration, workload)
 
 
 def patches_on(configuration: Configuration, workload: Workload, path: ProxyPath, context: str) -> list[Patch]:
-    """Return the patches that the path's own parts contain; `context` is SIDECAR_OUTBOUND or GATEWAY."""
+    """Return the patches that the path's own parts contain; `context` is that of what the proxy sends."""
     return [
         Patch(document, str(patch.get("applyTo", "")), value)
         for document in configuration.envoy_filters

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pytest_istio_egress.verdict.analysis.attachment import attached
 from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Configuration, Workload
 from pytest_istio_egress.verdict.analysis.documents import (
     Document,
@@ -20,19 +21,8 @@ _HTTP_FIELDS = frozenset({"hosts", "notHosts", "methods", "notMethods", "paths",
 
 
 def policies_of(configuration: Configuration, workload: Workload) -> list[Document]:
-    """Return the AuthorizationPolicies that apply to a workload: of its namespace or the root, by its labels."""
-    places = (workload.namespace, configuration.mesh.root)
-    return [
-        policy
-        for policy in configuration.policies
-        if namespace_of(policy) in places and selects(policy, workload.labels) and not targets_of(policy)
-    ]
-
-
-def targets_of(policy: Document) -> list[Mapping[str, Any]]:
-    """Return the resources that a policy names as its targets: waypoints and gateways enforce it for these."""
-    spec = spec_of(policy)
-    return [*(spec.get("targetRefs") or []), *([spec["targetRef"]] if spec.get("targetRef") else [])]
+    """Return the AuthorizationPolicies that apply to a workload."""
+    return [policy for policy in configuration.policies if attached(policy, configuration, workload)]
 
 
 def action_of(policy: Document) -> str:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_istio_egress.model.ambient_names import NO_WAYPOINT, USE_WAYPOINT, USE_WAYPOINT_NAMESPACE
+from pytest_istio_egress.verdict.analysis.attachment import targets_of
 from pytest_istio_egress.verdict.analysis.configuration import Configuration
 from pytest_istio_egress.verdict.analysis.documents import Document, full_name, namespace_of, spec_of
-from pytest_istio_egress.verdict.analysis.policies import targets_of
 
 
 @dataclass(frozen=True, kw_only=True)

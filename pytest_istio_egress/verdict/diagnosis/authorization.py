@@ -16,6 +16,7 @@ from pytest_istio_egress.verdict.analysis.policies import (
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
 from pytest_istio_egress.verdict.diagnosis.failure import DENIED, Failure, LoggedHop
 from pytest_istio_egress.verdict.diagnosis.rule import OUTCOME, as_sentence, cause, joined
+from pytest_istio_egress.verdict.failure_context import WAYPOINT
 from pytest_istio_egress.verdict.proxy_path.listeners import ends_mesh_tls
 
 _BODY = "RBAC: access denied"
@@ -56,7 +57,7 @@ def _why_not_allowed(failure: Failure, hop: LoggedHop) -> str:
                 f"{full_name(policy)} lists the host {host}, and the Host header is {authority}: a host without a port "
                 f"does not match one with a port (list {host}:* as well)"
             )
-        names = identity_fields(policy)
+        names = identity_fields(policy) if hop.name != WAYPOINT else []  # a tunnel to a waypoint shows the identity
         if names and hop.path is not None and hop.path.chain is not None and not ends_mesh_tls(hop.path.chain):
             return (
                 f"{full_name(policy)} names {', '.join(names)} of the client, which only mutual TLS shows, and the "

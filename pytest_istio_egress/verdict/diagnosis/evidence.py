@@ -21,6 +21,7 @@ class Evidence(Enum):
     RESPONSE_HEADERS = "the headers of the response"
     NO_SIDECAR_LINE = "that the sidecar logged no line"
     SIDECAR_LINE = "the sidecar's access log line"
+    HOP_LINE = "the access log line of an Envoy"
     GATEWAY_LINE = "the egress gateway's access log line"
     NO_ZTUNNEL_LINE = "that ztunnel logged no line"
     ZTUNNEL_LINE = "ztunnel's access log line"
@@ -70,6 +71,7 @@ PRESENT: Mapping[Evidence, Callable[[Failure], bool]] = {
     Evidence.RESPONSE_HEADERS: lambda failure: bool(failure.curl.headers),
     Evidence.NO_SIDECAR_LINE: lambda failure: failure.expected.sidecar and failure.line is None,
     Evidence.SIDECAR_LINE: lambda failure: failure.line is not None,
+    Evidence.HOP_LINE: lambda failure: bool(failure.hops),
     Evidence.GATEWAY_LINE: lambda failure: failure.gateway_line is not None,
     Evidence.NO_ZTUNNEL_LINE: lambda failure: failure.expected.ztunnel is not None and failure.ztunnel_line is None,
     Evidence.ZTUNNEL_LINE: lambda failure: failure.ztunnel_line is not None,

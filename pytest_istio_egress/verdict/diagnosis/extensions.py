@@ -12,7 +12,7 @@ from pytest_istio_egress.verdict.analysis.extensions import Patch, patches_elsew
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
 from pytest_istio_egress.verdict.diagnosis.failure import Failure, LoggedHop
 from pytest_istio_egress.verdict.diagnosis.rule import ROUTED, cause, fields
-from pytest_istio_egress.verdict.failure_context import GATEWAY
+from pytest_istio_egress.verdict.failure_context import GATEWAY, WAYPOINT
 from pytest_istio_egress.verdict.proxy_path import ProxyPath
 
 _LOCAL_REPLIES: Mapping[str, str] = {
@@ -115,13 +115,13 @@ def patches_of(failure: Failure, name: str, path: ProxyPath | None) -> list[Patc
 
 def context_of(hop: str) -> str:
     """Return the context of EnvoyFilters for what a hop sends."""
-    return "GATEWAY" if hop == GATEWAY else "SIDECAR_OUTBOUND"
+    return {GATEWAY: "GATEWAY", WAYPOINT: "SIDECAR_INBOUND"}.get(hop, "SIDECAR_OUTBOUND")
 
 
 @cause(
     "an EnvoyFilter changes the outcome",
     explains=ROUTED,
-    needs=(Evidence.SIDECAR_LINE, Evidence.HOP_PATH, Evidence.ENVOY_FILTERS),
+    needs=(Evidence.HOP_LINE, Evidence.HOP_PATH, Evidence.ENVOY_FILTERS),
 )
 def changes_outcome(failure: Failure) -> str | None:
     """A patch is in the configuration on the path, and the line shows what it sets."""
@@ -160,7 +160,7 @@ def _mentions(patch: Patch, name: str) -> bool:
 @cause(
     "an EnvoyFilter changes a header",
     explains=fields("external server", "request header*") | fields("client", "response header*"),
-    needs=(Evidence.SIDECAR_LINE, Evidence.HOP_PATH, Evidence.ENVOY_FILTERS),
+    needs=(Evidence.HOP_LINE, Evidence.HOP_PATH, Evidence.ENVOY_FILTERS),
 )
 def changes_header(failure: Failure) -> str | None:
     """A patch on the path names the header that differs."""
@@ -180,7 +180,7 @@ def changes_header(failure: Failure) -> str | None:
 @cause(
     "an EnvoyFilter has another context",
     explains=fields("external server", "request header*") | fields("client", "response header*"),
-    needs=(Evidence.SIDECAR_LINE, Evidence.ENVOY_FILTERS),
+    needs=(Evidence.HOP_LINE, Evidence.ENVOY_FILTERS),
 )
 def other_context(failure: Failure) -> str | None:
     """A header is missing that an EnvoyFilter on the pod names, in patches for other traffic alone."""

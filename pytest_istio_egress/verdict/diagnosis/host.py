@@ -9,7 +9,15 @@ from pytest_istio_egress.verdict.analysis.hosts import is_outside
 from pytest_istio_egress.verdict.comparison import request_headers
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
 from pytest_istio_egress.verdict.diagnosis.failure import Failure
-from pytest_istio_egress.verdict.diagnosis.rule import AT_GATEWAY, AT_SIDECAR, OUTCOME, as_sentence, cause, fields
+from pytest_istio_egress.verdict.diagnosis.rule import (
+    AT_GATEWAY,
+    AT_SIDECAR,
+    AT_WAYPOINT,
+    OUTCOME,
+    as_sentence,
+    cause,
+    fields,
+)
 from pytest_istio_egress.verdict.proxy_path.routes import rewritten_path
 from pytest_istio_egress.verdict.proxy_path.upstream import mesh_tls, originated_tls
 
@@ -58,7 +66,7 @@ def _sets_forwarded(failure: Failure) -> bool:
 @cause(
     "a rule rewrites the Host header",
     explains=OUTCOME | fields("external server", "host", "request header host"),
-    needs=(Evidence.SIDECAR_LINE, Evidence.HOP_PATH),
+    needs=(Evidence.HOP_LINE, Evidence.HOP_PATH),
 )
 def rewritten_authority(failure: Failure) -> str | None:
     """A route on the path rewrites the authority, and it is that one which arrived and is not expected."""
@@ -80,7 +88,7 @@ _CHECK_REWRITE = "Check rewrite.authority and the headers that it sets."
 @cause(
     "the Host header was changed",
     explains=OUTCOME | fields("external server", "host"),
-    needs=(Evidence.SIDECAR_LINE, Evidence.RESPONSE_HEADERS),
+    needs=(Evidence.HOP_LINE, Evidence.RESPONSE_HEADERS),
 )
 def changed_authority(failure: Failure) -> str | None:
     """The request arrived with another Host header, which an Envoy on the path wrote: its line has it, too."""
@@ -107,7 +115,7 @@ def _own_answer(failure: Failure) -> bool:
 
 @cause(
     "a rule rewrites the path for a host that does not know it",
-    explains=fields("client", "HTTP status") | AT_SIDECAR | AT_GATEWAY,
+    explains=fields("client", "HTTP status") | AT_SIDECAR | AT_GATEWAY | AT_WAYPOINT,
     needs=(Evidence.STATUS, Evidence.DETAILS, Evidence.HOP_PATH),
 )
 def path_rewritten(failure: Failure) -> str | None:
@@ -132,7 +140,7 @@ def path_rewritten(failure: Failure) -> str | None:
 
 @cause(
     "a rule sends the request to another host with the Host header of the first",
-    explains=fields("client", "HTTP status") | AT_SIDECAR | AT_GATEWAY,
+    explains=fields("client", "HTTP status") | AT_SIDECAR | AT_GATEWAY | AT_WAYPOINT,
     needs=(Evidence.STATUS, Evidence.DETAILS, Evidence.HOP_PATH, Evidence.SERVICE_ENTRIES),
 )
 def authority_of_other_host(failure: Failure) -> str | None:
@@ -158,7 +166,7 @@ _FORBIDDEN, _NOT_FOUND, _MISDIRECTED = 403, 404, 421
 @cause(
     "a rule answers the request itself",
     explains=OUTCOME | fields("client", "response header*", "response body"),
-    needs=(Evidence.SIDECAR_LINE, Evidence.DETAILS, Evidence.HOP_PATH),
+    needs=(Evidence.HOP_LINE, Evidence.DETAILS, Evidence.HOP_PATH),
 )
 def answered_by_rule(failure: Failure) -> str | None:
     """A route of a VirtualService answers with a status or a redirect of its own, and the line shows that answer."""
@@ -183,8 +191,12 @@ def answered_by_rule(failure: Failure) -> str | None:
 
 @cause(
     "a rule sends the request to another cluster",
-    explains=fields("sidecar", "upstream cluster", "route") | fields("egress gateway", "upstream cluster", "route"),
-    needs=(Evidence.SIDECAR_LINE, Evidence.HOP_PATH),
+    explains=(
+        fields("sidecar", "upstream cluster", "route")
+        | fields("egress gateway", "upstream cluster", "route")
+        | fields("waypoint", "upstream cluster", "route")
+    ),
+    needs=(Evidence.HOP_LINE, Evidence.HOP_PATH),
 )
 def routed_by_rule(failure: Failure) -> str | None:
     """The proxy's own route for the request comes from a VirtualService, and leads to the cluster that was logged."""
@@ -200,7 +212,7 @@ def routed_by_rule(failure: Failure) -> str | None:
 
 @cause(
     "the host itself answers",
-    explains=fields("client", "HTTP status") | AT_SIDECAR | AT_GATEWAY,
+    explains=fields("client", "HTTP status") | AT_SIDECAR | AT_GATEWAY | AT_WAYPOINT,
     needs=(Evidence.STATUS, Evidence.DETAILS),
 )
 def answered(failure: Failure) -> str | None:

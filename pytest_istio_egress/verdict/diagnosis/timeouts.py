@@ -17,7 +17,7 @@ from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
 from pytest_istio_egress.verdict.diagnosis.failure import Failure, LoggedHop
 from pytest_istio_egress.verdict.diagnosis.rule import DURATION, OUTCOME, ROUTED, as_sentence, cause
 from pytest_istio_egress.verdict.duration import too_early, too_late
-from pytest_istio_egress.verdict.failure_context import SIDECAR
+from pytest_istio_egress.verdict.failure_context import GATEWAY
 from pytest_istio_egress.verdict.proxy_path import ProxyPath
 from pytest_istio_egress.verdict.proxy_path.dump import seconds_of
 from pytest_istio_egress.verdict.proxy_path.listeners import tcp_idle_timeout
@@ -98,10 +98,10 @@ _CLOSED = frozenset({52, 56})
 """curl's exit codes where the connection was closed without an answer."""
 
 
-@cause("another time than the documented one", explains=DURATION, needs=(Evidence.SIDECAR_LINE,))
+@cause("another time than the documented one", explains=DURATION, needs=(Evidence.HOP_LINE,))
 def other_time(failure: Failure) -> str | None:
     """The documented timeout or delay applied, and took longer than it is documented to take."""
-    hop = next((each for each in failure.hops if each.name == SIDECAR), None)
+    hop = next((each for each in failure.hops if each.name != GATEWAY), None)
     documented = failure.expected.seconds
     if hop is None or documented is None or hop.line.flags != hop.expected.flags or hop.line.flags not in _TIMED:
         return None
@@ -110,15 +110,15 @@ def other_time(failure: Failure) -> str | None:
     kind, timeout = _TIMED[hop.line.flags], _route_timeout(hop) if hop.line.flags == "UT" else ""
     stated = f" {as_sentence(f'{_rule(hop)} sets a timeout of {timeout}')}" if timeout else ""
     return (
-        f"The sidecar's {kind} ended after {failure.exchange.seconds:g} s ({hop.line.flags}), and the documented time "
-        f"is {documented:g} s.{stated} Check {kind} of the VirtualService or HTTPRoute."
+        f"The {hop.name}'s {kind} ended after {failure.exchange.seconds:g} s ({hop.line.flags}), and the documented "
+        f"time is {documented:g} s.{stated} Check {kind} of the VirtualService or HTTPRoute."
     )
 
 
 @cause(
     "a timeout is too long",
     explains=OUTCOME | DURATION,
-    needs=(Evidence.SIDECAR_LINE, Evidence.SIDECAR_PATH, Evidence.DETAILS),
+    needs=(Evidence.HOP_LINE, Evidence.HOP_PATH, Evidence.DETAILS),
 )
 def too_long(failure: Failure) -> str | None:
     """The route has a timeout, and the answer came before it."""
@@ -127,32 +127,32 @@ def too_long(failure: Failure) -> str | None:
         return None
     return (
         f"The timeout is longer than the delay: {_rule(hop)} sets a timeout of {timeout}, and the answer took "
-        f"{failure.curl.seconds:g} s. Check the VirtualService's timeout."
+        f"{failure.curl.seconds:g} s. Check that timeout."
     )
 
 
 def _answered_in_time(failure: Failure) -> LoggedHop | None:
-    """Return the sidecar that was to time out, and passed on the host's answer."""
+    """Return the sidecar or the waypoint that was to time out, and passed on the host's answer."""
     if failure.expected.status != _TIMED_OUT or not failure.answered:
         return None
-    return next((hop for hop in failure.hops if hop.line is failure.line and hop.line.details == "via_upstream"), None)
+    return next((hop for hop in failure.hops if hop.name != GATEWAY and hop.line.details == "via_upstream"), None)
 
 
 @cause(
     "a timeout is missing",
     explains=OUTCOME | DURATION,
     needs=(
-        Evidence.SIDECAR_LINE, Evidence.SIDECAR_PATH, Evidence.DETAILS, Evidence.VIRTUAL_SERVICES, Evidence.SIDECARS,
+        Evidence.HOP_LINE, Evidence.HOP_PATH, Evidence.DETAILS, Evidence.VIRTUAL_SERVICES, Evidence.SIDECARS,
         Evidence.MESH,
     ),
 )  # fmt: skip
 def missing(failure: Failure) -> str | None:
-    """The sidecar's route has no timeout."""
+    """The route has no timeout."""
     hop = _answered_in_time(failure)
     if hop is None or hop.path is None or hop.path.route is None or _route_timeout(hop):
         return None
     why = _why_missing(failure, hop.path)
-    known = "No timeout ended the request: none is set on the sidecar's route for the host."
+    known = f"No timeout ended the request: none is set on the {hop.name}'s route for the host."
     return (
         f"{known} {as_sentence(why)} Check that resource." if why else f"{known} Check the VirtualService of the host."
     )

@@ -8,12 +8,13 @@ from pytest_istio_egress.verdict.analysis.configuration import Configuration
 from pytest_istio_egress.verdict.analysis.destinations import applied_rules, why_no_tls
 from pytest_istio_egress.verdict.analysis.documents import Document, full_name, selector_of, spec_of
 from pytest_istio_egress.verdict.analysis.hosts import is_outside
-from pytest_istio_egress.verdict.analysis.tls_policies import why_no_policy
+from pytest_istio_egress.verdict.analysis.tls_policies import policy_of, rejected, why_no_policy
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
 from pytest_istio_egress.verdict.diagnosis.failure import Failure, LoggedHop
 from pytest_istio_egress.verdict.diagnosis.rule import OUTCOME, ROUTED, Cause, as_sentence, cause, fields, joined
 from pytest_istio_egress.verdict.diagnosis.tls_setter import port_of, tls_setter
 from pytest_istio_egress.verdict.failure_context import SIDECAR
+from pytest_istio_egress.verdict.proxy_path.origin import origin_of
 from pytest_istio_egress.verdict.proxy_path.path import originates_again
 from pytest_istio_egress.verdict.proxy_path.upstream import OriginatedTls, originated_tls
 
@@ -22,7 +23,7 @@ def _tls(hop: LoggedHop) -> OriginatedTls | None:
     return originated_tls(hop.path.cluster) if hop.path else None
 
 
-@cause("Secret of a credentialName missing", explains=OUTCOME, needs=(Evidence.SIDECAR_LINE, Evidence.HOP_PATH))
+@cause("Secret of a credentialName missing", explains=OUTCOME, needs=(Evidence.HOP_LINE, Evidence.HOP_PATH))
 def secret_missing(failure: Failure) -> str | None:
     """The proxy waits for a secret: it does not use the cluster yet, or has it without a certificate (UF).
 
@@ -38,6 +39,8 @@ def secret_missing(failure: Failure) -> str | None:
         if not without and not (kept_back and awaited):
             continue
         cluster = hop.line.cluster if hop.line.cluster != "-" else hop.path.cluster_name
+        if refused := _refused_policy(failure, hop, cluster):
+            return f"The {hop.name} has no authorities for {cluster}: {refused}. Check validation.caCertificateRefs."
         named = f" ({', '.join(awaited)})" if awaited else ""
         return joined(
             f"The {hop.name} has no certificate for {cluster}: its credentialName provided none{named}.",
@@ -45,6 +48,15 @@ def secret_missing(failure: Failure) -> str | None:
             "Check that the Secret is in the namespace of that proxy, and that its service account may list Secrets.",
         )
     return None
+
+
+def _refused_policy(failure: Failure, hop: LoggedHop, cluster: str) -> str:
+    """Return the BackendTLSPolicy of a cluster that istiod does not accept, with its reason; else empty."""
+    dump = hop.path.dump if hop.path else None
+    made = origin_of(dump.warming_clusters.get(cluster) or dump.clusters.get(cluster)) if dump else None
+    policy = policy_of(failure.configuration, made, port_of(cluster))
+    reason = rejected(policy) if policy else ""
+    return f"{full_name(policy)} is not accepted ({reason})" if policy and reason else ""
 
 
 def _awaited(hop: LoggedHop) -> list[str]:
@@ -295,7 +307,7 @@ def credential_ignored(failure: Failure) -> str | None:
     )
 
 
-@cause("no TLS origination", explains=OUTCOME, needs=(Evidence.SIDECAR_LINE, Evidence.BODY, Evidence.HOP_PATH))
+@cause("no TLS origination", explains=OUTCOME, needs=(Evidence.HOP_LINE, Evidence.BODY, Evidence.HOP_PATH))
 def plain_to_tls(failure: Failure) -> str | None:
     """The host got plain HTTP, and the last Envoy's cluster has no TLS."""
     last = failure.hops[0]
@@ -342,7 +354,7 @@ client_certificate_refused = _error_page(
 @cause(
     "another server name than the host's",
     explains=OUTCOME | fields("external server", "server-name", "that answered"),
-    needs=(Evidence.SIDECAR_LINE, Evidence.HOP_PATH),
+    needs=(Evidence.HOP_LINE, Evidence.HOP_PATH),
 )
 def other_server_name(failure: Failure) -> str | None:
     """The last Envoy's cluster sends a fixed server name, and the server saw that one, or refused it."""

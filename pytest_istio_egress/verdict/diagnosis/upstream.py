@@ -11,7 +11,7 @@ from pytest_istio_egress.verdict.analysis.hosts import definitions, protocol_of
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
 from pytest_istio_egress.verdict.diagnosis.failure import Failure, LoggedHop
 from pytest_istio_egress.verdict.diagnosis.rule import DURATION, OUTCOME, as_sentence, cause, joined
-from pytest_istio_egress.verdict.failure_context import GATEWAY
+from pytest_istio_egress.verdict.failure_context import SIDECAR
 from pytest_istio_egress.verdict.proxy_path import ProxyPath
 from pytest_istio_egress.verdict.proxy_path.dump import seconds_of
 from pytest_istio_egress.verdict.proxy_path.upstream import cluster_type, limits, sends_proxy_protocol, uses_http2
@@ -47,7 +47,7 @@ def no_cluster(failure: Failure) -> str | None:
         )
     workload = failure.workload(hop.name)
     client, configuration = failure.request, failure.configuration
-    if hop.name == GATEWAY and workload is not None:
+    if hop.name != SIDECAR and workload is not None:
         client = replace(client, namespace=workload.namespace, labels=workload.labels)
         configuration = at_gateway(configuration)
     why = why_no_cluster(configuration, path.cluster_name, client)

@@ -69,7 +69,10 @@ def _exact(names: list[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _context(socket: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the TLS of a transport socket, also inside of another one: of waypoints, or with the PROXY protocol."""
     context = socket.get("typed_config") or {}
+    if inner := context.get("transport_socket"):
+        return _context(inner)
     return context if str(context.get("@type", "")).endswith("UpstreamTlsContext") else None
 
 
