@@ -107,7 +107,7 @@ def main() -> int:
         "--only",
         action="append",
         choices=[canary.NAME, *(upgrade.name for upgrade in UPGRADES)],
-        help="only this upgrade; may be repeated",
+        help="only this upgrade; may be repeated. The page keeps its sections on the others",
     )
     parser.add_argument("--reports", type=Path, help="folder to save the reports in (default: they are not saved)")
     parser.add_argument("--page", type=Path, default=PAGE, help="page to write (default: %(default)s)")
@@ -126,9 +126,23 @@ def main() -> int:
             if not arguments.only or upgrade.name in arguments.only:
                 perform(upgrade, reports, more, up=packages)
         parts = [*canary_section(reports), *(part for upgrade in UPGRADES for part in section(upgrade, reports))]
-    arguments.page.write_text("\n\n".join([HEAD, *(part.rstrip() for part, _ in parts)]) + "\n", encoding="utf-8")
+    made = {name_of(part): part.rstrip() for part, _ in parts}
+    sections = {**sections_of(arguments.page), **made}
+    names = [name for name in (canary.NAME, *(upgrade.name for upgrade in UPGRADES)) if name in sections]
+    arguments.page.write_text("\n\n".join([HEAD, *(sections[name] for name in names)]) + "\n", encoding="utf-8")
     sys.stdout.write(f"{arguments.page}\n")
     return int(not all(right for _, right in parts))
+
+
+def sections_of(page: Path) -> dict[str, str]:
+    """Return the sections of a page by the names of their upgrades; none where there is no page yet."""
+    text = page.read_text(encoding="utf-8") if page.is_file() else ""
+    return {name_of(f"## {part}"): f"## {part.rstrip()}" for part in text.split("\n## ")[1:]}
+
+
+def name_of(section: str) -> str:
+    """Return the name of the upgrade that a section is about."""
+    return section.partition("\n")[0].removeprefix("## ")
 
 
 def perform(upgrade: Upgrade, reports: Path, more: Sequence[str], *, up: Sequence[str]) -> None:
