@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from failures import CLIENT, GATEWAY_PODS, configuration, entry, resource, sidecar, to, virtual_service
+from failures import KNOWN as KNOWN_PATH
 
 from pytest_istio_egress.cli.explain import url, workload
 from pytest_istio_egress.verdict.analysis.configuration import Configuration
@@ -147,6 +148,13 @@ def test_what_is_odd_is_named(
 ) -> None:
     found = "; ".join(odd(taken, known, **request_))
     assert [text for text in texts if text not in found] == []
+
+
+def test_tls_policy_without_effect_on_the_host_is_odd() -> None:
+    target = {"kind": "ServiceEntry", "name": "another"}
+    policy = resource("BackendTLSPolicy", "to-partner", targetRefs=[target], validation={"hostname": "partner.test"})
+    found = "; ".join(odd(KNOWN_PATH, replace(KNOWN, tls_policies=[policy])))
+    assert "BackendTLSPolicy to-partner in client verifies partner.test" in found
 
 
 def test_nothing_is_said_to_be_missing_of_a_kind_that_could_not_be_read() -> None:

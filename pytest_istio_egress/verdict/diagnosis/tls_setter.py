@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pytest_istio_egress.verdict.analysis.documents import full_name
 from pytest_istio_egress.verdict.analysis.tls_policies import policy_of
 from pytest_istio_egress.verdict.diagnosis.failure import Failure, LoggedHop
+from pytest_istio_egress.verdict.proxy_path.upstream import OriginatedTls, originated_tls
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,11 @@ def _tls_policy(name: str) -> TlsSetter:
         server_name="validation.hostname",
         names="validation.hostname and validation.subjectAltNames",
     )
+
+
+def tls_of(hop: LoggedHop) -> OriginatedTls | None:
+    """Return the TLS that the hop's cluster originates; None without, or where its configuration is not known."""
+    return originated_tls(hop.path.cluster) if hop.path else None
 
 
 def tls_setter(failure: Failure, hop: LoggedHop) -> TlsSetter:

@@ -26,6 +26,7 @@ from pytest_istio_egress.verdict.analysis.hosts import (
 from pytest_istio_egress.verdict.analysis.letting_through import outbound_policy, why_allow_any
 from pytest_istio_egress.verdict.analysis.mismatches import why_not_taken
 from pytest_istio_egress.verdict.analysis.policies import action_of, policies_of, policies_of_client
+from pytest_istio_egress.verdict.analysis.tls_policies import why_no_policy
 from pytest_istio_egress.verdict.analysis.virtual_services import (
     hosts_of,
     lost_delegates,
@@ -140,9 +141,13 @@ def _tls(path: ProxyPath, configuration: Configuration, client: ClientRequest) -
     tls, parts = originated_tls(path.cluster), path.cluster_name.split("|")
     if path.cluster is None or len(parts) != 4 or not parts[1].isdigit():
         return
-    if tls is None and path.http and not mesh_tls(path.cluster) and any_originates(configuration, parts[3]):
-        yield from filter(None, [why_no_tls(configuration, parts[3], int(parts[1]), client)])
-    elif tls is not None and tls.of_workload and is_outside(configuration, parts[3]):
+    host, port = parts[3], int(parts[1])
+    if tls is None and path.http and not mesh_tls(path.cluster):
+        why = why_no_policy(configuration, host, port)
+        if not why and any_originates(configuration, host):
+            why = why_no_tls(configuration, host, port, client)
+        yield from filter(None, [why])
+    elif tls is not None and tls.of_workload and is_outside(configuration, host):
         yield f"{path.cluster_name} uses ISTIO_MUTUAL{_rule(path)}, which hosts outside the mesh do not speak"
 
 
