@@ -6,11 +6,12 @@ import shlex
 import threading
 
 from kubernetes import client
-from kubernetes.client.exceptions import ApiException
+from kubernetes.client import VersionApi
 
 from pytest_istio_egress.cluster.api import Api, reason
 from pytest_istio_egress.cluster.api_proxy import UnsupportedProxyError, proxy_used
 from pytest_istio_egress.cluster.login import Login
+from pytest_istio_egress.cluster.retry import RetryingClient
 from pytest_istio_egress.model.timeouts import Timeouts
 from pytest_istio_egress.run_target import Target, TargetError
 from pytest_istio_egress.settings.kubeconfig import credential_plugin
@@ -67,12 +68,10 @@ def _timeout(target: Target) -> float:
 
 
 def _request_version(target: Target, login: Login) -> str:
-    # A client without retries: a cluster that needs them is not ready for a run.
-    with client.ApiClient(login.configuration) as plain:
-        try:
-            return str(client.VersionApi(plain).get_code(_request_timeout=_scaled(target, 5, 8)).git_version)
-        except ApiException as error:
-            raise (login.rejection() if error.status == 401 else error) from error
+    # A client of the same kind as the run's, which verifies as kubectl does, but without retries: a cluster that needs
+    # them is not ready for a run.
+    with RetryingClient(login, 0.0) as once:
+        return str(VersionApi(once).get_code(_request_timeout=_scaled(target, 5, 8)).git_version)
 
 
 def _scaled(target: Target, *seconds: float) -> tuple[float, ...]:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import re
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
+from kubernetes.client import VersionApi
 from repository import Repository  # type: ignore[import-not-found]  # pytest puts this folder on the path
 
+from pytest_istio_egress.cluster import retry
 from pytest_istio_egress.model.kube_context import IN_CLUSTER
 from pytest_istio_egress.plugin.controller import ALL_SKIPPED, CLUSTER_UNUSABLE
 from pytest_istio_egress.plugin.worker import ENVIRONMENT_FAILED
@@ -148,6 +152,26 @@ def test_reachable_cluster_returns_its_version(
     monkeypatch.setattr(ApiServer, "status", 401)
     with pytest.raises(TargetError, match=r"'a'.*rejected the credentials"):
         kubernetes_version(target_of(path, "a"))
+
+
+def test_first_request_verifies_as_kubectl_does(
+    tmp_path: Path, api_server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python 3.13 and later refuse the certificate authorities of many clusters (VERIFY_X509_STRICT)."""
+    strict = ssl.create_default_context()
+    strict.verify_flags |= ssl.VERIFY_X509_STRICT
+    monkeypatch.setattr(retry, "create_urllib3_context", lambda: strict)
+    pools: list[dict[str, Any]] = []
+
+    def version_of(api_client: Any) -> Any:
+        pools.append(api_client.rest_client.pool_manager.connection_pool_kw)
+        return VersionApi(api_client)
+
+    monkeypatch.setattr(reachability, "VersionApi", version_of)
+    path = kubeconfig(tmp_path / "config", "a", server=f"http://127.0.0.1:{api_server.server_port}")
+    assert kubernetes_version(target_of(path, "a")) == "v1.30.1"
+    assert [pool.get("ssl_context") for pool in pools] == [strict]
+    assert not strict.verify_flags & ssl.VERIFY_X509_STRICT
 
 
 def test_cluster_without_response_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
