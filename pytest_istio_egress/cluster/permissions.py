@@ -117,7 +117,11 @@ RUN = Role(
             ("customresourcedefinitions",),
             ("get",),
             "supported features of the CRDs",
-            ("serviceentries.networking.istio.io", "gateways.gateway.networking.k8s.io"),
+            (
+                "serviceentries.networking.istio.io",
+                "gateways.gateway.networking.k8s.io",
+                "httproutes.gateway.networking.k8s.io",
+            ),
         ),
         Permission(
             "admissionregistration.k8s.io",

@@ -113,11 +113,7 @@ def _from_json(raw: str) -> AccessLogLine | None:
         return None
     if not isinstance(entry, dict) or not entry.get("downstream_remote_address"):
         return None
-    values = {name: entry[key] for name, key in _JSON_KEYS.items() if key in entry}
-    if values.get("cluster"):
-        # Istio 1.24.0 and 1.24.1 log the cluster's alternative name for statistics, which ends with a delimiter.
-        values["cluster"] = str(values["cluster"]).removesuffix(";")
-    return _line(raw, values)
+    return _line(raw, {name: entry[key] for name, key in _JSON_KEYS.items() if key in entry})
 
 
 def _line(raw: str, values: Mapping[str, object]) -> AccessLogLine:
@@ -126,6 +122,12 @@ def _line(raw: str, values: Mapping[str, object]) -> AccessLogLine:
             return None
         value = values[name]
         return "-" if value in (None, "") else str(value)
+
+    def cluster() -> str | None:
+        # %UPSTREAM_CLUSTER% is the cluster's alternative name for statistics, which ends with a delimiter (Istio 1.24.0
+        # and 1.24.1 in JSON, formats of a mesh's own in any release).
+        value = text("cluster")
+        return value and value.removesuffix(";")
 
     def endpoint(name: str) -> str | None:
         value = text(name)
@@ -144,8 +146,9 @@ def _line(raw: str, values: Mapping[str, object]) -> AccessLogLine:
             name: text(name)
             for name in (
                 "start", "method", "protocol", "flags", "details", "failure", "user_agent", "request_id", "authority",
-                "cluster", "server_name", "route", "termination",
+                "server_name", "route", "termination",
             )
         },
+        cluster=cluster(),
         **{name: endpoint(name) for name in ("upstream", "upstream_local", "downstream_local")},
     )  # fmt: skip

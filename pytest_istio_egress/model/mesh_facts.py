@@ -230,6 +230,11 @@ class MeshFacts:
     log: MeshLog | None = None
     """The access log that proxies write by default, None where it is unknown."""
 
+    @property
+    def config_maps(self) -> tuple[str, ...]:
+        """The ConfigMaps with the mesh configuration, each overrides those before it; empty without any."""
+        return tuple(name for name in (self.shared_config_map, self.config_map) if name)
+
     def value(self, name: str, default: str = "") -> str:
         """Return a fact's value, the default where it is unknown."""
         fact = self.facts.get(name)

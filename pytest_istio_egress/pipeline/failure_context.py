@@ -139,7 +139,7 @@ class FailureInspector:
         reader = ConfigurationReader(
             self.context.api,
             control_plane=mesh.control_plane,
-            config_map=mesh.config_map,
+            config_maps=mesh.config_maps,
             domain=self.context.names.mesh.cluster_domain,
             revision=mesh.value("revision"),
         )

@@ -89,7 +89,12 @@ class Exchange:
 
     @property
     def envoy_headers(self) -> list[str]:
-        """The names of the response headers that only Envoy adds."""
+        """The names of the response headers that only Envoy adds; none for a user's own workload.
+
+        Its host may stand behind an Envoy of its own, so they prove nothing about the client's sidecar.
+        """
+        if self.probe.from_own_workload:
+            return []
         names = [name for name in self.curl.headers if name.startswith("x-envoy-")]
         return [*names, *(["server"] if self.curl.headers.get("server") == "envoy" else [])]
 

@@ -126,6 +126,13 @@ def test_json_line_of_istio_1_24_0_has_cluster_without_delimiter() -> None:
     assert line.cluster == "outbound|80||api.test"
 
 
+def test_text_line_with_the_statistics_name_has_cluster_without_delimiter() -> None:
+    cluster = "outbound|443||partner.test"
+    line = parse_line(DENIED.replace(cluster, f"{cluster};"))
+    assert line is not None
+    assert line.cluster == cluster
+
+
 @pytest.mark.parametrize(
     "raw",
     ["", "2026-11-21T10:00:00Z info Envoy proxy is ready", '{"level":"info","msg":"x"}', "{broken", BLOCK_ALL[:120]],

@@ -299,6 +299,11 @@ def test_own_host_need_not_report_who_it_is() -> None:
     assert compare(Outcome(status=200, cluster="outbound|80||api.test"), silent) == ()
 
 
+def test_headers_of_an_envoy_before_a_users_host_are_no_evidence_of_the_sidecar() -> None:
+    behind_envoy = replace(SEEN, probe=OWN, sidecar=None, curl=replace(CURL, headers={"server": "envoy"}))
+    assert compare(Outcome(status=200, sidecar=False), behind_envoy) == ()
+
+
 def test_any_status_passes_where_none_is_expected_and_curl_succeeds() -> None:
     mail = get("smtp://ledger.test:2525", client=OWN.client)
     seen = replace(SEEN, probe=mail, curl=replace(CURL, status=214))

@@ -421,6 +421,7 @@ PROXY = {
         ("registry.example:5000/mesh/pilot:latest", "1.30.3", "1.30.3"),
         ("registry.example/mesh/pilot:2024.1", "1.30.3", "1.30.3"),
         ("registry.example/mesh/pilot:1.0.17", "1.30.3", "1.30.3"),
+        ("registry.example/mesh/pilot:2.6.1", "1.30.3", "1.30.3"),
     ],
 )
 def test_version_is_that_of_a_release(image: str, label: str, version: str) -> None:

@@ -16,7 +16,7 @@ from pytest_istio_egress.model.mesh_facts import DEFAULT_REVISION, config_map_of
 REVISION = "istio.io/rev"
 TAG = "istio.io/tag"
 VERSION = "app.kubernetes.io/version"
-_OLDEST = "1.20"
+_OLDEST, _MAJOR = "1.20", 1
 """Before the oldest release that is supported (model/istio_versions.py)."""
 ENABLED = ("istio-injection", "enabled")
 OUTSIDE_NAMESPACE = "istio-system"
@@ -131,8 +131,9 @@ def version(deployment: Object | None) -> str:
 
 
 def _is_release(version: str) -> bool:
-    """Whether it is a release of Istio, and no build number of somebody's own, such as 1.0.17."""
-    return release(version) is not None and not older(version, _OLDEST)
+    """Whether it is a release of Istio, and no number of somebody's own build or product, such as 1.0.17 or 2.6.1."""
+    number = release(version)
+    return number is not None and number[0] == _MAJOR and not older(version, _OLDEST)
 
 
 def environment(deployment: Object | None) -> dict[str, str]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
 from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import Api, ClusterError
+from pytest_istio_egress.cluster.facts.mesh_config import mesh_config
+from pytest_istio_egress.cluster.facts.objects import ApiObjectReader
 from pytest_istio_egress.cluster.markers import MARKER
 from pytest_istio_egress.verdict.analysis.configuration import Configuration, MeshSettings
 from pytest_istio_egress.verdict.analysis.documents import namespace_of, spec_of
@@ -43,10 +44,10 @@ Resources = list[dict[str, Any]]
 class ConfigurationReader:
     """Reads the configuration of one mesh, whatever part of it may be read."""
 
-    def __init__(self, api: Api, *, control_plane: str, config_map: str, domain: str, revision: str) -> None:
+    def __init__(self, api: Api, *, control_plane: str, config_maps: Sequence[str], domain: str, revision: str) -> None:
         self.api = api
         self._control_plane = control_plane
-        self._config_map = config_map
+        self._config_maps = config_maps
         self._suffix = f".svc.{domain}"
         self._revision = revision
 
@@ -103,11 +104,8 @@ class ConfigurationReader:
         """Return the mesh configuration, empty where it may not be read, or is outside of the cluster."""
         raw: dict[str, Any] = {}
         try:
-            if not self._config_map:
-                raise ClusterError("the control plane has no ConfigMap in this cluster")
-            stored = self.api.core.read_namespaced_config_map(self._config_map, self._control_plane)
-            raw = yaml.safe_load((stored.data or {}).get("mesh", "")) or {}
-        except (ApiException, ClusterError, yaml.YAMLError):
+            raw = mesh_config(ApiObjectReader(self.api), self._control_plane, self._config_maps)
+        except ClusterError:
             unread.add(MESH_CONFIGURATION)
         return MeshSettings(
             raw=raw, control_plane=self._control_plane, service_suffix=self._suffix, revision=self._revision

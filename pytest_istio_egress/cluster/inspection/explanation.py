@@ -55,7 +55,7 @@ def _reader(api: Api, mesh: MeshFacts) -> ConfigurationReader:
     return ConfigurationReader(
         api,
         control_plane=mesh.control_plane,
-        config_map=mesh.config_map,
+        config_maps=mesh.config_maps,
         domain=mesh.value("cluster-domain", CLUSTER_DOMAIN),
         revision=mesh.value("revision"),
     )

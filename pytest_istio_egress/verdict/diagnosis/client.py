@@ -42,7 +42,8 @@ unknown_authority = _untrusted(
     "the client does not know the authority of a certificate",
     _UNKNOWN_AUTHORITY,
     "The client reached a host{cluster} whose certificate is signed by an authority that the client does not know "
-    "({error}). Check which authorities the image with curl trusts: a private one needs --cacert.",
+    "({error}). Check which authorities the image with curl trusts: a private one has to be given (`ca=` "
+    "of a rule of your own).",
 )
 other_host = _untrusted(
     "the client reached a host with a certificate for another name",
