@@ -17,6 +17,7 @@ RATES = "7s", "11s"
     source="reference/config/istio.mesh.v1alpha1/#MeshConfig",
     summary="The mesh's dnsRefreshRate is set in clusters that resolve names, and in no others",
     # By Istio 1.31: the rate counts only where a lookup failed; else the TTL of DNS' answer does.
+    requires=["http-1.1-upstream"],
     outcomes=["dns/refresh-rate"],
 )
 def test_mesh_dns_refresh_rate_reaches_clusters(egress: Egress) -> None:

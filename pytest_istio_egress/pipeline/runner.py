@@ -80,6 +80,7 @@ class CaseRunner:
         self.case_setup.ensure_environment()  # its proxies show when the change has arrived
         before = self._mesh_config_map.change(changes)
         try:
+            self._interference.accept_mesh_change()  # else a failed probe waits for the change to be undone
             self.case_setup.follow_mesh(arrived, expected=True)
             yield
         finally:

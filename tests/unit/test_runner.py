@@ -284,6 +284,46 @@ def test_gateway_that_appears_is_synced_once() -> None:
         assert parts.proxy_sync.waits == waits + 1
 
 
+class OwnChange:
+    """The mesh's ConfigMap, and what detects changes of it: one that was not accepted is another run's."""
+
+    def __init__(self) -> None:
+        self.unsettled_until = 0.0
+        self.version = self.accepted = 0
+
+    def change(self, _: object) -> str:
+        self.version += 1
+        return ""
+
+    def restore_text(self, _: str) -> None:
+        self.version += 1
+
+    def unlock(self) -> None: ...
+
+    def begin(self) -> None: ...
+
+    def accept_mesh_change(self) -> None:
+        self.accepted = self.version
+
+    def detect(self) -> str | None:
+        return None if self.accepted == self.version else "the mesh configuration was changed"
+
+
+def test_failure_under_the_tests_own_mesh_change_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To take it for another run's change is to wait until the test itself undoes it."""
+    own = OwnChange()
+    parts = Parts(FakeProber(FAILED), cast("FakeInterference", own))
+    monkeypatch.setattr(parts.setup, "follow_mesh", lambda *_, **__: None)
+    runner = CaseRunner(
+        parts.runner.context, parts.setup, cast(Any, parts.prober), cast(Any, parts.inspector), cast(Any, own),
+        cast(Any, own),
+    )  # fmt: skip
+    with runner.changed_mesh_config({"outboundTrafficPolicy": {}}, lambda _: True):
+        (answer,) = runner.verify([CLIENTS_PROBE])
+    assert not answer.passed
+    assert own.detect() is None
+
+
 def test_mesh_change_that_is_switched_off_changes_nothing() -> None:
     parts = Parts(FakeProber(PASSED), FakeInterference())
     parts.runner.change_mesh_config = False
