@@ -112,6 +112,8 @@ def false_sentences(mesh: BrokenMesh, result: Mapping[str, Any]) -> list[str]:
 
 def page(meshes: Mapping[str, BrokenMesh], results: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the page: a row for each mesh, then what broke it, and each sentence with its number of parameters."""
+    shown = [(meshes[name], results[name]) for name in meshes if name in results]
+    missing = [name for name in meshes if name not in results]
     lines = [
         "# Meshes that are broken from outside",
         "",
@@ -120,10 +122,10 @@ def page(meshes: Mapping[str, BrokenMesh], results: Mapping[str, Mapping[str, An
         "it is not true of that mesh; one that claims nothing (no known cause fits, no control passed) is counted",
         "apart.",
         "",
+        *([f"{len(shown)} of {len(meshes)} meshes were run; not run: {', '.join(missing)}.", ""] if missing else []),
         "| mesh | passed | failed | error | explained | no cause stated | false sentences |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    shown = [(meshes[name], results[name]) for name in meshes if name in results]
     for mesh, result in shown:
         counts = [result["counts"].get(name, 0) for name in (PASSED, FAILED, ERROR)]
         numbers = {sentence: len(parameters) for sentence, parameters in result["sentences"].items()}
