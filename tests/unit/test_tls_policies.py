@@ -41,7 +41,7 @@ def for_port(port: str) -> list[dict[str, str]]:
 
 def refused(kind: str, reason: str, message: str) -> dict[str, Any]:
     condition = {"type": kind, "status": "False", "reason": reason, "message": message}
-    return {**policy(), "status": {"ancestors": [{"conditions": [condition]}]}}
+    return {**policy(), "status": {"ancestors": [{"ancestorRef": TARGET, "conditions": [condition]}]}}
 
 
 @pytest.mark.parametrize(
@@ -116,6 +116,12 @@ def test_without_a_policy_for_the_target_none_is_named(policies: list[Any]) -> N
 )
 def test_a_policy_without_effect_on_the_host_is_explained(document: Any, why: str) -> None:
     assert why_no_policy(configuration(entries=[ENTRY], tls_policies=[document]), HOST, 80) == why
+
+
+def test_status_for_another_target_is_no_reason() -> None:
+    other = refused("Accepted", "Conflicted", "x")
+    other["status"]["ancestors"][0]["ancestorRef"] = {**TARGET, "name": "another"}
+    assert why_no_policy(configuration(entries=[ENTRY], tls_policies=[other]), HOST, 80) == ""
 
 
 def test_nothing_is_said_of_policies_that_could_not_be_read() -> None:

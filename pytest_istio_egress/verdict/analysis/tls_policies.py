@@ -25,8 +25,7 @@ def policy_of(configuration: Configuration, origin: Origin | None, port: int) ->
         for policy in configuration.tls_policies
         if namespace_of(policy) == origin.namespace
         for target in _targets(policy)
-        if f"{target.get('kind')} {target.get('name')}" == origin.target
-        and _other_port(configuration, target, origin.namespace, port) is None
+        if _shown(target) == origin.target and _other_port(configuration, target, origin.namespace, port) is None
     ]
     ranked = sorted(found, key=lambda each: (not each[1].get("sectionName"), _age(each[0])))
     return ranked[0][0] if ranked else None
@@ -48,9 +47,11 @@ def why_no_policy(configuration: Configuration, host: str, port: int) -> str:
     )
 
 
-def rejected(policy: Document) -> str:
-    """Return the condition that says why istiod does not take a policy, `Reason: message`; empty where it does."""
+def rejected(policy: Document, target: str) -> str:
+    """Return why istiod does not take a policy for a target (`ServiceEntry partner`), as `Reason: message`, or ""."""
     for ancestor in (policy.get("status") or {}).get("ancestors") or []:
+        if _shown(ancestor.get("ancestorRef") or {}) != target:
+            continue
         # The reason of ResolvedRefs tells more than that of Accepted, which follows from it.
         for name in ("ResolvedRefs", "Accepted"):
             for condition in ancestor.get("conditions") or []:
@@ -67,14 +68,18 @@ def _why_not(
         name = str((spec_of(policy).get("validation") or {}).get("hostname") or "")
         if own and name and covers(name, host) and not _has_target(policy, own):
             yield (
-                f"{full_name(policy)} verifies {name}, and its target is {target.get('kind')} {target.get('name')} of "
-                f"its own namespace: it has no effect on {full_name(own[0])}"
+                f"{full_name(policy)} verifies {name}, and its target is {_shown(target)} of its own namespace: it has "
+                f"no effect on {full_name(own[0])}"
             )
         return
-    if reason := rejected(policy):
+    if reason := rejected(policy, _shown(target)):
         yield f"{full_name(policy)} is not accepted ({reason})"
     elif other := _other_port(configuration, target, namespace_of(policy), port):
-        yield f"{full_name(policy)} is only for the port {other} of {target.get('kind')} {target.get('name')}"
+        yield f"{full_name(policy)} is only for the port {other} of {_shown(target)}"
+
+
+def _shown(target: Target) -> str:
+    return f"{target.get('kind')} {target.get('name')}"
 
 
 def _targets(policy: Document) -> list[Target]:

@@ -48,7 +48,7 @@ def _refused_policy(failure: Failure, hop: LoggedHop, cluster: str) -> str:
     dump = hop.path.dump if hop.path else None
     made = origin_of(dump.warming_clusters.get(cluster) or dump.clusters.get(cluster)) if dump else None
     policy = policy_of(failure.configuration, made, port_of(cluster))
-    reason = rejected(policy) if policy else ""
+    reason = rejected(policy, made.target) if policy and made else ""
     return f"{full_name(policy)} is not accepted ({reason})" if policy and reason else ""
 
 
