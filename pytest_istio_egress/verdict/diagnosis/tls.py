@@ -173,6 +173,6 @@ def other_server_name(failure: Failure) -> str | None:
         return None
     setter = tls_setter(failure, last)
     return (
-        f"The {last.name} sends the server name {tls.sni} for {last.line.cluster} ({setter} sets it), and {wanted} is "
-        f"expected. Check {setter.server_name}."
+        f"The {last.name} sends the server name {tls.sni} for {last.line.cluster} ({setter} sets "
+        f"{setter.server_name}), and {wanted} is expected. Check {setter.server_name}."
     )
