@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from demonstrations.cluster_tools import kubectl
-from pytest_istio_egress.cluster.facts.gateways import OF_GATEWAY_API
 from pytest_istio_egress.embedded import EmbeddedCluster
+from pytest_istio_egress.model.mesh_facts import OF_GATEWAY_API
 from pytest_istio_egress.traffic.kinds import AMBIENT_CLIENT, GATEWAY_CLIENT, SIDECAR_CLIENT
 from pytest_istio_egress.traffic.workloads import Traffic
 

@@ -77,6 +77,8 @@ MESH_SETTINGS: dict[str, int | bool | str] = {
 """The fields of the mesh configuration that tests depend on and that no other fact has, with their defaults."""
 DEFAULT_SETTINGS = "default"
 """Value of the facts `istiod-settings` and `mesh-settings` where all settings have their defaults."""
+OF_GATEWAY_API = "gateway.networking.k8s.io/gateway-name"
+"""The label of what Istio makes for a Gateway of the Gateway API, pods among them: its name."""
 BY_GATEWAY_API = "Gateway API"
 """`Gateway.made_by` of a gateway that istiod deployed for a Gateway of the Gateway API."""
 

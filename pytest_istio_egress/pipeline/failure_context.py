@@ -164,13 +164,15 @@ class FailureInspector:
     def _paths(self, known: FailureContext, verdict: Verdict, pod: Pod) -> FailureContext:
         exchange = verdict.exchange
         pods, request = self._pods(known, verdict, pod), known.request
+        if request is None:
+            return known
         paths = {}
-        if SIDECAR in pods and request is not None:
+        if SIDECAR in pods:
             dump = proxy_dump(self.context.api, pods[SIDECAR])
             paths[SIDECAR] = path_of(dump, at_sidecar(exchange, request))
-        if GATEWAY in pods and request is not None and (received := at_gateway(exchange, request, paths.get(SIDECAR))):
+        if GATEWAY in pods and (received := at_gateway(exchange, request, paths.get(SIDECAR))):
             paths[GATEWAY] = path_of(proxy_dump(self.context.api, pods[GATEWAY]), received)
-        if WAYPOINT in pods and request is not None and (tunnelled := at_waypoint(exchange, request)):
+        if WAYPOINT in pods and (tunnelled := at_waypoint(exchange, request)):
             paths[WAYPOINT] = waypoint_path_of(proxy_dump(self.context.api, pods[WAYPOINT]), tunnelled)
         return replace(known, paths=paths)
 

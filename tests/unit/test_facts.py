@@ -14,7 +14,6 @@ import pytest
 import yaml
 
 from pytest_istio_egress.cluster.api import ClusterError
-from pytest_istio_egress.cluster.facts.gateways import OF_GATEWAY_API
 from pytest_istio_egress.cluster.facts.mesh_config import merged
 from pytest_istio_egress.cluster.facts.objects import Object
 from pytest_istio_egress.cluster.facts.table import DETECTORS, FactOverrides, detect_facts
@@ -25,6 +24,7 @@ from pytest_istio_egress.model.mesh_facts import (
     FACTS,
     FOUND,
     ISTIOS_OWN_BUILD,
+    OF_GATEWAY_API,
     RUNS_OWN_GATEWAY,
     Gateway,
     MeshFacts,

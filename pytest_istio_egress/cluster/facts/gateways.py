@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.apply import RUN_LABEL
 from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader, is_ready, labels, name
-from pytest_istio_egress.model.mesh_facts import BY_GATEWAY_API, STOCK_GATEWAY, Gateway
+from pytest_istio_egress.model.mesh_facts import BY_GATEWAY_API, OF_GATEWAY_API, STOCK_GATEWAY, Gateway
 
-OF_GATEWAY_API = "gateway.networking.k8s.io/gateway-name"
 _STATUS_PORT = 15021
 _EXPORT_TO = "networking.istio.io/exportTo"
 _HTTP2 = {"http2", "grpc", "grpc-web", "kubernetes.io/h2c"}

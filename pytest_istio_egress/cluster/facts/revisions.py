@@ -16,8 +16,10 @@ from pytest_istio_egress.model.mesh_facts import DEFAULT_REVISION, config_map_of
 REVISION = "istio.io/rev"
 TAG = "istio.io/tag"
 VERSION = "app.kubernetes.io/version"
-_OLDEST, _MAJOR = "1.20", 1
+_OLDEST = "1.20"
 """Before the oldest release that is supported (model/istio_versions.py)."""
+_MAJOR = 1
+"""That of every release of Istio so far."""
 ENABLED = ("istio-injection", "enabled")
 OUTSIDE_NAMESPACE = "istio-system"
 """The namespace with the root certificates and the settings of a control plane outside of the cluster, by default."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pytest_istio_egress.cluster.api import Api
-from pytest_istio_egress.cluster.facts.gateways import OF_GATEWAY_API
 from pytest_istio_egress.cluster.inspection.explained_request import ExplainedRequest
 from pytest_istio_egress.cluster.inspection.proxy_dump import proxy_dump
 from pytest_istio_egress.cluster.pods import Pod, ready_pods
 from pytest_istio_egress.cluster.ztunnel import ztunnel_dump, ztunnel_of
+from pytest_istio_egress.model.mesh_facts import OF_GATEWAY_API
 from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Configuration
 from pytest_istio_egress.verdict.analysis.documents import Document, namespace_of
 from pytest_istio_egress.verdict.analysis.hosts import definitions

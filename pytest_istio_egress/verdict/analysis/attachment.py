@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_istio_egress.model.ambient_names import WAYPOINT_CLASS, WAYPOINT_POD
+from pytest_istio_egress.model.mesh_facts import OF_GATEWAY_API
 from pytest_istio_egress.verdict.analysis.configuration import Configuration, Workload
 from pytest_istio_egress.verdict.analysis.documents import Document, namespace_of, selects, spec_of
-
-_GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
-"""The label of a pod that was made for a Gateway of the Gateway API: its name."""
 
 
 def targets_of(document: Document) -> list[Mapping[str, Any]]:
@@ -38,7 +36,7 @@ def attached(document: Document, configuration: Configuration, workload: Workloa
     targets = targets_of(document)
     if not targets:
         return not is_waypoint(workload) and selects(document, workload.labels)
-    gateway = workload.labels.get(_GATEWAY_NAME, "")
+    gateway = workload.labels.get(OF_GATEWAY_API, "")
     own = {("Gateway", gateway)} if gateway and namespace_of(document) == workload.namespace else set()
     if is_waypoint(workload) and namespace_of(document) == root:
         own.add(("GatewayClass", WAYPOINT_CLASS))

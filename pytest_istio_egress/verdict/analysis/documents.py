@@ -25,6 +25,11 @@ def spec_of(document: Document) -> Mapping[str, Any]:
     return document.get("spec") or {}
 
 
+def refusal(condition: Mapping[str, Any]) -> str:
+    """Return a condition of a status that is not met, as `Reason: message`."""
+    return f"{condition.get('reason')}: {str(condition.get('message') or '').rstrip('.')}"
+
+
 def covers(pattern: str, host: str) -> bool:
     """Whether a host pattern, which may begin with a wildcard, is or covers a host, in capital letters or not."""
     pattern, host = pattern.lower(), host.lower()

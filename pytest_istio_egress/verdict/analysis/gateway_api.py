@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_istio_egress.verdict.analysis.configuration import Configuration
-from pytest_istio_egress.verdict.analysis.documents import Document, covers, full_name, namespace_of, spec_of
+from pytest_istio_egress.verdict.analysis.documents import Document, covers, full_name, namespace_of, refusal, spec_of
 
 _GROUPS = {"Gateway": "gateway.networking.k8s.io", "ServiceEntry": "networking.istio.io", "Service": ""}
 """The API group of each kind that may be a parent; a parent without a group is of the first one."""
@@ -56,10 +56,7 @@ def unattached_routes(configuration: Configuration, host: str) -> Iterator[str]:
                     parent = status.get("parentRef") or {}
                     kind, name = parent.get("kind") or "Gateway", parent.get("name")
                     place = parent.get("namespace") or namespace_of(route)
-                    yield (
-                        f"{full_name(route)} is not attached to {kind} {name} in {place} "
-                        f"({condition.get('reason')}: {str(condition.get('message') or '').rstrip('.')})"
-                    )
+                    yield (f"{full_name(route)} is not attached to {kind} {name} in {place} ({refusal(condition)})")
 
 
 def parents_missing(configuration: Configuration, host: str) -> Iterator[str]:

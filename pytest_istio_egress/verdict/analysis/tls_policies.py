@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pytest_istio_egress.verdict.analysis.configuration import Configuration
-from pytest_istio_egress.verdict.analysis.documents import Document, covers, full_name, namespace_of, spec_of
+from pytest_istio_egress.verdict.analysis.documents import Document, covers, full_name, namespace_of, refusal, spec_of
 from pytest_istio_egress.verdict.analysis.hosts import definitions
 from pytest_istio_egress.verdict.proxy_path import Origin
 
@@ -56,7 +56,7 @@ def rejected(policy: Document, target: str) -> str:
         for name in ("ResolvedRefs", "Accepted"):
             for condition in ancestor.get("conditions") or []:
                 if condition.get("type") == name and condition.get("status") == "False":
-                    return f"{condition.get('reason')}: {str(condition.get('message') or '').rstrip('.')}"
+                    return refusal(condition)
     return ""
 
 
