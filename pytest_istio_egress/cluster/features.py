@@ -266,6 +266,8 @@ def _dual_stack(mesh: Mesh) -> str | None:
     families = mesh.facts.ip_families
     if len(families) == 1:
         return f"the cluster is not dual-stack: its pods have only {families[0]} addresses"
+    if why := mesh.facts.facts.get("istio-dual-stack", Fact("")).why:
+        return f"it is unknown whether Istio is configured for dual stack: {why}"
     if mesh.facts.value("istio-dual-stack") != "on":
         return "Istio is not configured for dual stack (ISTIO_DUAL_STACK in istiod's environment)"
     return None

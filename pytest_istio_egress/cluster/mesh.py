@@ -9,22 +9,19 @@ from pytest_istio_egress.cluster.admin import admin
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.facts.objects import ApiObjectReader, name
 from pytest_istio_egress.cluster.facts.proxies import ProxyInfo
-from pytest_istio_egress.cluster.facts.revisions import config_map, injectors, istiod
+from pytest_istio_egress.cluster.facts.revisions import injectors, istiod
 from pytest_istio_egress.cluster.facts.table import FactOverrides, detect_facts
 from pytest_istio_egress.cluster.gateway_log import problem_of
 from pytest_istio_egress.cluster.mesh_config_map import MeshConfigMap
 from pytest_istio_egress.cluster.pods import Pod, ready_pods
-from pytest_istio_egress.model.mesh_facts import DEFAULT_REVISION, MeshFacts
+from pytest_istio_egress.model.mesh_facts import DEFAULT_REVISION, MeshFacts, config_map_of
 
 
 def meshes(api: Api) -> list[MeshConfigMap]:
     """Return the ConfigMap of every control plane with a sidecar injector."""
     reader = ApiObjectReader(api)
     planes = dict.fromkeys((each.namespace, each.revision) for each in injectors(reader))
-    return [
-        MeshConfigMap(api, namespace, config_map(istiod(reader, namespace, revision), revision))
-        for namespace, revision in planes
-    ]
+    return [MeshConfigMap(api, namespace, config_map_of(revision)) for namespace, revision in planes]
 
 
 class Mesh:

@@ -18,11 +18,17 @@ from typing import Any
 
 from pytest_istio_egress.cluster.discovery import Selectors, parsed
 from pytest_istio_egress.model.addresses import IPV4
-from pytest_istio_egress.model.mesh_facts import CLUSTER_DOMAIN, DEFAULT_REVISION, STOCK_GATEWAY, Gateway, MeshFacts
+from pytest_istio_egress.model.mesh_facts import (
+    CLUSTER_DOMAIN,
+    DEFAULT_REVISION,
+    STOCK_GATEWAY,
+    TRUST_DOMAIN,
+    Gateway,
+    MeshFacts,
+)
 
 SYSTEM = "istio-system"
 INJECTION = ("istio-injection", "enabled")
-TRUST_DOMAIN = "cluster.local"
 EXPORT_TO = "networking.istio.io/exportTo"
 """The annotation of a Service that lists the namespaces it is visible to, as the field exportTo does elsewhere."""
 GATEWAY = f"{STOCK_GATEWAY.service}.{STOCK_GATEWAY.namespace}"

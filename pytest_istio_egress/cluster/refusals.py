@@ -19,6 +19,21 @@ _OF_PROXIES = (
 
 REFUSALS: tuple[tuple[re.Pattern[str], str], ...] = (
     (
+        re.compile(r"webhook \"(?P<webhook>[^\"]+)\".*: service \"(?P<service>[^\"]+)\" not found", re.DOTALL),
+        "The webhook {webhook} calls the Service {service}, which does not exist: compare clientConfig of its webhook "
+        "configuration with the Services of the namespace.",
+    ),
+    (
+        re.compile(r"webhook \"(?P<webhook>\S*\.istio\.io)\".*: x509: ", re.DOTALL),
+        "Istio's webhook {webhook} is not trusted: istiod of its revision writes caBundle into the webhook's "
+        "configuration. Check that caBundle is istiod's, and istiod's log.",
+    ),
+    (
+        re.compile(r"webhook \"(?P<webhook>[^\"]+)\".*: x509: ", re.DOTALL),
+        "The webhook {webhook} is not trusted: check caBundle of its webhook configuration, and the names and the "
+        "validity of its certificate.",
+    ),
+    (
         re.compile(r"failed (?:to call|calling) webhook \"(?P<webhook>\S*\.istio\.io)\""),
         "Istio's webhook {webhook} does not respond: check istiod's pods, and that the API server reaches their port "
         "15017 (private clusters need a firewall rule from the control plane to the nodes).",

@@ -58,6 +58,8 @@ ISTIOS_OWN_BUILD = "Istio's own"
 UPSTREAM_BUILD = "upstream Envoy"
 CLUSTER_DOMAIN = "cluster.local"
 """The usual domain of Services, which manifests use."""
+TRUST_DOMAIN = "cluster.local"
+"""The usual trust domain, which manifests use."""
 ISTIOD_SETTINGS: dict[str, bool | str] = {
     "PILOT_ENABLE_GATEWAY_API": True,
     "PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER": True,
@@ -88,7 +90,11 @@ def _settings(fact: str) -> dict[str, str]:
 
 
 def config_map_of(revision: str) -> str:
-    """Return the name of the ConfigMap with the mesh configuration of a revision."""
+    """Return the name of the ConfigMap that istiod of a revision reads as its mesh configuration.
+
+    For `default` it is `istio`, spelled out or not (getMeshConfigMapName of Istio's pilot/pkg/bootstrap/mesh.go),
+    though Istio's charts with `revision=default` spelled out write `istio-default`.
+    """
     return "istio" if revision == DEFAULT_REVISION else f"istio-{revision}"
 
 

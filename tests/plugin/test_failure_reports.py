@@ -169,6 +169,25 @@ def hint_of(line: str) -> str:
             ["validate.kyverno.svc-fail does not respond"],
             id="other-webhook-does-not-respond",
         ),
+        pytest.param(
+            'failed calling webhook "rev.namespace.sidecar-injector.istio.io": failed to call webhook: Post '
+            '"https://istiod-default.istio-system.svc:443/inject": tls: failed to verify certificate: x509: '
+            "certificate signed by unknown authority",
+            ["rev.namespace.sidecar-injector.istio.io is not trusted", "caBundle"],
+            id="istio-is-not-trusted",
+        ),
+        pytest.param(
+            'failed calling webhook "validate.kyverno.svc-fail": Post "https://kyverno.svc:443/": '
+            "tls: failed to verify certificate: x509: certificate has expired or is not yet valid",
+            ["validate.kyverno.svc-fail is not trusted", "validity"],
+            id="other-webhook-is-not-trusted",
+        ),
+        pytest.param(
+            'failed calling webhook "validation.istio.io": failed to call webhook: Post '
+            '"https://istiod.istio-system.svc:443/validate?timeout=10s": service "istiod" not found',
+            ["validation.istio.io calls the Service istiod, which does not exist"],
+            id="webhook-of-no-service",
+        ),
     ],
 )
 def test_hint_names_who_rejected_the_manifest(message: str, words: list[str]) -> None:

@@ -510,6 +510,26 @@ def test_control_plane_outside_of_the_cluster_is_detected() -> None:
     assert facts.injection == ("istio-injection", "enabled")
 
 
+def test_settings_of_a_control_plane_outside_of_the_cluster_are_unknown() -> None:
+    facts = detect_facts(outside(Objects()), FactOverrides())
+    unknown = ["native-sidecars", "istio-dual-stack", "istiod-settings"]  # proxy-build is a running proxy's
+    assert [name for name, fact in facts.facts.items() if "tests assume Istio's defaults" in fact.why] == unknown
+    assert facts.istiod_setting("PILOT_ENABLE_IP_AUTOALLOCATE") is True
+    dual = detect_facts(with_pod_addresses(outside(Objects()), "10.0.0.1", "2001:db8::1"), FactOverrides())
+    why = FEATURE_DETECTORS["dual-stack"](cast(Mesh, SimpleNamespace(facts=dual)))
+    assert "it is unknown whether Istio is configured for dual stack" in (why or "")
+
+
+def test_trust_domain_is_that_of_a_proxy_where_the_mesh_configuration_is_elsewhere() -> None:
+    mesh = outside(Objects()).without("ConfigMap", "istio")
+    assert detect_facts(mesh, FactOverrides()).facts["trust-domain"].why
+    mesh.proxy = PROXY
+    for pod in (each for each in mesh.held if each["kind"] == "Pod"):
+        for container in pod["spec"]["containers"]:
+            container["env"] = [{"name": "TRUST_DOMAIN", "value": "corp.example"}]
+    assert value(mesh, "trust-domain") == "corp.example"
+
+
 def test_mesh_without_a_config_map_has_unknown_settings_and_cannot_be_changed() -> None:
     facts = detect_facts(outside(Objects()).without("ConfigMap", "istio"), FactOverrides())
     assert facts.config_map == ""
@@ -520,13 +540,17 @@ def test_mesh_without_a_config_map_has_unknown_settings_and_cannot_be_changed() 
     assert facts.value("mutual-tls")  # what lies in other resources is known
 
 
-def test_config_map_is_the_one_that_istiod_mounts() -> None:
+def test_config_map_is_the_one_that_istiod_reads_for_the_default_revision_spelled_out() -> None:
     mesh = Objects()
-    volumes = mesh.held_as("Deployment", "istiod")["spec"]["template"]["spec"].setdefault("volumes", [])
-    volumes[:] = [{"name": "config", "configMap": {"name": "istio-default"}}]
-    mesh.held_as("ConfigMap", "istio")["metadata"]["name"] = "istio-default"
+    hooks = mesh.held_as("MutatingWebhookConfiguration", "istio-sidecar-injector")["webhooks"]
+    for hook in hooks:
+        hook["clientConfig"]["service"]["name"] = "istiod-default"
+    unread = copy.deepcopy(mesh.held_as("ConfigMap", "istio"))
+    unread["metadata"]["name"] = "istio-default"
+    unread["data"]["mesh"] = "outboundTrafficPolicy: {mode: ALLOW_ANY}"
+    mesh.held.append(unread)
     facts = detect_facts(mesh, FactOverrides())
-    assert (facts.config_map, facts.outbound_mode) == ("istio-default", "REGISTRY_ONLY")
+    assert (facts.istiod, facts.config_map, facts.outbound_mode) == ("istiod-default", "istio", "REGISTRY_ONLY")
 
 
 def test_shared_mesh_config_is_overridden_by_the_revisions_own() -> None:

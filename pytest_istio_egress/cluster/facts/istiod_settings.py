@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pytest_istio_egress.cluster.facts.objects import Object
-from pytest_istio_egress.cluster.facts.revisions import environment
+from collections.abc import Mapping
+
 from pytest_istio_egress.model.mesh_facts import DEFAULT_SETTINGS, ISTIOD_SETTINGS
 
 
-def istiod_settings(istiod: Object | None) -> str:
+def istiod_settings(variables: Mapping[str, str]) -> str:
     """Return the settings among ISTIOD_SETTINGS that differ from the default, as `NAME=VALUE NAME=VALUE`."""
-    variables = environment(istiod)
     values = {name: _value(name, variables.get(name, "")) for name in ISTIOD_SETTINGS}
     changed = {name: value for name, value in values.items() if value != ISTIOD_SETTINGS[name]}
     words = (f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in changed.items())

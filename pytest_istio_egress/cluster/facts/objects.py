@@ -82,6 +82,11 @@ def labels(each: Object) -> dict[str, str]:
     return each["metadata"].get("labels") or {}
 
 
+def variables(container: Object) -> dict[str, str]:
+    """Return the environment variables of a container that have literal values."""
+    return {entry["name"]: str(entry.get("value", "")) for entry in container.get("env") or []}
+
+
 def is_ready(pod: Object) -> bool:
     """Whether a pod has the condition Ready."""
     conditions = {each["type"]: each["status"] for each in (pod.get("status") or {}).get("conditions") or []}

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from pytest_istio_egress.cluster.api import ClusterError
-from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader, labels
+from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader, labels, variables
 from pytest_istio_egress.model.istio_versions import older, release
 from pytest_istio_egress.model.label_selector import matches
-from pytest_istio_egress.model.mesh_facts import DEFAULT_REVISION, config_map_of
+from pytest_istio_egress.model.mesh_facts import DEFAULT_REVISION
 
 REVISION = "istio.io/rev"
 TAG = "istio.io/tag"
@@ -140,7 +140,7 @@ def _is_release(version: str) -> bool:
 
 def environment(deployment: Object | None) -> dict[str, str]:
     """Return the environment variables of istiod that have literal values."""
-    return {entry["name"]: str(entry.get("value", "")) for entry in _container(deployment).get("env") or []}
+    return variables(_container(deployment))
 
 
 def argument(deployment: Object | None, option: str) -> str:
@@ -149,13 +149,6 @@ def argument(deployment: Object | None, option: str) -> str:
     joined = (word.removeprefix(f"{option}=") for word in words if word.startswith(f"{option}="))
     apart = (value for word, value in pairwise(words) if word == option)
     return next(iter((*joined, *apart)), "")
-
-
-def config_map(deployment: Object | None, revision: str) -> str:
-    """Return the name of the ConfigMap that istiod mounts as its mesh configuration, else Istio's name for it."""
-    volumes = deployment["spec"]["template"]["spec"].get("volumes") or [] if deployment else []
-    mounted = (each["configMap"]["name"] for each in volumes if each.get("name") == "config" and "configMap" in each)
-    return next(mounted, config_map_of(revision))
 
 
 def describe(reader: ObjectReader, injectors: Sequence[Injector]) -> str:

@@ -31,11 +31,13 @@ from pytest_istio_egress.model.mesh_facts import (
     NO_ZTUNNEL,
     OWN_GATEWAY,
     RUNS_OWN_GATEWAY,
+    TRUST_DOMAIN,
     Fact,
     Gateway,
     MeshFacts,
     MeshSidecar,
     Ztunnel,
+    config_map_of,
 )
 from pytest_istio_egress.model.mesh_log import MeshLog
 from pytest_istio_egress.model.text import one_line
@@ -100,6 +102,16 @@ class Detection:
         except ClusterError:
             return None  # without the permission to look at pods
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables of istiod; raises ClusterError where its Deployment is elsewhere."""
+        if self.istiod is None:
+            raise ClusterError(
+                f"no Deployment of istiod of revision {self.injector.revision} in {self.control_plane}; tests assume "
+                "Istio's defaults"
+            )
+        return revisions.environment(self.istiod)
+
     def version(self) -> str:
         """Return the version of Istio; raises ClusterError where nothing in the cluster tells it."""
         told = revisions.version(self.istiod)
@@ -112,7 +124,7 @@ class Detection:
     @cached_property
     def config_map(self) -> str:
         """The name of the ConfigMap with the control plane's own mesh configuration."""
-        return revisions.config_map(self.istiod, self.injector.revision)
+        return config_map_of(self.injector.revision)
 
     @property
     def shared_config_map(self) -> str:
@@ -145,6 +157,21 @@ class Detection:
         """Return the domain of Services in Istio's names: by istiod's command line, or by a proxy, or the usual one."""
         told = revisions.argument(self.istiod, "--domain") or (self.proxy.domain if self.proxy else "")
         return told or CLUSTER_DOMAIN
+
+    def trust_domain(self) -> str:
+        """Return the trust domain: by the mesh configuration; where that is elsewhere, by what a proxy was given."""
+        try:
+            return str(self.settings.get("trustDomain") or TRUST_DOMAIN)
+        except ClusterError:
+            if self.proxy and self.proxy.trust_domain:
+                return self.proxy.trust_domain
+            raise
+
+    def proxy_build(self) -> str:
+        """Return the build of Envoy: by a running proxy, or by what istiod is configured for."""
+        if self.proxy and self.proxy.extensions:
+            return proxies.build_of(self.proxy.extensions)
+        return proxies.configured_build(self.environment)
 
     @cached_property
     def sidecar(self) -> Object | None:
@@ -218,18 +245,18 @@ DETECTORS: dict[str, Callable[[Detection], str]] = {
     "telemetry-services": lambda of: mesh_config.telemetry_services(of.reader, of.settings, of.root),
     "mutual-tls": lambda of: security.mutual_tls(of.reader, of.root),
     "dns-capture": lambda of: mesh_config.dns_capture(of.settings),
-    "native-sidecars": lambda of: proxies.native_sidecars(of.istiod, revisions.version(of.istiod)),
-    "proxy-build": lambda of: proxies.proxy_build(of.proxy, of.istiod),
+    "native-sidecars": lambda of: proxies.native_sidecars(of.environment, revisions.version(of.istiod)),
+    "proxy-build": Detection.proxy_build,
     "cluster-domain": Detection.cluster_domain,
-    "trust-domain": lambda of: str(of.settings.get("trustDomain") or "cluster.local"),
+    "trust-domain": Detection.trust_domain,
     "pod-security": lambda of: security.pod_security(of.reader),
     "network-policy": lambda of: security.network_policy(of.reader),
     "gateway-api": lambda of: installed_apis.gateway_api(of.reader),
     "definitions": lambda of: installed_apis.definitions(of.reader),
     "ambient": lambda of: str(of.ztunnel or NO_ZTUNNEL),
     "ip-families": lambda of: network.ip_families(of.reader, of.control_plane),
-    "istio-dual-stack": lambda of: proxies.dual_stack(of.istiod),
-    "istiod-settings": lambda of: istiod_settings.istiod_settings(of.istiod),
+    "istio-dual-stack": lambda of: proxies.dual_stack(of.environment),
+    "istiod-settings": lambda of: istiod_settings.istiod_settings(of.environment),
     "mesh-settings": lambda of: mesh_config.mesh_settings(of.settings),
 }
 """The detector of each fact, in the order of mesh_facts.FACTS."""
