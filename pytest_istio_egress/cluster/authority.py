@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 from pytest_istio_egress.cluster.api import Api, ClusterError
@@ -13,8 +14,9 @@ from pytest_istio_egress.model.text import one_line
 
 _CHUNK = 16 * 1024
 """Characters of one command: the API server takes a command as part of a URL."""
+_CERTIFICATE = re.compile(r"^-----BEGIN CERTIFICATE-----.*?^-----END CERTIFICATE-----", re.DOTALL | re.MULTILINE)
 LARGEST = 512 * 1024
-"""Characters of a file: a bundle of all public authorities has half of it."""
+"""Characters of a file's certificates: a bundle of all public authorities has half of it."""
 
 
 class Authorities:
@@ -47,12 +49,14 @@ class Authorities:
 
 
 def _pem(file: Path) -> str:
+    """Return the certificates of a file without the text around them: bundles name authorities in any encoding."""
     try:
-        text = file.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as error:
+        text = file.read_bytes().decode("ascii", errors="replace")
+    except OSError as error:
         raise InvalidTestError(f"cannot read the CA file {file}: {one_line(error)}") from error
-    if "-----BEGIN CERTIFICATE-----" not in text or len(text) > LARGEST:
+    certificates = "".join(f"{found}\n" for found in _CERTIFICATE.findall(text.replace("\r\n", "\n")))
+    if not certificates or len(certificates) > LARGEST:
         raise InvalidTestError(
             f"{file} is not a CA file: give PEM certificates (BEGIN CERTIFICATE) of at most {LARGEST // 1024} KiB"
         )
-    return text
+    return certificates

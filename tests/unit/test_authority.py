@@ -72,6 +72,16 @@ def test_changed_authority_is_another_file(authorities: Authorities, shell: Shel
     assert shell.files["curl", second] == PEM * 2
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_text_around_certificates_is_left_out_in_any_encoding(
+    authorities: Authorities, shell: Shell, tmp_path: Path, encoding: str
+) -> None:
+    file = tmp_path / "company.pem"
+    file.write_bytes(f"# Zertifizierungsstelle für Köln\r\n{PEM}# Générée en été\n{PEM}".encode(encoding))
+    path = authorities.path(POD, file)
+    assert shell.files == {("curl", path): PEM * 2}
+
+
 def test_long_bundle_is_copied_in_parts(authorities: Authorities, shell: Shell, tmp_path: Path) -> None:
     path = authorities.path(POD, company(tmp_path, PEM * 1000))
     assert shell.files["curl", path] == PEM * 1000
