@@ -215,9 +215,28 @@ def at(number: int | None) -> Any:
 )
 def test_ports_of_the_gateway_have_their_faults(others: Any, number: int | None, text: str) -> None:
     given = configuration(gateways=[gateway("out"), *others], rules=[at(number)])
-    found = [each for each in gateways.faults(given, CLIENT, GATEWAY_PODS) if not each.startswith("no VirtualService")]
+    found = gateways.faults(given, CLIENT, GATEWAY_PODS)
     assert text in "".join(found)
     assert bool(found) is bool(text)
+
+
+@pytest.mark.parametrize(
+    ("gateways_of_pods", "rules", "named"),
+    [
+        ([gateway("out"), gateway("public", host="*")], [at(None)], ""),
+        ([gateway("out"), gateway("public", number=443, host="*")], [at(None)], ""),
+        ([gateway("public", host="*")], [at(None)], ""),  # the rule is for Gateway out, which does not exist
+        ([gateway("out"), gateway("copy")], [at(None)], ""),
+        ([gateway("public", host="*")], [virtual_service(to(HOST))], "public"),
+        ([gateway("out"), gateway("tls", number=443)], [at(None)], "tls"),
+    ],
+)
+def test_gateway_without_a_rule_is_named_only_where_the_host_is_left_to_it(
+    gateways_of_pods: Any, rules: Any, named: str
+) -> None:
+    given = configuration(gateways=gateways_of_pods, rules=rules)
+    found = [each for each in gateways.faults(given, CLIENT, GATEWAY_PODS) if each.startswith("no VirtualService")]
+    assert found == ([f"no VirtualService for {HOST} is bound to Gateway {named} in client"] if named else [])
 
 
 @pytest.mark.parametrize(

@@ -86,15 +86,37 @@ def selects_gateway(gateway: Document, workload: Workload) -> bool:
 
 
 def _selected(configuration: Configuration, request: ClientRequest, workload: Workload | None) -> Iterator[str]:
-    """Yield Gateways of this gateway's pods for just this host that no VirtualService is bound to."""
+    """Yield Gateways of this gateway's pods that accept the host, and that no VirtualService is bound to.
+
+    Not those whose ports another Gateway with a VirtualService of the host has as well, nor, where such rules name
+    Gateways at all, those that accept the host by a wildcard alone: they are for other hosts.
+    """
     if workload is None or "VirtualService" in configuration.unread:
         return
-    rules = configuration.rules_of(request.host)
-    for gateway in configuration.gateways:
-        if not selects_gateway(gateway, workload) or not accepts(gateway, request.host):
+    rules, host = configuration.rules_of(request.host), request.host
+    own = [each for each in configuration.gateways if selects_gateway(each, workload) and accepts(each, host)]
+    taken = {place for gateway in own if _is_bound(gateway, rules) for place in _places(gateway, host)}
+    elsewhere = any(True for rule in rules for _ in _named_gateways(rule))
+    for gateway in own:
+        if _is_bound(gateway, rules) or _places(gateway, host) <= taken:
             continue
-        if not any(bound(rule, gateway) for rule in rules):
-            yield f"no VirtualService for {request.host} is bound to {full_name(gateway)}"
+        if _names(gateway, host) or not elsewhere:
+            yield f"no VirtualService for {host} is bound to {full_name(gateway)}"
+
+
+def _is_bound(gateway: Document, rules: Iterable[Document]) -> bool:
+    return any(bound(rule, gateway) for rule in rules)
+
+
+def _places(gateway: Document, host: str) -> set[tuple[int, str | None]]:
+    """Return where the servers of a Gateway listen that accept a host."""
+    return {_place(server) for server in spec_of(gateway).get("servers") or [] if _serves(server, host)}
+
+
+def _names(gateway: Document, host: str) -> bool:
+    """Whether a server of the Gateway lists just this host, not only a wildcard that covers it."""
+    servers = spec_of(gateway).get("servers") or []
+    return any(str(pattern).rpartition("/")[2] == host for server in servers for pattern in server["hosts"])
 
 
 def bound(rule: Document, gateway: Document) -> bool:
