@@ -12,6 +12,7 @@ from cause_samples import SAMPLES, filtered, flagged, transport_failure
 from failures import BLOCKED, CURL, KNOWN, LINE, REACHED, SIMPLE_TLS, cluster, configuration, failure, path
 
 from pytest_istio_egress.model.difference import Difference
+from pytest_istio_egress.verdict.analysis.configuration import MeshSettings
 from pytest_istio_egress.verdict.diagnosis import CAUSES, cause
 from pytest_istio_egress.verdict.diagnosis.configuration import manifest_rejected
 from pytest_istio_egress.verdict.diagnosis.evidence import PRESENT, Evidence
@@ -288,6 +289,18 @@ def test_known_missing_resource_is_never_stated_where_its_kind_could_not_be_read
     assert "no ServiceEntry lists partner.test" in cause(given).replace("No ServiceEntry", "no ServiceEntry")
     unread = with_context(given, configuration=replace(configuration(entries=[]), unread=frozenset({"ServiceEntry"})))
     assert "ServiceEntry lists" not in cause(unread)
+
+
+@pytest.mark.parametrize(
+    ("name", "mode_is_named"),
+    [("PassthroughCluster instead of a block", True), ("PassthroughCluster instead of the host's cluster", False)],
+)
+def test_cluster_of_dynamic_dns_lets_unknown_hosts_through_as_well(name: str, *, mode_is_named: bool) -> None:
+    settings = MeshSettings(raw={"outboundTrafficPolicy": {"mode": "ALLOW_ANY_DYNAMIC_DNS"}})
+    given = with_lines(SAMPLES[name], cluster="AllowAnyDynamicDNSCluster")
+    text = cause(with_context(given, configuration=replace(configuration(entries=[]), mesh=settings)))
+    assert text.startswith("The sidecar sent the request to AllowAnyDynamicDNSCluster ")
+    assert ("is ALLOW_ANY_DYNAMIC_DNS" in text) is mode_is_named
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from typing import Any
 from pytest_istio_egress.verdict.analysis.documents import Document, covers, namespace_of, spec_of
 
 ALLOW_ANY, REGISTRY_ONLY = "ALLOW_ANY", "REGISTRY_ONLY"
+ANY_HOST_MODES = frozenset({ALLOW_ANY, "ALLOW_ANY_DYNAMIC_DNS"})
+"""The modes of the outbound traffic policy that let requests to unknown hosts through."""
 
 
 @dataclass(frozen=True)

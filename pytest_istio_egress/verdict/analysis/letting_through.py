@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from pytest_istio_egress.verdict.analysis.configuration import ALLOW_ANY, REGISTRY_ONLY, ClientRequest, Configuration
+from pytest_istio_egress.verdict.analysis.configuration import (
+    ANY_HOST_MODES,
+    REGISTRY_ONLY,
+    ClientRequest,
+    Configuration,
+)
 from pytest_istio_egress.verdict.analysis.documents import Document, full_name, namespace_of, spec_of
 from pytest_istio_egress.verdict.analysis.hosts import definitions
 from pytest_istio_egress.verdict.analysis.visibility import (
@@ -31,16 +36,16 @@ def why_allow_any(configuration: Configuration, request: ClientRequest) -> str:
     if "Sidecar" in configuration.unread:
         return ""
     mode, subject = outbound_policy(configuration, request)
-    if mode != ALLOW_ANY:
+    if mode not in ANY_HOST_MODES:
         return ""
     several = sidecars_of(configuration, request)
     if len(several) > 1:
         names = " and ".join(sorted(str(each["metadata"]["name"]) for each in several))
-        return f"{subject} is ALLOW_ANY (the oldest of {names}, which select the same workload)"
+        return f"{subject} is {mode} (the oldest of {names}, which select the same workload)"
     inherited = sidecar_of(configuration, request)
     if inherited is not None and not subject.startswith("Sidecar"):
-        return f"{subject} is ALLOW_ANY, and {full_name(inherited)} sets no other"
-    return f"{subject} is ALLOW_ANY"
+        return f"{subject} is {mode}, and {full_name(inherited)} sets no other"
+    return f"{subject} is {mode}"
 
 
 def definition_of(

@@ -14,6 +14,7 @@ from pytest_istio_egress.verdict.diagnosis.failure import Failure, Line
 from pytest_istio_egress.verdict.diagnosis.rule import ROUTED, as_sentence, cause
 from pytest_istio_egress.verdict.proxy_path import ProxyPath
 from pytest_istio_egress.verdict.proxy_path.listeners import ANY_ADDRESS, CATCH_ALL
+from pytest_istio_egress.verdict.proxy_path.path import ANY_HOST_CLUSTERS
 
 _RESOURCES = (Evidence.SERVICE_ENTRIES, Evidence.SIDECARS, Evidence.MESH)
 _NEEDS = (Evidence.SIDECAR_LINE, *_RESOURCES)
@@ -70,13 +71,13 @@ def _lacks(line: Line, path: ProxyPath | None) -> str:
 
 @cause("PassthroughCluster instead of the host's cluster", explains=ROUTED, needs=(Evidence.CLUSTER, *_RESOURCES))
 def passthrough(failure: Failure) -> str | None:
-    """PassthroughCluster took the request, which was to reach a host that the registry knows."""
+    """A cluster for any host took the request, which was to reach a host that the registry knows."""
     line = failure.line
-    if line is None or line.cluster != "PassthroughCluster" or failure.expects_block or failure.expected.blocked:
+    if line is None or line.cluster not in ANY_HOST_CLUSTERS or failure.expects_block or failure.expected.blocked:
         return None
-    if failure.expected.cluster == "PassthroughCluster":
+    if failure.expected.cluster == line.cluster:
         return None
-    known = "The sidecar sent the request to PassthroughCluster because it does not know the host on that port."
+    known = f"The sidecar sent the request to {line.cluster} because it does not know the host on that port."
     return _with_reason(known, failure)
 
 

@@ -36,7 +36,7 @@ from pytest_istio_egress.verdict.analysis.virtual_services import (
 )
 from pytest_istio_egress.verdict.analysis.visibility import sidecars_of, why_not_applied
 from pytest_istio_egress.verdict.proxy_path import ProxyPath
-from pytest_istio_egress.verdict.proxy_path.path import CATCH_ALL_CLUSTERS, originates_again
+from pytest_istio_egress.verdict.proxy_path.path import ANY_HOST_CLUSTERS, CATCH_ALL_CLUSTERS, originates_again
 from pytest_istio_egress.verdict.proxy_path.upstream import cluster_type, limits, mesh_tls, originated_tls
 
 _WITHOUT_ENDPOINTS = frozenset({"ORIGINAL_DST", "envoy.clusters.dynamic_forward_proxy"})
@@ -106,7 +106,7 @@ def _unknown_host(path: ProxyPath, configuration: Configuration, request: Client
     reason = why_unknown(configuration, request)
     if reason := reason or why_not_taken(configuration, request, path, path.request.address):
         yield reason
-    through = path.cluster_name == "PassthroughCluster" or (path.route or {}).get("name") == "allow_any"
+    through = path.cluster_name in ANY_HOST_CLUSTERS or (path.route or {}).get("name") == "allow_any"
     if through:
         yield why_allow_any(configuration, request) or "the outbound traffic policy of the client allows any host"
     elif "Sidecar" not in configuration.unread:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from pytest_istio_egress.model.addresses import split_endpoint
 from pytest_istio_egress.verdict.proxy_path import Endpoint, Origin, ProxyPath, RequestAtProxy
-from pytest_istio_egress.verdict.proxy_path.path import CATCH_ALL_CLUSTERS
+from pytest_istio_egress.verdict.proxy_path.path import BY_DNS, CATCH_ALL_CLUSTERS, PASSTHROUGH
 from pytest_istio_egress.verdict.proxy_path.upstream import cluster_type, mesh_tls, originated_tls
 
 _STAGE = 20
@@ -95,7 +95,9 @@ def end_of(path: ProxyPath) -> str:
         return f"this proxy answers {path.response} itself"
     if path.cluster_name == "BlackHoleCluster":
         return "this proxy closes the connection (BlackHoleCluster)"
-    if path.cluster_name == "PassthroughCluster":
+    if path.cluster_name == BY_DNS:
+        return "an address that DNS has for the host, by no rule (AllowAnyDynamicDNSCluster)"
+    if path.cluster_name == PASSTHROUGH:
         return "the address that the client connects to, by no rule (PassthroughCluster)"
     if path.http and path.route is None:
         return "this proxy answers 404: it has no route for the request"

@@ -15,7 +15,11 @@ from pytest_istio_egress.verdict.proxy_path.origin import Origin, ServiceOfClust
 from pytest_istio_egress.verdict.proxy_path.routes import clusters_of_route, route_of, virtual_host_of
 from pytest_istio_egress.verdict.proxy_path.upstream import mesh_tls, originated_tls
 
-CATCH_ALL_CLUSTERS = frozenset({"BlackHoleCluster", "PassthroughCluster"})
+PASSTHROUGH, BY_DNS = "PassthroughCluster", "AllowAnyDynamicDNSCluster"
+"""The clusters for hosts that the registry does not know, where any is allowed: to the address that the client chose,
+or, with ALLOW_ANY_DYNAMIC_DNS and HTTP, to one that DNS has for the host."""
+ANY_HOST_CLUSTERS = frozenset({PASSTHROUGH, BY_DNS})
+CATCH_ALL_CLUSTERS = ANY_HOST_CLUSTERS | {"BlackHoleCluster"}
 WAYPOINT_LISTENER = "main_internal"
 """The listener of a waypoint for the connections inside the tunnels."""
 INLINE = "(inline)"
