@@ -237,6 +237,10 @@ def test_delegate_that_is_not_exported_is_lost() -> None:
         ({"sidecars": [sidecar("./*")]}, "and Sidecar default in client sets no other"),
         ({"sidecars": [], "mesh": mesh(outboundTrafficPolicy={"mode": "REGISTRY_ONLY"})}, ""),
         ({"sidecars": [sidecar("./*", outboundTrafficPolicy={})]}, ""),
+        (
+            {"sidecars": [], "mesh": mesh(outboundTrafficPolicy={"mode": "ALLOW_ANY_DYNAMIC_DNS"})},
+            "the mesh's outboundTrafficPolicy is ALLOW_ANY_DYNAMIC_DNS",
+        ),
     ],
 )
 def test_policy_that_allows_any_host_is_named(open_up: dict[str, Any], text: str) -> None:
@@ -256,6 +260,44 @@ def test_policy_that_allows_any_host_is_named(open_up: dict[str, Any], text: str
 )
 def test_policy_that_denies_nothing_is_named(kind: dict[str, Any], text: str) -> None:
     policy = resource("AuthorizationPolicy", "who", "istio-system", **kind)
-    why = policies.why_nothing_denies(configuration(policies=[policy]), GATEWAY_PODS)
+    why = policies.why_nothing_denies(configuration(policies=[policy]), GATEWAY_PODS, HOST, "")
+    assert text in why
+    assert bool(text) is bool(why)
+
+
+def _policy(name: str, host: str = HOST, namespace: str = "istio-system", **spec: Any) -> dict[str, Any]:
+    rules = [{"to": [{"operation": {"hosts": [host]}}]}]
+    return resource("AuthorizationPolicy", name, namespace, rules=rules, **spec)
+
+
+ELSEWHERE: dict[str, Any] = {"selector": {"matchLabels": {"istio": "ingressgateway"}}}
+BY_WHO = "rbac_access_denied_matched_policy[ns[istio-system]-policy[who]-rule[0]]"
+BY_NONE = "rbac_access_denied_matched_policy[none]"
+
+
+@pytest.mark.parametrize(
+    ("beside", "documented", "text"),
+    [
+        ([_policy("who", action="AUDIT")], "", "AuthorizationPolicy who in istio-system has the action AUDIT"),
+        ([_policy("who", action="AUDIT")], BY_WHO, "AuthorizationPolicy who in istio-system has the action AUDIT"),
+        ([_policy("who", "a.test", action="AUDIT")], "", ""),
+        ([_policy("who", "a.test", action="AUDIT")], BY_WHO, "has the action AUDIT"),
+        ([_policy("who", action="DENY", **ELSEWHERE)], "", "who in istio-system selects istio=ingressgateway"),
+        ([_policy("who", action="DENY", **ELSEWHERE)], BY_WHO, "who in istio-system selects istio=ingressgateway"),
+        ([_policy("who", "a.test", action="DENY", **ELSEWHERE)], "", ""),
+        ([], BY_WHO, "there is no AuthorizationPolicy who in istio-system"),
+        ([], "", ""),
+        ([_policy("who", action="DENY")], BY_WHO, ""),  # it applies: its rules do not match
+        ([_policy("log", action="AUDIT"), _policy("who", action="DENY")], "", ""),  # either may be meant
+        ([_policy("who", **ELSEWHERE)], "", ""),  # an ALLOW of the host denies others
+        ([_policy("who", **ELSEWHERE)], BY_NONE, "selects istio=ingressgateway"),
+        ([_policy("who", **ELSEWHERE), _policy("near")], BY_NONE, ""),
+        ([_policy("who", targetRefs=[{"kind": "Gateway", "name": "w"}])], BY_WHO, "is for Gateway w, and not for"),
+    ],
+)
+def test_policy_that_denies_nothing_is_named_beside_others(beside: Any, documented: str, text: str) -> None:
+    others = _policy("others", "other.test", action="DENY")
+    given = configuration(policies=[others, *beside])
+    why = policies.why_nothing_denies(given, GATEWAY_PODS, HOST, documented)
     assert text in why
     assert bool(text) is bool(why)

@@ -284,10 +284,11 @@ def test_allow_rule_that_does_not_match_has_its_reason(given: Any, authority: st
 
 def test_policy_of_another_namespace_does_not_deny_at_the_gateway() -> None:
     elsewhere = policy("client", to=[{"operation": {"hosts": [HOST]}}])
-    why = policies.why_nothing_denies(configuration(policies=[elsewhere]), GATEWAY_PODS)
+    why = policies.why_nothing_denies(configuration(policies=[elsewhere]), GATEWAY_PODS, HOST, "")
     assert why.startswith("AuthorizationPolicy may in client selects their labels")
     others = policy("client", labels={"app": "x"})
-    assert "another namespace" not in policies.why_nothing_denies(configuration(policies=[others]), GATEWAY_PODS)
+    why = policies.why_nothing_denies(configuration(policies=[others]), GATEWAY_PODS, HOST, "")
+    assert "another namespace" not in why
 
 
 def test_policy_of_the_client_is_no_cause_where_it_is_for_another_host() -> None:

@@ -9,6 +9,7 @@ from pytest_istio_egress.verdict.analysis.policies import policies_of_client, wh
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
 from pytest_istio_egress.verdict.diagnosis.failure import DENIED, Failure, LoggedHop
 from pytest_istio_egress.verdict.diagnosis.rule import ROUTED, as_sentence, cause
+from pytest_istio_egress.verdict.proxy_path.path import ANY_HOST_CLUSTERS
 
 _FORBIDDEN = 403
 
@@ -19,15 +20,15 @@ _FORBIDDEN = 403
     needs=(Evidence.CLUSTER, Evidence.SIDECARS, Evidence.MESH),
 )
 def policy_allows(failure: Failure) -> str | None:
-    """PassthroughCluster took a request that was to be blocked, and the outbound traffic policy is ALLOW_ANY."""
+    """A cluster for any host took a request that was to be blocked, and the outbound traffic policy allows any host."""
     line = failure.line
-    if line is None or line.cluster != "PassthroughCluster" or not failure.expects_block:
+    if line is None or line.cluster not in ANY_HOST_CLUSTERS or not failure.expects_block:
         return None
     why = why_allow_any(failure.configuration, failure.request)
     if not why:
         return None
     return (
-        f"The sidecar sent the request to PassthroughCluster instead of blocking it: {why}. Check "
+        f"The sidecar sent the request to {line.cluster} instead of blocking it: {why}. Check "
         "outboundTrafficPolicy there."
     )
 
@@ -54,21 +55,30 @@ def host_is_known(failure: Failure) -> str | None:
 
 def denial_is_documented(hop: Hop) -> bool:
     """Whether a policy is to deny the request at an Envoy."""
-    return (hop.details or "").startswith(DENIED) or hop.status == _FORBIDDEN
+    return _documented(hop).startswith(DENIED) or hop.status == _FORBIDDEN
+
+
+def _documented(hop: Hop) -> str:
+    """Return the documented details of a request, or of a connection, at an Envoy."""
+    return hop.details or hop.termination or ""
 
 
 def _was_to_deny(failure: Failure) -> LoggedHop | None:
     """Return the Envoy that was to deny the request by a policy, and passed it on."""
-    return next((hop for hop in failure.hops if denial_is_documented(hop.expected) and not hop.line.is_denied), None)
+    return next((hop for hop in failure.hops if denial_is_documented(hop.expected) and not _is_denied(hop)), None)
+
+
+def _is_denied(hop: LoggedHop) -> bool:
+    return hop.line.is_denied or hop.line.termination.startswith(DENIED)
 
 
 @cause("no policy denies at the egress gateway", explains=ROUTED, needs=(Evidence.GATEWAY_LINE, Evidence.POLICIES))
 def nothing_denied(failure: Failure) -> str | None:
-    """The gateway was to deny the request, and no AuthorizationPolicy denies anything there."""
+    """The gateway was to deny the request, and the AuthorizationPolicy that was to do so denies nothing there."""
     hop, workload = _was_to_deny(failure), failure.context.gateway
     if hop is None or workload is None or not failure.answered:
         return None
-    why = why_nothing_denies(failure.configuration, workload)
+    why = why_nothing_denies(failure.configuration, workload, failure.request.host, _documented(hop.expected))
     if not why:
         return None
     return f"The {hop.name} let the request through: {why}. {_CHECK}"
