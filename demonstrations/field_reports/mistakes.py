@@ -24,7 +24,6 @@ class Change:
     mesh: Mapping[str, Any] = field(default_factory=dict)
     secret: Mapping[str, str] = field(default_factory=dict)
     requests: Sequence[str] = ()
-    insecure: bool = False
 
     @property
     def documents(self) -> list[dict[str, Any]]:

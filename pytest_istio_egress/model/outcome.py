@@ -17,7 +17,7 @@ BLACKHOLE_EXITS_OF_BYTES = BLACKHOLE_EXITS | {55}
 """The same for raw bytes (gopher://): the RST may arrive before curl has sent them, and sending fails (55)."""
 
 PROBED_HOST = "outbound|PORT||HOST"
-"""In place of a cluster's name: the cluster of the host and port that the probe requests."""
+"""In place of a cluster's name: the cluster of the host and port that the probe connects to."""
 
 PROBED_AT_WAYPOINT = "inbound-vip|PORT|PROTOCOL|HOST"
 """The same in the line of a waypoint, which has a cluster for requests (http) and one for connections (tcp)."""
@@ -69,7 +69,8 @@ class Hop:
         """Return it with the cluster of the probe's host and port in place of PROBED_AT_WAYPOINT."""
         if self.cluster != PROBED_AT_WAYPOINT:
             return self
-        return replace(self, cluster=at_waypoint(probe.host, probe.port, "http" if probe.is_plain_http else "tcp"))
+        protocol = "http" if probe.is_plain_http else "tcp"
+        return replace(self, cluster=at_waypoint(*probe.destination, protocol))
 
     @property
     def local_reply(self) -> bool:
@@ -100,7 +101,7 @@ class Tunnel:
 
     def for_probe(self, probe: Probe) -> Tunnel:
         """Return it with the probe's host in place of PROBED_HOST."""
-        return replace(self, service=probe.host) if self.service == PROBED_HOST else self
+        return replace(self, service=probe.destination[0]) if self.service == PROBED_HOST else self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +178,7 @@ class Outcome:
         """Return the outcome with the probe's host and port in place of PROBED_HOST, and what its server receives."""
         return replace(
             self,
-            cluster=outbound(probe.host, probe.port) if self.cluster == PROBED_HOST else self.cluster,
+            cluster=outbound(*probe.destination) if self.cluster == PROBED_HOST else self.cluster,
             ztunnel=self.ztunnel.for_probe(probe) if self.ztunnel else None,
             waypoint=self.waypoint.for_probe(probe) if self.waypoint else None,
             server_saw={**sent_request(probe), **self.server_saw} if self.reached else self.server_saw,

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from pytest_istio_egress.model.addresses import bracketed, same_form
+from pytest_istio_egress.model.client_proxy import ClientProxy, client_proxy
 
 CLIENT = "sleep.egress-client"
 """The injected client, `<app label>.<namespace>` by the manifests' names."""
@@ -77,7 +78,8 @@ class Probe:
     """One request. Namespaces, `.test` hosts and 192.0.2.x addresses are those of the manifests.
 
     `to` is the address that curl connects to for a `.test` host, without a DNS query; with None, DNS is used. A probe
-    from the user's own `workload` uses DNS, unless `to` is another address, which then applies to any host.
+    from the user's own `workload` uses DNS, unless `to` is another address, which then applies to any host. Where the
+    arguments name a proxy (`--proxy`, `--socks5`), curl connects to that one: the host and the port are the proxy's.
     `max_time`, in seconds, ends a request without a response (curl exit 28).
     """
 
@@ -90,6 +92,10 @@ class Probe:
     """Text that must be received over plain TCP, within `max_time`; empty where the protocol is curl's own."""
     ca: Path | None = None
     """A file with the certificate authorities of an https host, in PEM; relative to the folder of the test."""
+
+    def __post_init__(self) -> None:
+        """Refuse a proxy that curl could not connect to."""
+        client_proxy(self.arguments)
 
     @property
     def from_own_workload(self) -> bool:
@@ -124,6 +130,16 @@ class Probe:
         return parts.port or DEFAULT_PORTS[parts.scheme]
 
     @property
+    def proxy(self) -> ClientProxy | None:
+        """The proxy between the client and the host, by the arguments; None where there is none."""
+        return client_proxy(self.arguments)
+
+    @property
+    def destination(self) -> tuple[str, int]:
+        """The host and the port that curl connects to: the proxy's, or those of the URL."""
+        return (self.proxy.host, self.proxy.port) if self.proxy else (self.host, self.port)
+
+    @property
     def authority(self) -> str:
         """The Host header that curl sends: the one among its arguments, else the URL's host and port."""
         for option, value in pairwise(self.arguments):
@@ -134,9 +150,10 @@ class Probe:
 
     def resolve(self) -> tuple[str, ...]:
         """Return curl's arguments that set the host's address; empty where DNS or a literal address decides."""
-        if self.to is None or (self.to == OUTSIDE if self.from_own_workload else not self.host.endswith(".test")):
+        host, port = self.destination
+        if self.to is None or (self.to == OUTSIDE if self.from_own_workload else not host.endswith(".test")):
             return ()
-        return ("--resolve", f"{self.host}:{self.port}:{bracketed(self.to)}")
+        return ("--resolve", f"{host}:{port}:{bracketed(self.to)}")
 
     def command(self, user_agent: str, local_ports: str, ca: str = "") -> list[str]:
         """Return the command line. It prints the body, then curl's two JSON documents: the transfer, the headers.
@@ -152,7 +169,7 @@ class Probe:
             "--local-port", local_ports,
             *self.resolve(),
             # A policy may set http_proxy in all pods: curl must not send its request to that proxy.
-            *(() if "--proxy" in self.arguments else ("--noproxy", "*")),
+            *(() if self.proxy else ("--noproxy", "*")),
             *self.arguments,
             "--write-out", f"{_SEPARATOR}%{{json}}{_SEPARATOR}%{{header_json}}",
             self.url,

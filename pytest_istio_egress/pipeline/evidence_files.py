@@ -97,7 +97,7 @@ def _tasks(
         tasks["probe.json"] = lambda: _json(_probe(verdict))
     else:
         tasks["istiod.log"] = lambda: log_ends(api, names.mesh.control_plane, since, "app=istiod")
-    hosts, port = _hosts(context, case_setup, verdict), verdict.probe.port if verdict else None
+    hosts, port = _hosts(context, case_setup, verdict), verdict.probe.destination[1] if verdict else None
     for name, pod in proxies.items():
         tasks[f"{name}.log"] = partial(log_end, api, pod.namespace, pod.name, PROXY, since)
         tasks[f"{name}-config.json"] = partial(_config, context, pod, hosts, port)
@@ -138,8 +138,8 @@ def _hosts(context: WorkerContext, case_setup: CaseSetup, verdict: Verdict | Non
     """Return the probe's host and those that the manifests name."""
     named: list[object] = []
     if verdict:
-        host = verdict.probe.host
-        named.append(host if verdict.probe.from_own_workload else context.names.render(host))
+        asked = {verdict.probe.host, verdict.probe.destination[0]}
+        named += [host if verdict.probe.from_own_workload else context.names.render(host) for host in asked]
     for document in case_setup.documents:
         spec = document.get("spec") or {}
         hosts = spec.get("hosts") if document["kind"] != "Sidecar" else None

@@ -29,7 +29,7 @@ _CLOCKS = 10.0
 """Seconds that reading a node's log may take, and by which clocks may differ."""
 _SAME_STATE = 2.0
 """Seconds in which the resources are not read again: the parameters of a test fail together."""
-_NO_CONNECTION = frozenset({6, 7})
+_NO_CONNECTION = frozenset({5, 6, 7})
 """curl's exit codes where no connection came about that any Envoy could have logged: no address, refused."""
 
 Step = Callable[[FailureContext, Verdict, Pod], FailureContext]
@@ -116,11 +116,13 @@ class FailureInspector:
 
     def _request(self, known: FailureContext, verdict: Verdict, pod: Pod) -> FailureContext:
         api, probe = self.context.api, verdict.probe
+        host, port = probe.destination
         request = ClientRequest(
             namespace=pod.namespace,
             labels=proxies.labels(api, pod),
-            host=probe.host if probe.from_own_workload else self.context.names.render(probe.host),
-            port=probe.port,
+            host=host if probe.from_own_workload else self.context.names.render(host),
+            port=port,
+            by_proxy=probe.proxy is not None,
         )
         gateway = self._gateway(verdict)
         workload = Workload(namespace=gateway.namespace, labels=proxies.labels(api, gateway)) if gateway else None

@@ -20,7 +20,7 @@ def at_sidecar(exchange: Exchange, request: ClientRequest) -> RequestAtProxy:
         exchange.curl.remote_address,
         request.port,
     )
-    own = RequestAtProxy.of_url(urlsplit(exchange.probe.url), request.host, address=address, port=request.port)
+    own = _sent(exchange, request, address)
     headers = _headers(exchange)
     return replace(
         own,
@@ -29,6 +29,16 @@ def at_sidecar(exchange: Exchange, request: ClientRequest) -> RequestAtProxy:
         method=_known(line.method if line else None) or own.method,
         headers=headers,
     )
+
+
+def _sent(exchange: Exchange, request: ClientRequest, address: str) -> RequestAtProxy:
+    """Return the request as the client sends it, to the URL's host or to its own proxy."""
+    probe, proxy = exchange.probe, exchange.probe.proxy
+    if proxy is None:
+        return RequestAtProxy.of_url(urlsplit(probe.url), request.host, address=address, port=request.port)
+    # What was sent names the host as the cluster knows it.
+    url = urlsplit(exchange.command[-1] if exchange.command else probe.url)
+    return RequestAtProxy.by_client_proxy(url, proxy, request.host, address=address, port=request.port)
 
 
 def at_gateway(exchange: Exchange, request: ClientRequest, sidecar: ProxyPath | None) -> RequestAtProxy | None:

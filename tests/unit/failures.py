@@ -156,6 +156,7 @@ def failure(
     at_gateway: ProxyPath | None = None,
     gateway_pods: Workload | None = None,
     resources: Configuration | None = None,
+    request: ClientRequest = CLIENT,
     **context: Any,
 ) -> Failure:
     """Return a failure; without differences, that the status differs."""
@@ -165,7 +166,7 @@ def failure(
     )  # fmt: skip
     paths = {SIDECAR: at_sidecar, GATEWAY: at_gateway}
     known = FailureContext(
-        request=CLIENT,
+        request=request,
         gateway=gateway_pods or (GATEWAY_PODS if at_gateway is not None or gateway is not None else None),
         configuration=resources or configuration(),
         paths={name: each for name, each in paths.items() if each is not None},

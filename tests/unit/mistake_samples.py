@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from failures import (
+    CLIENT,
     CLUSTER,
     CURL,
     HOST,
@@ -62,6 +63,8 @@ def tcp_path(*clusters: Mapping[str, Any], **proxy: Any) -> ProxyPath:
 
 
 TIMEOUT = virtual_service({"timeout": "1s", **to(HOST)})
+BY_PROXY = replace(CLIENT, host="proxy.test", port=3128, by_proxy=True)
+TO_PROXY = "outbound|3128||proxy.test"
 TCP_LINE = replace(LINE, status=0, details="-")
 REWRITING = route(rule="partner", match={"prefix": "/api"}, route={"cluster": CLUSTER, "prefix_rewrite": "/"})
 TO_OTHER_HOST = "outbound|80||other.test"
@@ -78,6 +81,18 @@ TEAM = resource(
 )
 
 MISTAKE_SAMPLES: Mapping[str, Failure] = {
+    "the client's proxy does not connect to the host": failure(
+        line=replace(TCP_LINE, cluster=TO_PROXY, upstream="192.0.2.90:3128"),
+        probe=get(f"https://{HOST}/", arguments=("-x", "http://proxy.test:3128")),
+        curl=replace(CURL, status=0, exit=56, error="CONNECT tunnel failed, response 403"),
+        request=BY_PROXY,
+    ),
+    "the client's proxy answers, or the host behind it": failure(
+        line=replace(TCP_LINE, cluster=TO_PROXY, upstream="192.0.2.90:3128"),
+        probe=get(f"http://{HOST}/", arguments=("-x", "http://proxy.test:3128")),
+        curl=replace(CURL, status=407),
+        request=BY_PROXY,
+    ),
     "an AuthorizationPolicy of the client's pod does not apply to what it sends": failure(
         Outcome(status=403),
         Difference("client", "HTTP status", "403", "200"),

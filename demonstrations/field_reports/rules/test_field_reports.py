@@ -1,11 +1,14 @@
 """The rules that the users of the reports would have written: what payments may reach, and how."""
 
 import os
+from pathlib import Path
 
 import pytest
 from payments import INSECURE, MOODY, PAYMENTS, REDIRECTOR, WIKI, A, B, directly, through_gateway
 
 from pytest_istio_egress import Egress, Outcome, Probe, blocked_http, documented, get, outbound, tcp
+
+LEDGER = "ledger.payments.svc.cluster.local"
 
 
 @documented(source=f"{WIKI}e01", summary="payments reaches partner.test over TLS of the gateway", manifests=[])
@@ -15,6 +18,11 @@ def test_e01(egress: Egress) -> None:
 
 @documented(source=f"{WIKI}e02", summary="payments reaches partner.test through the egress gateway", manifests=[])
 def test_e02(egress: Egress) -> None:
+    egress.expect(get("http://partner.test/get", client=PAYMENTS, to=A), through_gateway("", 80))
+
+
+@documented(source=f"{WIKI}e02b", summary="payments reaches partner.test through the egress gateway", manifests=[])
+def test_e02b(egress: Egress) -> None:
     egress.expect(get("http://partner.test/get", client=PAYMENTS, to=A), through_gateway("", 80))
 
 
@@ -156,7 +164,18 @@ def test_x10(egress: Egress) -> None:
 
 @documented(source=f"{WIKI}x11", summary="payments reaches partner.test by TLS of its own", manifests=[])
 def test_x11(egress: Egress) -> None:
-    mended = INSECURE if os.environ.get("FIELD_REPORTS") == "mended" else ()
-    egress.expect(
-        get("https://partner.test/get", client=PAYMENTS, to=A, arguments=mended), directly("partner.test", 443)
-    )
+    is_mended = os.environ.get("FIELD_REPORTS") == "mended"
+    ca = Path(os.environ["FIELD_REPORTS_CERTIFICATES"], "ca.crt") if is_mended else None
+    egress.expect(get("https://partner.test/get", client=PAYMENTS, to=A, ca=ca), directly("partner.test", 443))
+
+
+@documented(source=f"{WIKI}x13", summary="the ledger greets payments, and answers its question", manifests=[])
+@pytest.mark.parametrize(
+    "probe",
+    [
+        pytest.param(tcp(LEDGER, 2525, client=PAYMENTS, to=None, receive="220 ledger"), id="greeting"),
+        pytest.param(tcp(LEDGER, 2525, client=PAYMENTS, to=None, send="EHLO me", receive="250 ledger"), id="answer"),
+    ],
+)
+def test_x13(egress: Egress, probe: Probe) -> None:
+    egress.expect(probe, Outcome(cluster=outbound(LEDGER, 2525)))

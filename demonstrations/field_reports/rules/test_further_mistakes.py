@@ -332,3 +332,50 @@ def test_f51(egress: Egress) -> None:
 @documented(source=f"{WIKI}f52", summary="payments reaches partner.test through the egress gateway", manifests=[])
 def test_f52(egress: Egress) -> None:
     egress.expect(PARTNER, through_gateway("", 80))
+
+
+@documented(source=f"{WIKI}f53", summary="payments reaches partner.test through the egress gateway", manifests=[])
+def test_f53(egress: Egress) -> None:
+    egress.expect(PARTNER, through_gateway("", 80))
+
+
+@documented(source=f"{WIKI}f54", summary="payments may reach other.test, and nothing else", manifests=[])
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        OTHER,
+        pytest.param(
+            get("http://host-a.partner-net.svc.cluster.local/get", client=PAYMENTS), blocked_http(), id="unlisted"
+        ),
+    ],
+)
+def test_f54(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
+
+
+@documented(source=f"{WIKI}f55", summary="payments may not reach partner.test any more", manifests=[])
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        OTHER,
+        pytest.param(
+            PARTNER,
+            Outcome(status=403, cluster=outbound(GATEWAY, 80), gateway=Hop(status=403, details=DENIED)),
+            id="denied",
+        ),
+    ],
+)
+def test_f55(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)
+
+
+@documented(source=f"{WIKI}f56", summary="payments may not reach partner.test any more", manifests=[])
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        OTHER,
+        pytest.param(PARTNER, Outcome(status=403, cluster=outbound(GATEWAY, 80), gateway=Hop(status=403)), id="denied"),
+    ],
+)
+def test_f56(egress: Egress, probe: Probe, expected: Outcome) -> None:
+    egress.expect(probe, expected)

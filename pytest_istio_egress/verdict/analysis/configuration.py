@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -75,8 +76,8 @@ class Configuration:
     """Kinds that could not be read, or not in all namespaces: nothing is said about what does not exist of them."""
 
     def entries_of(self, host: str) -> list[Document]:
-        """Return the ServiceEntries that list a host."""
-        return [entry for entry in self.entries if _lists(entry, host)]
+        """Return the ServiceEntries that list a host, or have an address that is written in place of one."""
+        return [entry for entry in self.entries if _lists(entry, host) or _has_address(entry, host)]
 
     def rules_of(self, host: str) -> list[Document]:
         """Return the VirtualServices of a host."""
@@ -126,14 +127,27 @@ class Workload:
 
 @dataclass(frozen=True, kw_only=True)
 class ClientRequest(Workload):
-    """The client's namespace and labels, and the host and port of its request."""
+    """The client's namespace and labels, and the host and port that it connects to."""
 
     host: str
     port: int
+    by_proxy: bool = False
+    """Whether these are the client's own proxy, which it asks for another host."""
 
 
 def _lists(document: Document, host: str) -> bool:
     return any(covers(str(pattern).rpartition("/")[2], host) for pattern in spec_of(document).get("hosts") or [])
+
+
+def _has_address(entry: Document, host: str) -> bool:
+    """Whether a host is an IP address, and one of a ServiceEntry's own."""
+    try:
+        own = ipaddress.ip_address(host)
+        return any(
+            own in ipaddress.ip_network(str(each), strict=False) for each in spec_of(entry).get("addresses") or []
+        )
+    except ValueError:
+        return False
 
 
 def ports_of(entry: Document) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -56,7 +57,16 @@ def _undefined(configuration: Configuration, host: str) -> str:
     if "ServiceEntry" in configuration.unread:
         return ""
     similar = next(_written_otherwise(configuration, host), "")
-    return f"no ServiceEntry lists {host}{f', but {similar}' if similar else ''}"
+    where = " among its hosts or addresses" if _is_address(host) else ""
+    return f"no ServiceEntry lists {host}{where}{f', but {similar}' if similar else ''}"
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _written_otherwise(configuration: Configuration, host: str) -> Iterator[str]:

@@ -23,10 +23,26 @@ def why_not_taken(configuration: Configuration, request: ClientRequest, path: Pr
     """Return why what defines the host does not take a request to an address, as a main clause; empty without one."""
     spoken = path.request.spoken if path is not None else ""
     return (
-        _unlike_client(configuration, request, spoken)
+        _routed_by_request(configuration, request, path)
+        or _unlike_client(configuration, request, spoken)
         or _unlike_other_hosts(configuration, request, path)
         or _of_other_definition(configuration, request, address)
         or _not_among_addresses(configuration, request, address)
+    )
+
+
+def _routed_by_request(configuration: Configuration, request: ClientRequest, path: ProxyPath | None) -> str:
+    """Return that the port of the client's own proxy is HTTP, so that the host that is asked for decides."""
+    if not request.by_proxy or path is None or not path.http:
+        return ""
+    declared = [each for each in on_port(configuration, request) if is_http(protocol_of(each, request.port))]
+    if not declared:
+        return ""
+    protocol = protocol_of(declared[0], request.port)
+    return (
+        f"{full_name(declared[0])} declares port {request.port} as {protocol}, so the sidecar routes by the host that "
+        f"the client asks its proxy for ({path.request.method} {path.request.authority}), which no route has: the port "
+        "of a proxy that clients use is to be declared as TCP"
     )
 
 

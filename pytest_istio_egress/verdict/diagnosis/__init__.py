@@ -11,6 +11,7 @@ from pytest_istio_egress.verdict.diagnosis import (
     authorization,
     certificates,
     client,
+    client_proxy,
     configuration,
     extensions,
     flags,
@@ -124,6 +125,8 @@ CAUSES: tuple[Cause, ...] = (
     flags.client_disconnected,
     *flags.PLAIN_FLAGS,
     # Only curl's result shows these.
+    client_proxy.no_tunnel,
+    client_proxy.answered,
     client.no_address,
     client.unknown_authority,
     client.other_host,

@@ -107,7 +107,7 @@ def not_redirected(failure: Failure) -> str | None:
 @cause("no DNS answer at an ambient client", explains=_ON_THE_WAY, needs=(Evidence.CURL_EXIT, Evidence.SERVICE_ENTRIES))
 def no_dns_answer(failure: Failure) -> str | None:
     """ztunnel, which answers the DNS queries of captured pods, has no address for the host."""
-    if failure.curl.exit != NO_ADDRESS or NO_ADDRESS in failure.expected.exits or not failure.context.redirected:
+    if failure.curl.exit not in NO_ADDRESS - failure.expected.exits or not failure.context.redirected:
         return None
     host, entries = failure.request.host, _entries(failure)
     hidden = [each for each in entries if not exported(each, failure.request.namespace, failure.configuration.mesh)]

@@ -6,8 +6,8 @@ from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
 from pytest_istio_egress.verdict.diagnosis.failure import Failure
 from pytest_istio_egress.verdict.diagnosis.rule import RESULT, ROUTED, Cause, cause
 
-NO_ADDRESS = 6
-"""curl's exit code where DNS has no address for the host."""
+NO_ADDRESS = frozenset({5, 6})
+"""curl's exit codes where DNS has no address for the client's proxy, and for the host."""
 _UNKNOWN_AUTHORITY = ("unable to get local issuer", "self-signed", "self signed", "unknown ca", "issuer certificate")
 _OTHER_NAME = ("subject name", "no alternative certificate subject", "does not match")
 
@@ -15,10 +15,11 @@ _OTHER_NAME = ("subject name", "no alternative certificate subject", "does not m
 @cause("no DNS answer at the client", explains=ROUTED, needs=(Evidence.CURL_EXIT,))
 def no_address(failure: Failure) -> str | None:
     """DNS returned no address to the client."""
-    if failure.curl.exit != NO_ADDRESS or NO_ADDRESS in failure.expected.exits or failure.expected.ztunnel is not None:
+    if failure.curl.exit not in NO_ADDRESS - failure.expected.exits or failure.expected.ztunnel is not None:
         return None
+    asked = f"its proxy {failure.request.host}" if failure.request.by_proxy else "the host"
     return (
-        "The client got no address for the host from DNS. Check whether the client's sidecar captures DNS "
+        f"The client got no address for {asked} from DNS. Check whether the client's sidecar captures DNS "
         "(ISTIO_META_DNS_CAPTURE), and whether the ServiceEntry has an address or was allocated one."
     )
 

@@ -154,8 +154,8 @@ class Failure:
     @property
     def request(self) -> ClientRequest:
         """The client and its request."""
-        probe = self.exchange.probe
-        return self.context.request or ClientRequest(namespace="", labels={}, host=probe.host, port=probe.port)
+        host, port = self.exchange.probe.destination
+        return self.context.request or ClientRequest(namespace="", labels={}, host=host, port=port)
 
     @property
     def sidecar_path(self) -> ProxyPath | None:

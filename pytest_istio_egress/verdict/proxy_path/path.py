@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from urllib.parse import SplitResult
 
-from pytest_istio_egress.model.probe import authority_of
+from pytest_istio_egress.model.addresses import bracketed
+from pytest_istio_egress.model.client_proxy import ClientProxy
+from pytest_istio_egress.model.probe import DEFAULT_PORTS, authority_of
 from pytest_istio_egress.verdict.proxy_path.dump import Endpoint, Part, ProxyDump
 from pytest_istio_egress.verdict.proxy_path.listeners import chain_of, http_manager, listener_of, sniffs, tcp_clusters
 from pytest_istio_egress.verdict.proxy_path.matchers import Connection, chosen_chain
@@ -62,6 +64,25 @@ class RequestAtProxy:
             server_name=host if tls else "",
             authority=authority_of(url.scheme, host, port),
             path=f"{url.path or '/'}?{url.query}" if url.query else url.path or "/",
+        )
+
+    @classmethod
+    def by_client_proxy(
+        cls, url: SplitResult, proxy: ClientProxy, host: str, *, address: str, port: int
+    ) -> RequestAtProxy:
+        """Return what a client sends to its own proxy at a host: a request for the URL, or for a tunnel (CONNECT)."""
+        asked, asked_port = url.hostname or "", url.port or DEFAULT_PORTS[url.scheme]
+        tunnelled = proxy.tunnels or url.scheme != "http"
+        tls = proxy.scheme == "https"
+        return cls(
+            address=address,
+            port=port,
+            tls=tls,
+            http=proxy.scheme == "http",
+            server_name=host if tls else "",
+            authority=f"{bracketed(asked)}:{asked_port}" if tunnelled else authority_of("http", asked, asked_port),
+            method="CONNECT" if tunnelled else "GET",
+            path="" if tunnelled else f"{url.path or '/'}?{url.query}" if url.query else url.path or "/",
         )
 
     def forwarded(self, cluster: Part | None, address: str, port: int, *, server_name: str = "") -> RequestAtProxy:
