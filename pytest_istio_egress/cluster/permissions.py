@@ -152,7 +152,7 @@ DIAGNOSIS = Role(
     "them is not found.",
     (
         Permission("networking.istio.io", ("envoyfilters", "proxyconfigs"), ("list",), "what changes a proxy"),
-        Permission("extensions.istio.io", ("wasmplugins",), ("list",), "what changes a proxy"),
+        Permission("extensions.istio.io", ("wasmplugins", "trafficextensions"), ("list",), "what changes a proxy"),
         Permission("security.istio.io", ("authorizationpolicies",), ("list",), "what denies a request"),
         Permission(
             "gateway.networking.k8s.io",

@@ -62,6 +62,12 @@ def tcp_path(*clusters: Mapping[str, Any], **proxy: Any) -> ProxyPath:
     return path_of(dump, replace(REQUEST, http=False))
 
 
+def with_filter(name: str) -> ProxyPath:
+    """Return the sidecar's path through an HTTP filter of this name."""
+    manager = {"@type": "x.HttpConnectionManager", "rds": {"route_config_name": "80"}, "http_filters": [{"name": name}]}
+    return path_of(http_dump([route()], [cluster()], chain={"filters": [{"typed_config": manager}]}), REQUEST)
+
+
 TIMEOUT = virtual_service({"timeout": "1s", **to(HOST)})
 BY_PROXY = replace(CLIENT, host="proxy.test", port=3128, by_proxy=True)
 TO_PROXY = "outbound|3128||proxy.test"
@@ -81,6 +87,17 @@ TEAM = resource(
 )
 
 MISTAKE_SAMPLES: Mapping[str, Failure] = {
+    "the module of a WasmPlugin is missing (NFCF)": failure(
+        line=replace(LINE, status=500, flags="NFCF", details="-", upstream="-"),
+        curl=replace(CURL, status=500),
+        at_sidecar=with_filter("extensions.istio.io/trafficextension/client.guard~istio-translated-wasmplugin"),
+        resources=configuration(extensions=[resource("WasmPlugin", "guard", url="file:///guard.wasm")]),
+    ),
+    "an Envoy ends the connection itself": failure(
+        line=replace(TCP_LINE, termination="transport_socket_timeout_was_reached"),
+        curl=replace(CURL, status=0, exit=35, error="SSL_ERROR_SYSCALL"),
+        at_sidecar=tcp_path(),
+    ),
     "the client's proxy does not connect to the host": failure(
         line=replace(TCP_LINE, cluster=TO_PROXY, upstream="192.0.2.90:3128"),
         probe=get(f"https://{HOST}/", arguments=("-x", "http://proxy.test:3128")),

@@ -11,6 +11,7 @@ from ambient_cause_samples import ZTUNNEL
 from cause_samples import SAMPLES, filtered, flagged, transport_failure
 from failures import BLOCKED, CURL, KNOWN, LINE, REACHED, SIMPLE_TLS, cluster, configuration, failure, path
 
+from pytest_istio_egress import Hop
 from pytest_istio_egress.model.difference import Difference
 from pytest_istio_egress.verdict.analysis.configuration import MeshSettings
 from pytest_istio_egress.verdict.diagnosis import CAUSES, cause
@@ -109,6 +110,7 @@ REMOVED: Mapping[Evidence, Callable[[Failure], Failure]] = {
 
 ALSO_TRUE: Mapping[str, frozenset[str]] = {
     "a pod annotation excludes the traffic": frozenset({"traffic not redirected to the sidecar"}),
+    "the module of a WasmPlugin is missing (NFCF)": frozenset({"a filter's configuration is missing (NFCF)"}),
     "two Sidecars for one workload": frozenset({"PassthroughCluster instead of a block"}),
     "certificate for another name": frozenset(),
     "Secret of a credentialName missing": frozenset(),
@@ -282,6 +284,32 @@ def test_unexplained_failure_says_what_is_known_and_what_was_ruled_out() -> None
     text = cause(given)
     assert "the sidecar sent the request to outbound|80||partner.test by VirtualService partner in client" in text
     assert "Ruled out: an update that a proxy rejected" in text
+
+
+@pytest.mark.parametrize(
+    ("termination", "text"),
+    [
+        ("ext_authz_denied", ": an external authorization service denied it, or did not answer. Check the Auth"),
+        ("something_new", "(connection termination details something_new). Check the log and the filters of the"),
+    ],
+)
+def test_connection_termination_details_are_stated(termination: str, text: str) -> None:
+    assert text in cause(with_lines(SAMPLES["an Envoy ends the connection itself"], termination=termination))
+
+
+def test_documented_connection_termination_details_are_no_cause() -> None:
+    given = with_lines(SAMPLES["an Envoy ends the connection itself"], termination="ext_authz_denied")
+    documented = replace(given.expected, gateway=Hop(termination="ext_authz_denied"))
+    line = given.exchange.sidecar
+    at_gateway = replace(given.exchange, gateway=line, sidecar=None)
+    assert "ended the connection itself" not in cause(replace(given, expected=documented, exchange=at_gateway))
+
+
+def test_termination_details_are_among_what_is_known() -> None:
+    denied = "rbac_access_denied_matched_policy[none]"
+    body = Difference("client", "response body", "'a'", "'b'")
+    given = with_lines(failure(REACHED, body), termination=denied)
+    assert f"connection termination details {denied}" in cause(given)
 
 
 def test_known_missing_resource_is_never_stated_where_its_kind_could_not_be_read() -> None:

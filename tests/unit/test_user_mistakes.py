@@ -30,7 +30,7 @@ from failures import (
     to,
     virtual_service,
 )
-from mistake_samples import MISTAKE_SAMPLES, TIMEOUT, tcp_path, tls
+from mistake_samples import MISTAKE_SAMPLES, TIMEOUT, tcp_path, tls, with_filter
 
 from pytest_istio_egress import Outcome
 from pytest_istio_egress.model.difference import Difference
@@ -551,3 +551,37 @@ def test_filter_that_writes_the_host_header_of_the_line_is_named(written: str, *
     line = replace(given.exchange.sidecar or LINE, authority="rewritten.example", status=502)
     text = cause(replace(given, exchange=replace(given.exchange, sidecar=line), context=context))
     assert ("EnvoyFilter lua in istio-system changed the outcome" in text) is named, text
+
+
+@pytest.mark.parametrize(
+    ("filter_name", "plugin"),
+    [
+        ("extensions.istio.io/wasmplugin/client.guard", resource("WasmPlugin", "guard")),
+        (
+            "extensions.istio.io/trafficextension/client.guard~istio-translated-wasmplugin",
+            resource("WasmPlugin", "guard"),
+        ),
+        ("extensions.istio.io/trafficextension/client.guard", resource("TrafficExtension", "guard")),
+    ],
+)
+def test_explanation_names_the_plugin_whose_filter_is_on_the_path(filter_name: str, plugin: dict[str, Any]) -> None:
+    others = [resource("WasmPlugin", "other"), resource("WasmPlugin", "guard", "platform")]
+    found = list(odd_at_sidecar(with_filter(filter_name), configuration(extensions=[plugin, *others]), CLIENT, {}))
+    assert f"{plugin['kind']} guard in client adds a filter to this path" in found
+    assert len([each for each in found if "adds a filter" in each]) == 1
+
+
+def test_explanation_names_what_sets_how_the_proxy_runs_and_reports() -> None:
+    extensions = [
+        resource("Telemetry", "quiet", "istio-system", accessLogging=[{"disabled": True}], tracing=[]),
+        resource("ProxyConfig", "threads", selector={"matchLabels": {"app": "sleep"}}, concurrency=4),
+        resource("ProxyConfig", "others", selector={"matchLabels": {"app": "other"}}, concurrency=4),
+        resource("Telemetry", "elsewhere", "platform", tracing=[]),
+    ]
+    found = list(odd_at_sidecar(HTTP_PATH, configuration(extensions=extensions), CLIENT, {}))
+    assert [each for each in found if "of this proxy" in each] == [
+        "Telemetry quiet in istio-system sets accessLogging, tracing of this proxy",
+        "ProxyConfig threads in client sets concurrency of this proxy",
+    ]
+    at_gateway = list(odd_at_gateway(gateway_path(), configuration(extensions=extensions), CLIENT, GATEWAY_PODS))
+    assert "Telemetry quiet in istio-system sets accessLogging, tracing of this proxy" in at_gateway

@@ -29,6 +29,7 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
     "ProxyConfig": ("networking.istio.io/v1beta1",),
     "AuthorizationPolicy": ("security.istio.io/v1",),
     "WasmPlugin": ("extensions.istio.io/v1alpha1",),
+    "TrafficExtension": ("extensions.istio.io/v1alpha1",),
     "Telemetry": ("telemetry.istio.io/v1",),
     "HTTPRoute": (GATEWAY_API,),
     "TLSRoute": (GATEWAY_API, "gateway.networking.k8s.io/v1alpha3", "gateway.networking.k8s.io/v1alpha2"),
@@ -36,6 +37,7 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
     "Service": ("v1",),
 }
 """Kinds and the versions of their API, the newest first."""
+_EXTENSIONS = ("WasmPlugin", "TrafficExtension", "Telemetry", "ProxyConfig")
 API_GATEWAY = "Gateway of the Gateway API"
 MESH_CONFIGURATION = "mesh configuration"
 Resources = list[dict[str, Any]]
@@ -64,7 +66,7 @@ class ConfigurationReader:
             sidecars=resources["Sidecar"],
             envoy_filters=resources["EnvoyFilter"],
             policies=resources["AuthorizationPolicy"],
-            extensions=[*resources["WasmPlugin"], *resources["Telemetry"], *resources["ProxyConfig"]],
+            extensions=[each for kind in _EXTENSIONS for each in resources[kind]],
             routes=[*resources["HTTPRoute"], *resources["TLSRoute"]],
             tls_policies=resources["BackendTLSPolicy"],
             api_gateways=self._resources((GATEWAY_API,), "Gateway", unread, API_GATEWAY),

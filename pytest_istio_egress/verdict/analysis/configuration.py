@@ -56,7 +56,7 @@ class Configuration:
     policies: Sequence[Document] = ()
     """AuthorizationPolicies."""
     extensions: Sequence[Document] = ()
-    """WasmPlugins, Telemetries and ProxyConfigs."""
+    """WasmPlugins, TrafficExtensions, Telemetries and ProxyConfigs."""
     routes: Sequence[Document] = ()
     """HTTPRoutes and TLSRoutes."""
     tls_policies: Sequence[Document] = ()

@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_istio_egress.verdict.analysis.attachment import attached
 from pytest_istio_egress.verdict.analysis.configuration import Configuration, Workload
-from pytest_istio_egress.verdict.analysis.documents import Document, spec_of
+from pytest_istio_egress.verdict.analysis.documents import Document, namespace_of, spec_of
 from pytest_istio_egress.verdict.proxy_path import ProxyPath
 from pytest_istio_egress.verdict.proxy_path.listeners import filters_of, http_manager
 
@@ -30,8 +30,34 @@ class Patch:
 
 
 def extensions_of(configuration: Configuration, workload: Workload) -> list[Document]:
-    """Return the WasmPlugins, Telemetries and ProxyConfigs that apply to a workload."""
+    """Return the WasmPlugins, TrafficExtensions, Telemetries and ProxyConfigs that apply to a workload."""
     return [each for each in configuration.extensions if _applies(each, configuration, workload)]
+
+
+def filters_from(configuration: Configuration, workload: Workload, path: ProxyPath) -> list[Document]:
+    """Return the WasmPlugins and TrafficExtensions whose filter the request's path contains."""
+    own = [*_parts(path, "HTTP_FILTER"), *((path.chain or {}).get("filters") or [])]
+    names = {str(each.get("name") or "") for each in own}
+    return [each for each in extensions_of(configuration, workload) if names & _filter_names(each)]
+
+
+def _filter_names(document: Document) -> frozenset[str]:
+    """Return the names that istiod gives the filter of a WasmPlugin or a TrafficExtension, by release."""
+    name = f"{namespace_of(document)}.{document['metadata']['name']}"
+    of_kind = {
+        "WasmPlugin": (f"wasmplugin/{name}", f"trafficextension/{name}~istio-translated-wasmplugin"),
+        "TrafficExtension": (f"trafficextension/{name}",),
+    }
+    return frozenset(f"extensions.istio.io/{each}" for each in of_kind.get(str(document["kind"]), ()))
+
+
+def settings_from(configuration: Configuration, workload: Workload) -> list[tuple[Document, str]]:
+    """Return the Telemetries and ProxyConfigs of a workload, each with the fields that it sets."""
+    return [
+        (each, ", ".join(sorted(set(spec_of(each)) - {"selector", "targetRef", "targetRefs"})))
+        for each in extensions_of(configuration, workload)
+        if each["kind"] in ("Telemetry", "ProxyConfig")
+    ]
 
 
 def _applies(document: Document, configuration: Configuration, workload: Workload) -> bool:

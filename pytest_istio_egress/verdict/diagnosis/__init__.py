@@ -58,6 +58,7 @@ CAUSES: tuple[Cause, ...] = (
     extensions.changes_outcome,
     extensions.changes_header,
     extensions.other_context,
+    extensions.module_missing,
     # What got through that should have been blocked.
     configuration.two_sidecars,
     let_through.policy_allows,
@@ -123,6 +124,7 @@ CAUSES: tuple[Cause, ...] = (
     upstream.overflow,
     flags.no_route,
     flags.client_disconnected,
+    flags.connection_ended,
     *flags.PLAIN_FLAGS,
     # Only curl's result shows these.
     client_proxy.no_tunnel,

@@ -1,4 +1,4 @@
-"""Causes in EnvoyFilters: a patch whose effect the request shows, and which the proxy's own configuration contains."""
+"""Causes in EnvoyFilters and WasmPlugins: the request shows the effect, and the proxy's own configuration the part."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_istio_egress.verdict.analysis.documents import full_name
-from pytest_istio_egress.verdict.analysis.extensions import Patch, patches_elsewhere, patches_on
+from pytest_istio_egress.verdict.analysis.extensions import Patch, filters_from, patches_elsewhere, patches_on
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
 from pytest_istio_egress.verdict.diagnosis.failure import Failure, LoggedHop
 from pytest_istio_egress.verdict.diagnosis.rule import ROUTED, cause, fields
@@ -155,6 +155,23 @@ def _shown(hop: LoggedHop) -> str:
 def _mentions(patch: Patch, name: str) -> bool:
     """Whether a patch contains a whole name of a header, also within a script."""
     return re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", json.dumps(patch.value).lower()) is not None
+
+
+@cause("the module of a WasmPlugin is missing (NFCF)", explains=ROUTED, needs=(Evidence.FLAGS, Evidence.HOP_PATH))
+def module_missing(failure: Failure) -> str | None:
+    """The proxy has no configuration for a filter, and a plugin adds one to the path that waits for its module."""
+    hop = failure.flagged("NFCF")
+    workload = failure.workload(hop.name) if hop else None
+    if hop is None or hop.path is None or workload is None:
+        return None
+    plugin = next(iter(filters_from(failure.configuration, workload, hop.path)), None)
+    if plugin is None:
+        return None
+    return (
+        f"The {hop.name} has no configuration for a filter on the request's path (NFCF), and {full_name(plugin)} adds "
+        f"one. Check its url and imagePullSecret, and the log of the {hop.name}'s istio-proxy, which names the module "
+        "that it could not load."
+    )
 
 
 @cause(

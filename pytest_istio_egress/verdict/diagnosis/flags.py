@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
-from pytest_istio_egress.verdict.diagnosis.failure import Failure, LoggedHop
+from pytest_istio_egress.verdict.diagnosis.failure import DENIED, Failure, LoggedHop
 from pytest_istio_egress.verdict.diagnosis.rule import DURATION, OUTCOME, Cause, cause
 from pytest_istio_egress.verdict.proxy_path.origin import origin_of
 
@@ -68,6 +70,38 @@ def client_disconnected(failure: Failure) -> str | None:
     )
 
 
+@cause("an Envoy ends the connection itself", explains=OUTCOME | DURATION, needs=(Evidence.TERMINATION,))
+def connection_ended(failure: Failure) -> str | None:
+    """Envoy's connection termination details, which are not documented, say why it ended the connection."""
+    hop = next((each for each in failure.hops if _is_ended(each)), None)
+    if hop is None:
+        return None
+    known = f"The {hop.name} ended the connection itself (connection termination details {hop.line.termination})"
+    for sign, (meaning, check) in _ENDED.items():
+        if hop.line.termination.startswith(sign):
+            return f"{known}: {meaning}. Check {check}."
+    return f"{known}. Check the log and the filters of the {hop.name}."
+
+
+def _is_ended(hop: LoggedHop) -> bool:
+    """Whether the line has termination details that are not documented; a policy's denial has causes of its own."""
+    termination = hop.line.termination
+    return termination not in ("-", hop.expected.termination) and not termination.startswith(DENIED)
+
+
+_ENDED: Mapping[str, tuple[str, str]] = {
+    "transport_socket_timeout": (
+        "its peer did not complete the TLS handshake in time",
+        "whether the client speaks TLS on that port",
+    ),
+    "ext_authz": (
+        "an external authorization service denied it, or did not answer",
+        "the AuthorizationPolicies with action CUSTOM, and the service of their provider",
+    ),
+}
+"""By the beginning of the termination details, as Envoy's sources have them: what they mean, and what to check."""
+
+
 def _flag(flag: str, name: str, text: str, *, explains: frozenset[tuple[str, str]] = OUTCOME) -> Cause:
     """Return the cause that a flag stands for; the text may name {hop}, {cluster}, {upstream}, {host} and {details}."""
 
@@ -111,7 +145,7 @@ PLAIN_FLAGS: tuple[Cause, ...] = (
     _flag(
         "NFCF",
         "a filter's configuration is missing",
-        "The {hop} lacks the configuration of a network filter (NFCF). Check EnvoyFilters and WasmPlugins that add "
+        "The {hop} lacks the configuration of a filter (NFCF). Check EnvoyFilters and WasmPlugins that add "
         "filters, and `istioctl proxy-status`.",
     ),
     _flag(

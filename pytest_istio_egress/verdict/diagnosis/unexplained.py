@@ -42,9 +42,10 @@ def _known(failure: Failure) -> Iterator[str]:
 def _hop(hop: LoggedHop) -> str:
     line = hop.line
     by = f" by {hop.path.rule}" if hop.path and hop.path.rule and line.cluster in hop.path.clusters else ""
+    ended = f", connection termination details {line.termination}" if line.termination != "-" else ""
     if line.cluster == "-":
-        return f"the {hop.name} answered {line.status or 'without a status'} itself ({line.details})"
-    return f"the {hop.name} sent the request to {line.cluster}{by} ({line.upstream}, {line.details})"
+        return f"the {hop.name} answered {line.status or 'without a status'} itself ({line.details}{ended})"
+    return f"the {hop.name} sent the request to {line.cluster}{by} ({line.upstream}, {line.details}{ended})"
 
 
 def _ruled_out(failure: Failure) -> Iterator[str]:

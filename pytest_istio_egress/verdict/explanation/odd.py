@@ -14,7 +14,7 @@ from pytest_istio_egress.verdict.analysis.configuration import (
 )
 from pytest_istio_egress.verdict.analysis.destinations import any_originates, why_no_cluster, why_no_tls
 from pytest_istio_egress.verdict.analysis.documents import full_name
-from pytest_istio_egress.verdict.analysis.extensions import patches_on
+from pytest_istio_egress.verdict.analysis.extensions import filters_from, patches_on, settings_from
 from pytest_istio_egress.verdict.analysis.gateway_api import unattached
 from pytest_istio_egress.verdict.analysis.hosts import (
     applied,
@@ -67,6 +67,7 @@ def odd_at_sidecar(
     yield from _definitions(path, configuration, request)
     yield from _rules(path, configuration, request)
     yield from _patches(path, configuration, request, "SIDECAR_OUTBOUND")
+    yield from odd_extensions(path, configuration, request)
 
 
 def odd_at_gateway(
@@ -85,6 +86,7 @@ def odd_at_gateway(
         for policy in policies_of(configuration, gateway)
     )
     yield from _patches(path, configuration, gateway, "GATEWAY")
+    yield from odd_extensions(path, configuration, gateway)
 
 
 def _unknown_at_gateway(path: ProxyPath) -> str:
@@ -190,3 +192,13 @@ def _patches(path: ProxyPath, configuration: Configuration, workload: Workload, 
         (full_name(patch.document), patch.apply_to) for patch in patches_on(configuration, workload, path, context)
     )
     yield from (f"{name} changes a part of this path ({apply_to})" for name, apply_to in found)
+
+
+def odd_extensions(path: ProxyPath, configuration: Configuration, workload: Workload) -> Iterator[str]:
+    """Yield the plugins whose filter the path contains, and the resources that set how the proxy runs and reports."""
+    yield from (f"{full_name(each)} adds a filter to this path" for each in filters_from(configuration, workload, path))
+    yield from (
+        f"{full_name(each)} sets {fields} of this proxy"
+        for each, fields in settings_from(configuration, workload)
+        if fields
+    )
