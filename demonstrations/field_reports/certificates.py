@@ -19,7 +19,7 @@ def make(folder: Path) -> None:
     """Write the certificates of the servers and of the gateway, and the certificate of last year's authority."""
     now = datetime.datetime.now(datetime.UTC)
     right, old = Authority("partner", now), Authority("partner, last year", now)
-    server, client = right.sign("partner.test", ["*.test"]), right.sign("payments", [])
+    server, client = right.sign("partner.test", ["partner.test", "*.test"]), right.sign("payments", [])
     contents = (right.certificate, server.certificate, server.key, client.certificate, client.key, old.certificate)
     for name, content in zip(_FILES, contents, strict=True):
         (folder / name).write_bytes(content)

@@ -15,6 +15,7 @@ an active marker means that clusters, endpoints and listeners have arrived.
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from pytest_istio_egress.cluster.markers import ACTIVE, FIRST_PORT, MARKER, Condition, Marker, listener, name_of
@@ -30,19 +31,13 @@ class EnvoyFilterMarkers:
 
     def of_clients(self, number: int) -> Marker:
         """Return the EnvoyFilter for sidecars and gateways."""
-        requested = {
-            "rds": {
-                "route_config_name": str(FIRST_PORT + number),
-                "config_source": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
-            }
-        }
         resource = {
             "apiVersion": "networking.istio.io/v1alpha3",
             "kind": self.kind,
             "metadata": {"name": MARKER},
             "spec": {
                 "configPatches": [
-                    addition("SIDECAR_OUTBOUND", _listener(number, requested)),
+                    addition("SIDECAR_OUTBOUND", _listener(name_of(number), number, requested(number))),
                     addition("GATEWAY", including_routes(number)),
                 ]
             },
@@ -56,7 +51,42 @@ class EnvoyFilterMarkers:
 
 def including_routes(number: int) -> dict[str, Any]:
     """Return the listener of a marker with its route, which then need not be requested."""
-    return _listener(number, {"route_config": {"name": MARKER}})
+    return _listener(name_of(number), number, {"route_config": {"name": MARKER}})
+
+
+def requested(number: int) -> dict[str, Any]:
+    """Return the routes of a marker's listener that the proxy has to request."""
+    source = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
+    return {"rds": {"route_config_name": str(FIRST_PORT + number), "config_source": source}}
+
+
+class WorkloadMarkers:
+    """The markers for users' own workloads, in their namespaces, where other workers and runs may have theirs."""
+
+    kind = "EnvoyFilter"
+    rounds = 1
+
+    def __init__(self, owner: str) -> None:
+        """`owner` is unique among workers of all runs: resource, listener and its address belong to it."""
+        self.name = f"{MARKER}-{owner}"
+        first, second, third, *_ = hashlib.sha256(owner.encode()).digest()
+        self._address = f"127.{first}.{second}.{third}"  # not bound; two listeners with one address are rejected
+
+    def of_clients(self, number: int) -> Marker:
+        """Return the EnvoyFilter for the sidecars of a namespace."""
+        name = f"{self.name}-{number}"
+        added = _listener(name, number, requested(number), self._address)
+        resource = {
+            "apiVersion": "networking.istio.io/v1alpha3",
+            "kind": self.kind,
+            "metadata": {"name": self.name},
+            "spec": {"configPatches": [addition("SIDECAR_OUTBOUND", added)]},
+        }
+        return Marker(resource, (Condition(listener(f"^{name}$"), ACTIVE),))
+
+    def of_gateways(self, number: int) -> Marker:
+        """Return the same: no gateway gets it."""
+        return self.of_clients(number)
 
 
 def addition(context: str, added: dict[str, Any]) -> dict[str, Any]:
@@ -65,7 +95,7 @@ def addition(context: str, added: dict[str, Any]) -> dict[str, Any]:
     return {"applyTo": "LISTENER", "match": {"context": context}, "patch": patch}
 
 
-def _listener(number: int, routes: dict[str, Any]) -> dict[str, Any]:
+def _listener(name: str, number: int, routes: dict[str, Any], address: str = "127.0.0.1") -> dict[str, Any]:
     manager = {
         "@type": f"{_HTTP}.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": MARKER,
@@ -75,10 +105,10 @@ def _listener(number: int, routes: dict[str, Any]) -> dict[str, Any]:
         **routes,
     }
     return {
-        "name": name_of(number),
+        "name": name,
         "traffic_direction": "OUTBOUND",
         "bind_to_port": False,
-        "address": {"socket_address": {"address": "127.0.0.1", "port_value": FIRST_PORT + number}},
+        "address": {"socket_address": {"address": address, "port_value": FIRST_PORT + number}},
         "filter_chains": [
             {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
         ],

@@ -18,7 +18,7 @@ from pytest_istio_egress.model.addresses import same_endpoint
 _TEXT = re.compile(
     r"\[(?P<start>[^\]]+)\] "
     r'"(?P<method>\S+) (?P<path>.*?) (?P<protocol>\S+)" '
-    r"(?P<status>\d+) (?P<flags>\S+) (?P<details>\S+) (?P<termination>\S+) "
+    r"(?P<status>\d+) (?P<flags>\S+) (?P<details>\S*) (?P<termination>\S*) "
     r'"(?P<failure>.*?)" '
     r"(?P<received>\d+) (?P<sent>\d+) (?P<duration>\d+|-) (?P<upstream_time>\S+) "
     r'"(?P<forwarded_for>.*?)" "(?P<user_agent>.*?)" "(?P<request_id>.*?)" "(?P<authority>.*?)" "(?P<upstream>.*?)" '

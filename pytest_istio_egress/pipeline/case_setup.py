@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import ClusterError, reason
 from pytest_istio_egress.cluster.apply import Applier, RefusedError, Resource, load, resource_of
+from pytest_istio_egress.cluster.envoy_filter_markers import WorkloadMarkers
 from pytest_istio_egress.cluster.exec_connection import GoneError
 from pytest_istio_egress.cluster.objects_elsewhere import ObjectsElsewhere
 from pytest_istio_egress.cluster.pods import Pod, changed_pods
@@ -65,6 +66,10 @@ class CaseSetup:
         self.changed_only_proxies = False
         """Whether what was applied for the current test takes effect in proxies alone."""
         self._applied: list[Resource] = []
+        self._changed: list[Resource] = []
+        """What was applied and deleted since the proxies were in sync."""
+        self._synced: set[str] = set()
+        """The pods of users' own workloads whose proxies have it, by uid."""
 
     def ensure_environment(self) -> None:
         """Create the suite's own clients and servers, unless they exist: the first test that needs them pays for it.
@@ -176,9 +181,55 @@ class CaseSetup:
         istiod reads Services, Endpoints and Secrets in another way than markers, which may overtake them. A second
         marker, applied once the first has arrived, comes after them.
         """
+        self._changed, self._synced = list(changed), set()
         self.sync()
         if not all(map(_takes_effect_in_proxies, changed)):
             self.sync()
+
+    def sync_workloads(self, workloads: Iterable[str]) -> bool:
+        """Wait until the proxies of users' own workloads have what the test changed; False where nothing can show it.
+
+        A marker is a resource in the workload's namespace. It is applied only where the test itself created or deleted
+        something in that namespace, and is deleted with the test's resources.
+        """
+        pods = [pod for pod in map(self.pod, sorted(set(workloads))) if pod.injected]
+        marked = {resource.namespace for resource in self._changed} if self._uses_envoy_filters else set()
+        waited = [pod for pod in pods if pod.namespace in marked]
+        new = [pod for pod in waited if pod.uid not in self._synced]
+        if new:
+            rounds = 1 if all(map(_takes_effect_in_proxies, self._changed)) else 2
+            with self.context.timer.phase("sync"):
+                for _ in range(rounds):
+                    self._sync_marked(new)
+            self._synced |= {pod.uid for pod in new}
+        return len(waited) == len(pods)
+
+    def sync_workloads_again(self, workloads: Iterable[str]) -> bool:
+        """Wait for another marker in the proxies of users' own workloads."""
+        self._synced = set()
+        return self.sync_workloads(workloads)
+
+    def _sync_marked(self, pods: Sequence[Pod]) -> None:
+        sync = self._workload_sync
+        markers = [
+            Resource("networking.istio.io/v1alpha3", sync.markers.kind, namespace, self._workload_markers.name)
+            for namespace in sorted({pod.namespace for pod in pods})
+        ]
+        self._objects_elsewhere.claim(markers)
+        self._applied += [marker for marker in markers if marker not in self._applied]
+        sync.wait(pods)
+
+    @property
+    def _uses_envoy_filters(self) -> bool:
+        return self._proxy_sync.markers.kind == WorkloadMarkers.kind
+
+    @cached_property
+    def _workload_markers(self) -> WorkloadMarkers:
+        return WorkloadMarkers(f"{self.context.names.run}-{self.context.names.worker}")
+
+    @cached_property
+    def _workload_sync(self) -> ProxySync:
+        return self._proxy_sync.by(self._workload_markers)
 
     def sync(self) -> None:
         """Wait until the proxies of the clients, and of the run's own gateway, have everything that istiod has now."""

@@ -82,9 +82,7 @@ class FailureInspector:
             return known
         if expected.sidecar and exchange.sidecar is None:
             trouble = proxies.log_trouble(self.context.api, logs.follow(pod))
-            captured = bool(exchange.envoy_headers) or proxies.counts(
-                self.context.api, pod, lambda: self._prober.send(verdict.probe)
-            )
+            captured = bool(exchange.envoy_headers) or self._counted(verdict, pod)
             if not trouble and captured:
                 trouble = proxies.line_missing(logs.follow(pod))
             return replace(known, captured=captured, log_trouble=trouble)
@@ -95,6 +93,15 @@ class FailureInspector:
         last = exchange.gateway or exchange.sidecar
         proxy = self._gateway(verdict) if exchange.gateway else pod
         return replace(known, reused=logs.follow(proxy).reuses(last)) if last and proxy else known
+
+    def _counted(self, verdict: Verdict, pod: Pod) -> bool | None:
+        """Whether the client's Envoy counts a connection to an endpoint when the request is sent again.
+
+        None where it does not, and an Envoy answered: one that answers itself connects to nothing.
+        """
+        if proxies.counts(self.context.api, pod, lambda: self._prober.send(verdict.probe)):
+            return True
+        return None if verdict.exchange.is_from_an_envoy else False
 
     def _gateway(self, verdict: Verdict) -> Pod | None:
         """Return the gateway's pod that took the request, or was to take it; None where it has nothing to do with it.

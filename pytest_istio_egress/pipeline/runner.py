@@ -133,6 +133,8 @@ class CaseRunner:
             return []
         if not all(probe.from_own_workload for probe, _ in expectations):
             self.case_setup.ensure_environment()
+        if self.case_setup.documents:
+            self.case_setup.sync_workloads(probe.client for probe, _ in expectations if probe.from_own_workload)
         self._await_gateways({outcome.gateway.at for _, outcome in expectations if outcome.gateway})
         deadline = max(time.monotonic() + self.converge, self._interference.unsettled_until)
         answers = self.prober.verify(expectations, 1, own_at_once)

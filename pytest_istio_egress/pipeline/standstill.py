@@ -23,6 +23,7 @@ from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.configuration_state import Concerns, ConfigurationState, configuration_state
 from pytest_istio_egress.cluster.names import OF_ONE_WORKER, Names
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
+from pytest_istio_egress.model.probe import is_workload
 from pytest_istio_egress.pipeline.case_setup import CaseSetup
 from pytest_istio_egress.pipeline.context import WorkerContext
 from pytest_istio_egress.verdict.verdict import Answer, Expectation
@@ -52,6 +53,9 @@ class Standstill:
         try:
             if self._seen is None:
                 self._case_setup.sync()
+                if not self._case_setup.sync_workloads_again(filter(is_workload, clients)):
+                    self._possible = False
+                    return False
             now = time.monotonic(), self._states(clients)
         except ClusterError:
             self._possible = False  # then it is not known, and the failures are probed again until the end
@@ -77,10 +81,9 @@ class Standstill:
         at_marked = all(
             outcome.gateway is None or (outcome.gateway.at is None and own_gateway) for _, outcome in self._expectations
         )
-        from_suite = not any(probe.from_own_workload for probe, _ in self._expectations)
         case = self._case_setup.case
         of_mesh = case is None or ("egress-gateway" in case.requires and not own_gateway)
-        return at_marked and from_suite and not of_mesh and self._case_setup.changed_only_proxies
+        return at_marked and not of_mesh and self._case_setup.changed_only_proxies
 
 
 def concerned(names: Names, mine: Any) -> Concerns:

@@ -98,6 +98,11 @@ class Exchange:
         names = [name for name in self.curl.headers if name.startswith("x-envoy-")]
         return [*names, *(["server"] if self.curl.headers.get("server") == "envoy" else [])]
 
+    @property
+    def is_from_an_envoy(self) -> bool:
+        """Whether the response names an Envoy as the server: the client's own, which answered itself, or another."""
+        return self.curl.headers.get("server") in ("envoy", "istio-envoy")
+
 
 Expectation = tuple[Probe, Outcome]
 """One parameter of a test: a probe and its expected outcome."""

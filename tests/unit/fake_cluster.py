@@ -121,6 +121,7 @@ class FakeApplier:
     def __init__(self) -> None:
         self.applied: list[str] = []
         self.rendered_kinds: list[str] = []
+        self.removed: list[Resource] = []
         self.api = SimpleNamespace(resource=lambda *_: SimpleNamespace(namespaced=True))
         self.names = Names("k3x9q", "gw0")
 
@@ -133,7 +134,8 @@ class FakeApplier:
         self.applied.append(sent["kind"])
         return resource_of(sent)
 
-    def remove(self, resources: Sequence[object]) -> None: ...
+    def remove(self, resources: Sequence[Resource]) -> None:
+        self.removed += resources
 
 
 class FakeProxySync:

@@ -98,6 +98,23 @@ MISTAKE_SAMPLES: Mapping[str, Failure] = {
         curl=replace(CURL, status=0, exit=35, error="SSL_ERROR_SYSCALL"),
         at_sidecar=tcp_path(),
     ),
+    "the port of the client's proxy is HTTP": failure(
+        line=replace(LINE, status=404, flags="NR", details="route_not_found", cluster="-", upstream="-"),
+        probe=get(f"https://{HOST}/", arguments=("-x", "http://proxy.test:3128")),
+        curl=replace(CURL, status=0, exit=56, error="CONNECT tunnel failed, response 404"),
+        at_sidecar=replace(path(), request=replace(REQUEST, method="CONNECT", authority=f"{HOST}:443", port=3128)),
+        resources=configuration(
+            entries=[
+                resource(
+                    "ServiceEntry",
+                    "proxy",
+                    hosts=["proxy.test"],
+                    ports=[{"number": 3128, "name": "http", "protocol": "HTTP"}],
+                )
+            ]
+        ),
+        request=BY_PROXY,
+    ),
     "the client's proxy does not connect to the host": failure(
         line=replace(TCP_LINE, cluster=TO_PROXY, upstream="192.0.2.90:3128"),
         probe=get(f"https://{HOST}/", arguments=("-x", "http://proxy.test:3128")),

@@ -30,6 +30,20 @@ FAILURE = (
 )
 
 
+NO_FILTER = (
+    '[2026-11-28T12:54:19.768Z] "GET /get HTTP/1.1" 500 NFCF  - "-" 0 0 0 - "-" "curl/7.88.1" '
+    '"ef74dd95-2a61-4d98-abac-7a64b084748f" "other.test" "-" outbound|80||other.test - 10.96.200.81:80 '
+    "10.244.0.32:36920 - default"
+)
+
+
+def test_line_without_response_code_details_is_parsed() -> None:
+    line = parse_line(NO_FILTER)
+    assert line is not None
+    assert (line.status, line.flags, line.details, line.termination) == (500, "NFCF", "-", "-")
+    assert (line.cluster, line.route) == ("outbound|80||other.test", "default")
+
+
 def test_text_line_of_dropped_connection_is_parsed() -> None:
     line = parse_line(BLACK_HOLE)
     assert line is not None

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fake_cluster import (
@@ -16,6 +17,7 @@ from fake_cluster import (
     case_setup,
     worker_context,
 )
+from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.additions import WITHOUT_ENVOY_FILTERS
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
@@ -183,3 +185,55 @@ def test_second_marker_follows_what_markers_may_overtake(
         before = proxy_sync.waits
         step()
         assert proxy_sync.waits == before + markers
+
+
+def own_objects(setup: CaseSetup, applier: FakeApplier, namespace: str) -> list[str]:
+    """Set a test up that applies a ServiceEntry in a namespace; return the namespaces of what was claimed."""
+    claimed: list[str] = []
+    applier.api = SimpleNamespace(
+        resource=lambda *_: SimpleNamespace(namespaced=True, get=gone, server_side_apply=noted)
+    )
+
+    def gone(**resource: str) -> None:
+        claimed.append(resource["namespace"])
+        raise ApiException(status=404)
+
+    def noted(**_: object) -> None:
+        return
+
+    setup.first_manifests = lambda _: [{"kind": "ServiceEntry", "metadata": {"name": "api", "namespace": namespace}}]
+    setup.enter(CASE)
+    return claimed
+
+
+def test_proxy_of_an_own_workload_is_waited_for_where_the_test_applies_something_in_its_namespace(
+    setup: CaseSetup, applier: FakeApplier, proxy_sync: FakeProxySync
+) -> None:
+    claimed = own_objects(setup, applier, POD.namespace)
+    waits = proxy_sync.waits
+    assert setup.sync_workloads([OWN_WORKLOAD])
+    assert proxy_sync.waits == waits + 1
+    assert claimed == [POD.namespace, POD.namespace], "the ServiceEntry and the marker"
+    assert setup.sync_workloads([OWN_WORKLOAD])
+    assert proxy_sync.waits == waits + 1, "nothing has changed since"
+    assert setup.sync_workloads_again([OWN_WORKLOAD])
+    assert proxy_sync.waits == waits + 2
+    setup.leave()
+    assert ("EnvoyFilter", POD.namespace) in [(each.kind, each.namespace) for each in applier.removed]
+
+
+def test_no_marker_is_applied_in_a_namespace_that_the_test_leaves_alone(
+    setup: CaseSetup, applier: FakeApplier, proxy_sync: FakeProxySync
+) -> None:
+    claimed = own_objects(setup, applier, "platform")
+    waits = proxy_sync.waits
+    assert not setup.sync_workloads([OWN_WORKLOAD])
+    assert (proxy_sync.waits, claimed) == (waits, ["platform"])
+
+
+def test_proxy_of_an_own_workload_is_not_waited_for_where_envoy_filters_are_ignored(
+    setup: CaseSetup, applier: FakeApplier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_objects(setup, applier, POD.namespace)
+    monkeypatch.setattr(setup, "_proxy_sync", FakeProxySync().by(WITHOUT_ENVOY_FILTERS.markers))
+    assert not setup.sync_workloads([OWN_WORKLOAD])

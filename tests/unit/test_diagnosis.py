@@ -111,6 +111,7 @@ REMOVED: Mapping[Evidence, Callable[[Failure], Failure]] = {
 ALSO_TRUE: Mapping[str, frozenset[str]] = {
     "a pod annotation excludes the traffic": frozenset({"traffic not redirected to the sidecar"}),
     "the module of a WasmPlugin is missing (NFCF)": frozenset({"a filter's configuration is missing (NFCF)"}),
+    "the port of the client's proxy is HTTP": frozenset({"no route (NR)"}),
     "two Sidecars for one workload": frozenset({"PassthroughCluster instead of a block"}),
     "certificate for another name": frozenset(),
     "Secret of a credentialName missing": frozenset(),
@@ -310,6 +311,11 @@ def test_termination_details_are_among_what_is_known() -> None:
     body = Difference("client", "response body", "'a'", "'b'")
     given = with_lines(failure(REACHED, body), termination=denied)
     assert f"connection termination details {denied}" in cause(given)
+
+
+def test_failed_authorization_service_is_not_said_to_have_denied() -> None:
+    assert "denied the request at the sidecar" in cause(flagged("UAEX", "ext_authz_denied"))
+    assert "The sidecar got no valid answer from the external" in cause(flagged("UAEX", "ext_authz_error"))
 
 
 def test_known_missing_resource_is_never_stated_where_its_kind_could_not_be_read() -> None:

@@ -8,6 +8,7 @@ from pytest_istio_egress import (
     Hop,
     Outcome,
     Probe,
+    answered,
     blocked_http,
     blocked_tcp,
     documented,
@@ -16,11 +17,15 @@ from pytest_istio_egress import (
     tcp,
 )
 
+AT_PROXY = "10.96.200.85"
 STRICT = "10.96.200.84"
 DENIED = "rbac_access_denied_matched_policy[ns[istio-system]-policy[no-partner]-rule[0]]"
 AFTER_A_SECOND = Outcome(status=504, details="response_timeout", seconds=1)
 PARTNER = get("http://partner.test/get", client=PAYMENTS, to=A)
 PARTNER_BY_TLS = get("https://partner.test/get", client=PAYMENTS, to=A, arguments=INSECURE)
+PROXY = ("-x", "http://proxy.test:3128")
+BY_PROXY = get("https://partner.test/get", client=PAYMENTS, to=AT_PROXY, arguments=(*INSECURE, *PROXY))
+HTTP_BY_PROXY = get("http://partner.test/get", client=PAYMENTS, to=AT_PROXY, arguments=PROXY)
 OTHER = pytest.param(get("http://other.test/get", client=PAYMENTS, to=B), directly("other.test"), id="control-other")
 
 
@@ -379,3 +384,38 @@ def test_f55(egress: Egress, probe: Probe, expected: Outcome) -> None:
 )
 def test_f56(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)
+
+
+@documented(source=f"{WIKI}f57", summary="payments reaches partner.test by TLS through its proxy", manifests=[])
+def test_f57(egress: Egress) -> None:
+    egress.expect(BY_PROXY, directly("proxy.test", 3128))
+
+
+@documented(source=f"{WIKI}f58", summary="payments reaches partner.test by plain HTTP through its proxy", manifests=[])
+def test_f58(egress: Egress) -> None:
+    egress.expect(HTTP_BY_PROXY, directly("proxy.test", 3128))
+
+
+@documented(source=f"{WIKI}f59", summary="payments reaches partner.test by TLS through its proxy", manifests=[])
+def test_f59(egress: Egress) -> None:
+    egress.expect(BY_PROXY, answered())
+
+
+@documented(source=f"{WIKI}f60", summary="payments reaches partner.test by TLS through its proxy", manifests=[])
+def test_f60(egress: Egress) -> None:
+    egress.expect(BY_PROXY, answered())
+
+
+@documented(source=f"{WIKI}f61", summary="payments reaches partner.test by plain HTTP through its proxy", manifests=[])
+def test_f61(egress: Egress) -> None:
+    egress.expect(HTTP_BY_PROXY, answered())
+
+
+@documented(source=f"{WIKI}f62", summary="payments reaches partner.test by plain HTTP", manifests=[])
+def test_f62(egress: Egress) -> None:
+    egress.expect(PARTNER, directly("partner.test"))
+
+
+@documented(source=f"{WIKI}f63", summary="payments reaches partner.test by TLS through the gateway", manifests=[])
+def test_f63(egress: Egress) -> None:
+    egress.expect(PARTNER_BY_TLS, through_gateway("", 443, at_port=443))

@@ -92,7 +92,7 @@ class ConfigurationReader:
             unread.add(name)
             return []
         # A list's items come without their kind. The markers of runs have no effect on requests.
-        return [{**item, "kind": kind} for item in items if item["metadata"]["name"] != MARKER]
+        return [{**item, "kind": kind} for item in items if not item["metadata"]["name"].startswith(MARKER)]
 
     def _namespaces(self, unread: set[str]) -> dict[str, dict[str, str]]:
         try:

@@ -23,7 +23,7 @@ def why_not_taken(configuration: Configuration, request: ClientRequest, path: Pr
     """Return why what defines the host does not take a request to an address, as a main clause; empty without one."""
     spoken = path.request.spoken if path is not None else ""
     return (
-        _routed_by_request(configuration, request, path)
+        why_routed_by_request(configuration, request, path)
         or _unlike_client(configuration, request, spoken)
         or _unlike_other_hosts(configuration, request, path)
         or _of_other_definition(configuration, request, address)
@@ -31,7 +31,7 @@ def why_not_taken(configuration: Configuration, request: ClientRequest, path: Pr
     )
 
 
-def _routed_by_request(configuration: Configuration, request: ClientRequest, path: ProxyPath | None) -> str:
+def why_routed_by_request(configuration: Configuration, request: ClientRequest, path: ProxyPath | None) -> str:
     """Return that the port of the client's own proxy is HTTP, so that the host that is asked for decides."""
     if not request.by_proxy or path is None or not path.http:
         return ""
@@ -41,8 +41,8 @@ def _routed_by_request(configuration: Configuration, request: ClientRequest, pat
     protocol = protocol_of(declared[0], request.port)
     return (
         f"{full_name(declared[0])} declares port {request.port} as {protocol}, so the sidecar routes by the host that "
-        f"the client asks its proxy for ({path.request.method} {path.request.authority}), which no route has: the port "
-        "of a proxy that clients use is to be declared as TCP"
+        f"the client asks its proxy for ({path.request.method} {path.request.authority}), which no route has. Check "
+        "the protocol of that port: the port of a proxy that clients use is declared as TCP"
     )
 
 

@@ -65,6 +65,7 @@ CAUSES: tuple[Cause, ...] = (
     let_through.host_is_known,
     let_through.nothing_denied,
     let_through.policy_of_client,
+    client_proxy.read_as_http,
     # The sidecar does not know the host, or another entry takes its port.
     unknown_host.passthrough,
     unknown_host.black_hole,
@@ -125,6 +126,7 @@ CAUSES: tuple[Cause, ...] = (
     flags.no_route,
     flags.client_disconnected,
     flags.connection_ended,
+    flags.not_authorized,
     *flags.PLAIN_FLAGS,
     # Only curl's result shows these.
     client_proxy.no_tunnel,

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from pytest_istio_egress.verdict.analysis.mismatches import why_routed_by_request
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
 from pytest_istio_egress.verdict.diagnosis.failure import Failure, Line
-from pytest_istio_egress.verdict.diagnosis.rule import OUTCOME, cause, fields
+from pytest_istio_egress.verdict.diagnosis.rule import OUTCOME, as_sentence, cause, fields
 
 _NO_TUNNEL, _SOCKS_FAILED = 56, 97
 """curl's exit codes where the proxy refused CONNECT, as its message then says, and where SOCKS failed."""
 _REDIRECT = 300
+
+
+@cause(
+    "the port of the client's proxy is HTTP",
+    explains=OUTCOME,
+    needs=(Evidence.SIDECAR_LINE, Evidence.SIDECAR_PATH, Evidence.SERVICE_ENTRIES),
+)
+def read_as_http(failure: Failure) -> str | None:
+    """The sidecar reads what is sent to the proxy as HTTP, and answers it itself, for want of a route."""
+    line, path = failure.line, failure.sidecar_path
+    if line is None or path is None or line.upstream != "-" or line.status == failure.expected.status:
+        return None
+    why = why_routed_by_request(failure.configuration, failure.request, path)
+    return f"The sidecar answered {line.status} itself ({line.details}). {as_sentence(why)}" if why else None
 
 
 def _at_proxy(failure: Failure) -> Line | None:

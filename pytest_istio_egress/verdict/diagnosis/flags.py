@@ -102,6 +102,23 @@ _ENDED: Mapping[str, tuple[str, str]] = {
 """By the beginning of the termination details, as Envoy's sources have them: what they mean, and what to check."""
 
 
+@cause("an external authorization service denied the request (UAEX)", explains=OUTCOME, needs=(Evidence.FLAGS,))
+def not_authorized(failure: Failure) -> str | None:
+    """An external service denied the request, or gave Envoy no valid answer."""
+    hop = failure.flagged("UAEX")
+    if hop is None:
+        return None
+    check = "Check the AuthorizationPolicies with action CUSTOM, and the EnvoyFilters with ext_authz"
+    if hop.line.details.startswith("ext_authz_error"):
+        return (
+            f"The {hop.name} got no valid answer from the external authorization service, and so denied the request "
+            f"(UAEX, {hop.line.details}). {check}: the service and the port of their provider."
+        )
+    return (
+        f"An external authorization service denied the request at the {hop.name} (UAEX, {hop.line.details}). {check}."
+    )
+
+
 def _flag(flag: str, name: str, text: str, *, explains: frozenset[tuple[str, str]] = OUTCOME) -> Cause:
     """Return the cause that a flag stands for; the text may name {hop}, {cluster}, {upstream}, {host} and {details}."""
 
@@ -152,12 +169,6 @@ PLAIN_FLAGS: tuple[Cause, ...] = (
         "LR",
         "the proxy reset the connection itself",
         "The {hop} reset the connection to {cluster} itself (LR, {details}). Check the {hop}'s log.",
-    ),
-    _flag(
-        "UAEX",
-        "an external authorization service denied the request",
-        "An external authorization service denied the request at the {hop} (UAEX, {details}). Check the "
-        "AuthorizationPolicies with action CUSTOM, and the EnvoyFilters with ext_authz.",
     ),
     _flag(
         "RL",
