@@ -27,6 +27,7 @@ from pytest_istio_egress.model.ztunnel_log import ZtunnelLine
 from pytest_istio_egress.pipeline.case_setup import CaseSetup
 from pytest_istio_egress.pipeline.context import WorkerContext
 from pytest_istio_egress.pipeline.source_ports import SourcePorts
+from pytest_istio_egress.pipeline.workload_turns import WorkloadTurns
 from pytest_istio_egress.verdict.comparison import compare, unknown_fields
 from pytest_istio_egress.verdict.controls import beside_controls
 from pytest_istio_egress.verdict.verdict import Answer, Exchange, Expectation, NoVerdict, Verdict, without_json_output
@@ -54,6 +55,8 @@ class Prober:
         self._authorities = Authorities(context.api)
         self.own_authority: Path | None = None
         """The file with the authorities of https hosts, for probes from users' workloads that name none."""
+        self.turns = WorkloadTurns()
+        """When this worker may probe from users' own workloads."""
         self._absent: dict[str, int] = {}
         """Gateways that Istio had not created in time, and after which proxy sync: a later one may bring them."""
 
@@ -61,8 +64,8 @@ class Prober:
         """Return what came of each parameter.
 
         The suite's clients send theirs side by side. Probes from users' workloads could disturb each other (a circuit
-        breaker, a host's rate limit): they are sent one after the other, or `own_at_once` at a time. All are sent
-        before any line is looked up: they share the second in which Envoy writes its log.
+        breaker, a host's rate limit): they are sent one after the other, or `own_at_once` at a time, and by one worker
+        at a time. All are sent before any line is looked up: they share the second in which Envoy writes its log.
         """
         suffix = " again" if attempt > 1 else ""
         with self.context.timer.phase(f"probe{suffix}"):
@@ -83,7 +86,8 @@ class Prober:
             queues[probe.from_own_workload or outcome.times > 1].append(index)
         sent: dict[int, Exchange | NoVerdict] = {}
         for alone, indexes in queues.items():
-            with ThreadPoolExecutor(own_at_once if alone else AT_ONCE) as pool:
+            own = {expectations[index][0].client for index in indexes if expectations[index][0].from_own_workload}
+            with self.turns.of(own), ThreadPoolExecutor(own_at_once if alone else AT_ONCE) as pool:
                 sent |= zip(indexes, pool.map(lambda index: self._try(expectations[index]), indexes), strict=True)
         return [sent[index] for index in range(len(expectations))]
 

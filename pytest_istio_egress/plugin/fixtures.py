@@ -33,11 +33,12 @@ from pytest_istio_egress.pipeline.egress import Egress
 from pytest_istio_egress.pipeline.own_hosts import check_expectation
 from pytest_istio_egress.pipeline.runner import CaseRunner, case_runner
 from pytest_istio_egress.pipeline.verdicts import Verdicts
+from pytest_istio_egress.pipeline.workload_turns import WorkloadTurns
 from pytest_istio_egress.plugin.failure_reports import error_line
 from pytest_istio_egress.plugin.parameters import expectations_of, expectations_of_item
 from pytest_istio_egress.plugin.recorder import EvidenceCollector, VerdictRecorder
 from pytest_istio_egress.plugin.stash import EVIDENCE_COLLECTOR, SETTINGS, TARGET, VERDICTS
-from pytest_istio_egress.plugin.worker import ENVIRONMENT_FAILED
+from pytest_istio_egress.plugin.worker import ENVIRONMENT_FAILED, shared_folder
 from pytest_istio_egress.report.results import NOTE_PROPERTY, PHASES_PROPERTY
 from pytest_istio_egress.run_target import Target
 from pytest_istio_egress.run_target.mesh_detection import namespace_of_grants
@@ -85,6 +86,7 @@ def _istio_egress_runner(
     runner = case_runner(WorkerContext(api, environment, access_logs, timeouts))
     settings = pytestconfig.stash[SETTINGS]
     runner.prober.own_authority = settings.ca
+    runner.prober.turns = WorkloadTurns(shared_folder(pytestconfig))
     runner.fail_unsteady = lambda probe: settings.fails_unsteady(own_workload=probe.from_own_workload)
     pytestconfig.hook.pytest_istio_egress_runner(runner=runner)
     yield runner

@@ -16,6 +16,12 @@ HANDED_OVER = "istio_egress_target"
 """The key in xdist's workerinput: the file that contains the target before the worker gets its first test."""
 
 
+def shared_folder(config: pytest.Config) -> Path | None:
+    """Return the folder that all workers of a run have; None where one process runs all tests."""
+    workerinput: dict[str, Any] | None = getattr(config, "workerinput", None)
+    return Path(workerinput[HANDED_OVER]).parent if workerinput is not None else None
+
+
 class Worker:
     """An xdist worker: reads the target that the controller selected."""
 

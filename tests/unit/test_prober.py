@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from pytest_istio_egress.model.timeouts import Timeouts
 from pytest_istio_egress.pipeline import prober as prober_module
 from pytest_istio_egress.pipeline.case_setup import CaseSetup
 from pytest_istio_egress.pipeline.prober import Prober
+from pytest_istio_egress.pipeline.workload_turns import WorkloadTurns
 from pytest_istio_egress.verdict.verdict import Exchange, NoVerdict
 
 PROBE = get("http://api.test/")
@@ -161,6 +163,30 @@ def test_probes_of_own_workloads_are_sent_one_after_the_other(prober: Prober, mo
     assert [line for line in order if "api.test" not in line] == [
         f"{what} https://{name}.test/" for name in "ab" for what in ("begin", "end")
     ]
+
+
+def test_turn_of_each_own_workload_is_held_while_its_probes_are_sent(
+    prober: Prober, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[set[str]] = []
+    sent_meanwhile: list[tuple[bool, bool]] = []
+
+    class Turns(WorkloadTurns):
+        @contextmanager
+        def of(self, workloads: Iterable[str]) -> Iterator[None]:
+            held.append(set(workloads))
+            yield
+            held.pop()
+
+    def send(probe: Probe) -> Exchange:
+        sent_meanwhile.append((probe.from_own_workload, held == [{OWN.client}]))
+        return exchange_of(probe)
+
+    prober.turns = Turns()
+    monkeypatch.setattr(prober, "send", send)
+    monkeypatch.setattr(prober, "_with_log_lines", lambda _, sent: sent)
+    prober.verify([(probe, Outcome(sidecar=False)) for probe in (OWN, PROBE, OWN)], 1)
+    assert sorted(sent_meanwhile) == [(False, False), (True, True), (True, True)]
 
 
 def test_answers_keep_the_order_of_the_parameters_whoever_sent_them(
