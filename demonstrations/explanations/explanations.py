@@ -3,13 +3,15 @@
     python demonstrations/explanations/explanations.py > docs/explanations.md
 
 The workloads and rules are those of docs/example and of mesh.yaml. The exit status is 1 where a text lacks a part that
-requests.yaml demands; stderr names it. `--cluster NAME` uses an embedded cluster that runs already.
+requests.yaml demands; stderr names it. The requests are explained with the rights of docs/rights.yaml and no others.
+`--cluster NAME` uses an embedded cluster that runs already.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ import yaml
 
 from demonstrations.cluster_tools import kubectl
 from demonstrations.command_line import parser_of
+from demonstrations.service_account import with_documented_rights
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedCluster, down, up
 
 HERE = Path(__file__).parent
@@ -29,7 +32,8 @@ HEAD = """\
 
 Made by `python demonstrations/explanations/explanations.py` on the embedded cluster, with the manifests of
 [docs/example](example/README.md) and of [mesh.yaml](../demonstrations/explanations/mesh.yaml). `istio-egress explain`
-reads the configuration of the proxies and Istio's resources; nothing is sent.
+reads the configuration of the proxies and Istio's resources; nothing is sent. The requests were explained by a service
+account with the rights of [rights.yaml](rights.yaml) and no others.
 """
 
 
@@ -64,12 +68,12 @@ def missing(request: Request, text: str) -> Iterator[str]:
     yield from (f"{request.url}: the text lacks {part!r}" for part in request.shows if part not in text)
 
 
-def explained(requests: Iterable[Request], cluster: EmbeddedCluster) -> dict[Request, str]:
+def explained(requests: Iterable[Request], kubeconfig: Path) -> dict[Request, str]:
     """Return the text of each request."""
     texts = {}
     for request in requests:
         command = [sys.executable, "-m", "pytest_istio_egress.cli", *request.command[1:]]
-        command += ["--kubeconfig", str(cluster.kubeconfig)]
+        command += ["--kubeconfig", str(kubeconfig)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         texts[request] = done.stdout or done.stderr
     return texts
@@ -93,7 +97,8 @@ def main() -> int:
     cluster = up(ClusterSpec(name=options.cluster or CLUSTER), tied_to_caller=not options.cluster)
     try:
         prepare(cluster)
-        texts = explained(load(), cluster)
+        with tempfile.TemporaryDirectory() as folder:
+            texts = explained(load(), with_documented_rights(cluster, Path(folder)))
     finally:
         if not options.cluster:
             down(CLUSTER)
