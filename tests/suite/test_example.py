@@ -127,6 +127,56 @@ def test_bypassed_gateway_fails_with_the_missing_log_line(
     assert "egress gateway access log: expected a line for this request, got none" in done.stdout
 
 
+RULE_WITH_MANIFEST = """
+import pytest
+from pytest_istio_egress import answered, documented, get, workload
+
+PAYMENTS = workload("deployment/payments", namespace="payments")
+PROBES = [get(f"http://api.added.test/{number}", client=PAYMENTS, to="192.0.2.1") for number in range(2)]
+
+@documented(source="https://wiki.example.com/added", summary="payments may reach the host api.added.test")
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [pytest.param(PROBES[0], answered(), id="right"), pytest.param(PROBES[1], answered(status=404), id="wrong")],
+)
+def test_added(egress, probe, expected):
+    egress.expect(probe, expected)
+"""
+ENTRY = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: added, namespace: payments}
+spec:
+  hosts: [api.added.test]
+  exportTo: [.]
+  location: MESH_EXTERNAL
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: STATIC
+  endpoints: [{address: ADDRESS}]
+"""
+
+
+@pytest.mark.usefixtures("rules")
+def test_rule_with_a_manifest_is_tested_once_the_workload_has_it(
+    run_example: Callable[[], CommandResult], kubectl: Callable[..., str], repository: Path
+) -> None:
+    """The first answer counts: it is not asked again until it passes, and a failure ends before `timeouts.converge`."""
+    address = kubectl("get", "service", "api", "-n", "stripe", "-o", "jsonpath={.spec.clusterIP}")
+    (repository / "test_payments.py").unlink()
+    (repository / "test_added.py").write_text(RULE_WITH_MANIFEST)
+    (repository / "added.yaml").write_text(ENTRY.replace("ADDRESS", address))
+    done = run_example()
+    assert done.returncode == 1, done.stdout
+    assert "1 failed, 1 passed" in done.stdout
+    assert "unsteady" not in done.stdout
+    assert "HTTP status: expected 404, got 200" in done.stdout
+    left = kubectl(
+        "get", "serviceentries.networking.istio.io,envoyfilters.networking.istio.io", "-n", "payments", "-o", "name"
+    )
+    assert "added" not in left
+    assert "marker" not in left
+
+
 @pytest.mark.usefixtures("rules")
 def test_missing_workload_is_an_error_with_its_name(run_example: Callable[[], CommandResult], repository: Path) -> None:
     module = repository / "test_payments.py"
