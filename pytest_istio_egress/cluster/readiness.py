@@ -104,16 +104,20 @@ def _is_scaling_up(api: Api, namespace: str, pods: Sequence[client.V1Pod]) -> bo
 def _events(api: Api, namespace: str, selector: str, pods: Sequence[client.V1Pod]) -> list[client.CoreV1Event]:
     """Return the events of pods, without pods those of their Deployment, in the order of time.
 
-    The API server returns events by name, and a namespace may contain other workloads.
+    Events of pods that are gone say nothing of why there are none. The API server returns events by name, and a
+    namespace may contain other workloads.
     """
     of_pods = {pod.metadata.name for pod in pods}
     app = selector.partition("app=")[2].partition(",")[0]
 
-    def concerns(name: str) -> bool:
-        return name in of_pods if of_pods else not app or name == app or name.startswith(f"{app}-")
+    def concerns(subject: client.V1ObjectReference) -> bool:
+        name = subject.name
+        if of_pods:
+            return name in of_pods
+        return subject.kind != "Pod" and (not app or name == app or name.startswith(f"{app}-"))
 
     events = api.core.list_namespaced_event(namespace).items
-    return sorted((event for event in events if concerns(event.involved_object.name)), key=_moment)
+    return sorted((event for event in events if concerns(event.involved_object)), key=_moment)
 
 
 def _moment(event: client.CoreV1Event) -> float:

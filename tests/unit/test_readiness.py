@@ -61,7 +61,16 @@ class Cluster:
         """Add a warning event of the pod, newer than those before."""
         self.tells("Warning", "sleep-1", reason, message)
 
-    def tells(self, kind: str, about: str, reason: str, message: str, *, minute: int | None = None) -> None:
+    def tells(
+        self,
+        kind: str,
+        about: str,
+        reason: str,
+        message: str,
+        *,
+        minute: int | None = None,
+        subject: str = "ReplicaSet",
+    ) -> None:
         """Add an event, at a minute of an hour; without one it is newer than those before."""
         at = datetime.datetime(2026, 1, 1, 0, len(self.warnings) if minute is None else minute, tzinfo=datetime.UTC)
         event = SimpleNamespace(
@@ -69,7 +78,7 @@ class Cluster:
             reason=reason,
             message=message,
             last_timestamp=at,
-            involved_object=SimpleNamespace(name=about),
+            involved_object=SimpleNamespace(name=about, kind=subject),
         )
         self.warnings.append(cast(client.CoreV1Event, event))
 
@@ -203,3 +212,10 @@ def test_announced_node_is_not_waited_for_forever(cluster: Cluster) -> None:
     cluster.tells("Normal", "sleep-1", "TriggeredScaleUp", "pod triggered scale-up: 0->1")
     with pytest.raises(NotReadyError, match="a new node is announced"):
         ready_pod(cluster.api, "here", "app=sleep", timeout=0)
+
+
+@pytest.mark.parametrize("selector", ["app=sleep", "istio=egressgateway"])
+def test_pods_that_are_gone_are_no_reason(cluster: Cluster, selector: str) -> None:
+    cluster.tells("Warning", "sleep-1", "Unhealthy", "Readiness probe failed", subject="Pod")
+    with pytest.raises(NoPodError, match="no pod was created"):
+        ready_pod(cluster.api, "here", selector, timeout=0)
