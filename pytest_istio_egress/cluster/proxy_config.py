@@ -24,6 +24,7 @@ from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.verdict.proxy_path.upstream import cluster_type
 
 _SERIES = re.compile(r"(?P<name>\w+)\{(?P<labels>.*)\} (?P<value>\d+)")
+_WAITING = re.compile(r"upstream_rq_pending_active: (\d+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 
@@ -128,6 +129,28 @@ class ProxyConfig:
     def failed_connections(self, cluster: str) -> int:
         """Return the number of connections from a cluster to its endpoints that were refused, or not made in time."""
         return self._counted(cluster, "cx_connect_fail")
+
+    def active_requests(self, cluster: str) -> int:
+        """Return the number of requests of a cluster that its endpoints have not answered yet."""
+        return self._counted(cluster, "rq_active")
+
+    def active_connections(self, cluster: str) -> int:
+        """Return the number of connections from a cluster to its endpoints."""
+        return self._counted(cluster, "cx_active")
+
+    def waiting_requests(self) -> int | None:
+        """Return how many requests wait for a connection, to any cluster; None where the proxy does not count them.
+
+        Istio's proxies do so only with `upstream_rq_pending_active` in their proxyStatsMatcher.
+        """
+        counted = _WAITING.findall(self.text("/stats?filter=upstream_rq_pending_active"))
+        return sum(map(int, counted)) if counted else None
+
+    def ejected(self, cluster: str) -> int:
+        """Return the number of endpoints of a cluster that outlier detection has ejected."""
+        flags = re.compile(re.escape(cluster) + r"::\S+:\d+::health_flags::(\S+)")
+        found = (match for line in self.text("/clusters").splitlines() if (match := flags.fullmatch(line)))
+        return sum("/failed_outlier_check" in match[1] for match in found)
 
     def _counted(self, cluster: str, counter: str) -> int:
         """Return the sum of a counter of a cluster's endpoints."""

@@ -94,6 +94,20 @@ class Egress:
         if failures:
             raise failures[0]
 
+    @contextmanager
+    def while_sending(self, *expectations: Expectation) -> Iterator[None]:
+        """Send probes that last while the block of the `with` runs, and verify their outcomes at its end.
+
+        They are sent once: a second attempt would have nothing beside it. So the test first verifies, by a control,
+        that its configuration has arrived, and in the block waits until the proxy has these requests (`wait_until`).
+        """
+        pairs = [(probe, expected.for_probe(probe)) for probe, expected in expectations]
+        with self.runner.sending(pairs) as answers:
+            yield
+        self._verdicts.add(answers)
+        for probe, expected in expectations:
+            self.expect(probe, expected)
+
     def raise_errors(self, expectations: Iterable[Expectation]) -> None:
         """Raise the error of a parameter whose probe, or the control of whose block, ended in one.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import islice
 from typing import Any
@@ -110,6 +111,17 @@ class CaseRunner:
         if all(answer.passed for answer in answers) or not (event := self._interference.detect()):
             return answers
         raise ClusterError(f"{event} during the test, {RESTARTS + 1} times in a row, so its result is discarded")
+
+    @contextmanager
+    def sending(self, expectations: Sequence[Expectation]) -> Iterator[list[Answer]]:
+        """Send probes once, in the background of the block of the `with`; the list has what came of them at its end."""
+        answers: list[Answer] = []
+        with ThreadPoolExecutor(1) as pool:
+            verified = pool.submit(self.prober.verify, expectations, 1, len(expectations))
+            yield answers
+        if not all(answer.passed for answer in verified.result()):
+            self.check_interference()
+        answers += [self._explained(answer) for answer in verified.result()]
 
     def accept_mesh_change(self) -> None:
         """Take the mesh configuration as it is now for that of the run: whoever calls this has changed it."""

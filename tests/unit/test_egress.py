@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -35,6 +36,12 @@ class FakeRunner:
         self.verified += expectations
         self.own_at_once.append(own_at_once)
         return [verdict_on(pair, passed=pair[0].url != self.fails) for pair in expectations]
+
+    @contextmanager
+    def sending(self, expectations: Sequence[Expectation]) -> Iterator[list[Answer]]:
+        answers: list[Answer] = []
+        yield answers
+        answers += self.verify(expectations, own_at_once=len(expectations))
 
     def check_interference(self) -> None:
         if self.interference:
@@ -125,6 +132,21 @@ CONTROL = (CONTROL_PROBE, Outcome(status=200, reached="outside").for_probe(CONTR
 def test_block_passes_beside_a_control_that_passed() -> None:
     verdicts = (verdict_on(BLOCK, passed=True), verdict_on(CONTROL, passed=True))
     assert egress(FakeSetup(), verdicts=verdicts).expect(*BLOCK).passed
+
+
+def test_probe_that_lasts_is_recorded_after_what_happens_meanwhile() -> None:
+    recorded: list[str] = []
+    subject = egress(FakeSetup(), record=lambda verdict: recorded.append(verdict.probe.url))
+    with subject.while_sending(CONTROL):
+        subject.expect(get("http://meanwhile.test/"), reached())
+    assert recorded == ["http://meanwhile.test/", "http://control.test/"]
+
+
+def test_probe_that_lasts_and_fails_raises_its_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_istio_egress.pipeline.egress.probe_failure", lambda *_: "the text")
+    subject = egress(FakeSetup(), FakeRunner(fails=CONTROL_PROBE.url))
+    with pytest.raises(MismatchError, match="the text"), subject.while_sending(CONTROL):
+        pass
 
 
 @pytest.mark.parametrize("control", [(), (verdict_on(CONTROL, passed=False),)], ids=["none", "failed"])

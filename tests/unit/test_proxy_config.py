@@ -124,3 +124,43 @@ def test_failed_connections_are_counted_apart(monkeypatch: pytest.MonkeyPatch) -
     config = ProxyConfig(api=None, pod=None)  # type: ignore[arg-type]  # neither is used: the counters are given
     monkeypatch.setattr(config, "text", {"/clusters": CLUSTERS}.__getitem__)
     assert config.failed_connections("outbound|80||one.test") == 2
+
+
+ENDPOINTS = """\
+outbound|80||one.test::192.0.2.80:80::cx_active::1
+outbound|80||one.test::192.0.2.80:80::rq_active::2
+outbound|80||one.test::192.0.2.80:80::health_flags::/failed_outlier_check
+outbound|80||one.test::[2001:db8::80]:80::rq_active::1
+outbound|80||one.test::[2001:db8::80]:80::health_flags::healthy
+outbound|80||one.test.other::192.0.2.80:80::rq_active::4
+outbound|80||one.test.other::192.0.2.80:80::health_flags::/failed_outlier_check
+"""
+
+
+def config_with(texts: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> ProxyConfig:
+    config = ProxyConfig(api=None, pod=None)  # type: ignore[arg-type]  # neither is used: the texts are given
+    monkeypatch.setattr(config, "text", texts.__getitem__)
+    return config
+
+
+def test_state_of_endpoints_is_that_of_one_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = config_with({"/clusters": ENDPOINTS}, monkeypatch)
+    name = "outbound|80||one.test"
+    assert (config.active_connections(name), config.active_requests(name), config.ejected(name)) == (1, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("counters", "waiting"),
+    [
+        ("", None),
+        (
+            "cluster.outbound|80||one.test;.upstream_rq_pending_active: 1\ncluster.x.upstream_rq_pending_active: 0\n",
+            1,
+        ),
+    ],
+)
+def test_waiting_requests_are_those_of_all_clusters(
+    counters: str, waiting: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = "/stats?filter=upstream_rq_pending_active"
+    assert config_with({path: counters}, monkeypatch).waiting_requests() == waiting

@@ -112,6 +112,21 @@ def test_steady_parameter_is_not_unsteady() -> None:
     assert not verdict.unsteady
 
 
+def test_probe_in_the_background_is_sent_once() -> None:
+    parts = Parts(FakeProber(FAILED, PASSED), FakeInterference())
+    parts.runner.converge = 60.0
+    with parts.runner.sending([CLIENTS_PROBE]) as answers:
+        assert answers == []
+    assert [answer.passed for answer in answers] == [False]
+    assert parts.prober.attempts == [1]
+
+
+def test_failure_in_the_background_under_interference_is_an_error() -> None:
+    parts = Parts(FakeProber(FAILED), FakeInterference("istiod restarted"))
+    with pytest.raises(ClusterError, match="istiod restarted"), parts.runner.sending([CLIENTS_PROBE]):
+        pass
+
+
 def test_own_rule_that_applies_nothing_is_not_probed_again() -> None:
     parts = Parts(FakeProber(FAILED, PASSED), FakeInterference())
     parts.runner.converge = 60.0
