@@ -28,6 +28,7 @@ from pytest_istio_egress.cluster.installation_features import (
     gateway_http2,
     gateways_across_namespaces,
     http_1_1_upstream,
+    protocol_detection,
     proxy_ports,
     two_default_retries,
 )
@@ -297,6 +298,7 @@ DETECTORS: dict[str, Detector] = {
     "two-default-retries": two_default_retries,
     "exported-entries": exported_entries,
     "http-1.1-upstream": http_1_1_upstream,
+    "protocol-detection": protocol_detection,
 }
 PROBED = frozenset({"network-policy", *PROXY_DETECTORS})
 """Features that need pods of the run to detect them, so not before the first test."""

@@ -79,3 +79,9 @@ def http_1_1_upstream(mesh: Mesh) -> str | None:
         "the proxies send HTTP/2 to every HTTP host (meshConfig.h2UpgradePolicy: UPGRADE), and the suite's external "
         "servers speak HTTP/1.1 on these ports"
     )
+
+
+def protocol_detection(mesh: Mesh) -> str | None:
+    """Return why proxies do not wait without end for the first bytes on a port without a protocol; None if they do."""
+    timeout = mesh.facts.changed_mesh_setting("protocolDetectionTimeout")
+    return f"protocol detection ends after a time (meshConfig.protocolDetectionTimeout: {timeout})" if timeout else None

@@ -40,6 +40,7 @@ FEATURES = {
     "default-retries": "without a rule no request is retried after a 500 (defaultHttpRetryPolicy)",
     "two-default-retries": "without a rule a request is retried twice if the connection fails (defaultHttpRetryPolicy)",
     "http-1.1-upstream": "HTTP/1.1 stays HTTP/1.1 on its way to a host (implied by a request that arrives with it)",
+    "protocol-detection": "protocol detection waits without end for the first bytes (protocolDetectionTimeout)",
     "exported-entries": "exportTo decides where a ServiceEntry is visible (implied by one that is exported)",
     AMBIENT: "ztunnel redirects the connections of pods in namespaces labelled for it, and waypoints can be deployed",
     "address-allocation": "istiod allocates addresses to ServiceEntries without one (Istio 1.25)",

@@ -75,6 +75,7 @@ MESH_SETTINGS: dict[str, int | bool | str] = {
     "defaultHttpRetryPolicy.retryOn": "",
     "serviceEntryVisibility.applyToSidecars": False,
     "h2UpgradePolicy": "DO_NOT_UPGRADE",
+    "protocolDetectionTimeout": "0s",
 }
 """The fields of the mesh configuration that tests depend on and that no other fact has, with their defaults."""
 DEFAULT_SETTINGS = "default"

@@ -123,6 +123,7 @@ def test_settings_are_those_that_differ_from_the_default(environment: dict[str, 
             r"Policy: attempts 5, retryOn 5xx,reset\)",
         ),
         ("exported-entries", mesh(of_mesh="serviceEntryVisibility.applyToSidecars=true"), "serviceEntryVisibility"),
+        ("protocol-detection", mesh(of_mesh="protocolDetectionTimeout=5s"), r"protocolDetectionTimeout: 5s\)"),
         ("http-1.1-upstream", mesh(of_mesh="h2UpgradePolicy=UPGRADE"), r"meshConfig.h2UpgradePolicy: UPGRADE\)"),
     ],
 )
