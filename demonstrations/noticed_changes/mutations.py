@@ -33,6 +33,7 @@ _TRANSPORTS = {"TCP": "UDP", "UDP": "TCP"}
 _NAME_PROTOCOLS = {"http": "tcp", "https": "tcp", "http2": "tcp", "grpc": "tcp", "tls": "tcp", "tcp": "http"}
 _MODES = {"REGISTRY_ONLY": "ALLOW_ANY", "ALLOW_ANY": "REGISTRY_ONLY", "DISABLE": "SIMPLE", "SIMPLE": "DISABLE",
           "MUTUAL": "SIMPLE", "ISTIO_MUTUAL": "DISABLE", "NONE": "IPTABLES"}  # fmt: skip
+_UPGRADES = {"UPGRADE": "DO_NOT_UPGRADE", "DO_NOT_UPGRADE": "UPGRADE"}
 _SERVER_MODES = {"PASSTHROUGH": "ISTIO_MUTUAL", "ISTIO_MUTUAL": "PASSTHROUGH"}
 _RESOLUTIONS = {"STATIC": "NONE", "NONE": "DNS", "DNS": "NONE", "DYNAMIC_DNS": "NONE"}
 _WAYPOINTS = {"none": "waypoint", "waypoint": "none", "missing": "none", "shared-waypoint": "waypoint",
@@ -86,8 +87,8 @@ def _address(value: Value) -> Value | None:
 
 
 def _ranges(value: Value) -> Value | None:
-    """The annotation includeOutboundIPRanges: another server's address; no range becomes all of them."""
-    return _address(value) or "*"
+    """The annotations with IP ranges: another server's address; no range becomes all of them."""
+    return None if value == "*" else _address(value) or "*"
 
 
 def _port_name(value: Value) -> Value | None:
@@ -109,7 +110,7 @@ FIELDS: tuple[tuple[str, str, Alteration], ...] = (
     ("port", r"(HTTPRoute|TLSRoute) .*(backendRefs|parentRefs)\[\]\.port", _port),
     ("port", r"Gateway spec\.listeners\[\]\.port", _port),
     ("port", r"EndpointSlice ports\[\]\.port", _port),
-    ("port", r"Deployment .*/includeOutboundPorts", _port),
+    ("port", r"Deployment .*/(in|ex)cludeOutboundPorts", _port),
     ("protocol", r"(ServiceEntry|Sidecar|Gateway) .*\.protocol", _by(_PROTOCOLS)),
     ("protocol", r"NetworkPolicy .*\.protocol", _by(_TRANSPORTS)),
     ("protocol", r"Service spec\.ports\[\]\.name", _port_name),
@@ -121,7 +122,7 @@ FIELDS: tuple[tuple[str, str, Alteration], ...] = (
     ("mode", r"Gateway .*allowedRoutes\.namespaces\.from", _by({"Same": "All"})),
     ("mode", r"Deployment .*proxy\.istio\.io/config", _proxy_config),
     ("address", r"(ServiceEntry|Endpoints|EndpointSlice) .*(address|addresses\[\]|\.ip)", _address),
-    ("address", r"Deployment .*/includeOutboundIPRanges", _ranges),
+    ("address", r"Deployment .*/(in|ex)cludeOutboundIPRanges", _ranges),
     ("address", r"Sidecar spec\.egress\[\]\.bind", _by({"127.0.0.1": "127.0.0.2"})),
     ("host, server name or path", r"Sidecar spec\.egress\[\]\.hosts\[\]", _scoped_host),
     (
@@ -148,10 +149,19 @@ FIELDS: tuple[tuple[str, str, Alteration], ...] = (
     ("header or number", r"VirtualService .*\.weight", lambda value: None if value == 100 else 100 - int(value)),
     ("header or number", r"VirtualService .*\.(httpStatus|attempts)", _number),
     ("header or number", r"VirtualService .*\.retryOn", _always("reset")),
+    (
+        "header or number",
+        r"DestinationRule .*\.(consecutive5xxErrors|maxConnections|http1MaxPendingRequests)",
+        _number,
+    ),
+    ("header or number", r"DestinationRule .*\.(maxEjectionPercent|minHealthPercent)", _by({100: 0, 0: 100})),
+    ("mode", r"DestinationRule .*\.h2UpgradePolicy", _by(_UPGRADES)),
     ("mode", r"AuthorizationPolicy .*operation\.methods\[\]", _by({"GET": "HEAD"})),
     ("mode", r"ServiceEntry .*istio\.io/use-waypoint", _by(_WAYPOINTS)),
     ("mode", r"Gateway .*istio\.io/waypoint-for", _by({"service": "workload", "workload": "service"})),
     ("reference or selector", r"AuthorizationPolicy .*targetRefs\[\]\.name", _name),
+    ("reference or selector", r"VirtualService .*\.delegate\.name", _name),
+    ("namespace", r"VirtualService .*\.delegate\.namespace", _always("egress-plain")),
     ("reference or selector", r"VirtualService .*gateways\[\]", _name),
     ("reference or selector", r"\S+ .*(subset|subsets\[\]\.name|credentialName|sectionName)", _name),
     ("reference or selector", r"(HTTPRoute|TLSRoute) .*parentRefs\[\]\.name", _name),
@@ -174,6 +184,7 @@ UNCHANGED: tuple[tuple[str, str], ...] = (
     (r"(ServiceEntry|Gateway|Sidecar) .*ports?(\[\])?\.name", "a name that nothing else of the resource refers to"),
     (r"(Endpoints|EndpointSlice) .*ports\[\]\.(name|protocol)", "it has to match the Service, which is changed itself"),
     (r"EndpointSlice addressType", "it has to match the address"),
+    (r"DestinationRule .*outlierDetection\.(interval|baseEjectionTime)", "the test ends long before an ejection does"),
     (r"VirtualService spec\.http\[\]\.name", "a name; tests compare it as the route of the access log"),
     (r"HTTPRoute .*(filters\[\]|\.path)\.type", "another type has fields of another kind"),
     (r"HTTPRoute .*requestRedirect\.scheme", "the only other scheme is the client's own, which is a loop"),
