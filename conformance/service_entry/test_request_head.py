@@ -12,7 +12,7 @@ PAGE = (
     "https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/filters/network/http_connection_manager/v3/"
     "http_connection_manager.proto"
 )
-URL = "http://long-head.test/anything"
+URL = "http://long-head.test:47811/anything"
 KIB = 1024
 OF_HEADER = 7 * KIB
 """The length of one header; the limits of external servers are above that, and below the proxy's 60 KiB in all."""
