@@ -102,6 +102,8 @@ class Egress:
         that its configuration has arrived, and in the block waits until the proxy has these requests (`wait_until`).
         """
         pairs = [(probe, expected.for_probe(probe)) for probe, expected in expectations]
+        for pair in pairs:
+            check_expectation(pair)
         with self.runner.sending(pairs) as answers:
             yield
         self._verdicts.add(answers)
