@@ -23,6 +23,7 @@ from pytest_istio_egress.cluster.api_proxy import UnsupportedProxyError
 from pytest_istio_egress.cluster.idle_shells import IdleShells
 from pytest_istio_egress.cluster.login import Login, NoCredentialsError, source_of
 from pytest_istio_egress.cluster.retry import RetryingClient
+from pytest_istio_egress.cluster.served_kinds import ServedKinds
 from pytest_istio_egress.model.kube_context import IN_CLUSTER
 from pytest_istio_egress.model.text import one_line
 from pytest_istio_egress.model.timeouts import Timeouts
@@ -78,21 +79,33 @@ class Api:
         """Return a kind that the cluster serves; raises ClusterError where it does not."""
         with self._lock:
             try:
-                return self._served().get(api_version=api_version, kind=kind)
+                # Without the prefix, a search for v1 asks each group that has a version of this name.
+                prefix = "apis" if "/" in api_version else "api"
+                return self._served().get(prefix=prefix, api_version=api_version, kind=kind)
             except ResourceNotFoundError as error:
                 raise ClusterError(f"the cluster does not serve {kind} of {api_version}") from error
 
     def namespaced_kinds(self, verbs: Collection[str]) -> list[Any]:
-        """Return the kinds of namespaced objects that the cluster serves with these verbs, each in one version."""
+        """Return the kinds of namespaced objects that the cluster serves with these verbs, each in one version.
+
+        Without those of aggregated API servers that do not answer.
+        """
         with self._lock:
-            served = [each for some in self._served() for each in some if not isinstance(each, ResourceList)]
+            kinds = self._served()
+            kinds.leave_out_stale()
+            served = [each for some in kinds for each in some if not isinstance(each, ResourceList)]
         fitting = [each for each in served if each.namespaced and set(verbs) <= set(each.verbs)]
         return list({(each.group, each.name): each for each in sorted(fitting, key=_is_preferred)}.values())
+
+    def broken_api_services(self) -> list[str]:
+        """Return the names of APIServices whose server does not answer at the moment."""
+        with self._lock:
+            return sorted(f"{version}.{group}" for group, version in self._served().stale_versions())
 
     def _served(self) -> Any:
         """Return the kinds that the cluster serves, for callers that have the lock; they are asked for once."""
         if self._dynamic is None:
-            self._dynamic = DynamicClient(self.client, cache_file=_NO_FILE)
+            self._dynamic = DynamicClient(self.client, cache_file=_NO_FILE, discoverer=ServedKinds)
         return self._dynamic.resources
 
     def serves(self, api_version: str, kind: str) -> bool:

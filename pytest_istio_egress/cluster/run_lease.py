@@ -23,6 +23,8 @@ from pytest_istio_egress.model.text import one_line
 LEASE = "run"
 TRAFFIC_LABEL = "istio-egress.dev/traffic"
 """Label of a namespace of steady traffic (fixtures/traffic/server.yaml)."""
+_NO_DISCOVERY = "NamespaceDeletionDiscoveryFailure"
+"""Condition of a namespace that stays because not all kinds of the cluster can be listed."""
 
 
 @dataclass(frozen=True)
@@ -179,18 +181,22 @@ def _wait_until_gone(api: Api, run: str, timeout: float, say: Callable[[str], No
         return not remaining
 
     if not poll(is_gone, every=0.25, timeout=timeout):
-        raise ClusterError(
-            f"namespaces {', '.join(remaining)} were not deleted within {timeout:g} s{_why_not_gone(api, run)}; try "
-            f"`kubectl get namespace {remaining[0]} -o yaml`"
-        )
+        why = _why_not_gone(api, run) or f"try `kubectl get namespace {remaining[0]} -o yaml`"
+        raise ClusterError(f"namespaces {', '.join(remaining)} were not deleted within {timeout:g} s: {why}")
 
 
 def _why_not_gone(api: Api, run: str) -> str:
-    """Return the conditions of namespaces that are being deleted, each once: what remains, or what cannot be listed."""
+    """Return what keeps the namespaces of a run, by their conditions; empty where these do not say it."""
     namespaces = api.core.list_namespace(label_selector=f"{RUN_LABEL}={run}").items
     conditions = [each for namespace in namespaces for each in (namespace.status.conditions or [])]
-    told = dict.fromkeys(f"{each.type}: {each.message}" for each in conditions if each.status == "True")
-    return f" ({one_line('; '.join(told))})" if told else ""
+    true = [each for each in conditions if each.status == "True"]
+    if {each.type for each in true} == {_NO_DISCOVERY} and (broken := api.broken_api_services()):
+        names = ", ".join(broken)
+        return (
+            f"APIService {names} does not answer, so this cluster can delete no namespace; they go by themselves once "
+            f"it is mended or deleted (`kubectl get apiservice {' '.join(broken)}`)"
+        )
+    return one_line("; ".join(dict.fromkeys(f"{each.type}: {each.message}" for each in true)))
 
 
 def namespaces_of_run(api: Api, run: str) -> list[str]:

@@ -7,6 +7,7 @@ import socket
 import ssl
 import tempfile
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,6 +20,7 @@ from kubernetes.dynamic import DynamicClient
 from pytest_istio_egress.cluster import retry
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
 from pytest_istio_egress.cluster.certificates import Authority
+from pytest_istio_egress.model.timeouts import Timeouts
 
 
 def with_body(body: str | None, status: int = 403, reason: str = "Forbidden") -> ApiException:
@@ -102,11 +104,14 @@ class Discovery(BaseHTTPRequestHandler):
 
     kinds: ClassVar[list[str]] = []
 
+    def answers(self) -> dict[str, Any]:
+        return {"/version": dict.fromkeys(VERSION, "v1"), "/apis": {"kind": "APIGroupList", "groups": []}}
+
     def do_GET(self) -> None:
         verbs = ["get", "list"]
         served = [{"kind": kind, "name": kind.lower(), "namespaced": True, "verbs": verbs} for kind in self.kinds]
-        answers = {"/version": dict.fromkeys(VERSION, "v1"), "/apis": {"kind": "APIGroupList", "groups": []}}
-        body = json.dumps(answers.get(self.path.rstrip("/"), {"kind": "APIResourceList", "resources": served})).encode()
+        kinds = {"kind": "APIResourceList", "resources": served}
+        body = json.dumps(self.answers().get(self.path.rstrip("/"), kinds)).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -130,4 +135,45 @@ def test_kinds_of_a_former_cluster_at_the_same_address_are_not_served(
         monkeypatch.setattr(Discovery, "kinds", ["Pod"])
         assert Api(path, "a").serves("v1", "Pod")
         assert not Api(path, "a").serves("v1", "Former")
+        server.shutdown()
+
+
+class DeadGroup(Discovery):
+    """Serves the core API and apps, and lists a group whose aggregated API server does not answer."""
+
+    kinds: ClassVar[list[str]] = ["Pod"]
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/apis/dead.example"):
+            self.send_error(503)
+        else:
+            super().do_GET()
+
+    def answers(self) -> dict[str, Any]:
+        names = ("apps", "dead.example")
+        if "as=APIGroupDiscoveryList" in self.headers["Accept"]:
+            fresh = {"apps": "Current", "dead.example": "Stale"}
+            groups = [
+                {"metadata": {"name": name}, "versions": [{"version": "v1", "freshness": fresh[name]}]}
+                for name in names
+            ]
+            listed = {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "items": groups}
+            return {**super().answers(), "/apis": listed}
+        groups = [
+            {"name": name, "versions": [{"version": "v1"}], "preferredVersion": {"version": "v1"}} for name in names
+        ]
+        return {**super().answers(), "/apis": {"kind": "APIGroupList", "groups": groups}}
+
+
+def test_group_whose_server_does_not_answer_costs_no_time(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), DeadGroup) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        api = Api(kubeconfig(tmp_path, f"http://127.0.0.1:{server.server_port}", {}), "a", Timeouts(api=10.0))
+        began = time.monotonic()
+        assert api.resource("v1", "Pod").group_version == "v1"
+        assert {kind.group_version for kind in api.namespaced_kinds({"list"})} == {"v1", "apps/v1"}
+        assert api.broken_api_services() == ["v1.dead.example"]
+        assert time.monotonic() - began < 5, "requests that are answered 503 are retried"
+        with pytest.raises(ClusterError, match=r"does not serve Pod of dead\.example/v1"):
+            api.resource("dead.example/v1", "Pod")
         server.shutdown()

@@ -130,8 +130,21 @@ def test_remove_waits_until_all_namespaces_are_gone() -> None:
     assert not namespaces.names
 
 
-def test_remove_after_the_timeout_is_an_error_with_the_namespaces() -> None:
-    api = SimpleNamespace(core=Namespaces("a", "b"), timeouts=Timeouts(remove=0.0))
-    why = "NamespaceDeletionDiscoveryFailure: stale GroupVersion discovery: dead.example/v1"
-    with pytest.raises(ClusterError, match=rf"namespaces a, b were not deleted within 0 s \({why}\)"):
+def not_removed(broken: list[str]) -> str:
+    api = SimpleNamespace(core=Namespaces("a", "b"), timeouts=Timeouts(remove=0.0), broken_api_services=lambda: broken)
+    with pytest.raises(ClusterError) as caught:
         remove(cast(Api, api), "abcdef")
+    return str(caught.value)
+
+
+def test_namespaces_that_stay_are_an_error_that_names_the_broken_api_service() -> None:
+    assert not_removed(["v1.dead.example"]) == (
+        "namespaces a, b were not deleted within 0 s: APIService v1.dead.example does not answer, so this cluster can "
+        "delete no namespace; they go by themselves once it is mended or deleted (`kubectl get apiservice "
+        "v1.dead.example`)"
+    )
+
+
+def test_namespaces_that_stay_for_another_reason_are_an_error_with_their_conditions() -> None:
+    why = "NamespaceDeletionDiscoveryFailure: stale GroupVersion discovery: dead.example/v1"
+    assert not_removed([]) == f"namespaces a, b were not deleted within 0 s: {why}"
