@@ -7,17 +7,28 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from kubernetes import client
 from way_to_api import WayToApi
 
 from pytest_istio_egress.cluster.api import Api
+from pytest_istio_egress.cluster.apply import RUN_LABEL
+from pytest_istio_egress.cluster.mesh_config_map import BEFORE
 
 AWAY = 8.0
 """Seconds for which the API server is unreachable."""
+WEBHOOKS_AWAY = 20.0
+"""Seconds for which it does not reach Istio's webhooks."""
+NODE_AFTER = 150.0
+"""Seconds until the node accepts pods: longer than a run waits for a pod without a new node announced."""
+_ADMISSION = "admissionregistration.k8s.io/v1"
+_EGRESS_GATEWAY = ("istio-egressgateway", "istio-system")
 
 
 @dataclass
@@ -36,6 +47,19 @@ class Stage:
         """Delete pods without a grace period; their Deployments create new ones."""
         for pod in self.api.core.list_namespaced_pod(namespace, label_selector=selector).items:
             self.api.core.delete_namespaced_pod(pod.metadata.name, namespace, grace_period_seconds=0)
+
+    def istio_webhooks(self) -> list[dict[str, Any]]:
+        """Return the configurations of Istio's webhooks."""
+        kinds = (f"{kind}WebhookConfiguration" for kind in ("Mutating", "Validating"))
+        found = [each for kind in kinds for each in self.api.resource(_ADMISSION, kind).get().to_dict()["items"]]
+        return [each for each in found if each["metadata"]["name"].startswith("istio")]
+
+    def patch_webhooks(self, configurations: Sequence[dict[str, Any]]) -> None:
+        """Replace the webhooks of these configurations."""
+        for each in configurations:
+            kind = self.api.resource(_ADMISSION, each["kind"])
+            body = [{"op": "replace", "path": "/webhooks", "value": each["webhooks"]}]
+            kind.patch(body=body, name=each["metadata"]["name"], content_type="application/json-patch+json")
 
     @property
     def pid(self) -> int:
@@ -80,6 +104,35 @@ def _gateway(stage: Stage) -> None:
     stage.delete_pods("istio-system", "istio=egressgateway")
 
 
+def _scale_gateway(stage: Stage) -> None:
+    _scale(stage, 3)
+    stage.cleanup.callback(_scale, stage, 1)
+
+
+def _scale(stage: Stage, replicas: int) -> None:
+    apps = client.AppsV1Api(stage.api.client)
+    apps.patch_namespaced_deployment_scale(*_EGRESS_GATEWAY, {"spec": {"replicas": replicas}})
+
+
+def _roll_gateway(stage: Stage) -> None:
+    template = {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": str(stage.api.now())}}}
+    apps = client.AppsV1Api(stage.api.client)
+    apps.patch_namespaced_deployment(*_EGRESS_GATEWAY, {"spec": {"template": template}})
+
+
+def _webhooks(stage: Stage) -> None:
+    before = stage.istio_webhooks()
+    for configuration in before:
+        for webhook in configuration["webhooks"]:
+            webhook["clientConfig"]["service"]["port"] = 444  # the Service has no such port
+    stage.patch_webhooks(before)
+    threading.Event().wait(WEBHOOKS_AWAY)
+    for configuration in before:
+        for webhook in configuration["webhooks"]:
+            webhook["clientConfig"]["service"]["port"] = 443
+    stage.patch_webhooks(before)
+
+
 def _api_server(stage: Stage) -> None:
     for name in Path("/proc").glob("[0-9]*/comm"):
         with contextlib.suppress(OSError):  # a process that has ended meanwhile
@@ -109,6 +162,58 @@ def _interrupt(times: int) -> Callable[[Stage], None]:
             threading.Event().wait(1.5)  # as a user presses the keys again
 
     return inject
+
+
+def _terminate(stage: Stage) -> None:
+    os.kill(stage.pid, signal.SIGTERM)
+
+
+def _terminate_when_mesh_is_changed(stage: Stage) -> None:
+    """Wait in a thread, while the output of the run is read, until a test has changed the mesh configuration."""
+
+    def wait() -> None:
+        while BEFORE not in (_mesh_config(stage).metadata.annotations or {}):
+            threading.Event().wait(0.05)
+        _terminate(stage)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _mesh_config(stage: Stage) -> client.V1ConfigMap:
+    return stage.api.core.read_namespaced_config_map("istio", "istio-system")
+
+
+def _late_node(stage: Stage) -> Sequence[str]:
+    """Let the node refuse pods for a while, and announce a node to those that wait, as a cluster autoscaler does."""
+    node = stage.api.core.list_node().items[0].metadata.name
+    stage.api.core.patch_node(node, {"spec": {"taints": [{"key": "not-there-yet", "effect": "NoSchedule"}]}})
+    ended = threading.Event()
+
+    def announce() -> None:
+        deadline, announced = time.monotonic() + NODE_AFTER, set[str]()
+        while time.monotonic() < deadline and not ended.wait(1.0):
+            for namespace in stage.api.core.list_namespace(label_selector=RUN_LABEL).items:
+                _announce_node(stage.api, namespace.metadata.name, announced)
+        stage.api.core.patch_node(node, {"spec": {"taints": None}})
+
+    thread = threading.Thread(target=announce)
+    thread.start()
+    stage.cleanup.callback(thread.join)
+    stage.cleanup.callback(ended.set)
+    return ("--istio-egress-timeout-scale=1",)
+
+
+def _announce_node(api: Api, namespace: str, announced: set[str]) -> None:
+    for pod in api.core.list_namespaced_pod(namespace, field_selector="status.phase=Pending").items:
+        if pod.metadata.uid not in announced:
+            announced.add(pod.metadata.uid)
+            event = {
+                "metadata": {"generateName": "scale-up-"},
+                "involvedObject": {"kind": "Pod", "namespace": namespace, "name": pod.metadata.name},
+                "type": "Normal", "reason": "TriggeredScaleUp", "message": "pod triggered scale-up",
+                "source": {"component": "cluster-autoscaler"}, "lastTimestamp": api.now().isoformat(),
+            }  # fmt: skip
+            api.core.create_namespaced_event(namespace, event)
 
 
 def _kill_worker(stage: Stage) -> None:
@@ -157,11 +262,23 @@ FAULTS = (
     Fault("client", "the pod of a worker's client is deleted", "right results, or errors in between", _client),
     Fault("server", "the pod of the external server is deleted", "right results, or errors in between", _server),
     Fault("gateway", "the pod of the egress gateway is deleted", "right results, or errors in between", _gateway),
+    Fault("gateway-scales", "the egress gateway gets three replicas instead of one", "right results", _scale_gateway,
+          frozenset({0})),
+    Fault("gateway-rolls", "the egress gateway is rolled out again (`kubectl rollout restart`)",
+          "right results, or errors in between", _roll_gateway),
+    Fault("webhooks", f"the API server does not reach Istio's webhooks for {WEBHOOKS_AWAY:g} s", "right results",
+          _webhooks, frozenset({0})),
+    Fault("late-node", f"no node accepts pods until {NODE_AFTER:g} s after the start; a new one is announced",
+          "right results", lambda _: None, frozenset({0}), prepare=_late_node),
     Fault("worker", "a worker is killed (SIGKILL)", "its current test is an error, the others are right", _kill_worker,
           frozenset({1})),
     Fault("ctrl-c", "SIGINT to pytest", "exit 2, cleaned up", _interrupt(1), frozenset({2})),
     Fault("ctrl-c-twice", "SIGINT to pytest, and again while it cleans up",
           "exit 2 and a message; `istio-egress clean` finds the rest", _interrupt(2), frozenset({2}), killed=True),
+    Fault("sigterm", "SIGTERM to pytest, as from a cancelled job", "exit 2, cleaned up", _terminate, frozenset({2})),
+    Fault("sigterm-mesh-wide", "SIGTERM to pytest while a test has changed the mesh configuration",
+          "exit 2, cleaned up, the mesh configuration restored", _terminate_when_mesh_is_changed, frozenset({2}),
+          prepare=lambda _: ("--istio-egress-allow-mesh-wide", "conformance/mesh_wide")),
     Fault("kill", "pytest is killed (SIGKILL)", "`istio-egress clean` finds the rest",
           lambda stage: os.kill(stage.pid, signal.SIGKILL), frozenset({-9}), killed=True),
     Fault("stuck", "a namespace of the run cannot be deleted because of a finalizer",

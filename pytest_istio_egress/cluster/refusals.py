@@ -43,6 +43,11 @@ REFUSALS: tuple[tuple[re.Pattern[str], str], ...] = (
         "The webhook {webhook} does not respond: check its pods, and the network between the API server and them.",
     ),
     (
+        re.compile(r"created without a sidecar: the injection webhook was not called"),
+        "Check istiod's pods, and that the API server reaches their port 15017: where the webhook has failurePolicy "
+        "Ignore, pods are created without a sidecar while it does not.",
+    ),
+    (
         re.compile(r"admission webhook \"(?P<webhook>\S*validation\.istio\.io)\" denied"),
         "Istio's validation ({webhook}) rejected the manifest: compare its fields with this version of Istio.",
     ),

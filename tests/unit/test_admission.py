@@ -24,6 +24,7 @@ from pytest_istio_egress.cluster.apply import load
 from pytest_istio_egress.cluster.environment import ENVIRONMENT
 from pytest_istio_egress.cluster.names import AMBIENT_NAMESPACE, Names
 from pytest_istio_egress.cluster.refusals import by_message, is_of_the_cluster
+from pytest_istio_egress.cluster.refusals import with_hint
 from pytest_istio_egress.model.placement import Placement
 from pytest_istio_egress.suite.discovery import fixtures_folder, manifest_files, suite_folder
 
@@ -198,6 +199,7 @@ def test_refused_pod_security_label_is_told_with_the_reason(check: Callable[[Clu
 def test_pod_without_a_sidecar_stops_the_run(check: Callable[[Cluster], Admission]) -> None:
     (why,) = check(Cluster(lambda _: "", injects=False)).needed.values()
     assert "without a sidecar: the injection webhook was not called" in why
+    assert "failurePolicy Ignore" in with_hint(why), "the API server may not reach it"
 
 
 @pytest.mark.parametrize(
