@@ -23,8 +23,7 @@ from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.apply import load
 from pytest_istio_egress.cluster.environment import ENVIRONMENT
 from pytest_istio_egress.cluster.names import AMBIENT_NAMESPACE, Names
-from pytest_istio_egress.cluster.refusals import by_message, is_of_the_cluster
-from pytest_istio_egress.cluster.refusals import with_hint
+from pytest_istio_egress.cluster.refusals import by_message, is_of_the_cluster, with_hint
 from pytest_istio_egress.model.placement import Placement
 from pytest_istio_egress.suite.discovery import fixtures_folder, manifest_files, suite_folder
 
