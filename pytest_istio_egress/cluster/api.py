@@ -20,11 +20,11 @@ from kubernetes.dynamic.exceptions import ResourceNotFoundError
 from kubernetes.dynamic.resource import Resource, ResourceList
 
 from pytest_istio_egress.cluster.api_proxy import UnsupportedProxyError
+from pytest_istio_egress.cluster.credential_plugin import load
 from pytest_istio_egress.cluster.idle_shells import IdleShells
 from pytest_istio_egress.cluster.login import Login, NoCredentialsError, source_of
 from pytest_istio_egress.cluster.retry import RetryingClient
 from pytest_istio_egress.cluster.served_kinds import ServedKinds
-from pytest_istio_egress.model.kube_context import IN_CLUSTER
 from pytest_istio_egress.model.text import one_line
 from pytest_istio_egress.model.timeouts import Timeouts
 
@@ -45,7 +45,7 @@ class Api:
     def __init__(self, kubeconfig: Path | None, context: str | None, timeouts: Timeouts | None = None) -> None:
         self.timeouts = timeouts or Timeouts()
         try:
-            self.login = Login(lambda into: _load(kubeconfig, context, into), source_of(kubeconfig, context))
+            self.login = Login(lambda into: load(kubeconfig, context, into), source_of(kubeconfig, context))
         except config.ConfigException as error:
             raise ClusterError(f"invalid kubeconfig: {one_line(error)}") from error
         except (UnsupportedProxyError, NoCredentialsError) as error:
@@ -115,15 +115,6 @@ class Api:
         except ClusterError:
             return False
         return True
-
-
-def _load(kubeconfig: Path | None, context: str | None, into: client.Configuration) -> None:
-    """Read a context; raises ConfigException where the kubeconfig is invalid."""
-    if kubeconfig is None and context == IN_CLUSTER:
-        config.load_incluster_config(client_configuration=into)
-    else:
-        config_file = None if kubeconfig is None else str(kubeconfig)
-        config.load_kube_config(config_file=config_file, context=context, client_configuration=into)
 
 
 def _is_preferred(kind: Resource) -> bool:

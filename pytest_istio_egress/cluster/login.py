@@ -30,6 +30,9 @@ from pytest_istio_egress.model.text import one_line
 _PAUSE = 10.0
 """Seconds between two attempts to get other credentials: a plugin may take long, and requests are many."""
 
+_MODULES = frozenset({"kube_config", "credential_plugin"})
+"""The modules that log why there are no credentials."""
+
 Load = Callable[[client.Configuration], None]
 """Reads the kubeconfig into a configuration, and runs its plugin."""
 
@@ -103,14 +106,14 @@ class Login:
 
 
 def _load(load: Load, into: client.Configuration) -> str:
-    """Read a kubeconfig; return why its plugin gave no credentials, which the Kubernetes client only logs."""
+    """Read a kubeconfig; return why its plugin gave no credentials, which is only logged."""
     with _Logged() as messages:
         load(into)
     return one_line("; ".join(messages))
 
 
 class _Logged(logging.Handler):
-    """The errors that the Kubernetes client logs in this thread while it reads a kubeconfig."""
+    """The errors that are logged in this thread while a kubeconfig is read."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -119,7 +122,7 @@ class _Logged(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the message of a record."""
-        if record.thread == self._thread and record.module == "kube_config":
+        if record.thread == self._thread and record.module in _MODULES:
             self._messages.append(record.getMessage())
 
     def __enter__(self) -> list[str]:

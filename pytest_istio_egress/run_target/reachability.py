@@ -10,15 +10,20 @@ from kubernetes.client import VersionApi
 
 from pytest_istio_egress.cluster.api import Api, reason
 from pytest_istio_egress.cluster.api_proxy import UnsupportedProxyError, proxy_used
+from pytest_istio_egress.cluster.credential_plugin import log_in_at_terminal
 from pytest_istio_egress.cluster.login import Login
 from pytest_istio_egress.cluster.retry import RetryingClient
 from pytest_istio_egress.model.timeouts import Timeouts
-from pytest_istio_egress.run_target import Target, TargetError
+from pytest_istio_egress.run_target import Say, Target, TargetError
 from pytest_istio_egress.settings.kubeconfig import credential_plugin
 
+_PATIENCE = 5.0
+"""Seconds until a line says that a credential plugin is waited for."""
 
-def kubernetes_version(target: Target) -> str:
+
+def kubernetes_version(target: Target, say: Say = lambda _: None) -> str:
     """Return the version of Kubernetes; raises TargetError where the cluster does not respond in time."""
+    _log_in(target, say)
     timeout = _timeout(target)
     versions: list[str] = []
     errors: list[Exception] = []
@@ -53,11 +58,24 @@ def kubernetes_version(target: Target) -> str:
     ) from (errors[0] if errors else None)
 
 
+def _log_in(target: Target, say: Say) -> None:
+    """Let a credential plugin ask the user, without a deadline; only here, before there are workers."""
+    plugin = credential_plugin(target.kubeconfig, target.context)
+    line = f"istio-egress: waiting for the credential plugin {plugin}, which may be waiting for you to log in"
+    waiting = threading.Timer(_PATIENCE, say, [line])
+    waiting.daemon = True
+    waiting.start()
+    try:
+        log_in_at_terminal(target.kubeconfig, target.context)
+    finally:
+        waiting.cancel()
+
+
 def _waiting_plugin(target: Target) -> str:
     """Return that the credential plugin may be waiting for the user, empty where the kubeconfig has none."""
     plugin = credential_plugin(target.kubeconfig, target.context)
     told = (
-        f"; the credential plugin {plugin} may be waiting for you to log in: what it prints is not shown here, so "
+        f"; the credential plugin {plugin} may be waiting for you to log in: it has no terminal here, so "
         "log in with kubectl first"
     )
     return told if plugin else ""

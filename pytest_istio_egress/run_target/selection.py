@@ -28,7 +28,7 @@ def prepare(settings: Settings, run: str, say: Say, show: Say | None = None) -> 
     except NoContextError as error:
         raise NoClusterError(f"{error}; {USE_EMBEDDED}") from error
     target = _target(settings, run, kubeconfig, context)
-    return Prepared(target, kubernetes_version(target))
+    return Prepared(target, kubernetes_version(target, say))
 
 
 def _embedded(settings: Settings, run: str, say: Say, show: Say | None) -> Prepared:

@@ -152,7 +152,7 @@ def test_plugin_that_fails_is_an_error_and_no_request_is_anonymous(server: Serve
     with pytest.raises(ClusterError) as raised:
         api_of(kubeconfig(tmp_path, server.url, user))
     line = str(raised.value)
-    assert f"the credential plugin {user['exec']['command']} gave no credentials: exec: process returned 1" in line
+    assert f"the credential plugin {user['exec']['command']} gave no credentials: it ended with exit code 1" in line
     assert "no session for tenant a (log in with kubectl first)" in line
     assert server.seen == []
 
@@ -172,7 +172,7 @@ def test_rejection_says_why_the_plugin_gave_no_other_credentials(
     (tmp_path / "credential.json").unlink()
     with pytest.raises(ApiException) as raised:
         version(api)
-    assert "could not be renewed: exec: process returned 1" in reason(raised.value)
+    assert "could not be renewed: it ended with exit code 1" in reason(raised.value)
 
 
 def test_two_threads_renew_rejected_credentials_once() -> None:
