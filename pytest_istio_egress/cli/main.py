@@ -12,6 +12,7 @@ from pytest_istio_egress.cli.compare import register_compare_command
 from pytest_istio_egress.cli.coverage import register_coverage_command
 from pytest_istio_egress.cli.doctor import register_doctor_command
 from pytest_istio_egress.cli.explain import register_explain_command
+from pytest_istio_egress.cli.images import register_images_command
 from pytest_istio_egress.cli.namespaces import register_namespaces_command
 from pytest_istio_egress.cli.rights import register_rights_command
 from pytest_istio_egress.cli.traffic import register_traffic_command
@@ -27,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     register_explain_command(commands)
     register_rights_command(commands)
     register_namespaces_command(commands)
+    register_images_command(commands)
     register_compare_command(commands)
     register_coverage_command(commands)
     register_traffic_command(commands)

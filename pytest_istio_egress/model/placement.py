@@ -9,6 +9,8 @@ from typing import Any
 
 IMAGES = ("curl", "go-httpbin", "nginx-unprivileged", "envoy")
 """The images of fixtures and tests, by the last part of their names."""
+DEFAULT_REGISTRY = "docker.io"
+"""The registry of all of them."""
 GATEWAY_PLACEMENT = "egress-placement"
 """The ConfigMap with the scheduling of the pods that istiod deploys for a Gateway of the Gateway API."""
 AUTO, FIXED, ASSIGNED = USER_IDS = ("auto", "fixed", "assigned")
@@ -29,6 +31,8 @@ class Placement:
 
     images: Mapping[str, str] = field(default_factory=dict)
     """Replacements for images, by their names in IMAGES."""
+    image_registry: str = ""
+    """The registry, with a path where it has one, in place of DEFAULT_REGISTRY; empty for that one."""
     pull_secrets: tuple[str, ...] = ()
     """NAMESPACE/NAME of secrets that are copied into the run's namespaces."""
     node_selector: Mapping[str, str] = field(default_factory=dict)
@@ -62,6 +66,7 @@ class Placement:
         cls,
         *,
         image: Iterable[str],
+        image_registry: str | None,
         pull_secret: Iterable[str],
         node_selector: Iterable[str],
         toleration: Iterable[str],
@@ -73,6 +78,7 @@ class Placement:
         """Build it from the values of the options of these names, which are valid."""
         return cls(
             images=pairs(image),
+            image_registry=image_registry or "",
             pull_secrets=tuple(pull_secret),
             node_selector=pairs(node_selector),
             tolerations=tuple(toleration),
@@ -146,7 +152,10 @@ class Placement:
 
     def image(self, image: str) -> str:
         """Return the image that replaces one of a manifest, or that one."""
-        return self.images.get(image_name(image), image)
+        if replacement := self.images.get(image_name(image)):
+            return replacement
+        registry, _, path = image.partition("/")
+        return f"{self.image_registry}/{path}" if self.image_registry and registry == DEFAULT_REGISTRY else image
 
     @property
     def scheduling(self) -> dict[str, Any]:
@@ -163,6 +172,13 @@ class Placement:
 def pairs(values: Iterable[str]) -> dict[str, str]:
     """Return values of the form NAME=VALUE as a mapping."""
     return {name: value for name, _, value in (each.partition("=") for each in values)}
+
+
+def images_of(document: dict[str, Any]) -> list[str]:
+    """Return the images of the pods of a manifest, without those that injection puts in."""
+    template = _template(document)
+    containers = template["spec"]["containers"] if template else ()
+    return [container["image"] for container in containers if container["image"] != INJECTED_IMAGE]
 
 
 def image_name(image: str) -> str:

@@ -23,6 +23,7 @@ _KEY = "option"
 _LABEL_KEY = re.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 _PREPARED = re.compile(r"[a-z]([a-z0-9-]{0,28}[a-z0-9])?")
+_REGISTRY = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
 _RESOURCE = re.compile(r"(requests|limits)\.[a-z0-9./-]+=[0-9.]+[A-Za-z0-9]*")
 
 
@@ -148,6 +149,13 @@ def valid_annotation(value: str) -> str:
     if equals and _LABEL_KEY.fullmatch(key):
         return ""
     return f"invalid annotation {value!r}: use KEY=VALUE, such as example.com/owner=team a"
+
+
+def valid_registry(value: str) -> str:
+    """Check a registry with or without a path."""
+    if _REGISTRY.fullmatch(value):
+        return ""
+    return f"invalid value {value!r}: use HOST[:PORT][/PATH], such as registry.example/mirror"
 
 
 def valid_resource(value: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pytest_istio_egress.model.case import AMBIENT, DATA_PLANES, FEATURES, PROFILES, SIDECAR_PLANE
 from pytest_istio_egress.model.mesh_facts import FACTS
-from pytest_istio_egress.model.placement import AUTO, IMAGES, USER_IDS
+from pytest_istio_egress.model.placement import AUTO, DEFAULT_REGISTRY, IMAGES, USER_IDS
 from pytest_istio_egress.settings.option import (
     CONTEXT,
     CONTEXT_HELP,
@@ -25,6 +25,7 @@ from pytest_istio_egress.settings.option import (
     valid_label,
     valid_namespaced_name,
     valid_prepared_name,
+    valid_registry,
     valid_resource,
     valid_toleration,
 )
@@ -137,6 +138,11 @@ class Settings:
         complaint=key_value(IMAGES, "image"),
         help=f"Replace an image of the run's pods ({', '.join(IMAGES)})",
     )
+    image_registry: str | None = option(
+        metavar="HOST[:PORT][/PATH]",
+        complaint=valid_registry,
+        help=f"Registry of the run's images in place of {DEFAULT_REGISTRY} (`istio-egress images` lists them)",
+    )
     pull_secret: tuple[str, ...] = option(
         kind="list",
         metavar="NAMESPACE/NAME",
@@ -218,7 +224,8 @@ class Settings:
 
 OPTIONS = options_of(Settings)
 _OF_PLACEMENT = (
-    "image", "pull_secret", "node_selector", "toleration", "label", "annotation", "resource", "user_ids"
+    "image", "image_registry", "pull_secret", "node_selector", "toleration", "label", "annotation", "resource",
+    "user_ids",
 )  # fmt: skip
 PLACEMENT_OPTIONS = tuple(option for option in OPTIONS if option.name in _OF_PLACEMENT)
 """The options that model.placement.Placement is built from."""

@@ -16,6 +16,7 @@ OF_OPTION = {
     "profile": "core",
     "fail_unsteady": "all",
     "image": "curl=registry.example/curl:1",
+    "image_registry": "registry.example:5000/mirror",
     "pull_secret": "images/pull",
     "node_selector": "pool=mesh",
     "toleration": "pool=mesh:NoSchedule",

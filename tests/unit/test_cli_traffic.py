@@ -6,13 +6,14 @@ import pytest
 
 from pytest_istio_egress.cli import traffic
 from pytest_istio_egress.cli.main import main
-from pytest_istio_egress.cluster import api
+from pytest_istio_egress.cluster import api, credential_plugin
 from pytest_istio_egress.model.placement import Placement
 from pytest_istio_egress.settings.option_table import PLACEMENT_OPTIONS
 from pytest_istio_egress.traffic import workloads
 
 WRONG = {
     "image": "foo=registry.example/foo",
+    "image_registry": "https://registry.example",
     "pull_secret": "pull",
     "node_selector": "pool",
     "toleration": "a:b",
@@ -36,6 +37,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Placement]:
             placements.append(placement)
 
     monkeypatch.setattr(traffic, "chosen_context", lambda *_: (None, None))
+    monkeypatch.setattr(credential_plugin, "log_in_at_terminal", lambda *_: None)
     monkeypatch.setattr(api, "Api", lambda *_: None)
     monkeypatch.setattr(workloads, "Traffic", StandIn)
     return placements
@@ -45,6 +47,7 @@ def test_placement_options_reach_the_pods(started: list[Placement]) -> None:
     arguments = [
         "--image=curl=registry.example/curl:8",
         "--image=go-httpbin=registry.example/httpbin:2",
+        "--image-registry=registry.example/mirror",
         "--pull-secret=images/pull",
         "--node-selector=pool=mesh",
         "--toleration=pool=mesh:NoSchedule",
@@ -59,6 +62,7 @@ def test_placement_options_reach_the_pods(started: list[Placement]) -> None:
     assert started == [
         Placement(
             images={"curl": "registry.example/curl:8", "go-httpbin": "registry.example/httpbin:2"},
+            image_registry="registry.example/mirror",
             pull_secrets=("images/pull",),
             node_selector={"pool": "mesh"},
             tolerations=("pool=mesh:NoSchedule", "spot"),

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 import yaml
 
-from pytest_istio_egress.model.placement import GATEWAY_PLACEMENT, IMAGES, Placement, image_name, toleration
+from pytest_istio_egress.cli.main import main
+from pytest_istio_egress.model.placement import (
+    DEFAULT_REGISTRY,
+    GATEWAY_PLACEMENT,
+    IMAGES,
+    Placement,
+    image_name,
+    toleration,
+)
 from pytest_istio_egress.suite.discovery import fixtures_folder, suite_folder
 
 
@@ -25,6 +33,19 @@ def images(document: dict[str, Any]) -> list[str]:
 def test_every_image_of_the_suite_can_be_replaced() -> None:
     used = {image_name(image) for each in workloads(fixtures_folder(), suite_folder()) for image in images(each)}
     assert used - {"auto"} == set(IMAGES)
+
+
+def test_images_of_a_run_are_listed_and_can_be_pulled_from_another_registry(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["images"]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert {image_name(image) for image in listed} == set(IMAGES)
+    assert all(image.startswith(f"{DEFAULT_REGISTRY}/") for image in listed)
+    placement = Placement(images={"curl": "other.example/curl:1"}, image_registry="registry.example/mirror")
+    moved = {
+        image for each in workloads(fixtures_folder(), suite_folder()) for image in images(placement.apply_to(each))
+    }
+    expected = {image.replace(DEFAULT_REGISTRY, "registry.example/mirror") for image in listed if "curl" not in image}
+    assert moved == {*expected, "other.example/curl:1", "auto"}
 
 
 def test_placement_applies_to_pods() -> None:
