@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +23,7 @@ from pytest_istio_egress.cluster.proxy_sync import ProxySync, first_sync
 from pytest_istio_egress.cluster.validation_webhooks import NotValidatedError, validated_labels
 from pytest_istio_egress.cluster.waypoint_markers import WaypointMarkers
 from pytest_istio_egress.cluster.ztunnel_sync import ZtunnelSync
-from pytest_istio_egress.model.case import CASE_NAMESPACE, Case
+from pytest_istio_egress.model.case import CASE_NAMESPACE, Case, InvalidTestError
 from pytest_istio_egress.model.probe import CLIENT, is_workload
 from pytest_istio_egress.pipeline.context import WorkerContext
 
@@ -190,9 +191,24 @@ class CaseSetup:
         """Wait until the proxies of users' own workloads have what the test changed; False where nothing can show it.
 
         A marker is a resource in the workload's namespace. It is applied only where the test itself created or deleted
-        something in that namespace, and is deleted with the test's resources.
+        something in that namespace, and is deleted with the test's resources. A workload without a pod is left to the
+        probe, whose error it is.
         """
-        pods = [pod for pod in map(self.pod, sorted(set(workloads))) if pod.injected]
+        names = sorted(set(workloads))
+        try:
+            return self._with_current_pods(lambda: self._workloads_synced(self._pods_of(names)))
+        except RefusedError:  # the cluster takes no EnvoyFilter there
+            return False
+
+    def _pods_of(self, workloads: Iterable[str]) -> list[Pod]:
+        pods = []
+        for workload in workloads:
+            with suppress(ClusterError, InvalidTestError):
+                pods.append(self.pod(workload))
+        return pods
+
+    def _workloads_synced(self, of_workloads: Sequence[Pod]) -> bool:
+        pods = [pod for pod in of_workloads if pod.injected]
         marked = {resource.namespace for resource in self._changed} if self._uses_envoy_filters else set()
         waited = [pod for pod in pods if pod.namespace in marked]
         new = [pod for pod in waited if pod.uid not in self._synced]

@@ -20,7 +20,9 @@ from fake_cluster import (
 from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.additions import WITHOUT_ENVOY_FILTERS
+from pytest_istio_egress.cluster.apply import RefusedError
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
+from pytest_istio_egress.cluster.readiness import NoPodError
 from pytest_istio_egress.model.access_log import parse_line
 from pytest_istio_egress.pipeline.case_setup import CaseSetup
 
@@ -237,3 +239,23 @@ def test_proxy_of_an_own_workload_is_not_waited_for_where_envoy_filters_are_igno
     own_objects(setup, applier, POD.namespace)
     monkeypatch.setattr(setup, "_proxy_sync", FakeProxySync().by(WITHOUT_ENVOY_FILTERS.markers))
     assert not setup.sync_workloads([OWN_WORKLOAD])
+
+
+def test_proxy_of_an_own_workload_is_not_waited_for_where_its_namespace_takes_no_envoy_filter(
+    setup: CaseSetup, applier: FakeApplier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_objects(setup, applier, POD.namespace)
+
+    def refuse(*_: object) -> None:
+        raise RefusedError("admission webhook denied the request")
+
+    monkeypatch.setattr(FakeProxySync, "wait", refuse)
+    assert not setup.sync_workloads([OWN_WORKLOAD])
+
+
+def test_own_workload_without_a_pod_is_left_to_its_probe(
+    setup: CaseSetup, applier: FakeApplier, environment: FakeEnvironment
+) -> None:
+    own_objects(setup, applier, POD.namespace)
+    environment.pod_error = NoPodError("no pod was created")
+    assert setup.sync_workloads([OWN_WORKLOAD])

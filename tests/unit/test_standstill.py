@@ -203,6 +203,12 @@ OWN = (get("http://api.stripe.com/", client=workload("deployment/payments", name
 AT_GATEWAY = (get("http://api.test/"), replace(PASSES, gateway=Hop(status=200)))
 
 
+def test_failure_of_an_own_workload_is_final_once_its_marked_proxy_stood_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    observed = Observed(monkeypatch, [OWN], sync_workloads_again=lambda workloads: set(workloads) == {OWN[0].client})
+    assert not observed.reached_after(1.1, A)
+    assert observed.reached_after(1.6, A)
+
+
 @pytest.mark.parametrize(
     ("expectation", "setup"),
     [
