@@ -577,6 +577,7 @@ def test_explanation_names_what_sets_how_the_proxy_runs_and_reports() -> None:
         resource("ProxyConfig", "threads", selector={"matchLabels": {"app": "sleep"}}, concurrency=4),
         resource("ProxyConfig", "others", selector={"matchLabels": {"app": "other"}}, concurrency=4),
         resource("Telemetry", "elsewhere", "platform", tracing=[]),
+        resource("Telemetry", "on", accessLogging=[{"providers": [{"name": "envoy"}]}]),
     ]
     found = list(odd_at_sidecar(HTTP_PATH, configuration(extensions=extensions), CLIENT, {}))
     assert [each for each in found if "of this proxy" in each] == [

@@ -52,12 +52,22 @@ def _filter_names(document: Document) -> frozenset[str]:
 
 
 def settings_from(configuration: Configuration, workload: Workload) -> list[tuple[Document, str]]:
-    """Return the Telemetries and ProxyConfigs of a workload, each with the fields that it sets."""
+    """Return the Telemetries and ProxyConfigs of a workload, each with the fields that it sets.
+
+    An access log that a Telemetry turns on, and neither filters nor turns off, is nothing that a request shows.
+    """
     return [
-        (each, ", ".join(sorted(set(spec_of(each)) - {"selector", "targetRef", "targetRefs"})))
+        (each, ", ".join(sorted(set(spec_of(each)) - {"selector", "targetRef", "targetRefs"} - _plain_log(each))))
         for each in extensions_of(configuration, workload)
         if each["kind"] in ("Telemetry", "ProxyConfig")
     ]
+
+
+def _plain_log(telemetry: Document) -> frozenset[str]:
+    """Return the field accessLogging, where it only turns the log on."""
+    logs = spec_of(telemetry).get("accessLogging") or []
+    limited = any(each.get("disabled") or each.get("filter") for each in logs)
+    return frozenset() if limited else frozenset({"accessLogging"})
 
 
 def _applies(document: Document, configuration: Configuration, workload: Workload) -> bool:
