@@ -1,14 +1,15 @@
 """The lookup path of DestinationRules: the client's namespace, the host's, the root namespace, and no other.
 
-           rule in the namespace of      the sidecar
-of-client.test         the neighbour     has no subset of it: 503 (NC), though the rule is exported to the client
-of-neighbour.test      the host          uses it, if it is exported to the client
-of-both.test           client and host   uses the client's only
+host                 rule in the namespace of   the sidecar
+of-client.test       another                    has no subset of it: 503 (NC), though the rule is exported to the client
+                     the client                 uses it
+of-neighbour.test    the host                   uses it, if it is exported to the client
+of-both.test         client and host            uses the client's only
 """
 
 import pytest
 
-from pytest_istio_egress import Egress, Outcome, Probe, documented, get, outbound, reached
+from pytest_istio_egress import NEIGHBOUR, Egress, Outcome, Probe, documented, get, outbound, reached
 
 SUBSET = "by-neighbour"
 
@@ -20,6 +21,7 @@ WITHOUT_SUBSET = Outcome(status=503, flags="NC", details="cluster_not_found")
 @documented(
     source="ops/best-practices/traffic-management/#cross-namespace-configuration",
     summary="A DestinationRule applies in the client's namespace or in the host's, if it is exported to the client",
+    fixtures=["neighbour_client.yaml"],
     outcomes=["destination-rule/lookup-path", "destination-rule/export-to"],
 )
 @pytest.mark.parametrize(
@@ -35,6 +37,12 @@ WITHOUT_SUBSET = Outcome(status=503, flags="NC", details="cluster_not_found")
             get("http://of-client.test/anything/by-neighbour"),
             WITHOUT_SUBSET,
             id="in-another-namespace",
+        ),
+        # The same rules, from the namespace in which the DestinationRule is.
+        pytest.param(
+            get("http://of-client.test/anything/by-neighbour", client=NEIGHBOUR),
+            reached(cluster=outbound("of-client.test", subset=SUBSET)),
+            id="in-the-clients-namespace",
         ),
         pytest.param(
             get("http://of-neighbour-private.test/anything"), reached(), id="control-not-exported-without-a-subset"

@@ -110,7 +110,7 @@ FIELDS: tuple[tuple[str, str, Alteration], ...] = (
     ("port", r"(HTTPRoute|TLSRoute) .*(backendRefs|parentRefs)\[\]\.port", _port),
     ("port", r"Gateway spec\.listeners\[\]\.port", _port),
     ("port", r"EndpointSlice ports\[\]\.port", _port),
-    ("port", r"Deployment .*/(in|ex)cludeOutboundPorts", _port),
+    ("port", r"Deployment .*/(in|ex)cludeOutboundPorts", lambda value: str(_port(value))),
     ("protocol", r"(ServiceEntry|Sidecar|Gateway) .*\.protocol", _by(_PROTOCOLS)),
     ("protocol", r"NetworkPolicy .*\.protocol", _by(_TRANSPORTS)),
     ("protocol", r"Service spec\.ports\[\]\.name", _port_name),
