@@ -21,7 +21,6 @@ class OnlyConfigMaps:
 
     def __init__(self, **stored: str) -> None:
         self.stored = stored
-        self.core = SimpleNamespace(list_namespace=lambda: SimpleNamespace(items=[]))
 
     def serves(self, *_: str) -> bool:
         return False
@@ -29,7 +28,9 @@ class OnlyConfigMaps:
     def resource(self, *_: str) -> Any:
         return SimpleNamespace(get=self._get)
 
-    def _get(self, name: str, namespace: str) -> Any:
+    def _get(self, name: str = "", namespace: str | None = None, **_: object) -> Any:
+        if not name:
+            return SimpleNamespace(to_dict=lambda: {"items": []})
         if name not in self.stored:
             raise ApiException(status=404)
         document = {"metadata": {"name": name, "namespace": namespace}, "data": {"mesh": self.stored[name]}}

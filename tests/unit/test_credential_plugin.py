@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from api_server import kubeconfig
+from api_server import Server, kubeconfig, serve
 from kubernetes import client
 
 from pytest_istio_egress.cluster.api import Api, ClusterError
@@ -37,12 +37,12 @@ log_in_at_terminal(Path({path!r}), "a")
 """
 
 
-def plugin(folder: Path, text: str, **more: Any) -> Path:
+def plugin(folder: Path, text: str, url: str = "http://127.0.0.1:1", **more: Any) -> Path:
     command = folder / "plugin"
     command.write_text(text.format(folder=folder, version=VERSION))
     command.chmod(0o700)
     user = {"exec": {"apiVersion": VERSION, "command": str(command), **more}}
-    return kubeconfig(folder, "http://127.0.0.1:1", user)
+    return kubeconfig(folder, url, user)
 
 
 def at_a_terminal(code: str, typed: bytes) -> bytes:
@@ -107,6 +107,22 @@ def test_what_a_plugin_prints_is_checked(tmp_path: Path, printed: str, words: st
     (tmp_path / "printed").write_text(printed)
     with pytest.raises(ClusterError, match=words):
         Api(plugin(tmp_path, "#!/bin/sh\ncat {folder}/printed\n"), "a")
+
+
+def test_plugin_is_run_again_before_a_request_after_its_token_has_expired(tmp_path: Path) -> None:
+    server = Server(accepts="second")
+    listening = serve(server)
+    text = """#!/bin/sh
+echo call >> {folder}/calls
+token=$([ $(wc -l < {folder}/calls) = 1 ] && echo first || echo second)
+echo '{{"apiVersion": "{version}", "kind": "ExecCredential", "status": \
+  {{"token": "'$token'", "expirationTimestamp": "2001-02-03T04:05:06Z"}}}}'
+"""
+    api = Api(plugin(tmp_path, text, url=server.url), "a")
+    assert client.VersionApi(api.client).get_code().git_version == "v1"
+    assert server.seen == ["second"]
+    listening.shutdown()
+    listening.server_close()
 
 
 def test_plugin_gets_the_cluster_where_it_asks_for_it(tmp_path: Path) -> None:

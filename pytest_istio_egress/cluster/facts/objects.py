@@ -10,6 +10,7 @@ from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.admin import admin
 from pytest_istio_egress.cluster.api import Api, ClusterError, reason
+from pytest_istio_egress.cluster.pages import all_items
 from pytest_istio_egress.cluster.pods import PROXY, Pod
 
 Object = dict[str, Any]
@@ -69,12 +70,10 @@ class ApiObjectReader:
         if not self.api.serves(api_version, kind):
             return []
         try:
-            listed = self.api.resource(api_version, kind).get(namespace=namespace)
+            return all_items(self.api.resource(api_version, kind), namespace)
         except ApiException as error:
             place = f" in {namespace}" if namespace else ""
             raise ClusterError(f"cannot list {kind}{place}: {reason(error)}") from error
-        items: list[Object] = listed.to_dict().get("items") or []
-        return items
 
 
 def labels(each: Object) -> dict[str, str]:

@@ -14,6 +14,7 @@ from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.facts.mesh_config import mesh_config
 from pytest_istio_egress.cluster.facts.objects import ApiObjectReader
 from pytest_istio_egress.cluster.markers import MARKER
+from pytest_istio_egress.cluster.pages import all_items
 from pytest_istio_egress.verdict.analysis.configuration import Configuration, MeshSettings
 from pytest_istio_egress.verdict.analysis.documents import namespace_of, spec_of
 
@@ -87,7 +88,7 @@ class ConfigurationReader:
         if served is None:
             return []
         try:
-            items = self.api.resource(served, kind).get().to_dict()["items"]
+            items = all_items(self.api.resource(served, kind))
         except ApiException:
             unread.add(name)
             return []
@@ -96,11 +97,11 @@ class ConfigurationReader:
 
     def _namespaces(self, unread: set[str]) -> dict[str, dict[str, str]]:
         try:
-            items = self.api.core.list_namespace().items
+            items = all_items(self.api.resource("v1", "Namespace"))
         except ApiException:
             unread.add("Namespace")
             return {}
-        return {item.metadata.name: dict(item.metadata.labels or {}) for item in items}
+        return {item["metadata"]["name"]: item["metadata"].get("labels") or {} for item in items}
 
     def _mesh(self, unread: set[str]) -> MeshSettings:
         """Return the mesh configuration, empty where it may not be read, or is outside of the cluster."""
