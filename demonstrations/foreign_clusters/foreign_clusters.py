@@ -104,10 +104,10 @@ def run_tests(foreign: Foreign, cluster: EmbeddedCluster, tests: list[str], fold
     command = [sys.executable, "-m", "pytest", "--istio-egress", "-n", "2", "-p", "no:cacheprovider", *options]
     command += ["--istio-egress-report", str(report), "--istio-egress-timeout-scale", "5", *tests]
     began = time.monotonic()
-    done = subprocess.run(command, cwd=folder, env=os.environ | {"KUBECONFIG": str(kubeconfig)}, check=False)
+    code, left = follow(command, folder, os.environ | {"KUBECONFIG": str(kubeconfig)})
     seconds = round(time.monotonic() - began)
     if not report.exists():
-        raise SystemExit(f"{foreign['name']}: pytest wrote no report (exit {done.returncode})")
+        raise SystemExit(f"{foreign['name']}: pytest wrote no report (exit {code})")
     run = read_report(report)
     return {
         "results": dict(Counter(result.result for result in run.results)),
@@ -116,10 +116,25 @@ def run_tests(foreign: Foreign, cluster: EmbeddedCluster, tests: list[str], fold
         "all": tests == ["conformance"],
         "seconds": seconds,
         "stopped": run.info.stopped,
-        "exit": done.returncode,
+        "exit": code,
+        "left": left,
         "options": options,
         "facts": {name: fact.value for name, fact in run.info.facts.items()},
     }
+
+
+def follow(command: list[str], folder: Path, environment: dict[str, str]) -> tuple[int, str]:
+    """Run a command and show its output; return the exit code, and the line that says what could not be deleted."""
+    left = ""
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as run:
+        assert run.stdout is not None
+        for line in run.stdout:
+            sys.stdout.write(line)
+            sys.stdout.flush()
+            left = line.strip() if line.startswith("istio-egress: cannot delete ") else left
+    return run.returncode, left
 
 
 def page(clusters: dict[str, Foreign], figures: dict[str, Any]) -> str:
@@ -144,7 +159,8 @@ def page(clusters: dict[str, Foreign], figures: dict[str, Any]) -> str:
         lines += ["", f"## {foreign['name']}", ""]
         lines += [f"Options: `{' '.join(figure['options'])}`", ""] * bool(figure["options"])
         lines += [f"- {fact}: {figure['facts'].get(fact) or 'not detected'}" for fact in SHOWN_FACTS]
-        lines += [f"- {why}" for why in [figure.get("stopped")] if why]
+        lines += [f"- exit code {figure['exit']}"] * bool(figure["exit"])
+        lines += [f"- {why}" for why in (figure.get("stopped"), figure.get("left")) if why]
         lines += [f"- {number} skipped: {reason}" for reason, number in sorted(figure["skipped"].items())]
         lines += [f"- failed: `{name}`" for name in figure["failed"]]
     return "\n".join(lines) + "\n"
