@@ -75,6 +75,14 @@ def test_plugin_asks_at_the_terminal_and_then_hands_out_what_it_stored(tmp_path:
     assert interactive(tmp_path) == [True, False]
 
 
+def test_plugin_of_a_run_in_the_background_asks_nobody(tmp_path: Path) -> None:
+    """Its first read from the terminal would stop the run."""
+    code = AT_TERMINAL.format(path=str(plugin(tmp_path, ASKS)))
+    outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}], process_group=0)"
+    assert at_a_terminal(outer, b"") == b""
+    assert not (tmp_path / "calls").exists()
+
+
 def test_plugin_without_a_terminal_asks_nobody(tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match=r"it ended with exit code 3\. enter the code \(log in with kubectl first\)"):
         Api(plugin(tmp_path, ASKS), "a")
