@@ -58,6 +58,9 @@ TESTS = (
 COLUMNS = (PASSED, FAILED, ERROR, SKIPPED)
 SHOWN_FACTS = ("revisions", "outbound-mode", "egress-gateways", "access-log", "mutual-tls", "dns-capture")
 
+SAID = ("istio-egress: refused: ", "istio-egress: cannot delete ")
+"""How lines begin in which a run says what the cluster refuses, and what it could not delete."""
+
 
 def main() -> None:
     """Test the named clusters, or all, and write the page."""
@@ -104,7 +107,7 @@ def run_tests(foreign: Foreign, cluster: EmbeddedCluster, tests: list[str], fold
     command = [sys.executable, "-m", "pytest", "--istio-egress", "-n", "2", "-p", "no:cacheprovider", *options]
     command += ["--istio-egress-report", str(report), "--istio-egress-timeout-scale", "5", *tests]
     began = time.monotonic()
-    code, left = follow(command, folder, os.environ | {"KUBECONFIG": str(kubeconfig)})
+    code, said = follow(command, folder, os.environ | {"KUBECONFIG": str(kubeconfig)})
     seconds = round(time.monotonic() - began)
     if not report.exists():
         raise SystemExit(f"{foreign['name']}: pytest wrote no report (exit {code})")
@@ -117,15 +120,15 @@ def run_tests(foreign: Foreign, cluster: EmbeddedCluster, tests: list[str], fold
         "seconds": seconds,
         "stopped": run.info.stopped,
         "exit": code,
-        "left": left,
+        "said": said,
         "options": options,
         "facts": {name: fact.value for name, fact in run.info.facts.items()},
     }
 
 
-def follow(command: list[str], folder: Path, environment: dict[str, str]) -> tuple[int, str]:
-    """Run a command and show its output; return the exit code, and the line that says what could not be deleted."""
-    left = ""
+def follow(command: list[str], folder: Path, environment: dict[str, str]) -> tuple[int, list[str]]:
+    """Run a command and show its output; return the exit code, and the lines that are for the page."""
+    said: list[str] = []
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as run:
@@ -133,8 +136,8 @@ def follow(command: list[str], folder: Path, environment: dict[str, str]) -> tup
         for line in run.stdout:
             sys.stdout.write(line)
             sys.stdout.flush()
-            left = line.strip() if line.startswith("istio-egress: cannot delete ") else left
-    return run.returncode, left
+            said += [line.strip()] * line.startswith(SAID)
+    return run.returncode, said
 
 
 def page(clusters: dict[str, Foreign], figures: dict[str, Any]) -> str:
@@ -160,7 +163,7 @@ def page(clusters: dict[str, Foreign], figures: dict[str, Any]) -> str:
         lines += [f"Options: `{' '.join(figure['options'])}`", ""] * bool(figure["options"])
         lines += [f"- {fact}: {figure['facts'].get(fact) or 'not detected'}" for fact in SHOWN_FACTS]
         lines += [f"- exit code {figure['exit']}"] * bool(figure["exit"])
-        lines += [f"- {why}" for why in (figure.get("stopped"), figure.get("left")) if why]
+        lines += [f"- {why}" for why in (figure.get("stopped"), *figure.get("said", ())) if why]
         lines += [f"- {number} skipped: {reason}" for reason, number in sorted(figure["skipped"].items())]
         lines += [f"- failed: `{name}`" for name in figure["failed"]]
     return "\n".join(lines) + "\n"
