@@ -58,7 +58,7 @@ TESTS = (
 COLUMNS = (PASSED, FAILED, ERROR, SKIPPED)
 SHOWN_FACTS = ("revisions", "outbound-mode", "egress-gateways", "access-log", "mutual-tls", "dns-capture")
 
-SAID = ("istio-egress: refused: ", "istio-egress: cannot delete ")
+SAID = ("istio-egress: refused: ", "istio-egress: APIService ", "istio-egress: cannot delete ")
 """How lines begin in which a run says what the cluster refuses, and what it could not delete."""
 
 

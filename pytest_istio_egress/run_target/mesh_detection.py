@@ -58,11 +58,21 @@ def _working_mesh(prepared: Prepared, settings: Settings, say: Say) -> Mesh:
     api = Api(target.kubeconfig, target.context, target.timeouts)
     if not target.prepared:  # else they were checked with the prepared namespaces
         check_permissions(api, target, (RUN,), say)
+        warn_of_namespaces_that_will_stay(api, say)
     overrides = FactOverrides(settings.revision, settings.gateway, pairs(settings.fact), settings.places)
     mesh = Mesh(api, overrides=overrides, grants_in=namespace_of_grants(target))
     check_mesh_permissions(mesh, target, say)
     mesh.check()
     return mesh
+
+
+def warn_of_namespaces_that_will_stay(api: Api, say: Say) -> None:
+    """Say which APIServices keep the cluster from deleting any namespace, and so those of the run."""
+    if broken := api.broken_api_services():
+        say(
+            f"istio-egress: APIService {', '.join(broken)} does not answer: until it is mended or deleted, this "
+            "cluster deletes no namespace, and those of this run stay"
+        )
 
 
 def namespace_of_grants(target: Target) -> str | None:

@@ -1,6 +1,7 @@
 """A pending change of the mesh configuration is restored, or waited for, before the mesh is detected."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -9,7 +10,7 @@ from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.mesh import Mesh
 from pytest_istio_egress.model.mesh_facts import Fact, MeshFacts
 from pytest_istio_egress.run_target import Target, mesh_detection
-from pytest_istio_egress.run_target.mesh_detection import after_pending_restore
+from pytest_istio_egress.run_target.mesh_detection import after_pending_restore, warn_of_namespaces_that_will_stay
 
 CHANGED = MeshFacts({"outbound-mode": Fact("ALLOW_ANY")})
 
@@ -46,6 +47,14 @@ def after(
     mesh = Mesh(cast(Api, cast(Any, None)), CHANGED)
     target = Target("context", None, "mesh", "k3x9q", (), 1.0, allow_mesh_wide=False, prepared=prepared)
     return mesh, after_pending_restore(mesh, target, messages.append), messages
+
+
+@pytest.mark.parametrize(("broken", "lines"), [([], 0), (["v1.dead.example"], 1)], ids=["none", "one"])
+def test_broken_api_service_is_named_before_namespaces_are_created(broken: list[str], lines: int) -> None:
+    said: list[str] = []
+    warn_of_namespaces_that_will_stay(cast(Api, SimpleNamespace(broken_api_services=lambda: broken)), said.append)
+    assert len(said) == lines
+    assert all("APIService v1.dead.example does not answer" in line for line in said)
 
 
 def test_unchanged_mesh_is_not_detected_again(monkeypatch: pytest.MonkeyPatch) -> None:
