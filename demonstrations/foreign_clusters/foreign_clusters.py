@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from kubeconfigs import by_expiring_certificates, by_plugin_and_proxy, by_token
+from kubeconfigs import by_expiring_certificates, by_plugin_and_proxy
 from making import Foreign, make
 
-from demonstrations.cluster_tools import kubectl
 from demonstrations.command_line import check_names, parser_of
+from demonstrations.service_account import with_token
 from pytest_istio_egress.embedded import ClusterSpec, EmbeddedCluster, down, up
 from pytest_istio_egress.model.result_names import ERROR, FAILED, PASSED, SKIPPED
 from pytest_istio_egress.report.reader import read_report
@@ -101,8 +101,7 @@ def run_tests(foreign: Foreign, cluster: EmbeddedCluster, tests: list[str], fold
         case "expiring-certificates":
             kubeconfig = by_expiring_certificates(kubeconfig, folder, cluster.kubeconfig.parent)
         case "service-account":
-            token = kubectl(cluster, "create", "token", "-n", "istio-egress", "istio-egress", "--duration=2h")
-            kubeconfig = by_token(kubeconfig, folder, token)
+            kubeconfig = with_token(cluster, folder)
     options = [word.format(istio=cluster.istio) for word in foreign.get("options", ())]
     command = [sys.executable, "-m", "pytest", "--istio-egress", "-n", "2", "-p", "no:cacheprovider", *options]
     command += ["--istio-egress-report", str(report), "--istio-egress-timeout-scale", "5", *tests]

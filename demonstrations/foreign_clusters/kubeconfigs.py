@@ -93,15 +93,6 @@ print(json.dumps({{"apiVersion": "client.authentication.k8s.io/v1", "kind": "Exe
 """The credential plugin: it signs a certificate of the cluster's owner, and notes that it was called."""
 
 
-def by_token(kubeconfig: Path, folder: Path, token: str) -> Path:
-    """Return a kubeconfig whose user is a service account with this token."""
-    config = yaml.safe_load(kubeconfig.read_text())
-    config["users"][0]["user"] = {"token": token.strip()}
-    written = folder / "kubeconfig"
-    written.write_text(yaml.safe_dump(config))
-    return written
-
-
 def _read(user: dict[str, str], field: str) -> str:
     if f"{field}-data" in user:
         return base64.b64decode(user[f"{field}-data"]).decode()
