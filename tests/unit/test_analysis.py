@@ -286,6 +286,11 @@ BY_NONE = "rbac_access_denied_matched_policy[none]"
         ([_policy("who", action="DENY", **ELSEWHERE)], BY_WHO, "who in istio-system selects istio=ingressgateway"),
         ([_policy("who", "a.test", action="DENY", **ELSEWHERE)], "", ""),
         ([], BY_WHO, "there is no AuthorizationPolicy who in istio-system"),
+        (
+            [_policy("who", namespace="client", selector={"matchLabels": dict(GATEWAY_PODS.labels)})],
+            BY_WHO,
+            "who in client selects their labels, and applies to pods of its own namespace only",
+        ),
         ([], "", ""),
         ([_policy("who", action="DENY")], BY_WHO, ""),  # it applies: its rules do not match
         ([_policy("log", action="AUDIT"), _policy("who", action="DENY")], "", ""),  # either may be meant

@@ -60,10 +60,7 @@ def why_nothing_denies(configuration: Configuration, workload: Workload, host: s
         labels = ", ".join(f"{name}={value}" for name, value in selector_of(near[0]).items())
         return f"no AuthorizationPolicy selects these pods: {full_name(near[0])} selects {labels}"
     if elsewhere := _of_other_namespaces(configuration, workload):
-        return (
-            f"{full_name(elsewhere[0])} selects their labels, and applies to pods of its own namespace only, which is "
-            f"another namespace than {workload.namespace}"
-        )
+        return _of_another_namespace(elsewhere[0], workload)
     return f"no AuthorizationPolicy applies to these pods in {workload.namespace}"
 
 
@@ -80,7 +77,9 @@ def _why_documented_one_denies_nothing(configuration: Configuration, workload: W
     own = [each for each in configuration.policies if namespace_of(each) == namespace]
     policy = next((each for each in own if each["metadata"]["name"] == name), None)
     if policy is None:
-        return f"there is no AuthorizationPolicy {name} in {namespace}"
+        elsewhere = [each for each in _of_other_namespaces(configuration, workload) if each["metadata"]["name"] == name]
+        missing = f"there is no AuthorizationPolicy {name} in {namespace}"
+        return _of_another_namespace(elsewhere[0], workload) if elsewhere else missing
     if not attached(policy, configuration, workload):
         return _why_not_attached(configuration, workload, policy)
     return _only_audited(policy) if action_of(policy) == "AUDIT" else ""
@@ -129,6 +128,13 @@ def _why_not_attached(configuration: Configuration, workload: Workload, policy: 
         return f"{name} is for {listed}, and not for these pods"
     labels = ", ".join(f"{label}={value}" for label, value in selector_of(policy).items())
     return f"{name} selects {labels}, and these pods have other labels"
+
+
+def _of_another_namespace(policy: Document, workload: Workload) -> str:
+    return (
+        f"{full_name(policy)} selects their labels, and applies to pods of its own namespace only, which is another "
+        f"namespace than {workload.namespace}"
+    )
 
 
 def _of_other_namespaces(configuration: Configuration, workload: Workload) -> list[Document]:
