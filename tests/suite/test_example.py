@@ -132,9 +132,9 @@ import pytest
 from pytest_istio_egress import answered, documented, get, workload
 
 PAYMENTS = workload("deployment/payments", namespace="payments")
-PROBES = [get(f"http://api.added.test/{number}", client=PAYMENTS, to="192.0.2.1") for number in range(2)]
+PROBES = [get(f"http://api.added.example/{number}", client=PAYMENTS, to="192.0.2.1") for number in range(2)]
 
-@documented(source="https://wiki.example.com/added", summary="payments may reach the host api.added.test")
+@documented(source="https://wiki.example.com/added", summary="payments may reach the host api.added.example")
 @pytest.mark.parametrize(
     ("probe", "expected"),
     [pytest.param(PROBES[0], answered(), id="right"), pytest.param(PROBES[1], answered(status=404), id="wrong")],
@@ -147,7 +147,7 @@ apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {name: added, namespace: payments}
 spec:
-  hosts: [api.added.test]
+  hosts: [api.added.example]
   exportTo: [.]
   location: MESH_EXTERNAL
   ports: [{number: 80, name: http, protocol: HTTP}]
