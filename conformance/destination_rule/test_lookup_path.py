@@ -12,8 +12,6 @@ import pytest
 from pytest_istio_egress import NEIGHBOUR, Egress, Outcome, Probe, documented, get, outbound, reached
 
 SUBSET = "by-neighbour"
-
-
 WITHOUT_SUBSET = Outcome(status=503, flags="NC", details="cluster_not_found")
 """The route's cluster, that of the subset, does not exist: no rule with the subset was found."""
 
