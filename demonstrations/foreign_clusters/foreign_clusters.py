@@ -103,8 +103,8 @@ def run_tests(foreign: Foreign, cluster: EmbeddedCluster, tests: list[str], fold
         case "service-account":
             kubeconfig = with_token(cluster, folder)
     options = [word.format(istio=cluster.istio) for word in foreign.get("options", ())]
-    command = [sys.executable, "-m", "pytest", "--istio-egress", "-n", "2", "-p", "no:cacheprovider", *options]
-    command += ["--istio-egress-report", str(report), "--istio-egress-timeout-scale", "5", *tests]
+    command = [sys.executable, "-m", "pytest", "--istio-egress", "-n", "2", "-p", "no:cacheprovider"]
+    command += ["--istio-egress-report", str(report), "--istio-egress-timeout-scale", "5", *options, *tests]
     began = time.monotonic()
     code, said = follow(command, folder, os.environ | {"KUBECONFIG": str(kubeconfig)})
     seconds = round(time.monotonic() - began)
