@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from failures import CLIENT, EXIT, GATEWAY_PODS, HOST, configuration, entry, resource, sidecar, to, virtual_service
 
-from pytest_istio_egress.verdict.analysis import destinations, gateways, hosts, letting_through, policies
+from pytest_istio_egress.verdict.analysis import destinations, gateways, hosts, letting_through
 from pytest_istio_egress.verdict.analysis.configuration import Configuration, MeshSettings
+from pytest_istio_egress.verdict.analysis.missing_denials import why_nothing_denies
 from pytest_istio_egress.verdict.analysis.virtual_services import lost_delegates, why_no_rule_leads_to
 
 SERVICE = {
@@ -260,7 +261,7 @@ def test_policy_that_allows_any_host_is_named(open_up: dict[str, Any], text: str
 )
 def test_policy_that_denies_nothing_is_named(kind: dict[str, Any], text: str) -> None:
     policy = resource("AuthorizationPolicy", "who", "istio-system", **kind)
-    why = policies.why_nothing_denies(configuration(policies=[policy]), GATEWAY_PODS, HOST, "")
+    why = why_nothing_denies(configuration(policies=[policy]), GATEWAY_PODS, HOST, "")
     assert text in why
     assert bool(text) is bool(why)
 
@@ -303,6 +304,6 @@ BY_NONE = "rbac_access_denied_matched_policy[none]"
 def test_policy_that_denies_nothing_is_named_beside_others(beside: Any, documented: str, text: str) -> None:
     others = _policy("others", "other.test", action="DENY")
     given = configuration(policies=[others, *beside])
-    why = policies.why_nothing_denies(given, GATEWAY_PODS, HOST, documented)
+    why = why_nothing_denies(given, GATEWAY_PODS, HOST, documented)
     assert text in why
     assert bool(text) is bool(why)

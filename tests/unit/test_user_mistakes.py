@@ -34,10 +34,11 @@ from mistake_samples import MISTAKE_SAMPLES, TIMEOUT, tcp_path, tls, with_filter
 
 from pytest_istio_egress import Outcome
 from pytest_istio_egress.model.difference import Difference
-from pytest_istio_egress.verdict.analysis import destinations, gateway_api, gateways, policies
+from pytest_istio_egress.verdict.analysis import destinations, gateway_api, gateways
 from pytest_istio_egress.verdict.analysis.configuration import Configuration
 from pytest_istio_egress.verdict.analysis.hosts import why_unknown
 from pytest_istio_egress.verdict.analysis.mismatches import why_not_taken
+from pytest_istio_egress.verdict.analysis.missing_denials import why_nothing_denies
 from pytest_istio_egress.verdict.analysis.virtual_services import other_rules, why_no_rule_leads_to
 from pytest_istio_egress.verdict.diagnosis import cause
 from pytest_istio_egress.verdict.explanation import odd_at_gateway, odd_at_sidecar
@@ -284,10 +285,10 @@ def test_allow_rule_that_does_not_match_has_its_reason(given: Any, authority: st
 
 def test_policy_of_another_namespace_does_not_deny_at_the_gateway() -> None:
     elsewhere = policy("client", to=[{"operation": {"hosts": [HOST]}}])
-    why = policies.why_nothing_denies(configuration(policies=[elsewhere]), GATEWAY_PODS, HOST, "")
+    why = why_nothing_denies(configuration(policies=[elsewhere]), GATEWAY_PODS, HOST, "")
     assert why.startswith("AuthorizationPolicy may in client selects their labels")
     others = policy("client", labels={"app": "x"})
-    why = policies.why_nothing_denies(configuration(policies=[others]), GATEWAY_PODS, HOST, "")
+    why = why_nothing_denies(configuration(policies=[others]), GATEWAY_PODS, HOST, "")
     assert "another namespace" not in why
 
 

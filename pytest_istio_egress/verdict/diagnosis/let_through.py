@@ -5,7 +5,8 @@ from __future__ import annotations
 from pytest_istio_egress.model.outcome import Hop
 from pytest_istio_egress.verdict.analysis.documents import full_name
 from pytest_istio_egress.verdict.analysis.letting_through import why_allow_any, why_host_is_known
-from pytest_istio_egress.verdict.analysis.policies import policies_of_client, why_nothing_denies
+from pytest_istio_egress.verdict.analysis.missing_denials import why_nothing_denies
+from pytest_istio_egress.verdict.analysis.policies import policies_of_client
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
 from pytest_istio_egress.verdict.diagnosis.failure import DENIED, Failure, LoggedHop
 from pytest_istio_egress.verdict.diagnosis.rule import ROUTED, as_sentence, cause
