@@ -14,7 +14,6 @@ from kubernetes.client.exceptions import ApiException
 
 from pytest_istio_egress.cluster.api import ClusterError, reason
 from pytest_istio_egress.cluster.apply import Applier, RefusedError, Resource, load, resource_of
-from pytest_istio_egress.cluster.envoy_filter_markers import WorkloadMarkers
 from pytest_istio_egress.cluster.exec_connection import GoneError
 from pytest_istio_egress.cluster.objects_elsewhere import ObjectsElsewhere
 from pytest_istio_egress.cluster.pods import Pod, changed_pods
@@ -26,6 +25,7 @@ from pytest_istio_egress.cluster.ztunnel_sync import ZtunnelSync
 from pytest_istio_egress.model.case import CASE_NAMESPACE, Case, InvalidTestError
 from pytest_istio_egress.model.probe import CLIENT, is_workload
 from pytest_istio_egress.pipeline.context import WorkerContext
+from pytest_istio_egress.pipeline.workload_sync import WorkloadSync
 
 _DECIDED_BY_PROXIES = ("networking.istio.io", "security.istio.io", "telemetry.istio.io", "extensions.istio.io")
 """API groups of resources that take effect in proxies alone, which markers show."""
@@ -67,10 +67,7 @@ class CaseSetup:
         self.changed_only_proxies = False
         """Whether what was applied for the current test takes effect in proxies alone."""
         self._applied: list[Resource] = []
-        self._changed: list[Resource] = []
-        """What was applied and deleted since the proxies were in sync."""
-        self._synced: set[str] = set()
-        """The pods of users' own workloads whose proxies have it, by uid."""
+        self._workload_sync = WorkloadSync(f"{context.names.run}-{context.names.worker}", self._claim_markers)
 
     def ensure_environment(self) -> None:
         """Create the suite's own clients and servers, unless they exist: the first test that needs them pays for it.
@@ -182,23 +179,32 @@ class CaseSetup:
         istiod reads Services, Endpoints and Secrets in another way than markers, which may overtake them. A second
         marker, applied once the first has arrived, comes after them.
         """
-        self._changed, self._synced = list(changed), set()
-        self.sync()
-        if not all(map(_takes_effect_in_proxies, changed)):
+        rounds = 1 if all(map(_takes_effect_in_proxies, changed)) else 2
+        self._workload_sync.begin(changed, self._proxy_sync, rounds=rounds)
+        for _ in range(rounds):
             self.sync()
 
     def sync_workloads(self, workloads: Iterable[str]) -> bool:
         """Wait until the proxies of users' own workloads have what the test changed; False where nothing can show it.
 
-        A marker is a resource in the workload's namespace. It is applied only where the test itself created or deleted
-        something in that namespace, and is deleted with the test's resources. A workload without a pod is left to the
-        probe, whose error it is.
+        A workload without a pod is left to the probe, whose error it is.
         """
         names = sorted(set(workloads))
-        try:
-            return self._with_current_pods(lambda: self._workloads_synced(self._pods_of(names)))
-        except RefusedError:  # the cluster takes no EnvoyFilter there
-            return False
+        with self.context.timer.phase("sync"):
+            try:
+                return self._with_current_pods(lambda: self._workload_sync.wait(self._pods_of(names)))
+            except RefusedError:  # the cluster takes no EnvoyFilter there
+                return False
+
+    def sync_workloads_again(self, workloads: Iterable[str]) -> bool:
+        """Wait for another marker in the proxies of users' own workloads."""
+        self._workload_sync.forget()
+        return self.sync_workloads(workloads)
+
+    def _claim_markers(self, markers: Sequence[Resource]) -> None:
+        """Have markers in users' namespaces deleted with what the test applied."""
+        self._objects_elsewhere.claim(markers)
+        self._applied += [marker for marker in markers if marker not in self._applied]
 
     def _pods_of(self, workloads: Iterable[str]) -> list[Pod]:
         pods = []
@@ -206,46 +212,6 @@ class CaseSetup:
             with suppress(ClusterError, InvalidTestError):
                 pods.append(self.pod(workload))
         return pods
-
-    def _workloads_synced(self, of_workloads: Sequence[Pod]) -> bool:
-        pods = [pod for pod in of_workloads if pod.injected]
-        marked = {resource.namespace for resource in self._changed} if self._uses_envoy_filters else set()
-        waited = [pod for pod in pods if pod.namespace in marked]
-        new = [pod for pod in waited if pod.uid not in self._synced]
-        if new:
-            rounds = 1 if all(map(_takes_effect_in_proxies, self._changed)) else 2
-            with self.context.timer.phase("sync"):
-                for _ in range(rounds):
-                    self._sync_marked(new)
-            self._synced |= {pod.uid for pod in new}
-        return len(waited) == len(pods)
-
-    def sync_workloads_again(self, workloads: Iterable[str]) -> bool:
-        """Wait for another marker in the proxies of users' own workloads."""
-        self._synced = set()
-        return self.sync_workloads(workloads)
-
-    def _sync_marked(self, pods: Sequence[Pod]) -> None:
-        sync = self._workload_sync
-        markers = [
-            Resource("networking.istio.io/v1alpha3", sync.markers.kind, namespace, self._workload_markers.name)
-            for namespace in sorted({pod.namespace for pod in pods})
-        ]
-        self._objects_elsewhere.claim(markers)
-        self._applied += [marker for marker in markers if marker not in self._applied]
-        sync.wait(pods)
-
-    @property
-    def _uses_envoy_filters(self) -> bool:
-        return self._proxy_sync.markers.kind == WorkloadMarkers.kind
-
-    @cached_property
-    def _workload_markers(self) -> WorkloadMarkers:
-        return WorkloadMarkers(f"{self.context.names.run}-{self.context.names.worker}")
-
-    @cached_property
-    def _workload_sync(self) -> ProxySync:
-        return self._proxy_sync.by(self._workload_markers)
 
     def sync(self) -> None:
         """Wait until the proxies of the clients, and of the run's own gateway, have everything that istiod has now."""

@@ -236,8 +236,9 @@ def test_no_marker_is_applied_in_a_namespace_that_the_test_leaves_alone(
 def test_proxy_of_an_own_workload_is_not_waited_for_where_envoy_filters_are_ignored(
     setup: CaseSetup, applier: FakeApplier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own_objects(setup, applier, POD.namespace)
+    setup.ensure_environment()
     monkeypatch.setattr(setup, "_proxy_sync", FakeProxySync().by(WITHOUT_ENVOY_FILTERS.markers))
+    own_objects(setup, applier, POD.namespace)
     assert not setup.sync_workloads([OWN_WORKLOAD])
 
 
