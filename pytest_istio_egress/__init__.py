@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pytest_istio_egress.model.ambient_outcome import ended_by_waypoint, reached_by_waypoint, reached_by_ztunnel
     from pytest_istio_egress.model.case import documented
+    from pytest_istio_egress.model.cluster_name import at_waypoint, outbound
     from pytest_istio_egress.model.outcome import (
         Hop,
         Outcome,
         Tunnel,
         answered,
-        at_waypoint,
         blocked_http,
         blocked_tcp,
         blocked_tls,
-        outbound,
         reached,
         reached_directly,
         timed_out,
@@ -57,6 +56,7 @@ _OUTSIDE_OUTCOME = {
     "documented": "model.case",
     **dict.fromkeys(("ended_by_waypoint", "reached_by_waypoint", "reached_by_ztunnel"), "model.ambient_outcome"),
     **dict.fromkeys(("AMBIENT", "CLIENT", "NEIGHBOUR", "PLAIN", "Probe", "get", "tcp", "workload"), "model.probe"),
+    **dict.fromkeys(("at_waypoint", "outbound"), "model.cluster_name"),
     "over_tls": "model.sent_request",
     "Egress": "pipeline.egress",
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import TypedDict, Unpack
 
+from pytest_istio_egress.model.cluster_name import at_waypoint, outbound
 from pytest_istio_egress.model.istio_versions import older, release
 from pytest_istio_egress.model.probe import Probe
 from pytest_istio_egress.model.sent_request import sent_request
@@ -275,13 +276,3 @@ def blocked_tls(**evidence: Unpack[Evidence]) -> Outcome:
 def timed_out(*, after: float, **evidence: Unpack[Evidence]) -> Outcome:
     """Expect the sidecar's 504 when a timeout of `after` seconds has passed (flag UT)."""
     return Outcome(**{"cluster": PROBED_HOST, "flags": "UT", **evidence, "status": 504, "seconds": after})  # type: ignore[arg-type]  # as above
-
-
-def at_waypoint(host: str, port: int = 80, protocol: str = "http") -> str:
-    """Return Istio's name of a waypoint's cluster for a host and port: inbound-vip|80|http|api.test."""
-    return f"inbound-vip|{port}|{protocol}|{host}"
-
-
-def outbound(host: str, port: int = 80, *, subset: str = "") -> str:
-    """Return Istio's name of the cluster for a host and port: outbound|80||api.test."""
-    return f"outbound|{port}|{subset}|{host}"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from pytest_istio_egress.model.cluster_name import ClusterName
 from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Configuration, Workload, ports_of
 from pytest_istio_egress.verdict.analysis.documents import (
     Document,
@@ -22,19 +23,16 @@ from pytest_istio_egress.verdict.analysis.visibility import export_targets, expo
 
 def why_no_cluster(configuration: Configuration, cluster: str, client: ClientRequest) -> str:
     """Return why the client's proxy lacks a cluster (`outbound|80|v1|host`); empty where nothing explains it."""
-    parts = cluster.split("|")
-    if len(parts) != 4 or not parts[1].isdigit():
+    name = ClusterName.parse(cluster)
+    if name is None:
         return ""
-    direction, port, subset, host = parts
-    if direction == "inbound-vip":  # of a waypoint: inbound-vip|80|http/v1|host
-        subset = subset.partition("/")[2]
-    request = replace(client, host=host, port=int(port))
+    request = replace(client, host=name.host, port=name.port)
     if reason := why_unknown(configuration, request):
         return reason
-    found = definitions(configuration, host)
-    if found and not any(int(port) in ports_of(each) for each in found):
-        return f"{full_name(found[0])} has no port {port}"
-    return why_no_subset(configuration, host, subset, client) if subset else ""
+    found = definitions(configuration, name.host)
+    if found and not any(name.port in ports_of(each) for each in found):
+        return f"{full_name(found[0])} has no port {name.port}"
+    return why_no_subset(configuration, name.host, name.subset, client) if name.subset else ""
 
 
 def rules_for(configuration: Configuration, host: str) -> list[Document]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pytest_istio_egress.model.cluster_name import port_of
 from pytest_istio_egress.verdict.analysis.configuration import Configuration
 from pytest_istio_egress.verdict.analysis.documents import full_name
 from pytest_istio_egress.verdict.analysis.tls_policies import policy_of, rejected
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
 from pytest_istio_egress.verdict.diagnosis.failure import Failure, LoggedHop
 from pytest_istio_egress.verdict.diagnosis.rule import OUTCOME, Cause, as_sentence, cause, joined
-from pytest_istio_egress.verdict.diagnosis.tls_setter import port_of, tls_of, tls_setter
+from pytest_istio_egress.verdict.diagnosis.tls_setter import tls_of, tls_setter
 from pytest_istio_egress.verdict.diagnosis.transport_failures import transport_failure
 from pytest_istio_egress.verdict.proxy_path.origin import origin_of
 from pytest_istio_egress.verdict.proxy_path.upstream import originated_tls

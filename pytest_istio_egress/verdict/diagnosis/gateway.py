@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pytest_istio_egress.model.cluster_name import host_of
 from pytest_istio_egress.verdict.analysis.documents import covers
 from pytest_istio_egress.verdict.analysis.gateways import faults
 from pytest_istio_egress.verdict.analysis.virtual_services import leads_to, other_rules, why_no_rule_leads_to
@@ -19,9 +20,9 @@ _UNTRUSTED = 60
 
 def _wanted_host(failure: Failure) -> str:
     """Return the host of the gateway's Service: of the expected cluster, else where the host's VirtualServices lead."""
-    parts = (failure.expected.cluster or "").split("|")
-    if len(parts) == 4 and parts[3] != failure.request.host:
-        return parts[3]
+    expected = host_of(failure.expected.cluster or "")
+    if expected and expected != failure.request.host:
+        return expected
     leads = [
         str(each["host"])
         for rule in failure.configuration.rules_of(failure.request.host)
@@ -40,8 +41,7 @@ def bypassed(failure: Failure) -> str | None:
     line, path, request = failure.line, failure.sidecar_path, failure.request
     if failure.expected.gateway is None or line is None or path is None or failure.exchange.went_to_gateway:
         return None
-    parts = line.cluster.split("|")
-    if len(parts) != 4 or parts[3] != request.host:
+    if host_of(line.cluster) != request.host:
         return None
     known = f"The request bypassed the egress gateway: the sidecar sent it directly to {line.cluster}."
     wanted = _wanted_host(failure)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from pytest_istio_egress.model.cluster_name import host_of
 from pytest_istio_egress.verdict.analysis.documents import covers
 from pytest_istio_egress.verdict.analysis.hosts import is_outside
 from pytest_istio_egress.verdict.comparison import request_headers
@@ -146,16 +147,16 @@ def path_rewritten(failure: Failure) -> str | None:
 def authority_of_other_host(failure: Failure) -> str | None:
     """The host does not know the name that it was asked for, which is that of another host."""
     last = failure.hops[0]
-    parts, asked = last.line.cluster.split("|"), last.line.authority.partition(":")[0]
+    host, asked = host_of(last.line.cluster), last.line.authority.partition(":")[0]
     if not _own_answer(failure) or failure.curl.status not in (_NOT_FOUND, _MISDIRECTED, _FORBIDDEN):
         return None
-    if last.path is None or last.path.rule is None or len(parts) != 4 or asked != failure.request.host:
+    if last.path is None or last.path.rule is None or not host or asked != failure.request.host:
         return None
-    if covers(parts[3], asked) or last.path.rewrites_authority or not is_outside(failure.configuration, parts[3]):
+    if covers(host, asked) or last.path.rewrites_authority or not is_outside(failure.configuration, host):
         return None
     return (
         f"The host {last.line.upstream} itself answered {failure.curl.status}. {last.path.rule} sends requests for "
-        f"{asked} to {last.line.cluster} and does not rewrite their Host header, so {parts[3]} received a request with "
+        f"{asked} to {last.line.cluster} and does not rewrite their Host header, so {host} received a request with "
         f"the Host header {last.line.authority}. Check rewrite.authority of that route."
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pytest_istio_egress.model.cluster_name import ClusterName, host_of
 from pytest_istio_egress.verdict.analysis.configuration import Configuration
 from pytest_istio_egress.verdict.analysis.destinations import applied_rules, why_no_tls
 from pytest_istio_egress.verdict.analysis.documents import Document, full_name, selector_of, spec_of
@@ -10,7 +11,7 @@ from pytest_istio_egress.verdict.analysis.tls_policies import why_no_policy
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
 from pytest_istio_egress.verdict.diagnosis.failure import Failure, LoggedHop
 from pytest_istio_egress.verdict.diagnosis.rule import OUTCOME, ROUTED, as_sentence, cause, fields, joined
-from pytest_istio_egress.verdict.diagnosis.tls_setter import port_of, tls_of, tls_setter
+from pytest_istio_egress.verdict.diagnosis.tls_setter import tls_of, tls_setter
 from pytest_istio_egress.verdict.diagnosis.transport_failures import transport_failure
 from pytest_istio_egress.verdict.failure_context import SIDECAR
 from pytest_istio_egress.verdict.proxy_path.path import originates_again
@@ -39,7 +40,7 @@ def mesh_tls_outside(failure: Failure) -> str | None:
 
 def _outside(failure: Failure, hop: LoggedHop) -> bool:
     """Whether a hop's cluster is for a host outside of the mesh."""
-    return is_outside(failure.configuration, hop.line.cluster.split("|")[-1])
+    return is_outside(failure.configuration, host_of(hop.line.cluster))
 
 
 @cause(
@@ -127,7 +128,7 @@ def credential_ignored(failure: Failure) -> str | None:
         return None
     if failure.gateway_line is not None:
         return None
-    host = hop.line.cluster.split("|")[-1]
+    host = host_of(hop.line.cluster)
     rule = inert_credential(failure.configuration, host, failure.request.namespace)
     if rule is None:
         return None
@@ -145,11 +146,11 @@ def plain_to_tls(failure: Failure) -> str | None:
     last = failure.hops[0]
     if not _cleartext_answer(failure) or last.path is None or last.path.cluster is None or tls_of(last) is not None:
         return None
-    workload, parts = failure.workload(last.name), last.line.cluster.split("|")
+    workload, name = failure.workload(last.name), ClusterName.parse(last.line.cluster)
     why = ""
-    if workload is not None and (port := port_of(last.line.cluster)):
-        why = why_no_policy(failure.configuration, parts[3], port)
-        why = why or why_no_tls(failure.configuration, parts[3], port, workload)
+    if workload is not None and name is not None:
+        why = why_no_policy(failure.configuration, name.host, name.port)
+        why = why or why_no_tls(failure.configuration, name.host, name.port, workload)
     return joined(
         f"The host expects TLS on that port, and the cluster {last.line.cluster} of the {last.name} originates none.",
         as_sentence(why) if why else "",

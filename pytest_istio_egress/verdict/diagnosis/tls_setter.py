@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pytest_istio_egress.model.cluster_name import port_of
 from pytest_istio_egress.verdict.analysis.documents import full_name
 from pytest_istio_egress.verdict.analysis.tls_policies import policy_of
 from pytest_istio_egress.verdict.diagnosis.failure import Failure, LoggedHop
@@ -63,9 +64,3 @@ def tls_setter(failure: Failure, hop: LoggedHop) -> TlsSetter:
         return _destination_rule(str(origin))
     policy = policy_of(failure.configuration, origin, port_of(hop.line.cluster))
     return _tls_policy(full_name(policy) if policy else str(origin))
-
-
-def port_of(cluster: str) -> int:
-    """Return the port of a cluster, `outbound|80||partner.test`; 0 where its name has none."""
-    parts = cluster.split("|")
-    return int(parts[1]) if len(parts) == 4 and parts[1].isdigit() else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pytest_istio_egress.model.cluster_name import ClusterName
 from pytest_istio_egress.verdict.analysis.documents import Document, full_name, spec_of
 from pytest_istio_egress.verdict.analysis.hosts import (
     protocol_of,
@@ -89,15 +90,15 @@ def passthrough(failure: Failure) -> str | None:
 def port_taken(failure: Failure) -> str | None:
     """A TCP entry takes connections for another host: it has no address, or one that covers the client's."""
     line, path, request = failure.line, failure.sidecar_path, failure.request
-    parts = line.cluster.split("|") if line else []
-    if path is None or len(parts) != 4 or path.http or parts[3] == request.host or parts[1] != str(request.port):
+    name = ClusterName.parse(line.cluster) if line else None
+    if path is None or name is None or path.http or name.host == request.host or name.port != request.port:
         return None
     if line is not None and line.cluster == failure.expected.cluster:
         return None  # the test documents it
     taker = next(
         (
             entry
-            for entry in failure.configuration.entries_of(parts[3])
+            for entry in failure.configuration.entries_of(name.host)
             if reads_no_name(protocol_of(entry, request.port)) and _takes(entry, path, failure.curl.remote_address)
         ),
         None,

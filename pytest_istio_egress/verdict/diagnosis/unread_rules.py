@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pytest_istio_egress.model.cluster_name import host_of
 from pytest_istio_egress.verdict.analysis.virtual_services import why_routes_unread
 from pytest_istio_egress.verdict.analysis.visibility import why_not_applied
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
@@ -22,8 +23,7 @@ def http_rules(failure: Failure) -> str | None:
     line, path, configuration, request = failure.line, failure.sidecar_path, failure.configuration, failure.request
     if line is None or path is None or path.http or path.rule is not None or line.flags != "-":
         return None
-    parts = line.cluster.split("|")
-    if len(parts) != 4 or parts[3] != request.host or not failure.answered or not _was_to_be_read(failure):
+    if host_of(line.cluster) != request.host or not failure.answered or not _was_to_be_read(failure):
         return None
     for rule in configuration.rules_of(request.host):
         why = why_routes_unread(configuration, rule, request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pytest_istio_egress.model.cluster_name import host_of, port_of
 from pytest_istio_egress.verdict.analysis.configuration import Configuration, at_gateway
 from pytest_istio_egress.verdict.analysis.destinations import applied_rules, why_no_cluster
 from pytest_istio_egress.verdict.analysis.documents import full_name, spec_of
@@ -208,7 +209,7 @@ def http2_not_spoken(failure: Failure) -> str | None:
 
 def _why_http2(failure: Failure, hop: LoggedHop) -> str:
     """Return the resource that makes a cluster speak HTTP/2, where it is not the port's protocol; else empty."""
-    host = hop.line.cluster.split("|")[-1]
+    host = host_of(hop.line.cluster)
     workload = failure.workload(hop.name)
     if workload is None or failure.configuration.unread & {"DestinationRule"}:
         return ""
@@ -224,13 +225,11 @@ def _why_http2(failure: Failure, hop: LoggedHop) -> str:
 
 def _declared_as_http2(configuration: Configuration, cluster: str) -> str:
     """Return what declares the port of a cluster as a protocol over HTTP/2; else empty."""
-    parts = cluster.split("|")
-    if len(parts) != 4 or not parts[1].isdigit():
-        return ""
-    for each in definitions(configuration, parts[3]):
-        protocol = protocol_of(each, int(parts[1]))
+    port = port_of(cluster)
+    for each in definitions(configuration, host_of(cluster)):
+        protocol = protocol_of(each, port)
         if protocol.upper() in _OVER_HTTP2:
-            return f"{full_name(each)} declares port {parts[1]} as {protocol}"
+            return f"{full_name(each)} declares port {port} as {protocol}"
     return ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from pytest_istio_egress.model.cluster_name import ClusterName
 from pytest_istio_egress.verdict.analysis import gateways
 from pytest_istio_egress.verdict.analysis.configuration import (
     ClientRequest,
@@ -140,10 +141,10 @@ def odd_cluster(path: ProxyPath, configuration: Configuration, request: ClientRe
 
 def _tls(path: ProxyPath, configuration: Configuration, client: ClientRequest) -> Iterator[str]:
     """Yield what is odd about the TLS that the cluster originates, or does not originate."""
-    tls, parts = originated_tls(path.cluster), path.cluster_name.split("|")
-    if path.cluster is None or len(parts) != 4 or not parts[1].isdigit():
+    tls, name = originated_tls(path.cluster), ClusterName.parse(path.cluster_name)
+    if path.cluster is None or name is None:
         return
-    host, port = parts[3], int(parts[1])
+    host, port = name.host, name.port
     if tls is None and path.http and not mesh_tls(path.cluster):
         why = why_no_policy(configuration, host, port)
         if not why and any_originates(configuration, host):
