@@ -35,6 +35,30 @@ QUOTA = {
         "hard": {"requests.cpu": "20", "requests.memory": "40Gi", "limits.cpu": "200", "limits.memory": "200Gi"},
     },
 }
+_ADMISSION, _RESTRICTS, _NAME = "admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy", "restricted"
+_POLICY = {
+    "matchConstraints": {
+        "resourceRules": [
+            {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["namespaces"]}
+        ]
+    },
+    "matchConditions": [
+        {"name": "run", "expression": f"has(object.metadata.labels) && '{RUN_LABEL}' in object.metadata.labels"},
+        {"name": "no-level", "expression": f"!('{ENFORCE}' in object.metadata.labels)"},
+    ],
+    "reinvocationPolicy": "Never",
+    "mutations": [
+        {
+            "patchType": "JSONPatch",
+            "jsonPatch": {
+                "expression": "[JSONPatch{op: 'add', path: '/metadata/labels/' + "
+                f"jsonpatch.escapeKey('{ENFORCE}'), value: 'restricted'}}]"
+            },
+        }
+    ],
+}
+"""Labels each new namespace of a run that has no Pod Security level."""
+_BINDING = {"policyName": _NAME}
 SIDECAR = {
     "apiVersion": "networking.istio.io/v1",
     "kind": "Sidecar",
@@ -77,9 +101,16 @@ def _put(manifest: dict[str, Any]) -> Callable[[Api, Any], None]:
     return put
 
 
-def _restrict(api: Api, namespace: Any) -> None:
-    if ENFORCE not in namespace.metadata.labels:
-        api.core.patch_namespace(namespace.metadata.name, {"metadata": {"labels": {ENFORCE: "restricted"}}})
+def _restrict(stage: Stage) -> Sequence[str]:
+    """Let the API server label new namespaces; wait until it does, which takes it a moment."""
+    kinds = {kind: stage.api.resource(_ADMISSION, kind) for kind in (_RESTRICTS, f"{_RESTRICTS}Binding")}
+    for kind, spec in zip(kinds.values(), (_POLICY, _BINDING), strict=True):
+        kind.create(body={"metadata": {"name": _NAME}, "spec": spec})
+        stage.cleanup.callback(kind.delete, _NAME)
+    probe = {"metadata": {"generateName": "restricted-", "labels": {RUN_LABEL: "none"}}}
+    while ENFORCE not in stage.api.core.create_namespace(probe, dry_run="All").metadata.labels:
+        threading.Event().wait(0.1)
+    return ()
 
 
 def _in_the_mesh(manifest: dict[str, Any]) -> Callable[[Stage], Sequence[str]]:
@@ -127,7 +158,7 @@ STRICT_CLUSTERS = (
     Fault("rights", "the user of the run has only the permissions of docs/rights.yaml", "right results", _nothing,
           frozenset({0}), prepare=_documented_rights),
     Fault("pod-security", "namespaces without a Pod Security label enforce `restricted`", "right results", _nothing,
-          frozenset({0}), prepare=in_new_namespaces(_restrict)),
+          frozenset({0}), prepare=_restrict),
     Fault("quota", "a ResourceQuota in every new namespace: all pods need requests and limits", "right results",
           _nothing, frozenset({0}), prepare=in_new_namespaces(_put(QUOTA))),
     Fault("default-deny", "a NetworkPolicy in every new namespace that denies all traffic",

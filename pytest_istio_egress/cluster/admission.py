@@ -85,7 +85,7 @@ class AdmissionCheck:
         self.namespace = self.names.namespace(NAMESPACE)
 
     def _names_of_check(self, names: Names) -> Names:
-        return Names(names.run, WORKER, mesh=names.mesh, placement=replace(names.placement, pod_security=()))
+        return Names(names.run, WORKER, mesh=names.mesh, placement=replace(names.placement, pod_security=False))
 
     def run(self) -> Admission:
         """Return what is refused; raises ClusterError where nothing can be tried."""
@@ -187,15 +187,19 @@ class PreparedAdmissionCheck(AdmissionCheck):
 
 
 class PodTrial:
-    """Tries the pods of Deployments, with the Pod Security label of their namespace only where they need it."""
+    """Tries the pods of Deployments, with the Pod Security label of their namespace only where they need it.
+
+    All are tried in one namespace. Once it has the label that one pod needs, it does not show what the next one needs:
+    where one needs a label, all namespaces get theirs.
+    """
 
     def __init__(self, api: Api, applier: Applier, namespace: str, namespaces: Sequence[Document]) -> None:
         self.api = api
         self.applier = applier
         self.namespace = namespace
         self.labels = {each["metadata"]["name"]: each["metadata"].get("labels") or {} for each in namespaces}
-        self.restricted: set[str] = set()
-        """The reserved namespaces whose pods are refused without the Pod Security labels of the manifest."""
+        self.needs_labels = False
+        """Whether a pod was refused without the Pod Security labels of its namespace's manifest."""
         self.proxy_image = ""
         """The image that injection puts in, empty before an injected pod was tried."""
 
@@ -217,7 +221,7 @@ class PodTrial:
 
     def placement(self, demanded: Placement) -> Placement:
         """Return the placement with the Pod Security labels that the tried pods need."""
-        return replace(demanded, pod_security=tuple(sorted(self.restricted)))
+        return replace(demanded, pod_security=self.needs_labels)
 
     def _place(self, reserved: str) -> str:  # noqa: ARG002  # one stands for all
         return self.namespace
@@ -225,7 +229,7 @@ class PodTrial:
     def _in_restricted(self, reserved: str, sent: Document, why: str) -> str:
         levels = {label: value for label, value in self.labels[reserved].items() if label.startswith(POD_SECURITY)}
         if "violates PodSecurity" in why and levels:
-            self.restricted.add(reserved)
+            self.needs_labels = True
             if denied := self._restrict(levels):
                 return f"{why} (and the namespace's label {next(iter(levels))} was refused: {denied})"
             poll(lambda: "violates PodSecurity" not in self._try(sent), every=0.2, timeout=_AGAIN)

@@ -46,8 +46,8 @@ class Placement:
     """Requests and limits of every container but the proxy, as in a ResourceQuota: `requests.cpu: 50m`."""
     user_ids: str = AUTO
     """One of USER_IDS; AUTO is FIXED until the platform is known."""
-    pod_security: tuple[str, ...] | None = None
-    """The reserved namespaces that need the Pod Security labels of their manifests, None for all."""
+    pod_security: bool = True
+    """Whether the namespaces get the Pod Security labels of their manifests."""
     proxy_image: str = INJECTED_IMAGE
     """The image of injected gateways before injection."""
 
@@ -109,13 +109,12 @@ class Placement:
                 metadata[name] = {**wanted, **(metadata.get(name) or {})}
 
     def _restrict(self, metadata: dict[str, Any]) -> None:
-        """Leave out Pod Security labels that no pod of a namespace needs: some users may not set them."""
-        name, labels = str(metadata["name"]), metadata.get("labels") or {}
-        needed = self.pod_security is None or any(name.startswith(reserved) for reserved in self.pod_security)
+        """Leave out Pod Security labels that no pod needs: some users may not set them."""
+        labels = metadata.get("labels") or {}
         for label in [each for each in labels if each.startswith(POD_SECURITY)]:
             if label in self.labels:
                 labels[label] = self.labels[label]
-            elif not needed:
+            elif not self.pod_security:
                 del labels[label]
 
     def _place_gateway(self, spec: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from pytest_istio_egress.plugin.progress import Progress
 from pytest_istio_egress.plugin.scheduler import CaseScheduler
 from pytest_istio_egress.plugin.stash import TARGET
 from pytest_istio_egress.plugin.terminal import Terminal, write_summary
+from pytest_istio_egress.plugin.termination import noted_interrupts
 from pytest_istio_egress.plugin.worker import ENVIRONMENT_FAILED, HANDED_OVER
 from pytest_istio_egress.report.results import NOTE_PROPERTY, Results, flattened
 from pytest_istio_egress.run_target import NoClusterError, TargetError, new_run
@@ -50,6 +51,8 @@ class Controller:
         self.terminal = Terminal(config)
         self.progress = Progress(config, self.terminal)
         self.prepared: Prepared | None = None
+        self.interrupted_again = False
+        """Whether the user pressed Ctrl-C again while pytest handled the first one."""
         self.began = time.monotonic()
         self.handover = TemporaryDirectory(prefix="istio-egress-")
         config.add_cleanup(self.handover.cleanup)
@@ -100,6 +103,17 @@ class Controller:
         if not report.passed:
             self.results.add(CollectionError(report), "collection")
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_keyboard_interrupt(self) -> Generator[None, object, object]:
+        """Let pytest show where it was interrupted; a second Ctrl-C meanwhile leaves the cluster as it is.
+
+        pytest itself would end with a traceback, before its last steps.
+        """
+        with noted_interrupts() as again:
+            result = yield
+        self.interrupted_again = bool(again)
+        return result
+
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         """Clean the cluster, after xdist has ended its workers; also after failures and Ctrl-C.
@@ -108,6 +122,8 @@ class Controller:
         """
         try:
             result = yield
+            if self.interrupted_again:
+                raise KeyboardInterrupt
             if self._environment_failed(session):
                 session.exitstatus = CLUSTER_UNUSABLE
             elif session.exitstatus == pytest.ExitCode.OK and self._all_skipped():

@@ -7,6 +7,7 @@ STAND_IN_FIXTURES=real). Collection, scheduling, handing over and reporting are 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,11 @@ def release(prepared: Prepared, say: Say) -> None:
         raise TargetError("a namespace is stuck")
     if "STAND_IN_INTERRUPTED" in os.environ:
         raise KeyboardInterrupt
+
+
+def pytest_keyboard_interrupt() -> None:
+    if "STAND_IN_INTERRUPTED_AGAIN" in os.environ and "PYTEST_XDIST_WORKER" not in os.environ:
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 @dataclass

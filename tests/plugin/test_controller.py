@@ -262,6 +262,25 @@ def test_interrupted_cleanup_prints_the_remedy(
     result.stdout.fnmatch_lines([f"*istio-egress clean --run {run.split()[-1]}*", "*4 passed*"])
 
 
+@pytest.mark.parametrize("more", [[], ["-n", "2"]])
+def test_second_ctrl_c_while_pytest_handles_the_first_prints_the_remedy(
+    repository: Repository, more: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_INTERRUPTED_AGAIN", "yes")
+    test = f"""
+        import os, signal, time
+
+        def test_ending(egress):
+            os.kill(os.getppid() if {bool(more)} else os.getpid(), signal.SIGINT)
+            time.sleep(5)
+    """
+    repository.write({"dns/test_ending.py": test})
+    result = repository.run("--istio-egress", "conformance/dns/test_ending.py", *more)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*istio-egress: interrupted before the cluster was clean*"])
+    assert not repository.notes_of("release")
+
+
 def test_failed_cleanup_is_exit_3(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAND_IN_STUCK", "yes")
     result = repository.run("--istio-egress")

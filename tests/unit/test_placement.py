@@ -139,14 +139,13 @@ def namespace(name: str) -> dict[str, Any]:
 
 
 def test_pod_security_labels_are_left_out_where_no_pod_needs_them() -> None:
-    placement = Placement(pod_security=("egress-client",))
-    assert placement.apply_to(namespace("egress-client-k3x9q-gw0")) == namespace("egress-client-k3x9q-gw0")
-    without = placement.apply_to(namespace("egress-plain-k3x9q"))
+    assert Placement().apply_to(namespace("egress-client-k3x9q-gw0")) == namespace("egress-client-k3x9q-gw0")
+    without = Placement(pod_security=False).apply_to(namespace("egress-plain-k3x9q"))
     assert without["metadata"]["labels"] == {"istio-injection": "enabled"}
 
 
 def test_pod_security_label_of_the_user_wins() -> None:
-    placement = Placement(labels={"pod-security.kubernetes.io/enforce": "baseline"}, pod_security=())
+    placement = Placement(labels={"pod-security.kubernetes.io/enforce": "baseline"}, pod_security=False)
     labels = placement.apply_to(namespace("egress-client-k3x9q-gw0"))["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "baseline"
 
