@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 
+from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.model.case import Case
 from pytest_istio_egress.model.result_names import ERROR, FAILED, PASSED, SKIPPED
 from pytest_istio_egress.model.timeouts import Timeouts
@@ -56,7 +57,7 @@ def runner_with(plugin: ModuleType) -> CaseRunner:
     manager.register(plugin)
     manager.add_hookspecs(hooks)
     manager.check_pending()
-    context: Any = SimpleNamespace(timeouts=Timeouts())
+    context: Any = SimpleNamespace(timeouts=Timeouts(), names=Names("k3x9q", "gw0"))
     nothing = cast(Any, None)
     case_setup = CaseSetup(context, nothing, nothing)
     runner = CaseRunner(context, case_setup, nothing, nothing, nothing, nothing)
