@@ -33,9 +33,13 @@ EXPORT_TO = "networking.istio.io/exportTo"
 """The annotation of a Service that lists the namespaces it is visible to, as the field exportTo does elsewhere."""
 GATEWAY = f"{STOCK_GATEWAY.service}.{STOCK_GATEWAY.namespace}"
 
-_GATEWAY = re.compile(rf"(?<![\w-]){re.escape(GATEWAY)}(?![\w-])")
-_ISTIOD = re.compile(rf"(?<![\w-])istiod\.{SYSTEM}(?![\w-])")
-_SYSTEM = re.compile(rf"(?<![\w.-]){SYSTEM}(?![\w-])")
+_GATEWAY_NAMESPACE = "<namespace of the egress gateway>"
+"""Stands for it in a list until `render`: the namespace itself may have the name that stands for the control plane."""
+_SYSTEM_NAMES = re.compile(
+    rf"(?P<gateway>(?<![\w-]){re.escape(GATEWAY)}(?![\w-]))|(?P<istiod>(?<![\w-])istiod\.{SYSTEM}(?![\w-]))"
+    rf"|(?P<system>(?<![\w.-]){SYSTEM}(?![\w-]))|(?P<gateway_namespace>{_GATEWAY_NAMESPACE})"
+)
+"""All of them at once: what replaces one may look like another."""
 _DOMAIN = re.compile(rf"(?<=\.svc\.){re.escape(CLUSTER_DOMAIN)}(?![\w.-]*\w)")
 _TRUST_DOMAIN = re.compile(rf"(?<![\w.-]){re.escape(TRUST_DOMAIN)}(?=/ns/)")
 
@@ -79,20 +83,29 @@ class MeshNames:
 
     def render(self, text: str) -> str:
         """Replace the documented names in a text."""
-        text = _GATEWAY.sub(f"{self.gateway.service}.{self.gateway.namespace}", text)
-        text = _ISTIOD.sub(f"{self.istiod}.{self.control_plane}", text)
-        text = _SYSTEM.sub(self.control_plane, text)
+        text = _SYSTEM_NAMES.sub(self._system_name, text)
         text = _DOMAIN.sub(self.cluster_domain, text)
         return _TRUST_DOMAIN.sub(self.trust_domain, text)
 
+    def _system_name(self, found: re.Match[str]) -> str:
+        match found.lastgroup:
+            case "gateway":
+                return f"{self.gateway.service}.{self.gateway.namespace}"
+            case "istiod":
+                return f"{self.istiod}.{self.control_plane}"
+            case "gateway_namespace":
+                return self.gateway.namespace
+            case _:
+                return self.control_plane
+
     def render_items(self, value: list[Any]) -> list[Any]:
-        """Replace istio-system in a list by two namespaces, those of the control plane and the egress gateway."""
+        """Put the egress gateway's namespace behind istio-system in a list, where it is another one; for `render`."""
+        both = (SYSTEM,) if self.gateway.namespace == self.control_plane else (SYSTEM, _GATEWAY_NAMESPACE)
         rendered: list[Any] = []
         for item in value:
             if item in (SYSTEM, f"{SYSTEM}/*"):
                 rest = item.removeprefix(SYSTEM)
-                both = (f"{self.control_plane}{rest}", f"{self.gateway.namespace}{rest}")
-                rendered += [name for name in dict.fromkeys(both) if name not in rendered]
+                rendered += [f"{name}{rest}" for name in both if f"{name}{rest}" not in rendered]
             else:
                 rendered.append(item)
         return rendered

@@ -510,6 +510,15 @@ def test_control_plane_outside_of_the_cluster_is_detected() -> None:
     assert facts.injection == ("istio-injection", "enabled")
 
 
+@pytest.mark.parametrize(("label", "gateway"), [("blue", "istio-egressgateway"), ("green", RUNS_OWN_GATEWAY.service)])
+def test_gateway_in_a_namespace_that_is_not_discovered_is_of_another_mesh(label: str, gateway: str) -> None:
+    mesh = Objects().mesh(discoverySelectors=[{"matchLabels": {"mesh": "blue"}}])
+    mesh.held_as("Namespace", "istio-system")["metadata"].setdefault("labels", {})["mesh"] = label
+    found = detect_facts(mesh, FactOverrides()).gateway
+    assert found is not None
+    assert found.service == gateway
+
+
 def test_settings_of_a_control_plane_outside_of_the_cluster_are_unknown() -> None:
     facts = detect_facts(outside(Objects()), FactOverrides())
     unknown = ["native-sidecars", "istio-dual-stack", "istiod-settings"]  # proxy-build is a running proxy's

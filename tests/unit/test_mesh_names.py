@@ -34,6 +34,18 @@ def test_name_in_a_text_is_rendered(written: str, real: str) -> None:
     assert NAMES.render(written) == real
 
 
+def test_gateway_in_istio_system_stays_there_where_the_control_plane_is_elsewhere() -> None:
+    stock = Gateway("istio-system", "istio-egressgateway", {"istio": "egressgateway"})
+    names = Names("k3x9q", "gw1", mesh=MeshNames(control_plane="istio-second", gateway=stock))
+    gateway = "istio-egressgateway.istio-system.svc.cluster.local"
+    assert names.render(f"{gateway} istiod.istio-system istio-system") == f"{gateway} istiod.istio-second istio-second"
+    manifest = {"exportTo": [".", "istio-system"], "hosts": ["./*", "istio-system/*"]}
+    assert names.render_manifest(manifest) == {
+        "exportTo": [".", "istio-second", "istio-system"],
+        "hosts": ["./*", "istio-second/*", "istio-system/*"],
+    }
+
+
 def test_rendered_name_is_unrendered_in_reports() -> None:
     written = "outbound|80||istio-egressgateway.istio-system.svc.cluster.local"
     assert NAMES.unrender(NAMES.render(written)) == written

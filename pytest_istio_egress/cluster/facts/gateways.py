@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.apply import RUN_LABEL
+from pytest_istio_egress.cluster.discovery import NAME_LABEL, Selectors
 from pytest_istio_egress.cluster.facts.objects import Object, ObjectReader, is_ready, labels, name
+from pytest_istio_egress.model.label_selector import matches
 from pytest_istio_egress.model.mesh_facts import BY_GATEWAY_API, OF_GATEWAY_API, STOCK_GATEWAY, Gateway
 
 _STATUS_PORT = 15021
@@ -15,18 +17,28 @@ _HTTP2 = {"http2", "grpc", "grpc-web", "kubernetes.io/h2c"}
 """Values of appProtocol for HTTP/2; a port's name begins with one of them, before its first hyphen."""
 
 
-def egress_gateways(reader: ObjectReader, exports: Sequence[str]) -> list[Gateway]:
+def egress_gateways(reader: ObjectReader, exports: Sequence[str], selectors: Selectors) -> list[Gateway]:
     """Return the gateways with "egress" in the name or labels, the one of Istio's documentation first.
 
-    `exports` is the mesh's defaultServiceExportTo, here and below.
+    `exports` is the mesh's defaultServiceExportTo, here and below. Gateways in namespaces that none of the mesh's
+    discoverySelectors selects belong to another mesh.
     """
     gateways = []
     for service in reader.objects("v1", "Service"):
-        if _is_egress(service) and RUN_LABEL not in labels(service):
+        of_mesh = _is_egress(service) and RUN_LABEL not in labels(service)
+        if of_mesh and _is_read(reader, service["metadata"]["namespace"], selectors):
             gateway = as_gateway(reader, service, exports)
             if gateway:
                 gateways.append(gateway)
     return sorted(gateways, key=_documented_first)
+
+
+def _is_read(reader: ObjectReader, namespace: str, selectors: Selectors) -> bool:
+    """Whether istiod reads a namespace."""
+    if not selectors:
+        return True
+    own = next((labels(each) for each in reader.objects("v1", "Namespace") if name(each) == namespace), {})
+    return any(matches(selector, {**own, NAME_LABEL: namespace}) for selector in selectors)
 
 
 def _documented_first(gateway: Gateway) -> tuple[bool, bool, str, str]:

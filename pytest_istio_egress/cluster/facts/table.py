@@ -191,7 +191,15 @@ class Detection:
     @cached_property
     def gateways(self) -> list[Gateway]:
         """The mesh's egress gateways."""
-        return gateways.egress_gateways(self.reader, self._exports)
+        return gateways.egress_gateways(self.reader, self._exports, self._selectors)
+
+    @property
+    def _selectors(self) -> discovery.Selectors:
+        given = self.overrides.fact("discovery-selectors")
+        try:
+            return discovery.parsed(given or discovery.described(self.settings))
+        except ClusterError:
+            return ()  # as they are not known
 
     @property
     def _exports(self) -> list[str]:
