@@ -41,13 +41,11 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _clean(arguments: argparse.Namespace) -> int:
     from pytest_istio_egress.cluster.api import Api
-    from pytest_istio_egress.cluster.credential_plugin import log_in_at_terminal
     from pytest_istio_egress.cluster.mesh import meshes
     from pytest_istio_egress.cluster.run_lease import leftover_runs, remove, restore_mesh_config
 
     kubeconfig, context = chosen_context(arguments.kubeconfig, arguments.context)
-    log_in_at_terminal(kubeconfig, context)
-    api = Api(kubeconfig, context)
+    api = Api.of_command(kubeconfig, context)
     leftovers = [run for run in leftover_runs(api) if arguments.only in (None, run.run)]
     _print_runs(leftovers)
     selected = [run for run in leftovers if arguments.only or not run.alive]

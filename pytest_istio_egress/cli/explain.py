@@ -67,7 +67,6 @@ def _run(arguments: argparse.Namespace) -> int:
     from urllib3.exceptions import HTTPError
 
     from pytest_istio_egress.cluster.api import Api, ClusterError, reason
-    from pytest_istio_egress.cluster.credential_plugin import log_in_at_terminal
     from pytest_istio_egress.cluster.facts.table import FactOverrides
     from pytest_istio_egress.cluster.inspection.explanation import explain
     from pytest_istio_egress.cluster.mesh import Mesh
@@ -76,8 +75,7 @@ def _run(arguments: argparse.Namespace) -> int:
     namespace, client = arguments.client
     try:
         kubeconfig, context = chosen_context(arguments.kubeconfig, arguments.context)
-        log_in_at_terminal(kubeconfig, context)
-        api = Api(kubeconfig, context)
+        api = Api.of_command(kubeconfig, context)
         mesh = Mesh(api, overrides=FactOverrides(revision=arguments.revision))
         explanation = explain(api, mesh.facts, client, namespace, arguments.url)
     except NoContextError as error:

@@ -61,7 +61,6 @@ def _run(arguments: argparse.Namespace) -> int:
     from urllib3.exceptions import HTTPError
 
     from pytest_istio_egress.cluster.api import Api, ClusterError, reason
-    from pytest_istio_egress.cluster.credential_plugin import log_in_at_terminal
     from pytest_istio_egress.cluster.facts.table import FactOverrides
     from pytest_istio_egress.cluster.mesh import Mesh
 
@@ -71,8 +70,7 @@ def _run(arguments: argparse.Namespace) -> int:
         if arguments.workers < 1:
             raise argparse.ArgumentTypeError(f"invalid value {arguments.workers} of --workers: use a number above 0")
         kubeconfig, context = chosen_context(arguments.kubeconfig, arguments.context)
-        log_in_at_terminal(kubeconfig, context)
-        api = Api(kubeconfig, context)
+        api = Api.of_command(kubeconfig, context)
         facts = Mesh(api, overrides=FactOverrides(arguments.revision, arguments.gateway)).facts
     except (NoContextError, argparse.ArgumentTypeError) as error:
         print(f"istio-egress: {error}", file=sys.stderr)

@@ -121,14 +121,12 @@ def _run(arguments: argparse.Namespace) -> int:
     from urllib3.exceptions import HTTPError
 
     from pytest_istio_egress.cluster.api import Api, ClusterError, reason
-    from pytest_istio_egress.cluster.credential_plugin import log_in_at_terminal
     from pytest_istio_egress.traffic.observations import NoRecordError
     from pytest_istio_egress.traffic.workloads import Traffic
 
     try:
         kubeconfig, context = chosen_context(arguments.kubeconfig, arguments.context)
-        log_in_at_terminal(kubeconfig, context)
-        traffic = Traffic(Api(kubeconfig, context), arguments.name, fixtures_folder() / "traffic")
+        traffic = Traffic(Api.of_command(kubeconfig, context), arguments.name, fixtures_folder() / "traffic")
         code: int = arguments.act(traffic, arguments)
     except NoRecordError:
         message = f"the clients of traffic {arguments.name} have not recorded anything yet"

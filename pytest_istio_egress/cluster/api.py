@@ -20,7 +20,7 @@ from kubernetes.dynamic.exceptions import ResourceNotFoundError
 from kubernetes.dynamic.resource import Resource, ResourceList
 
 from pytest_istio_egress.cluster.api_proxy import UnsupportedProxyError
-from pytest_istio_egress.cluster.credential_plugin import load
+from pytest_istio_egress.cluster.credential_plugin import load, log_in_at_terminal
 from pytest_istio_egress.cluster.idle_shells import IdleShells
 from pytest_istio_egress.cluster.login import Login, NoCredentialsError, source_of
 from pytest_istio_egress.cluster.retry import RetryingClient
@@ -41,6 +41,12 @@ class ClusterError(Exception):
 
 class Api:
     """The API server of one kubeconfig context, None for the current one."""
+
+    @classmethod
+    def of_command(cls, kubeconfig: Path | None, context: str | None) -> Api:
+        """Connect a command of the user's, which is the one process: a credential plugin may ask at the terminal."""
+        log_in_at_terminal(kubeconfig, context)
+        return cls(kubeconfig, context)
 
     def __init__(self, kubeconfig: Path | None, context: str | None, timeouts: Timeouts | None = None) -> None:
         self.timeouts = timeouts or Timeouts()

@@ -21,28 +21,20 @@ from typing import Any
 from pytest_istio_egress.cluster.markers import ACTIVE, FIRST_PORT, MARKER, Condition, Marker, listener, name_of
 
 _HTTP = "type.googleapis.com/envoy.extensions.filters"
+API, KIND = "networking.istio.io/v1alpha3", "EnvoyFilter"
 
 
 class EnvoyFilterMarkers:
     """The markers of a mesh that applies EnvoyFilters."""
 
-    kind = "EnvoyFilter"
+    kind = KIND
     rounds = 1
 
     def of_clients(self, number: int) -> Marker:
         """Return the EnvoyFilter for sidecars and gateways."""
-        resource = {
-            "apiVersion": "networking.istio.io/v1alpha3",
-            "kind": self.kind,
-            "metadata": {"name": MARKER},
-            "spec": {
-                "configPatches": [
-                    addition("SIDECAR_OUTBOUND", _listener(name_of(number), number, requested(number))),
-                    addition("GATEWAY", including_routes(number)),
-                ]
-            },
-        }
-        return Marker(resource, (Condition(listener(f"^{name_of(number)}$"), ACTIVE),))
+        name = name_of(number)
+        of_sidecars = addition("SIDECAR_OUTBOUND", _listener(name, number, _requested(number)))
+        return _marker(MARKER, name, of_sidecars, addition("GATEWAY", including_routes(number)))
 
     def of_gateways(self, number: int) -> Marker:
         """Return the same: a gateway takes another part of it."""
@@ -54,7 +46,7 @@ def including_routes(number: int) -> dict[str, Any]:
     return _listener(name_of(number), number, {"route_config": {"name": MARKER}})
 
 
-def requested(number: int) -> dict[str, Any]:
+def _requested(number: int) -> dict[str, Any]:
     """Return the routes of a marker's listener that the proxy has to request."""
     source = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
     return {"rds": {"route_config_name": str(FIRST_PORT + number), "config_source": source}}
@@ -63,7 +55,7 @@ def requested(number: int) -> dict[str, Any]:
 class WorkloadMarkers:
     """The markers for users' own workloads, in their namespaces, where other workers and runs may have theirs."""
 
-    kind = "EnvoyFilter"
+    kind = KIND
     rounds = 1
 
     def __init__(self, owner: str) -> None:
@@ -75,18 +67,18 @@ class WorkloadMarkers:
     def of_clients(self, number: int) -> Marker:
         """Return the EnvoyFilter for the sidecars of a namespace."""
         name = f"{self.name}-{number}"
-        added = _listener(name, number, requested(number), self._address)
-        resource = {
-            "apiVersion": "networking.istio.io/v1alpha3",
-            "kind": self.kind,
-            "metadata": {"name": self.name},
-            "spec": {"configPatches": [addition("SIDECAR_OUTBOUND", added)]},
-        }
-        return Marker(resource, (Condition(listener(f"^{name}$"), ACTIVE),))
+        added = _listener(name, number, _requested(number), self._address)
+        return _marker(self.name, name, addition("SIDECAR_OUTBOUND", added))
 
     def of_gateways(self, number: int) -> Marker:
         """Return the same: no gateway gets it."""
         return self.of_clients(number)
+
+
+def _marker(name: str, listener_name: str, *patches: dict[str, Any]) -> Marker:
+    """Return an EnvoyFilter with patches that add a listener, which a proxy has once it is active."""
+    resource = {"apiVersion": API, "kind": KIND, "metadata": {"name": name}, "spec": {"configPatches": [*patches]}}
+    return Marker(resource, (Condition(listener(f"^{listener_name}$"), ACTIVE),))
 
 
 def addition(context: str, added: dict[str, Any]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ from pytest_istio_egress.cluster.validation_webhooks import NotValidatedError, v
 from pytest_istio_egress.cluster.waypoint_markers import WaypointMarkers
 from pytest_istio_egress.model.case import ALL, AMBIENT, CASE_NAMESPACE, OWN_GATEWAY_FIXTURE, Case, InvalidTestError
 from pytest_istio_egress.model.istio_versions import older
-from pytest_istio_egress.model.mesh_facts import DEFAULT_REVISION, Fact, MeshFacts
+from pytest_istio_egress.model.mesh_facts import DEFAULT_REVISION, MeshFacts
 from pytest_istio_egress.verdict.analysis.documents import selector_of
 from pytest_istio_egress.verdict.verdict import Expectation
 
@@ -183,7 +183,7 @@ def features(mesh: Mesh) -> dict[str, str | None]:
 
 def _registry_only_mesh(mesh: Mesh) -> str | None:
     mode = mesh.facts.outbound_mode
-    if why := mesh.facts.facts.get("outbound-mode", Fact("")).why:
+    if why := mesh.facts.why_unknown("outbound-mode"):
         return f"the mesh's outboundTrafficPolicy is unknown: {why}"
     return None if mode == "REGISTRY_ONLY" else f"the mesh's outboundTrafficPolicy is {mode}, not REGISTRY_ONLY"
 
@@ -191,7 +191,7 @@ def _registry_only_mesh(mesh: Mesh) -> str | None:
 def _egress_gateway(mesh: Mesh) -> str | None:
     gateway = mesh.facts.gateway
     if gateway is None:
-        why = mesh.facts.facts["egress-gateways"].why
+        why = mesh.facts.why_unknown("egress-gateways")
         return (
             "no egress gateway found"
             + (f": {why}" if why else "")
@@ -256,7 +256,7 @@ def _secrets_for_proxies(mesh: Mesh) -> str | None:
 
 def _own_sidecar_scope(mesh: Mesh) -> str | None:
     sidecar = mesh.facts.sidecar
-    if why := mesh.facts.facts.get("mesh-sidecar", Fact("")).why:
+    if why := mesh.facts.why_unknown("mesh-sidecar"):
         return f"it is unknown whether a mesh-wide Sidecar limits the hosts of proxies: {why}"
     if sidecar is None or not sidecar.limits_hosts:
         return None
@@ -267,7 +267,7 @@ def _dual_stack(mesh: Mesh) -> str | None:
     families = mesh.facts.ip_families
     if len(families) == 1:
         return f"the cluster is not dual-stack: its pods have only {families[0]} addresses"
-    if why := mesh.facts.facts.get("istio-dual-stack", Fact("")).why:
+    if why := mesh.facts.why_unknown("istio-dual-stack"):
         return f"it is unknown whether Istio is configured for dual stack: {why}"
     if mesh.facts.value("istio-dual-stack") != "on":
         return "Istio is not configured for dual stack (ISTIO_DUAL_STACK in istiod's environment)"

@@ -6,6 +6,7 @@ Envoy, curl, nginx and Kubernetes each write an IPv6 address in their own way; t
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 
 IPV4, IPV6 = "IPv4", "IPv6"
 """The families, as Kubernetes names them in `ipFamilies`."""
@@ -26,6 +27,21 @@ def same_form(address: str) -> str:
         return address
     mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
     return str(mapped or parsed)
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is an IP address, without brackets."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def is_within(address: str, ranges: Iterable[str]) -> bool:
+    """Whether one of some addresses or ranges has an address; raises ValueError where one cannot be read."""
+    own = ipaddress.ip_address(address)
+    return any(own in ipaddress.ip_network(each, strict=False) for each in ranges)
 
 
 def is_ipv6(host: str) -> bool:

@@ -249,6 +249,11 @@ class MeshFacts:
         fact = self.facts.get(name)
         return (fact.value if fact else "") or default
 
+    def why_unknown(self, name: str) -> str:
+        """Return why a fact could not be detected, empty where it was."""
+        fact = self.facts.get(name)
+        return fact.why if fact else ""
+
     @property
     def istio(self) -> str:
         """Istio's version."""

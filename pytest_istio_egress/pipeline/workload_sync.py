@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from pytest_istio_egress.cluster.apply import Resource
-from pytest_istio_egress.cluster.envoy_filter_markers import WorkloadMarkers
+from pytest_istio_egress.cluster.envoy_filter_markers import API, WorkloadMarkers
 from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.cluster.proxy_sync import ProxySync
-
-_API = "networking.istio.io/v1alpha3"
 
 
 class WorkloadSync:
@@ -56,4 +54,4 @@ class WorkloadSync:
 
     def _resources(self, pods: Sequence[Pod]) -> list[Resource]:
         namespaces = sorted({pod.namespace for pod in pods})
-        return [Resource(_API, self._markers.kind, namespace, self._markers.name) for namespace in namespaces]
+        return [Resource(API, self._markers.kind, namespace, self._markers.name) for namespace in namespaces]

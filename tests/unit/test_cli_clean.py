@@ -32,7 +32,7 @@ def deleted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return list(next(each.namespaces for each in (ENDED, ALIVE) if each.run == run))
 
     monkeypatch.setattr(clean, "chosen_context", lambda *_: (None, "here"))
-    monkeypatch.setattr(api_module, "Api", lambda *_: None)
+    monkeypatch.setattr(api_module.Api, "of_command", lambda *_: None)
     monkeypatch.setattr(run_lease, "leftover_runs", lambda _: [ENDED, ALIVE])
     monkeypatch.setattr(run_lease, "remove", remove)
     monkeypatch.setattr(run_lease, "restore_mesh_config", lambda *_: None)

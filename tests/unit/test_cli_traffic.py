@@ -6,7 +6,7 @@ import pytest
 
 from pytest_istio_egress.cli import traffic
 from pytest_istio_egress.cli.main import main
-from pytest_istio_egress.cluster import api, credential_plugin
+from pytest_istio_egress.cluster import api
 from pytest_istio_egress.model.placement import Placement
 from pytest_istio_egress.settings.option_table import PLACEMENT_OPTIONS
 from pytest_istio_egress.traffic import workloads
@@ -37,8 +37,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Placement]:
             placements.append(placement)
 
     monkeypatch.setattr(traffic, "chosen_context", lambda *_: (None, None))
-    monkeypatch.setattr(credential_plugin, "log_in_at_terminal", lambda *_: None)
-    monkeypatch.setattr(api, "Api", lambda *_: None)
+    monkeypatch.setattr(api.Api, "of_command", lambda *_: None)
     monkeypatch.setattr(workloads, "Traffic", StandIn)
     return placements
 

@@ -27,6 +27,9 @@ PROXY = ("-x", "http://proxy.test:3128")
 BY_PROXY = get("https://partner.test/get", client=PAYMENTS, to=AT_PROXY, arguments=(*INSECURE, *PROXY))
 HTTP_BY_PROXY = get("http://partner.test/get", client=PAYMENTS, to=AT_PROXY, arguments=PROXY)
 OTHER = pytest.param(get("http://other.test/get", client=PAYMENTS, to=B), directly("other.test"), id="control-other")
+DENIED_AT_GATEWAY = pytest.param(
+    PARTNER, Outcome(status=403, cluster=outbound(GATEWAY, 80), gateway=Hop(status=403, details=DENIED)), id="denied"
+)
 
 
 @documented(source=f"{WIKI}f01", summary="payments reaches partner.test by TLS of its own", manifests=[])
@@ -191,14 +194,7 @@ def test_f30(egress: Egress, probe: Probe, expected: Outcome) -> None:
 @documented(source=f"{WIKI}f31", summary="payments may not reach partner.test any more", manifests=[])
 @pytest.mark.parametrize(
     ("probe", "expected"),
-    [
-        OTHER,
-        pytest.param(
-            PARTNER,
-            Outcome(status=403, cluster=outbound(GATEWAY, 80), gateway=Hop(status=403, details=DENIED)),
-            id="denied",
-        ),
-    ],
+    [OTHER, DENIED_AT_GATEWAY],
 )
 def test_f31(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)
@@ -361,14 +357,7 @@ def test_f54(egress: Egress, probe: Probe, expected: Outcome) -> None:
 @documented(source=f"{WIKI}f55", summary="payments may not reach partner.test any more", manifests=[])
 @pytest.mark.parametrize(
     ("probe", "expected"),
-    [
-        OTHER,
-        pytest.param(
-            PARTNER,
-            Outcome(status=403, cluster=outbound(GATEWAY, 80), gateway=Hop(status=403, details=DENIED)),
-            id="denied",
-        ),
-    ],
+    [OTHER, DENIED_AT_GATEWAY],
 )
 def test_f55(egress: Egress, probe: Probe, expected: Outcome) -> None:
     egress.expect(probe, expected)

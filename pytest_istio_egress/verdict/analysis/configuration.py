@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pytest_istio_egress.model.addresses import is_within
 from pytest_istio_egress.verdict.analysis.documents import Document, covers, namespace_of, spec_of
 
 ALLOW_ANY, REGISTRY_ONLY = "ALLOW_ANY", "REGISTRY_ONLY"
@@ -142,10 +142,7 @@ def _lists(document: Document, host: str) -> bool:
 def _has_address(entry: Document, host: str) -> bool:
     """Whether a host is an IP address, and one of a ServiceEntry's own."""
     try:
-        own = ipaddress.ip_address(host)
-        return any(
-            own in ipaddress.ip_network(str(each), strict=False) for each in spec_of(entry).get("addresses") or []
-        )
+        return is_within(host, map(str, spec_of(entry).get("addresses") or []))
     except ValueError:
         return False
 

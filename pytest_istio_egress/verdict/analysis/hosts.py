@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from pytest_istio_egress.model.addresses import is_address
 from pytest_istio_egress.verdict.analysis.configuration import (
     ClientRequest,
     Configuration,
@@ -57,16 +57,8 @@ def _undefined(configuration: Configuration, host: str) -> str:
     if "ServiceEntry" in configuration.unread:
         return ""
     similar = next(_written_otherwise(configuration, host), "")
-    where = " among its hosts or addresses" if _is_address(host) else ""
+    where = " among its hosts or addresses" if is_address(host) else ""
     return f"no ServiceEntry lists {host}{where}{f', but {similar}' if similar else ''}"
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _written_otherwise(configuration: Configuration, host: str) -> Iterator[str]:

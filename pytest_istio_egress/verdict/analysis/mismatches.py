@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
 
+from pytest_istio_egress.model.addresses import is_within
 from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Configuration, ports_of
 from pytest_istio_egress.verdict.analysis.documents import Document, full_name, spec_of
 from pytest_istio_egress.verdict.analysis.hosts import (
@@ -118,7 +118,6 @@ def _elsewhere(document: Document, port: int, address: str) -> bool:
 def includes(addresses: Sequence[str], address: str) -> bool:
     """Whether addresses, or ranges of them, include an address; so does what cannot be read."""
     try:
-        own = ipaddress.ip_address(address)
-        return any(own in ipaddress.ip_network(each, strict=False) for each in addresses)
+        return is_within(address, addresses)
     except ValueError:
         return True

@@ -38,14 +38,9 @@ def why_nothing_denies(configuration: Configuration, workload: Workload, host: s
         return _why_policy_of_host_denies_nothing(configuration, workload, host, may_deny)
     if applied:
         return _only_audited(applied[0])
-    near = [
-        policy
-        for policy in configuration.policies
-        if namespace_of(policy) in (workload.namespace, configuration.mesh.root) and selector_of(policy)
-    ]
+    near = [policy for policy in _near(configuration, workload) if selector_of(policy)]
     if near:
-        labels = ", ".join(f"{name}={value}" for name, value in selector_of(near[0]).items())
-        return f"no AuthorizationPolicy selects these pods: {full_name(near[0])} selects {labels}"
+        return f"no AuthorizationPolicy selects these pods: {full_name(near[0])} selects {_selected(near[0])}"
     if elsewhere := _of_other_namespaces(configuration, workload):
         return _of_another_namespace(elsewhere[0], workload)
     return f"no AuthorizationPolicy applies to these pods in {workload.namespace}"
@@ -113,8 +108,11 @@ def _why_not_attached(configuration: Configuration, workload: Workload, policy: 
     if targets := targets_of(policy):
         listed = ", ".join(f"{target.get('kind')} {target.get('name')}" for target in targets)
         return f"{name} is for {listed}, and not for these pods"
-    labels = ", ".join(f"{label}={value}" for label, value in selector_of(policy).items())
-    return f"{name} selects {labels}, and these pods have other labels"
+    return f"{name} selects {_selected(policy)}, and these pods have other labels"
+
+
+def _selected(policy: Document) -> str:
+    return ", ".join(f"{label}={value}" for label, value in selector_of(policy).items())
 
 
 def _of_another_namespace(policy: Document, workload: Workload) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from pytest_istio_egress.model.addresses import is_within
 from pytest_istio_egress.verdict.analysis.documents import full_name
 from pytest_istio_egress.verdict.analysis.hosts import applied, protocol_of
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
@@ -123,7 +123,6 @@ def _items(value: str) -> list[str]:
 
 def _in_ranges(address: str, value: str) -> bool:
     try:
-        own = ipaddress.ip_address(address)
-        return any(own in ipaddress.ip_network(item, strict=False) for item in _items(value))
+        return is_within(address, _items(value))
     except ValueError:
         return False

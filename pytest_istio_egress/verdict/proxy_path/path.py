@@ -28,6 +28,11 @@ INLINE = "(inline)"
 """In place of the name of a route configuration that is part of its filter chain."""
 
 
+def _path(url: SplitResult) -> str:
+    """Return what of a URL a request line has."""
+    return f"{url.path or '/'}?{url.query}" if url.query else url.path or "/"
+
+
 @dataclass(frozen=True, kw_only=True)
 class RequestAtProxy:
     """One request as a proxy receives it."""
@@ -63,7 +68,7 @@ class RequestAtProxy:
             http=url.scheme == "http",
             server_name=host if tls else "",
             authority=authority_of(url.scheme, host, port),
-            path=f"{url.path or '/'}?{url.query}" if url.query else url.path or "/",
+            path=_path(url),
         )
 
     @classmethod
@@ -82,7 +87,7 @@ class RequestAtProxy:
             server_name=host if tls else "",
             authority=f"{bracketed(asked)}:{asked_port}" if tunnelled else authority_of("http", asked, asked_port),
             method="CONNECT" if tunnelled else "GET",
-            path="" if tunnelled else f"{url.path or '/'}?{url.query}" if url.query else url.path or "/",
+            path="" if tunnelled else _path(url),
         )
 
     def forwarded(self, cluster: Part | None, address: str, port: int, *, server_name: str = "") -> RequestAtProxy:
