@@ -19,8 +19,10 @@ from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.cluster.poll import poll
 from pytest_istio_egress.cluster.rejections import error_states
 
+_FIRST = 0.1
+"""Seconds for which istiod waits for further changes before it pushes (PILOT_DEBOUNCE_AFTER): no marker is earlier."""
 _PAUSE = 0.05
-"""Seconds between two requests to a gateway, each of which is an exec."""
+"""Seconds between two requests to a proxy: each is a process in its pod, at a gateway also an exec."""
 
 _WARMING = "/config_dump?resource=dynamic_warming_clusters"
 """The clusters that have yet to warm up: a route to one of them is answered with 503, cluster_not_found.
@@ -35,15 +37,16 @@ _WAIT = """
 has() {
   case $(curl -s --noproxy '*' --max-time 2 "{address}$1") in *"$2"*) ;; *) return 1 ;; esac
 }
+sleep {first}
 i=0
 until {conditions}; do
   i=$((i+1)); [ $i -lt {turns} ] || exit 9
-  sleep 0.03
+  sleep {pause}
 done
 i=0
 while {warming} && [ $i -lt {warm_up_turns} ]; do
   i=$((i+1))
-  sleep 0.03
+  sleep {pause}
 done
 exit 0
 """
@@ -126,6 +129,7 @@ class ProxySync:
 
     def _wait(self, pod: Pod, marker: Marker) -> None:
         script = _WAIT.replace("{address}", ADDRESS).replace("{conditions}", _shell(marker.shown_by))
+        script = script.replace("{first}", str(_FIRST)).replace("{pause}", str(_PAUSE))
         script = script.replace("{turns}", str(_turns(self.timeout)))
         script = script.replace("{warming}", _shell([self._warming])).replace("{warm_up_turns}", str(_turns(_WARM_UP)))
         try:
@@ -172,7 +176,7 @@ def first_sync(sync: ProxySync, other: Markers | None, clients: Sequence[Pod]) -
 
 def _turns(seconds: float) -> int:
     """Return how often the script looks in so many seconds; a look takes some time beside its pause."""
-    return max(1, int(seconds / 0.05))
+    return max(1, int(seconds / _PAUSE))
 
 
 def _shell(conditions: Iterable[Condition]) -> str:

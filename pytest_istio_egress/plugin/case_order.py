@@ -16,7 +16,9 @@ SETUP = 1.0
 STEPS = 5.0
 """A test without parameters: it applies several configurations, one after the other."""
 POD = 4.0
-"""A client or server among the case's manifests."""
+"""A client, server or gateway among the case's manifests."""
+CREATES_POD = (b"kind: Deployment", b"gatewayClassName: ")
+"""What a manifest contains for each of them. A pod that a test leaves at the end of a run delays its cleanup."""
 FIXTURE = 3.0
 """A file of fixtures/ that only few cases need."""
 PARAMETER = 0.1
@@ -47,5 +49,6 @@ def _pods(case: Case) -> int:
     pods = 0
     for manifest in case.manifests:
         with suppress(OSError):  # an unreadable manifest is an error of its test
-            pods += manifest.read_bytes().count(b"kind: Deployment")
+            text = manifest.read_bytes()
+            pods += sum(map(text.count, CREATES_POD))
     return pods

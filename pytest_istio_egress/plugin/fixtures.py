@@ -69,6 +69,19 @@ def _istio_egress_mesh(_istio_egress_api: Api, _istio_egress_target: Target) -> 
 
 
 @pytest.fixture(scope="session")
+def _istio_egress_missing(_istio_egress_mesh: Mesh, _istio_egress_target: Target) -> Callable[[Case], dict[str, str]]:
+    """What the mesh lacks for a test. It is found out once: every parameter needs it, and it reads all manifests."""
+    found: dict[int, dict[str, str]] = {}
+
+    def missing_once(case: Case) -> dict[str, str]:
+        if id(case) not in found:  # a test has its own, as long as its module lives
+            found[id(case)] = missing(case, _istio_egress_mesh, fixtures_folder(), _istio_egress_target.refused)
+        return found[id(case)]
+
+    return missing_once
+
+
+@pytest.fixture(scope="session")
 def _istio_egress_runner(
     _istio_egress_api: Api, _istio_egress_mesh: Mesh, _istio_egress_target: Target, pytestconfig: pytest.Config
 ) -> Iterator[CaseRunner]:
@@ -137,7 +150,12 @@ def _istio_egress_envoy_versions(_istio_egress_runner: CaseRunner, _istio_egress
 
 
 @pytest.fixture
-def egress(_istio_egress_mesh: Mesh, _istio_egress_target: Target, request: pytest.FixtureRequest) -> Iterator[Egress]:
+def egress(
+    _istio_egress_mesh: Mesh,
+    _istio_egress_target: Target,
+    _istio_egress_missing: Callable[[Case], dict[str, str]],
+    request: pytest.FixtureRequest,
+) -> Iterator[Egress]:
     """The requesting test in its configured mesh, with all its parameters probed.
 
     The runner is requested only when the mesh has the features that the test needs: a skipped test creates no pods.
@@ -148,7 +166,7 @@ def egress(_istio_egress_mesh: Mesh, _istio_egress_target: Target, request: pyte
     own = expectations_of_item(request.node)
     for expectation in own:
         check_expectation(expectation)
-    _stop_for(missing(case, _istio_egress_mesh, fixtures_folder(), _istio_egress_target.refused), _istio_egress_target)
+    _stop_for(_istio_egress_missing(case), _istio_egress_target)
     runner: CaseRunner = request.getfixturevalue("_istio_egress_runner")
     network_policy: NetworkPolicyCheck = request.getfixturevalue("_istio_egress_network_policy")
     gateway_log: GatewayLogCheck = request.getfixturevalue("_istio_egress_gateway_log")

@@ -16,10 +16,18 @@ from pytest_istio_egress.model.case import AMBIENT_FIXTURE, Case
 from pytest_istio_egress.plugin.collection import scope_of
 from pytest_istio_egress.suite.discovery import CaseImportError, shipped_cases, suite_folder
 
-PER_WORKER = frozenset({AMBIENT_FIXTURE, "gateway.yaml", "neighbour_client.yaml"})
-"""Files of fixtures/ that each worker applies for itself; the others are applied once per run."""
 WHOLE_MESH = "the whole mesh"
 """What a test needs whose client no Sidecar limits."""
+# Approximate seconds on a quiet cluster: only the worker that gets a module depends on them.
+SECONDS: Mapping[str, float] = {
+    AMBIENT_FIXTURE: 8.0,
+    "gateway.yaml": 5.0,
+    "neighbour_client.yaml": 5.0,
+    WHOLE_MESH: 0.5,
+}
+"""How long a worker takes to get what a module needs."""
+PER_WORKER = frozenset(SECONDS) - {WHOLE_MESH}
+"""Files of fixtures/ that each worker applies for itself; the others are applied once per run."""
 
 
 def needs_by_module() -> dict[str, Set[str]]:
@@ -53,17 +61,17 @@ class WorkerAffinity:
         self._has: defaultdict[Hashable, Set[str]] = defaultdict(frozenset)
 
     def best(self, worker: Hashable, modules: Iterable[str]) -> str:
-        """Return the module that costs least: the worker has to create as little as possible that others have already.
+        """Return the module that costs this worker least, compared with the worker that it would cost least.
 
-        Of several, it is the one that would cost the others most, so that the rest suits every worker; then the first.
+        So a worker begins with what only it has, and the rest suits every worker; of several modules, it is the first.
         """
-        has, others = self._has[worker], self._others(worker)
+        others = [has for other, has in self._has.items() if other != worker] or [frozenset[str]()]
 
-        def cost(module: str) -> tuple[int, int]:
+        def compared(module: str) -> float:
             needed = self._needed(module)
-            return len((needed & others) - has), -len(needed & has)
+            return _seconds(needed - self._has[worker]) - min(_seconds(needed - has) for has in others)
 
-        return min(modules, key=cost)
+        return min(modules, key=compared)
 
     def assign(self, worker: Hashable, module: str) -> None:
         """Note that a worker was given a module."""
@@ -76,5 +84,6 @@ class WorkerAffinity:
     def _needed(self, module: str) -> Set[str]:
         return self._needs.get(module, frozenset())
 
-    def _others(self, worker: Hashable) -> Set[str]:
-        return frozenset().union(*(has for other, has in self._has.items() if other != worker))
+
+def _seconds(needs: Set[str]) -> float:
+    return sum(SECONDS[need] for need in needs)

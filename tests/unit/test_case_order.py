@@ -30,9 +30,10 @@ def order(*items: pytest.Item) -> list[str]:
     return [each.nodeid for each in ordered]
 
 
-def test_module_with_own_pods_is_before_one_with_many_parameters(tmp_path: Path) -> None:
+@pytest.mark.parametrize("creates", ["kind: Deployment", "kind: Gateway\nspec:\n  gatewayClassName: istio"])
+def test_module_with_own_pods_is_before_one_with_many_parameters(tmp_path: Path, creates: str) -> None:
     pods = tmp_path / "pods.yaml"
-    pods.write_text("kind: Deployment\n---\nkind: Deployment\n")
+    pods.write_text(f"{creates}\n---\n{creates}\n")
     many = [f"conformance/a/test_many.py::test_it[{number}]" for number in range(20)]
     heavy = "conformance/b/test_heavy.py::test_it[one]"
     assert order(*map(item, many), item(heavy, manifest=pods)) == [heavy, *many]

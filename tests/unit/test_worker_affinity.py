@@ -8,7 +8,7 @@ from pytest_istio_egress.cluster.names import OF_ONE_WORKER
 from pytest_istio_egress.plugin.worker_affinity import PER_WORKER, WHOLE_MESH, WorkerAffinity, needs_by_module
 from pytest_istio_egress.suite.discovery import fixtures_folder, shipped_cases, suite_folder
 
-GATEWAY = frozenset({"gateway.yaml"})
+GATEWAY, NEIGHBOUR = frozenset({"gateway.yaml"}), frozenset({"neighbour_client.yaml"})
 FIRST, SECOND = "first worker", "second worker"
 
 
@@ -33,6 +33,14 @@ def test_module_goes_to_the_worker_that_has_its_fixtures() -> None:
 
 def test_worker_starts_with_what_would_cost_the_others_most() -> None:
     assert after((FIRST, "a")).best(FIRST, ["plain", "b"]) == "b"
+
+
+def test_worker_begins_with_what_costs_the_others_more() -> None:
+    affinity = WorkerAffinity({"a": NEIGHBOUR, "everything": {WHOLE_MESH}, "both": NEIGHBOUR | {WHOLE_MESH}})
+    affinity.assign(FIRST, "a")
+    affinity.assign(SECOND, "everything")
+    assert affinity.best(FIRST, ["plain", "both"]) == "both"  # half a second here, a pod there
+    assert affinity.best(SECOND, ["both", "plain"]) == "plain"
 
 
 def test_no_worker_idles_because_another_has_the_fixtures() -> None:
