@@ -1,9 +1,9 @@
 """Runs the suite in a mesh as it is, then in the same mesh with many more resources, and compares the times.
 
-    python benchmarks/growth.py [--kubeconfig FILE] [--workers N] [--rounds R] [PYTEST ARGUMENT ...]
+    python benchmarks/growth.py [--kubeconfig FILE] [--workers N] [--rounds R] [--entries E] [PYTEST ARGUMENT ...]
 
-Adds 100 namespaces, 300 Services and 1,000 ServiceEntries, visible to every proxy, which is Istio's default. They carry
-a label and are removed at the end.
+Adds 100 namespaces, 300 Services and 1,000 ServiceEntries (or E), visible to every proxy, which is Istio's default.
+They carry a label and are removed at the end.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.plugin.scheduler import WORKERS
 
 LABEL = "istio-egress.dev/growth"
-NAMESPACES, SERVICES, ENTRIES = 100, 300, 1000
+NAMESPACES, SERVICES = 100, 300
 
 
 def namespaces() -> Iterator[dict[str, Any]]:
@@ -34,8 +34,8 @@ def namespaces() -> Iterator[dict[str, Any]]:
         yield {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
-def resources() -> Iterator[dict[str, Any]]:
-    """Yield the Services and ServiceEntries, spread evenly over the namespaces."""
+def resources(entries: int) -> Iterator[dict[str, Any]]:
+    """Yield the Services and so many ServiceEntries, spread evenly over the namespaces."""
     for number in range(SERVICES):
         yield {
             "apiVersion": "v1",
@@ -43,7 +43,7 @@ def resources() -> Iterator[dict[str, Any]]:
             "metadata": {"name": f"service-{number}", "namespace": f"growth-{number % NAMESPACES}"},
             "spec": {"ports": [{"name": "http", "port": 8000 + number}], "selector": {"app": f"service-{number}"}},
         }
-    for number in range(ENTRIES):
+    for number in range(entries):
         yield {
             "apiVersion": "networking.istio.io/v1",
             "kind": "ServiceEntry",
@@ -53,7 +53,7 @@ def resources() -> Iterator[dict[str, Any]]:
                 "location": "MESH_EXTERNAL",
                 "resolution": "STATIC",
                 "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}],
-                "endpoints": [{"address": f"198.18.{number // 250}.{number % 250 + 1}"}],
+                "endpoints": [{"address": f"198.{18 + number // 62_500}.{number // 250 % 250}.{number % 250 + 1}"}],
             },
         }
 
@@ -65,7 +65,7 @@ def existing(api: Api) -> list[Any]:
 
 
 @contextmanager
-def grown(api: Api) -> Iterator[None]:
+def grown(api: Api, entries: int) -> Iterator[None]:
     """Add the resources, and remove them at the end."""
 
     def create(document: dict[str, Any]) -> None:
@@ -75,7 +75,7 @@ def grown(api: Api) -> Iterator[None]:
     with ThreadPoolExecutor(8) as pool:
         try:
             list(pool.map(create, namespaces()))
-            list(pool.map(create, resources()))
+            list(pool.map(create, resources(entries)))
             yield
         finally:
             list(pool.map(lambda namespace: api.core.delete_namespace(namespace.metadata.name), existing(api)))
@@ -89,6 +89,7 @@ def main() -> None:
     parser.add_argument("--kubeconfig", type=Path)
     parser.add_argument("--workers", type=int, default=WORKERS)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--entries", type=int, default=1000)
     chosen, arguments = parser.parse_known_args()
     if chosen.kubeconfig:
         arguments += ["--istio-egress-kubeconfig", str(chosen.kubeconfig)]
@@ -97,13 +98,13 @@ def main() -> None:
         return [run_suite(chosen.workers, arguments) for _ in range(chosen.rounds)]
 
     small = rounds()
-    with grown(Api(chosen.kubeconfig, None)):
+    with grown(Api(chosen.kubeconfig, None), chosen.entries):
         large = rounds()
     before, after = [one.wall for one in small], [one.wall for one in large]
     ratio = statistics.median(after) / statistics.median(before)
     failed = [name for one in (*small, *large) for name in one.failed]
     print(f"{small[0].parameters} parameters, {chosen.workers} workers, {chosen.rounds} rounds each")
-    print(f"added: {NAMESPACES} namespaces, {SERVICES} Services, {ENTRIES} ServiceEntries")
+    print(f"added: {NAMESPACES} namespaces, {SERVICES} Services, {chosen.entries} ServiceEntries")
     print(f"{'seconds':22}     min   median      max")
     print(f"{'the mesh as it is':22} {spread(before)}")
     print(f"{'with the added ones':22} {spread(after)}")

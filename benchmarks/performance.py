@@ -1,7 +1,12 @@
-"""Runs every benchmark and writes the page: python benchmarks/performance.py [--figures FOLDER] > docs/performance.md
+"""Runs every benchmark and writes the page.
+
+    python benchmarks/performance.py [--figures FOLDER] [--beside CHECKOUT] > docs/performance.md
 
 It uses the mesh of the current kubeconfig context, which should be idle otherwise, and needs root to start the embedded
 cluster. The output of each benchmark is saved as FOLDER/NAME.txt; a benchmark whose file exists is not run again.
+
+With another checkout, an older one for example, each benchmark that it has is run there as well, right after: the same
+figure of the same hour. The checkout needs the environment that its `./bootstrap` makes.
 """
 
 from __future__ import annotations
@@ -35,18 +40,29 @@ class Benchmark:
     title: str
     means: str
     command: tuple[str, ...]
+    measures_checkouts: bool = False
+    """Whether the command itself measures another checkout, by --checkout; else it is run there."""
+    only_here: bool = False
+    """Whether it is not run in another checkout."""
 
     def figures(self, kept: Path) -> str:
         """Return the output of the command, from now or from an earlier run; its standard error is shown."""
-        file = kept / f"{self.name}.txt"
+        return self._output(kept / f"{self.name}.txt", sys.executable, HERE)
+
+    def figures_beside(self, kept: Path, checkout: Path) -> str:
+        """Return the output of the command in another checkout, empty where that does not have it."""
+        file, folder = kept / f"{self.name}-beside.txt", checkout / "benchmarks"
+        if self.measures_checkouts:
+            return self._output(file, str(checkout / ".venv/bin/python"), HERE, "--checkout", str(checkout))
+        if self.only_here or not (folder / self.command[0]).exists():
+            return ""
+        return self._output(file, str(checkout / ".venv/bin/python"), folder)
+
+    def _output(self, file: Path, python: str, folder: Path, *more: str) -> str:
         if not file.exists():
-            sys.stderr.write(f"benchmarks/performance.py: {self.shown}\n")
-            ran = subprocess.run(
-                [sys.executable, str(HERE / self.command[0]), *self.command[1:]],
-                stdout=subprocess.PIPE,
-                text=True,
-                check=False,
-            )
+            command = [python, str(folder / self.command[0]), *self.command[1:], *more]
+            sys.stderr.write(f"benchmarks/performance.py: {' '.join(command)}\n")
+            ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, cwd=folder.parent)
             if not ran.stdout:
                 sys.exit(f"benchmarks/performance.py: {self.shown} printed no figures; see its output above")
             file.write_text(ran.stdout, encoding="utf-8")
@@ -61,12 +77,19 @@ class Benchmark:
 BENCHMARKS = (
     Benchmark(
         "suite",
+        "The whole suite",
+        "All tests, mesh-wide ones included, on a ready mesh. The floor is the time of the probes and of the changes "
+        "of configuration, divided by the number of workers. Several workers keep both cores busy, so each phase takes "
+        "longer than with one worker.",
+        ("suite.py", "--rounds", "5", "--istio-egress-allow-mesh-wide"),
+    ),
+    Benchmark(
+        "flakes",
         "The whole suite, 30 times",
-        "All tests, mesh-wide ones included, on a ready mesh. A parameter that fails at first is retried until "
-        "`timeouts.converge`; failures and retries are both counted. The races that they revealed are listed in "
-        "ARCHITECTURE.md. The floor is the time of the probes and of the changes of configuration, divided by the "
-        "number of workers. Several workers keep both cores busy, so each phase takes longer than with one worker.",
+        "A parameter that fails at first is retried until `timeouts.converge`; failures and retries are both counted. "
+        "The races that they revealed are listed in ARCHITECTURE.md.",
         ("suite.py", "--rounds", "30", "--istio-egress-allow-mesh-wide"),
+        only_here=True,
     ),
     Benchmark(
         "one-worker",
@@ -78,9 +101,15 @@ BENCHMARKS = (
     ),
     Benchmark(
         "processor-time",
-        "Which processes use the processors",
+        "Which processes use processors and memory",
         "One run of the whole suite. The workers are `python` processes; the rest is the embedded cluster's.",
         ("processor_time.py", "--istio-egress-allow-mesh-wide"),
+    ),
+    Benchmark(
+        "failing-runs",
+        "A run with failures",
+        "The suite with a share of its tests set up without their rules.",
+        ("failing_runs.py", "--percent", "0", "20"),
     ),
     Benchmark(
         "documentation-way",
@@ -106,26 +135,41 @@ BENCHMARKS = (
         "From cached components to a ready egress gateway, in seconds.",
         ("cluster_start.py", "5"),
     ),
+    Benchmark(
+        "first-result",
+        "The first result",
+        "README's first command with nothing cached, until its first verdict.",
+        ("first_result.py",),
+        measures_checkouts=True,
+    ),
 )
 
 
-def page(kept: Path) -> Iterator[str]:
+def page(kept: Path, checkout: Path | None) -> Iterator[str]:
     """Yield the page's lines."""
     yield HEAD.format(cores=os.cpu_count(), system=f"{platform.system()} {platform.machine()}")
     for benchmark in BENCHMARKS:
         yield f"## {benchmark.title}\n\n{benchmark.means}\n"
         yield f"```console\n$ {benchmark.shown}\n{benchmark.figures(kept).rstrip()}\n```\n"
+        if checkout and (beside := benchmark.figures_beside(kept, checkout)):
+            yield f"The same at {_commit(checkout)}:\n\n```text\n{beside.rstrip()}\n```\n"
+
+
+def _commit(checkout: Path) -> str:
+    command = ["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
 def main() -> None:
     """Run the benchmarks whose output is missing, and print the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--figures", type=Path, metavar="FOLDER")
+    parser.add_argument("--figures", type=Path, metavar="FOLDER", help="keep the output of each benchmark here")
+    parser.add_argument("--beside", type=Path, metavar="CHECKOUT", help="run each benchmark in this checkout as well")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         kept = chosen.figures or Path(folder)
         kept.mkdir(parents=True, exist_ok=True)
-        sys.stdout.write("\n".join(page(kept)))
+        sys.stdout.write("\n".join(page(kept, chosen.beside.absolute() if chosen.beside else None)))
 
 
 if __name__ == "__main__":

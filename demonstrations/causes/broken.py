@@ -6,6 +6,7 @@ import copy
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,15 @@ from pytest_istio_egress.verdict.diagnosis import CLAIMS_NOTHING
 SIDECARS, AMBIENT = (Path(__file__).with_name(name) for name in ("broken.yaml", "broken_ambient.yaml"))
 """The entries for a mesh with sidecars, and those for an ambient mesh."""
 _NAMES = re.compile(r"(?<![\w.*-])[\w-]+(?=\.test(?![\w-]))|\b(?:other|dns)-client\b")
+
+
+class Judgement(StrEnum):
+    """What a sentence says of a broken mesh, on a parameter that the entry does not name."""
+
+    SAME = "the entry's own cause"
+    OTHER = "another fact that is true of this mesh"
+    NOTHING = "no cause"
+    FALSE = "what is not true of this mesh"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +42,7 @@ class Broken:
     result: str = FAILED
     alone: bool = False
     also: Sequence[str] = ()
+    elsewhere: Sequence[str] = ()
 
     @property
     def folder(self) -> str:
@@ -49,9 +60,19 @@ class Broken:
         return self.copy_id.partition("[")[0]
 
     def is_true(self, sentence: str) -> bool:
-        """Whether a sentence on another parameter of the test is true of this mesh, or claims nothing."""
-        allowed = (*self.phrases[:1], *self.also, *CLAIMS_NOTHING)
-        return any(phrase.lower() in sentence.lower() for phrase in allowed)
+        """Whether a sentence on another parameter is true of this mesh, or claims nothing."""
+        return self.judged(sentence) is not Judgement.FALSE
+
+    def judged(self, sentence: str) -> Judgement:
+        """Return what a sentence on another parameter says of this mesh."""
+        for judgement, phrases in (
+            (Judgement.SAME, self.phrases[:1]),
+            (Judgement.OTHER, (*self.also, *self.elsewhere)),
+            (Judgement.NOTHING, CLAIMS_NOTHING),
+        ):
+            if any(phrase.lower() in sentence.lower() for phrase in phrases):
+                return judgement
+        return Judgement.FALSE
 
     def rename(self, text: str) -> str:
         """Give the hosts and workloads in a text names that only this entry uses.

@@ -221,10 +221,11 @@ class Prober:
             timeout=timeouts.log_line if expected.sidecar else timeouts.log_flush,
         )
         gateway, addresses = None, exchange.addresses
-        if expected.gateway is not None and line is not None and line.forwarded is not False:
+        if expected.gateway is not None and line is not None:
             pods = self.gateway_pods(expected.gateway.at)
-            if pods or expected.gateway.at is None:
+            if line.forwarded is not False and (pods or expected.gateway.at is None):
                 gateway = logs.gateway_line(line, pods, since=exchange.began, timeout=timeouts.log_line)
+            # Also where it refused the connection: the sidecar's line has its address as the upstream.
             addresses = {**addresses, "gateway": frozenset().union(*(pod.addresses for pod in pods))}
         proxy = None
         last = gateway or line

@@ -16,12 +16,15 @@ import yaml
 from pytest_istio_egress.model.case import Case
 from pytest_istio_egress.model.result_names import ERROR, FAILED, PASSED
 from pytest_istio_egress.suite.discovery import suite_folder
+from pytest_istio_egress.verdict.diagnosis import CLAIMS_NOTHING
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "demonstrations" / "causes"))
 
 import broken_mesh  # only its command and this test import from that folder
-from broken import AMBIENT, SIDECARS, Broken, load  # the same
+from broken import AMBIENT, SIDECARS, Broken, Judgement, load  # the same
 from broken_cases import BrokenResult, BrokenRun  # the same
+from crossed import TestManifests as Manifests  # the same
+from crossed import crossed, patch_for  # the same
 
 ENTRY: dict[str, Any] = {
     "kind": "ServiceEntry",
@@ -127,3 +130,37 @@ def test_plugin_breaks_only_the_tests_of_broken_yaml(monkeypatch: pytest.MonkeyP
     with runner.entering(cast(Case, SimpleNamespace(folder=Path("service_entry")))):
         assert setup.first_manifests([second]) == [second]
     assert runner.converge == broken_mesh.CONVERGE
+
+
+def test_patch_for_another_test_has_its_names_and_its_host() -> None:
+    there = {"kind": "ServiceEntry", "metadata": {"name": "there"}, "spec": {"hosts": ["there.test"]}}
+    patch = "kind: ServiceEntry\nmetadata: {name: api}\nspec: {hosts: [an.api.test]}"
+    patched = patch_for(entry(patch=patch), Manifests("a", [ENTRY]), Manifests("b", [there]))
+    assert yaml.safe_load(patched) == {**there, "spec": {"hosts": ["an.there.test"]}}
+
+
+def test_patch_for_a_test_without_such_a_resource_is_left_out() -> None:
+    patch = "kind: VirtualService\nmetadata: {name: api}\nspec: {}"
+    assert patch_for(entry(patch=patch), Manifests("a", [ENTRY]), Manifests("b", [ENTRY])) == ""
+
+
+def test_each_entry_is_tried_in_other_areas_first() -> None:
+    one, all_areas = crossed(load(), each=1), crossed(load())
+    own = {each.cause: each.parameter.partition("/")[0] for each in load()}
+    assert all(each.parameter.partition("/")[0] != own[each.cause] for each in one)
+    assert {each.cause for each in one} == {each.cause for each in all_areas}
+    assert [each.number for each in all_areas] == list(range(1, len(all_areas) + 1))
+
+
+@pytest.mark.parametrize(
+    ("sentence", "judgement"),
+    [
+        ("Here is SOME part.", Judgement.SAME),
+        ("It is also so.", Judgement.OTHER),
+        ("So it is elsewhere.", Judgement.OTHER),
+        (CLAIMS_NOTHING[0], Judgement.NOTHING),
+        ("The host is down.", Judgement.FALSE),
+    ],
+)
+def test_sentence_on_another_parameter_is_judged(sentence: str, judgement: Judgement) -> None:
+    assert entry(also=["also so"], elsewhere=["is elsewhere"]).judged(sentence) is judgement

@@ -54,13 +54,15 @@ def _refused_policy(failure: Failure, hop: LoggedHop, cluster: str) -> str:
 
 
 def _awaited(hop: LoggedHop) -> list[str]:
-    """Return the Secrets that the proxy requested and did not receive, and its cluster uses (where that is known)."""
+    """Return the Secrets that the proxy requested and did not receive, of those that its cluster uses.
+
+    It may wait for others: those of clusters that no longer exist stay requested.
+    """
     if hop.path is None:
         return []
     dump = hop.path.dump
     tls = originated_tls(dump.warming_clusters.get(hop.path.cluster_name) or hop.path.cluster)
-    wanted = set(tls.secrets) if tls else None
-    return sorted(name for name in dump.awaited_secrets if wanted is None or name in wanted)
+    return sorted(dump.awaited_secrets & set(tls.secrets)) if tls else []
 
 
 def _why_no_secret(failure: Failure, hop: LoggedHop, awaited: Sequence[str]) -> str:

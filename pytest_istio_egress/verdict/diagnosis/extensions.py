@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pytest_istio_egress.verdict.analysis.documents import full_name
@@ -111,6 +111,13 @@ def patches_of(failure: Failure, name: str, path: ProxyPath | None) -> list[Patc
     if path is None or workload is None:
         return []
     return patches_on(failure.configuration, workload, path, context_of(name))
+
+
+def patches_with(failure: Failure, hop: LoggedHop, filter_name: str) -> Iterator[Patch]:
+    """Yield the EnvoyFilters' patches that a hop's path contains and that add such an HTTP filter."""
+    for patch in patches_of(failure, hop.name, hop.path):
+        if patch.apply_to == "HTTP_FILTER" and filter_name in json.dumps(patch.value):
+            yield patch
 
 
 def context_of(hop: str) -> str:

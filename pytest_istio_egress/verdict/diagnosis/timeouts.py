@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pytest_istio_egress.verdict.analysis.documents import Document, spec_of
+from pytest_istio_egress.verdict.analysis.documents import Document, full_name, spec_of
 from pytest_istio_egress.verdict.analysis.gateway_api import unattached
 from pytest_istio_egress.verdict.analysis.virtual_services import (
     hosts_of,
@@ -14,6 +14,7 @@ from pytest_istio_egress.verdict.analysis.virtual_services import (
 )
 from pytest_istio_egress.verdict.analysis.visibility import why_not_applied
 from pytest_istio_egress.verdict.diagnosis.evidence import Evidence
+from pytest_istio_egress.verdict.diagnosis.extensions import patches_with
 from pytest_istio_egress.verdict.diagnosis.failure import Failure, LoggedHop
 from pytest_istio_egress.verdict.diagnosis.rule import DURATION, OUTCOME, ROUTED, as_sentence, cause
 from pytest_istio_egress.verdict.duration import too_early, too_late
@@ -109,6 +110,8 @@ def other_time(failure: Failure) -> str | None:
         return None
     kind, timeout = _TIMED[hop.line.flags], _route_timeout(hop) if hop.line.flags == "UT" else ""
     stated = f" {as_sentence(f'{_rule(hop)} sets a timeout of {timeout}')}" if timeout else ""
+    if hop.line.flags == "DI" and (patch := next(patches_with(failure, hop, "fault"), None)):
+        stated += f" {full_name(patch.document)} adds another fault filter on the request's path."
     return (
         f"The {hop.name}'s {kind} ended after {failure.exchange.seconds:g} s ({hop.line.flags}), and the documented "
         f"time is {documented:g} s.{stated} Check {kind} of the VirtualService or HTTPRoute."

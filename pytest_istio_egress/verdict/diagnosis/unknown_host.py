@@ -23,9 +23,18 @@ _CHECK = "Check `istioctl proxy-config` of the client for the host, and the Serv
 
 
 def _known_as_outbound(failure: Failure) -> bool:
-    """Whether the proxy does have a cluster for the host and port, so that it knows the host."""
-    path, request = failure.sidecar_path, failure.request
-    return path is not None and f"outbound|{request.port}||{request.host}" in path.dump.clusters
+    """Whether the proxy has a cluster for the host and port which shows that it knows the host.
+
+    A VirtualService brings the clusters of its destinations along, also those of hosts that are not in scope.
+    """
+    path, request, configuration = failure.sidecar_path, failure.request, failure.configuration
+    if path is None or f"outbound|{request.port}||{request.host}" not in path.dump.clusters:
+        return False
+    return not any(
+        configuration.full_host(rule, str(each.get("host"))) == request.host
+        for rule in configuration.rules
+        for each in configuration.destinations_of(rule)
+    )
 
 
 def reason(failure: Failure) -> str:
