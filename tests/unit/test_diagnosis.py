@@ -9,9 +9,28 @@ from typing import Any
 import pytest
 from ambient_cause_samples import ZTUNNEL
 from cause_samples import SAMPLES, filtered, flagged, transport_failure
-from failures import BLOCKED, CURL, KNOWN, LINE, REACHED, SIMPLE_TLS, cluster, configuration, failure, path
+from failures import (
+    BLOCKED,
+    CURL,
+    HOST,
+    KNOWN,
+    LINE,
+    REACHED,
+    REQUEST,
+    SIMPLE_TLS,
+    cluster,
+    configuration,
+    entry,
+    failure,
+    http_dump,
+    path,
+    resource,
+    route,
+    to,
+    virtual_service,
+)
 
-from pytest_istio_egress import Hop
+from pytest_istio_egress import Hop, Outcome
 from pytest_istio_egress.model.difference import Difference
 from pytest_istio_egress.verdict.analysis.configuration import MeshSettings
 from pytest_istio_egress.verdict.diagnosis import CAUSES, cause
@@ -21,6 +40,7 @@ from pytest_istio_egress.verdict.diagnosis.extensions import changes_outcome
 from pytest_istio_egress.verdict.diagnosis.failure import NOTHING, Failure
 from pytest_istio_egress.verdict.diagnosis.rule import Cause
 from pytest_istio_egress.verdict.failure_context import GATEWAY, SIDECAR
+from pytest_istio_egress.verdict.proxy_path import path_of
 
 BY_NAME = {each.name: each for each in CAUSES}
 
@@ -266,6 +286,51 @@ def test_missing_secret_is_named_where_the_proxy_was_asked_after_it_gave_up_wait
         at_sidecar=path(cluster(rule="partner", **SIMPLE_TLS), awaited_secrets=frozenset(awaited)),
     )
     assert ("has no certificate for" in cause(given)) is named
+
+
+def test_secret_that_another_cluster_waits_for_is_no_cause_where_the_cluster_does_not_exist() -> None:
+    other = cluster("outbound|80||other.test", rule="other", **SIMPLE_TLS)
+    awaited = frozenset({"kubernetes://partner-ca-cacert"})
+    given = failure(
+        line=replace(LINE, status=503, flags="NC", details="cluster_not_found", cluster="-"),
+        curl=replace(CURL, status=503),
+        at_sidecar=path_of(http_dump([route(rule="partner")], [other], awaited_secrets=awaited), REQUEST),
+        resources=configuration(entries=[]),
+    )
+    assert "a cluster that it does not have (NC). No ServiceEntry lists partner.test" in cause(given)
+
+
+@pytest.mark.parametrize(("destination", "named"), [(HOST, True), ("other.test", False)])
+def test_cluster_that_a_virtual_service_brings_along_does_not_show_that_the_host_is_known(
+    destination: str,
+    named: bool,  # noqa: FBT001  # what is expected
+) -> None:
+    given = failure(
+        line=replace(LINE, cluster="BlackHoleCluster", flags="UH", status=0, details="-"),
+        curl=replace(CURL, status=0, exit=56),
+        at_sidecar=path_of(http_dump([], [cluster()]), REQUEST),
+        resources=configuration(
+            entries=[entry(exportTo=["platform"])], rules=[virtual_service(to(destination), exportTo=["."])]
+        ),
+    )
+    assert ("ServiceEntry partner in client is not exported to client" in cause(given)) is named
+
+
+def test_delay_that_an_envoy_filter_applies_once_more_names_it() -> None:
+    name = "envoy.filters.http.fault"
+    filters = [{"name": name}, {"name": name}]
+    manager = {"@type": "x.HttpConnectionManager", "rds": {"route_config_name": "80"}, "http_filters": filters}
+    dump = http_dump([route()], [cluster()], chain={"filters": [{"typed_config": manager}]})
+    added = {"applyTo": "HTTP_FILTER", "match": {"context": "SIDECAR_OUTBOUND"}, "patch": {"value": {"name": name}}}
+    given = failure(
+        Outcome(status=200, flags="DI", seconds=1),
+        Difference("client", "duration", "1 s", "2 s"),
+        line=replace(LINE, flags="DI", duration=2000),
+        curl=replace(CURL, seconds=2.0),
+        at_sidecar=path_of(dump, REQUEST),
+        resources=configuration(envoy_filters=[resource("EnvoyFilter", "twice", configPatches=[added])]),
+    )
+    assert "EnvoyFilter twice in client adds another fault filter on the request's path" in cause(given)
 
 
 def test_body_that_differs_alone_is_not_explained_by_a_documented_flag() -> None:

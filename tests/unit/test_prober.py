@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from failures import LINE
 from fake_cluster import (
     POD,
     FakeAccessLogs,
@@ -21,7 +22,7 @@ from fake_cluster import (
     worker_context,
 )
 
-from pytest_istio_egress import Outcome, Probe, get, reached_by_ztunnel, workload
+from pytest_istio_egress import Hop, Outcome, Probe, get, reached, reached_by_ztunnel, workload
 from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.authority import Authorities
 from pytest_istio_egress.cluster.exec_connection import CommandResult
@@ -33,7 +34,7 @@ from pytest_istio_egress.pipeline import prober as prober_module
 from pytest_istio_egress.pipeline.case_setup import CaseSetup
 from pytest_istio_egress.pipeline.prober import Prober
 from pytest_istio_egress.pipeline.workload_turns import WorkloadTurns
-from pytest_istio_egress.verdict.verdict import Exchange, NoVerdict
+from pytest_istio_egress.verdict.verdict import Exchange, NoVerdict, Verdict
 
 PROBE = get("http://api.test/")
 IN_CONTAINER = "/tmp/ca.pem"  # of a container
@@ -140,6 +141,21 @@ def test_ztunnels_line_of_a_request_that_timed_out_is_waited_for_longer(
     monkeypatch.setattr(prober, "send", lambda probe: exchange_of(probe, exit=exit))
     prober.verify([(PROBE, reached_by_ztunnel())], 1)
     assert waited == [waits * scale]
+
+
+def test_gateway_that_refused_the_connection_is_known_by_its_address(
+    environment: FakeEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs = FakeAccessLogs()
+    refused = replace(LINE, flags="UF", upstream=f"{POD.address}:8080", upstream_local="-")
+    monkeypatch.setattr(logs, "sidecar_line", lambda *_, **__: refused, raising=False)
+    context = worker_context(environment, logs)
+    prober = Prober(context, case_setup(context, FakeApplier(), FakeProxySync()))
+    command = ("curl", "--user-agent", "x")
+    monkeypatch.setattr(prober, "send", lambda probe: replace(exchange_of(probe), command=command))
+    (verdict,) = prober.verify([(PROBE, reached(gateway=Hop(at=GATEWAY)))], 1)
+    assert isinstance(verdict, Verdict)
+    assert verdict.exchange.went_to_gateway
 
 
 OWN = get("https://api.stripe.test/", client=workload("deployment/payments", namespace="payments"))
