@@ -10,7 +10,22 @@ from typing import Any
 
 import pytest
 import yaml
-from failures import CLIENT, GATEWAY_PODS, configuration, entry, resource, sidecar, to, virtual_service
+from failures import (
+    CLIENT,
+    CLUSTER,
+    GATEWAY_PODS,
+    REQUEST,
+    SIMPLE_TLS,
+    cluster,
+    configuration,
+    entry,
+    http_dump,
+    resource,
+    route,
+    sidecar,
+    to,
+    virtual_service,
+)
 from failures import KNOWN as KNOWN_PATH
 
 from pytest_istio_egress.cli.explain import url, workload
@@ -200,3 +215,10 @@ def test_workload_and_url_are_read() -> None:
 def test_url_without_host_or_port_is_a_usage_error(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="invalid URL"):
         url(text)
+
+
+def test_cluster_that_waits_is_shown_with_its_own_secrets_alone() -> None:
+    awaited = frozenset({"kubernetes://partner-ca-cacert", "kubernetes://of-another"})
+    waiting = http_dump([route()], [], warming_clusters={CLUSTER: cluster(**SIMPLE_TLS)}, awaited_secrets=awaited)
+    found = odd(path_of(waiting, REQUEST))
+    assert f"the proxy does not use {CLUSTER} yet: it waits for kubernetes://partner-ca-cacert" in found

@@ -14,7 +14,7 @@ from pytest_istio_egress.verdict.diagnosis.rule import OUTCOME, Cause, as_senten
 from pytest_istio_egress.verdict.diagnosis.tls_setter import tls_of, tls_setter
 from pytest_istio_egress.verdict.diagnosis.transport_failures import transport_failure
 from pytest_istio_egress.verdict.proxy_path.origin import origin_of
-from pytest_istio_egress.verdict.proxy_path.upstream import originated_tls
+from pytest_istio_egress.verdict.proxy_path.upstream import awaited_secrets
 
 
 @cause("Secret of a credentialName missing", explains=OUTCOME, needs=(Evidence.HOP_LINE, Evidence.HOP_PATH))
@@ -29,7 +29,7 @@ def secret_missing(failure: Failure) -> str | None:
         without = "secret is not supplied" in hop.failure.lower()
         # Where the proxy was asked after its 15 s of waiting, only the line tells that the cluster was not there (NC).
         kept_back = bool(hop.path.dump.warming_clusters.keys() & set(hop.path.clusters)) or "NC" in hop.flags
-        awaited = _awaited(hop)
+        awaited = awaited_secrets(hop.path.dump, hop.path.cluster_name)
         if not without and not (kept_back and awaited):
             continue
         cluster = hop.line.cluster if hop.line.cluster != "-" else hop.path.cluster_name
@@ -51,18 +51,6 @@ def _refused_policy(failure: Failure, hop: LoggedHop, cluster: str) -> str:
     policy = policy_of(failure.configuration, made, port_of(cluster))
     reason = rejected(policy, made.target) if policy and made else ""
     return f"{full_name(policy)} is not accepted ({reason})" if policy and reason else ""
-
-
-def _awaited(hop: LoggedHop) -> list[str]:
-    """Return the Secrets that the proxy requested and did not receive, of those that its cluster uses.
-
-    It may wait for others: those of clusters that no longer exist stay requested.
-    """
-    if hop.path is None:
-        return []
-    dump = hop.path.dump
-    tls = originated_tls(dump.warming_clusters.get(hop.path.cluster_name) or hop.path.cluster)
-    return sorted(dump.awaited_secrets & set(tls.secrets)) if tls else []
 
 
 def _why_no_secret(failure: Failure, hop: LoggedHop, awaited: Sequence[str]) -> str:

@@ -38,7 +38,13 @@ from pytest_istio_egress.verdict.analysis.virtual_services import (
 from pytest_istio_egress.verdict.analysis.visibility import sidecars_of, why_not_applied
 from pytest_istio_egress.verdict.proxy_path import ProxyPath
 from pytest_istio_egress.verdict.proxy_path.path import ANY_HOST_CLUSTERS, CATCH_ALL_CLUSTERS, originates_again
-from pytest_istio_egress.verdict.proxy_path.upstream import cluster_type, limits, mesh_tls, originated_tls
+from pytest_istio_egress.verdict.proxy_path.upstream import (
+    awaited_secrets,
+    cluster_type,
+    limits,
+    mesh_tls,
+    originated_tls,
+)
 
 _WITHOUT_ENDPOINTS = frozenset({"ORIGINAL_DST", "envoy.clusters.dynamic_forward_proxy"})
 """Types of clusters that have no endpoints of their own before the first request."""
@@ -125,7 +131,7 @@ def odd_cluster(path: ProxyPath, configuration: Configuration, request: ClientRe
     if len(path.clusters) > 1:
         yield f"the route divides requests among {', '.join(path.clusters)}; the first one is followed"
     if name in path.dump.warming_clusters:
-        secrets = ", ".join(sorted(path.dump.awaited_secrets))
+        secrets = ", ".join(awaited_secrets(path.dump, name))
         yield f"the proxy does not use {name} yet" + (f": it waits for {secrets}" if secrets else "")
     elif path.cluster is None:
         yield why_no_cluster(configuration, name, request) or f"the proxy does not have {name}"

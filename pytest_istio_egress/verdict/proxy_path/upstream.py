@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_istio_egress.verdict.proxy_path.dump import Part
+from pytest_istio_egress.verdict.proxy_path.dump import Part, ProxyDump
 
 _NO_LIMIT = 4294967295
 _OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -60,6 +60,15 @@ def originated_tls(cluster: Part | None) -> OriginatedTls | None:
         verified_names=tuple(_exact(names)),
         client_certificate=bool(certificates),
     )
+
+
+def awaited_secrets(dump: ProxyDump, name: str) -> list[str]:
+    """Return the Secrets that a cluster uses, and that its proxy requested and did not receive.
+
+    A proxy may wait for others: those of clusters that no longer exist stay requested.
+    """
+    tls = originated_tls(dump.warming_clusters.get(name) or dump.clusters.get(name))
+    return sorted(dump.awaited_secrets & set(tls.secrets)) if tls else []
 
 
 def _exact(names: list[Mapping[str, Any]]) -> Iterator[str]:
