@@ -112,6 +112,11 @@ SAMPLES: Mapping[str, Failure] = {
         captured=False,
         annotations={"traffic.sidecar.istio.io/excludeOutboundIPRanges": "192.0.2.0/24"},
     ),
+    "a pod annotation excludes the traffic, and nothing answers": failure(
+        line=None,
+        curl=replace(CURL, status=0, exit=7, remote_address=""),
+        annotations={"traffic.sidecar.istio.io/excludeOutboundPorts": "80"},
+    ),
     "traffic not redirected to the sidecar": failure(BLOCKED, _BLOCK, line=None, captured=False),
     "a server that speaks first, on a port without a protocol": failure(
         line=None,

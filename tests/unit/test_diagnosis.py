@@ -316,6 +316,29 @@ def test_cluster_that_a_virtual_service_brings_along_does_not_show_that_the_host
     assert ("ServiceEntry partner in client is not exported to client" in cause(given)) is named
 
 
+@pytest.mark.parametrize(
+    ("annotation", "value", "named"),
+    [
+        ("excludeOutboundPorts", "80", True),
+        ("excludeOutboundPorts", "443", False),
+        ("includeOutboundIPRanges", "", True),
+        ("includeOutboundIPRanges", "10.0.0.0/8", False),  # the address is not known
+    ],
+)
+def test_unanswered_connection_is_explained_by_an_annotation_that_covers_it(
+    annotation: str,
+    value: str,
+    named: bool,  # noqa: FBT001  # what is expected
+) -> None:
+    given = SAMPLES["a pod annotation excludes the traffic, and nothing answers"]
+    annotated = with_context(given, annotations={f"traffic.sidecar.istio.io/{annotation}": value})
+    assert ("went past the sidecar" in cause(annotated)) is named
+    curl = replace(given.exchange.curl, exit=28)
+    timed_out = replace(annotated, exchange=replace(given.exchange, curl=curl))
+    assert "went past the sidecar" not in cause(timed_out)  # whether its Envoy counted it is not known
+    assert ("went past the sidecar" in cause(with_context(timed_out, captured=False))) is named
+
+
 def test_delay_that_an_envoy_filter_applies_once_more_names_it() -> None:
     name = "envoy.filters.http.fault"
     filters = [{"name": name}, {"name": name}]

@@ -35,6 +35,7 @@ CAUSES: tuple[Cause, ...] = (
     sidecar.not_ready,
     configuration.rejected,
     sidecar.excluded,
+    sidecar.excluded_unanswered,
     sidecar.bypassed,
     sidecar.server_first,
     # An ambient mesh: the client is not captured, or its connection went another way.

@@ -16,6 +16,7 @@ _PREFIX = "traffic.sidecar.istio.io/"
 _SERVER_FIRST = frozenset({"smtp", "ftp", "imap", "pop3", "telnet"})
 """Schemes of curl where the client waits for the server's greeting."""
 _TIMED_OUT = 28
+_NO_CONNECTION = 7
 
 
 @cause("sidecar not injected", explains=ROUTED, needs=(Evidence.NO_SIDECAR_LINE, Evidence.POD))
@@ -51,10 +52,38 @@ def excluded(failure: Failure) -> str | None:
     annotation = covering(failure.context.annotations, curl.remote_address, failure.request.port)
     if not annotation or not _responded(failure):
         return None
+    return f"The request bypassed the sidecar because of a pod annotation {_covered(annotation, failure)}. {_MEANT}"
+
+
+_MEANT = "Check whether the annotation is meant to exclude this traffic."
+
+
+def _covered(annotation: str, failure: Failure) -> str:
+    """Return an annotation in brackets, and what it covers or leaves out."""
+    address, port = failure.curl.remote_address, failure.request.port
+    what = f"{address}:{port}" if address else f"port {port}"
+    return f"({annotation}), which {'leaves out' if '/include' in annotation else 'covers'} {what}"
+
+
+@cause(
+    "a pod annotation excludes the traffic, and nothing answers",
+    explains=ROUTED,
+    needs=(Evidence.NO_SIDECAR_LINE, Evidence.CURL_EXIT, Evidence.ANNOTATIONS),
+)
+def excluded_unanswered(failure: Failure) -> str | None:
+    """No connection, which a sidecar would have accepted, and an annotation covers the address or port.
+
+    client --> sidecar --> 192.0.2.80:80          by the address that Istio allocated to the host, 240.240.0.1
+    client --> 240.240.0.1:80, which is nowhere   past the sidecar
+    """
+    curl = failure.curl
+    annotation = covering(failure.context.annotations, curl.remote_address, failure.request.port)
+    silent = curl.exit == _TIMED_OUT and failure.context.captured is False and not curl.status
+    if not annotation or not (silent or curl.exit == _NO_CONNECTION):
+        return None
     return (
-        f"The request bypassed the sidecar because of a pod annotation ({annotation}), which "
-        f"{'leaves out' if '/include' in annotation else 'covers'} {curl.remote_address}:{failure.request.port}. Check "
-        "whether the annotation is meant to exclude this traffic."
+        f"The connection went past the sidecar because of a pod annotation {_covered(annotation, failure)}, and "
+        f"nothing answered it (curl exit code {curl.exit}): without the sidecar the address may lead nowhere. {_MEANT}"
     )
 
 
@@ -109,6 +138,8 @@ def covering(annotations: Mapping[str, str], address: str, port: int) -> str:
     """Return the annotation, `NAME: VALUE`, by which a connection is not redirected to the proxy; empty without one."""
     for name, value in annotations.items():
         short = name.removeprefix(_PREFIX)
+        if short.endswith("IPRanges") and value not in ("", "*") and not address:
+            continue  # curl names none where it could not connect
         listed = _in_ranges(address, value) if short.endswith("IPRanges") else str(port) in _items(value)
         # includeOutboundPorts adds ports to the included address ranges: by itself it excludes nothing.
         left_out = short == "includeOutboundIPRanges" and value != "*" and not listed
