@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import deque
@@ -18,6 +19,9 @@ from pytest_istio_egress.cluster.retry import REQUEST_TIMEOUT
 from pytest_istio_egress.model.access_log import AccessLogLine
 
 KEPT_LINES = 20_000
+KEPT_MESSAGES = 2_000
+_ENTRY = re.compile(r"\[?\d{4}-\d\d-\d\d[T ]|\{")
+"""How an entry begins: a line of the access log, a message, or either in JSON."""
 _DAY = 24 * 3600.0
 _OVERLAP = 5
 """Seconds that a new connection to the log reaches back, so that no line is missed."""
@@ -61,6 +65,8 @@ class ProxyLog(Generic[L]):
     def __init__(self, api: Api, pod: Pod, arrived: threading.Condition, parse: Callable[[str], L | None]) -> None:
         self.pod = pod
         self.parse = parse
+        self.began = time.monotonic()
+        """When the log was first followed: all that was written since then is read."""
         self.readable = 0
         self.unreadable = 0
         self.trouble: str | None = None
@@ -69,6 +75,10 @@ class ProxyLog(Generic[L]):
         self._core = client.CoreV1Api(api.new_client())
         self._order: deque[str] = deque()
         self._lines: dict[str, L | None] = {}
+        self._messages: deque[tuple[float, str]] = deque(maxlen=KEPT_MESSAGES)
+        """What is no access log line, with the time of its arrival."""
+        self._in_new_entry = False
+        """Whether the entry that is read now was not read before."""
         # Lines with the time of their arrival, oldest first, by the key of their lookup.
         self._by_source: _Index[L] = {}
         self._by_destination: _Index[L] = {}
@@ -108,6 +118,11 @@ class ProxyLog(Generic[L]):
                 each is not None and (each.upstream_local, each.upstream) == (line.upstream_local, line.upstream)
                 for each in known
             )
+
+    def messages(self, since: float) -> str:
+        """Return what the proxy wrote beside its access log and arrived since then (time.monotonic()), line by line."""
+        with self.arrived:
+            return "\n".join(raw for at, raw in self._messages if at >= since)
 
     def _newest(self, index: _Index[L], key: str, since: float, fits: Callable[[L], bool]) -> L | None:
         with self.arrived:
@@ -193,11 +208,20 @@ class ProxyLog(Generic[L]):
             known = len(self._lines)
             newest = next(reversed(self._order), "")
             for line in lines:
-                raw = line.decode(errors="replace")
-                if raw not in self._lines:
-                    self._store(raw)
+                self._take_line(line.decode(errors="replace"))
             self.arrived.notify_all()
             return len(self._lines) > known or next(reversed(self._order), "") != newest
+
+    def _take_line(self, raw: str) -> None:
+        """Store a line unless it is repeated. Entries of several lines may have lines in common."""
+        begins = _ENTRY.match(raw) is not None
+        if raw not in self._lines:
+            self._store(raw)
+            self._in_new_entry |= begins
+        elif begins:
+            self._in_new_entry = False
+        elif self._in_new_entry:
+            self._messages.append((time.monotonic(), raw))
 
     def _store(self, raw: str) -> None:
         if len(self._order) == KEPT_LINES:
@@ -208,6 +232,7 @@ class ProxyLog(Generic[L]):
         if line is None:
             # A message of Envoy or its agent, which share the stream, or an access log in a custom format.
             self.unreadable += 1
+            self._messages.append((time.monotonic(), raw))
             return
         self.readable += 1
         for index, key in self._places(line):

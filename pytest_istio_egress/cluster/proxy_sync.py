@@ -19,8 +19,8 @@ from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.cluster.poll import poll
 from pytest_istio_egress.cluster.rejections import error_states
 
-_FIRST = 0.1
-"""Seconds for which istiod waits for further changes before it pushes (PILOT_DEBOUNCE_AFTER): no marker is earlier."""
+_DEBOUNCE = 0.1
+"""Seconds for which istiod waits for further changes before it pushes (PILOT__DEBOUNCE_AFTER): no marker is earlier."""
 _PAUSE = 0.05
 """Seconds between two requests to a proxy: each is a process in its pod, at a gateway also an exec."""
 
@@ -129,7 +129,7 @@ class ProxySync:
 
     def _wait(self, pod: Pod, marker: Marker) -> None:
         script = _WAIT.replace("{address}", ADDRESS).replace("{conditions}", _shell(marker.shown_by))
-        script = script.replace("{first}", str(_FIRST)).replace("{pause}", str(_PAUSE))
+        script = script.replace("{first}", str(_DEBOUNCE)).replace("{pause}", str(_PAUSE))
         script = script.replace("{turns}", str(_turns(self.timeout)))
         script = script.replace("{warming}", _shell([self._warming])).replace("{warm_up_turns}", str(_turns(_WARM_UP)))
         try:

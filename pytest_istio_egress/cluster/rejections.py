@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pytest_istio_egress.cluster.admin import NoAnswerError, admin
 from pytest_istio_egress.cluster.api import Api
@@ -60,17 +60,22 @@ def error_states(api: Api, pod: Pod) -> list[str]:
     return rejected
 
 
-def rejections(api: Api, pods: Mapping[str, Pod], since: float) -> list[str]:
-    """Return a sentence for each resource that proxies rejected in the last `since` seconds.
+def rejections(api: Api, pods: Mapping[str, Pod], log_of: Callable[[Pod], str]) -> list[str]:
+    """Return a sentence for each resource that proxies rejected.
 
-    `pods` are the pods of the proxies, by their description in the sentence. The config dump has rejected listeners;
-    rejected clusters and routes are only in the log.
+    `pods` are the pods of the proxies, by their description in the sentence; `log_of` returns the part of a proxy's
+    log that counts. The config dump has rejected listeners; rejected clusters and routes are only in the log.
     """
     sentences = []
     for proxy, pod in pods.items():
         sentences += [f"the {proxy} rejected {resource}" for resource in error_states(api, pod)]
-        text = api.core.read_namespaced_pod_log(
-            pod.name, pod.namespace, container=PROXY, since_seconds=max(1, math.ceil(since))
-        )
-        sentences += [f"the {proxy} rejected its {resource}" for resource in logged_rejections(text)]
+        sentences += [f"the {proxy} rejected its {resource}" for resource in logged_rejections(log_of(pod))]
     return list(dict.fromkeys(sentences))
+
+
+def recent_log(api: Api, pod: Pod, seconds: float) -> str:
+    """Return what a proxy logged in the last `seconds`."""
+    text: str = api.core.read_namespaced_pod_log(
+        pod.name, pod.namespace, container=PROXY, since_seconds=max(1, math.ceil(seconds))
+    )
+    return text

@@ -12,7 +12,7 @@ from pytest_istio_egress.cluster.inspection.configuration import ConfigurationRe
 from pytest_istio_egress.cluster.inspection.proxy_dump import proxy_dump
 from pytest_istio_egress.cluster.log_config import COMPARED
 from pytest_istio_egress.cluster.pods import Pod
-from pytest_istio_egress.cluster.rejections import rejections
+from pytest_istio_egress.cluster.rejections import recent_log, rejections
 from pytest_istio_egress.model.addresses import without_port
 from pytest_istio_egress.pipeline.case_setup import CaseSetup
 from pytest_istio_egress.pipeline.context import WorkerContext
@@ -186,9 +186,19 @@ class FailureInspector:
         return replace(known, paths=paths)
 
     def _rejected(self, pods: dict[str, Pod]) -> tuple[str, ...]:
-        """Return the rejections since the test began; the log's time is the node's, so some more of it is read."""
+        """Return the rejections since the test began."""
         since = self._case_setup.entered
-        seen = rejections(self.context.api, pods, time.monotonic() - since + _CLOCKS)
+        seen = rejections(self.context.api, pods, lambda pod: self._log_since(pod, since))
         for rejection in seen:
             self._first_seen.setdefault(rejection, since)
         return tuple(rejection for rejection in seen if self._first_seen[rejection] == since)
+
+    def _log_since(self, pod: Pod, since: float) -> str:
+        """Return what a proxy logged since then (time.monotonic()).
+
+        A log that is followed only now is read. Its time is the node's, so that some more of it is read.
+        """
+        log = self.context.access_logs.follow(pod)
+        if log.began < since:
+            return log.messages(since)
+        return recent_log(self.context.api, pod, time.monotonic() - since + _CLOCKS)

@@ -288,6 +288,24 @@ def test_missing_secret_is_named_where_the_proxy_was_asked_after_it_gave_up_wait
     assert ("has no certificate for" in cause(given)) is named
 
 
+@pytest.mark.parametrize(
+    ("flags", "reason", "named"),
+    [
+        ("NC", "Proto constraint validation failed (x)", True),
+        ("NC", "a duplicate", False),  # Envoy takes the other clusters of the update
+        ("UF", "Proto constraint validation failed (x)", False),
+    ],
+)
+def test_rejected_update_of_clusters_explains_a_cluster_that_is_missing(
+    flags: str,
+    reason: str,
+    named: bool,  # noqa: FBT001  # what is expected
+) -> None:
+    given = flagged(flags, "cluster_not_found", cluster="-")
+    rejected = (f"the sidecar rejected its Cluster outbound|8080||other.test: {reason}",)
+    assert ("rejected an update" in cause(with_context(given, rejected=rejected))) is named
+
+
 def test_secret_that_another_cluster_waits_for_is_no_cause_where_the_cluster_does_not_exist() -> None:
     other = cluster("outbound|80||other.test", rule="other", **SIMPLE_TLS)
     awaited = frozenset({"kubernetes://partner-ca-cacert"})

@@ -102,6 +102,23 @@ def test_line_of_another_request_on_the_connection_is_not_found(kubelet: Kubelet
     log.close()
 
 
+def test_messages_that_arrive_later_are_returned_whole_and_repeated_ones_are_not(kubelet: Kubelet) -> None:
+    log = ProxyLog(API, POD, threading.Condition(), parse_line)
+    first, second = b"2026-01-01T00:00:00Z\twarning\tconfig", b"2026-01-01T00:00:01Z\twarning\tconfig"
+    kubelet.lines = [first, b": no such field", line("10.1.0.1:1", "one")]
+    kubelet.written.set()
+    wait_for_lines(log, 3)
+    later = time.monotonic()
+    assert log.messages(0.0).splitlines() == [first.decode(), ": no such field"]
+    assert log.messages(later) == ""
+    kubelet.lines += [second, b": no such field"]
+    kubelet.written.set()
+    wait_for_lines(log, 4)
+    log.read_back(5)
+    assert log.messages(later).splitlines() == [second.decode(), ": no such field"]
+    log.close()
+
+
 def test_log_drops_its_oldest_lines(kubelet: Kubelet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "KEPT_LINES", 2)
     log = ProxyLog(API, POD, threading.Condition(), parse_line)

@@ -27,15 +27,28 @@ def rejected(failure: Failure) -> str | None:
 
 
 def _concerns(failure: Failure, rejection: str) -> bool:
-    """Whether a rejection is of a part of the path, or names the request's host and no cluster for another port."""
+    """Whether a rejection concerns the request.
+
+    It is of a part of the path, took a cluster of the path along, or names the host and no cluster for another port.
+    """
     request, paths = failure.request, failure.context.paths.values()
     parts = [hop.line.cluster for hop in failure.hops]
     for path in paths:
         parts += [path.listener_name, *path.clusters, *_listener_names(path), _routes_name(path)]
     if any(part not in ("", "-") and _names(rejection, part) for part in parts):
         return True
+    if any("NC" in hop.flags and _lost_with(rejection, hop.name) for hop in failure.hops):
+        return True
     other_port = re.search(rf"outbound\|(?!{request.port}\|)\d+\|", rejection) is not None
     return not other_port and _names(rejection, request.host)
+
+
+def _lost_with(rejection: str, hop: str) -> bool:
+    """Whether a hop rejected a whole update of clusters: one that Envoy cannot decode takes all others along."""
+    return rejection.startswith(f"the {hop} rejected its Cluster ") and _NOT_DECODED in rejection
+
+
+_NOT_DECODED = "Proto constraint validation failed"
 
 
 def _names(text: str, name: str) -> bool:
