@@ -267,6 +267,7 @@ def test_second_ctrl_c_while_pytest_handles_the_first_prints_the_remedy(
     repository: Repository, more: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_INTERRUPTED_AGAIN", "yes")
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # where this test runs in a worker itself
     test = f"""
         import os, signal, time
 
