@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -187,7 +188,7 @@ class Prober:
             addresses={
                 "client": pod.addresses,
                 "gateway": logs.gateway_addresses(),
-                "proxy": frozenset().union(*(pod.addresses for pod in self.context.environment.forward_proxies)),
+                "proxy": _addresses(self.context.environment.forward_proxies),
             },
         )
 
@@ -221,12 +222,15 @@ class Prober:
             timeout=timeouts.log_line if expected.sidecar else timeouts.log_flush,
         )
         gateway, addresses = None, exchange.addresses
-        if expected.gateway is not None and line is not None:
+        if expected.gateway is not None and line is not None and line.forwarded is not False:
             pods = self.gateway_pods(expected.gateway.at)
-            if line.forwarded is not False and (pods or expected.gateway.at is None):
+            if pods or expected.gateway.at is None:
                 gateway = logs.gateway_line(line, pods, since=exchange.began, timeout=timeouts.log_line)
-            # Also where it refused the connection: the sidecar's line has its address as the upstream.
-            addresses = {**addresses, "gateway": frozenset().union(*(pod.addresses for pod in pods))}
+            addresses = {**addresses, "gateway": _addresses(pods)}
+        elif expected.gateway is not None and line is not None and line.upstream not in (None, "-"):
+            # It may have refused the connection. That it is not ready is an outcome here, and no error.
+            with suppress(ClusterError):
+                addresses = {**addresses, "gateway": _addresses(self.gateway_pods(expected.gateway.at))}
         proxy = None
         last = gateway or line
         if expected.proxy is not None and last is not None and last.forwarded is not False:
@@ -248,7 +252,7 @@ class Prober:
         if expected.waypoint is not None and expected.waypoint.at is not None:
             pods = self.gateway_pods(expected.waypoint.at)
             waypoint = self._waypoint_line(exchange, line, pods) if pods else None
-        addresses = {**exchange.addresses, "waypoint": frozenset().union(*(each.addresses for each in pods))}
+        addresses = {**exchange.addresses, "waypoint": _addresses(pods)}
         return replace(exchange, ztunnel=line, waypoint=waypoint, addresses=addresses)
 
     def _waypoint_line(
@@ -260,3 +264,7 @@ class Prober:
             agent = exchange.command[exchange.command.index("--user-agent") + 1]
             return logs.waypoint_line(pods, agent, since=since, timeout=timeout)
         return logs.waypoint_connection(pods, tunnel, since=since, timeout=timeout) if tunnel else None
+
+
+def _addresses(pods: Sequence[Pod]) -> frozenset[str]:
+    return frozenset().union(*(pod.addresses for pod in pods))

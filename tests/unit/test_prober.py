@@ -158,6 +158,26 @@ def test_gateway_that_refused_the_connection_is_known_by_its_address(
     assert verdict.exchange.went_to_gateway
 
 
+def test_gateway_that_is_not_ready_is_no_error_where_the_sidecar_did_not_reach_it(
+    environment: FakeEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs = FakeAccessLogs()
+    refused = replace(LINE, flags="UF", upstream="10.1.0.7:8080", upstream_local="-")
+    monkeypatch.setattr(logs, "sidecar_line", lambda *_, **__: refused, raising=False)
+    context = worker_context(environment, logs)
+    prober = Prober(context, case_setup(context, FakeApplier(), FakeProxySync()))
+    monkeypatch.setattr(
+        prober, "send", lambda probe: replace(exchange_of(probe), command=("curl", "--user-agent", "x"))
+    )
+
+    def not_ready(_: str | None) -> list[Pod]:
+        raise NotReadyError("container istio-proxy is waiting: CrashLoopBackOff")
+
+    monkeypatch.setattr(prober, "gateway_pods", not_ready)
+    (verdict,) = prober.verify([(PROBE, reached(gateway=Hop(at=GATEWAY)))], 1)
+    assert isinstance(verdict, Verdict)
+
+
 OWN = get("https://api.stripe.test/", client=workload("deployment/payments", namespace="payments"))
 
 
