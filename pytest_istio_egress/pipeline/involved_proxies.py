@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.model.case import Case
+from pytest_istio_egress.model.outcome import Hop
 from pytest_istio_egress.pipeline.context import WorkerContext
 from pytest_istio_egress.verdict.verdict import Verdict
 
@@ -17,10 +18,15 @@ def proxies_of_probe(context: WorkerContext, verdict: Verdict) -> dict[str, Pod]
     client = cached.get(verdict.probe.client)
     proxies = {CLIENT_SIDECAR: client} if client and client.injected else {}
     hop = verdict.expected.gateway
-    if hop is None:
-        return proxies
-    pods = [cached[hop.at]] if hop.at and hop.at in cached else [] if hop.at else context.access_logs.gateways()
-    return proxies | _numbered(pods)
+    return proxies | _numbered(known_gateways(context, hop) if hop else [])
+
+
+def known_gateways(context: WorkerContext, hop: Hop) -> list[Pod]:
+    """Return the pods of a gateway that a probe is to pass; none of a test's own gateway is waited for."""
+    if not hop.at:
+        return context.access_logs.gateways()
+    pod = context.environment.pod_lookup.cached().get(hop.at)
+    return [pod] if pod else []
 
 
 def proxies_of_case(context: WorkerContext, case: Case) -> dict[str, Pod]:

@@ -6,7 +6,6 @@ import time
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from pytest_istio_egress.model.probe import NoCurlResultError, Probe, outcome_of
 from pytest_istio_egress.model.ztunnel_log import ZtunnelLine
 from pytest_istio_egress.pipeline.case_setup import CaseSetup
 from pytest_istio_egress.pipeline.context import WorkerContext
+from pytest_istio_egress.pipeline.involved_proxies import known_gateways
 from pytest_istio_egress.pipeline.source_ports import SourcePorts
 from pytest_istio_egress.pipeline.workload_turns import WorkloadTurns
 from pytest_istio_egress.verdict.comparison import compare, unknown_fields
@@ -131,7 +131,9 @@ class Prober:
         values = {name: names.render_manifest(value) for name, value in vars(outcome).items() if name not in _HOPS}
         hops = {name: hop for name in _HOPS if (hop := getattr(outcome, name)) is not None}
         for name, hop in hops.items():
-            values[name] = replace(hop, **{field: names.render_manifest(value) for field, value in vars(hop).items()})
+            # `at` is a name of the manifests, as a probe's client is: its pod is looked up by it.
+            fields = {field: names.render_manifest(value) for field, value in vars(hop).items() if field != "at"}
+            values[name] = replace(hop, **fields)
         return replace(outcome, **values)
 
     def send(self, probe: Probe) -> Exchange:
@@ -221,16 +223,15 @@ class Prober:
             since=exchange.began,
             timeout=timeouts.log_line if expected.sidecar else timeouts.log_flush,
         )
-        gateway, addresses = None, exchange.addresses
-        if expected.gateway is not None and line is not None and line.forwarded is not False:
-            pods = self.gateway_pods(expected.gateway.at)
-            if pods or expected.gateway.at is None:
-                gateway = logs.gateway_line(line, pods, since=exchange.began, timeout=timeouts.log_line)
+        gateway, addresses, hop = None, exchange.addresses, expected.gateway
+        if hop is not None and line is not None:
+            if line.forwarded is False:
+                pods = known_gateways(self.context, hop)  # one of them may have refused the connection
+            else:
+                pods = self.gateway_pods(hop.at)
+                if pods or hop.at is None:
+                    gateway = logs.gateway_line(line, pods, since=exchange.began, timeout=timeouts.log_line)
             addresses = {**addresses, "gateway": _addresses(pods)}
-        elif expected.gateway is not None and line is not None and line.upstream not in (None, "-"):
-            # It may have refused the connection. That it is not ready is an outcome here, and no error.
-            with suppress(ClusterError):
-                addresses = {**addresses, "gateway": _addresses(self.gateway_pods(expected.gateway.at))}
         proxy = None
         last = gateway or line
         if expected.proxy is not None and last is not None and last.forwarded is not False:

@@ -147,6 +147,7 @@ def test_gateway_that_refused_the_connection_is_known_by_its_address(
     environment: FakeEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logs = FakeAccessLogs()
+    environment.pod_lookup.pods[GATEWAY] = POD
     refused = replace(LINE, flags="UF", upstream=f"{POD.address}:8080", upstream_local="-")
     monkeypatch.setattr(logs, "sidecar_line", lambda *_, **__: refused, raising=False)
     context = worker_context(environment, logs)

@@ -51,7 +51,7 @@ def _explains(patch: Patch, hop: LoggedHop, host: str) -> bool:
         return True
     for details, filter_name in _LOCAL_REPLIES.items():
         if line.details.startswith(details) and expected.details != line.details:
-            return patch.apply_to == "HTTP_FILTER" and filter_name in json.dumps(patch.value)
+            return _adds_filter(patch, filter_name)
     if patch.apply_to == "CLUSTER":
         return _of_cluster(patch, hop)
     return any(_sets(patch.value, *names) for sign, names in _LIMITS.items() if sign in _limits_of(hop))
@@ -114,10 +114,12 @@ def patches_of(failure: Failure, name: str, path: ProxyPath | None) -> list[Patc
 
 
 def patches_with(failure: Failure, hop: LoggedHop, filter_name: str) -> Iterator[Patch]:
-    """Yield the EnvoyFilters' patches that a hop's path contains and that add such an HTTP filter."""
-    for patch in patches_of(failure, hop.name, hop.path):
-        if patch.apply_to == "HTTP_FILTER" and filter_name in json.dumps(patch.value):
-            yield patch
+    """Return the EnvoyFilters' patches that a hop's path contains and that add such an HTTP filter."""
+    return (patch for patch in patches_of(failure, hop.name, hop.path) if _adds_filter(patch, filter_name))
+
+
+def _adds_filter(patch: Patch, name: str) -> bool:
+    return patch.apply_to == "HTTP_FILTER" and name in json.dumps(patch.value)
 
 
 def context_of(hop: str) -> str:
