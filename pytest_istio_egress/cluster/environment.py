@@ -48,6 +48,8 @@ ENVIRONMENT = ("outside", "plain", "neighbour", "client")
 CLIENTS = ("sleep.egress-plain", "sleep.egress-client")
 """The clients of every worker. Others are created with the first test that needs their fixture."""
 
+_CREATES_PODS = frozenset({"Pod", "Deployment", "StatefulSet", "DaemonSet", "Gateway"})
+
 
 class Environment:
     """The namespaces, clients and external servers of a run, with the names of one worker."""
@@ -158,6 +160,21 @@ class Environment:
     def own_gateways(self) -> list[str]:
         """The egress gateway of this worker, where the current test uses it."""
         return self._fixtures_in(GATEWAY_NAMESPACE)
+
+    def may_have_pods(self, gateway: str, documents: Iterable[dict[str, Any]]) -> bool:
+        """Whether a gateway has pods, or may get some: `documents` are those that the current test applied.
+
+        In the run's own namespaces nothing else creates any; elsewhere anybody may.
+        """
+        namespace = self.names.namespace_of(gateway)
+        of_fixtures = chain.from_iterable((*self._fixture_workloads.values(), *self._fixture_waypoints.values()))
+        return (
+            namespace not in self.names.namespaces
+            or gateway in {*of_fixtures, *self._case_workloads}
+            or any(
+                _creates_pods(document) for document in documents if document["metadata"].get("namespace") == namespace
+            )
+        )
 
     def _fixtures_in(self, *namespaces: str) -> list[str]:
         active = chain.from_iterable(self._fixture_workloads.get(name, ()) for name in self._active_fixtures)
@@ -275,6 +292,11 @@ def _waypoints(documents: Iterable[dict[str, Any]]) -> list[str]:
         for document in documents
         if document["kind"] == "Gateway" and document["spec"].get("gatewayClassName") == WAYPOINT_CLASS
     ]
+
+
+def _creates_pods(document: dict[str, Any]) -> bool:
+    """Whether pods come of a document; those of a Gateway of the Gateway API are Istio's."""
+    return document["kind"] in _CREATES_PODS and not document["apiVersion"].startswith("networking.istio.io/")
 
 
 def _workloads(documents: Iterable[dict[str, Any]], namespace: str) -> list[str]:

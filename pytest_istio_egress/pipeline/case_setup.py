@@ -67,6 +67,8 @@ class CaseSetup:
         self.changed_only_proxies = False
         """Whether what was applied for the current test takes effect in proxies alone."""
         self._applied: list[Resource] = []
+        self._rounds = 1
+        """How many markers, one after the other, show that what the current test changed has arrived."""
         self._workload_sync = WorkloadSync(f"{context.names.run}-{context.names.worker}", self._claim_markers)
 
     def ensure_environment(self) -> None:
@@ -179,9 +181,13 @@ class CaseSetup:
         istiod reads Services, Endpoints and Secrets in another way than markers, which may overtake them. A second
         marker, applied once the first has arrived, comes after them.
         """
-        rounds = 1 if all(map(_takes_effect_in_proxies, changed)) else 2
-        self._workload_sync.begin(changed, self._proxy_sync, rounds=rounds)
-        for _ in range(rounds):
+        self._rounds = 1 if all(map(_takes_effect_in_proxies, changed)) else 2
+        self._workload_sync.begin(changed, self._proxy_sync, rounds=self._rounds)
+        self.sync_again()
+
+    def sync_again(self) -> None:
+        """Wait until the proxies have what the current test changed, as far as istiod knows it by now."""
+        for _ in range(self._rounds):
             self.sync()
 
     def sync_workloads(self, workloads: Iterable[str]) -> bool:

@@ -197,10 +197,13 @@ class Prober:
     def gateway_pods(self, at: str | None) -> list[Pod]:
         """Return the pods of a gateway: None stands for the mesh's own, else `<app label>.<namespace>`.
 
-        The list is empty where Istio did not create the gateway in time, so that no line can exist.
+        The list is empty where Istio did not create the gateway in time, so that no line can exist. One that nothing
+        creates is not waited for.
         """
         if at is None:
             return self.context.access_logs.gateways()
+        if not self.context.environment.may_have_pods(at, self._case_setup.documents):
+            return []
         if self._absent.get(at) != self._case_setup.syncs:
             try:
                 return [self.context.environment.pod(at)]

@@ -7,7 +7,10 @@ may warm up, an address may be looked up. Where none of this is so, a later answ
 
 If A and B are equal and nothing is pending in them, everything that istiod knew a second after the first failure has
 arrived, and the answer is final. Whatever else may be late (addresses of Services, NetworkPolicies, gateways that get
-no marker) is waited for as long as `timeouts.converge` says.
+no marker) is waited for as long as `timeouts.converge` says, unless the sidecar answered without it:
+
+    curl ──> sidecar: 502, no upstream          only the sidecar's configuration decides
+    curl ──> sidecar ──> gateway: 404           the gateway's, too: it gets no marker
 """
 
 from __future__ import annotations
@@ -23,15 +26,19 @@ from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.configuration_state import Concerns, ConfigurationState, configuration_state
 from pytest_istio_egress.cluster.names import OF_ONE_WORKER, Names
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
+from pytest_istio_egress.model.outcome import BLACK_HOLE
 from pytest_istio_egress.model.probe import is_workload
 from pytest_istio_egress.pipeline.case_setup import CaseSetup
 from pytest_istio_egress.pipeline.context import WorkerContext
-from pytest_istio_egress.verdict.verdict import Answer, Expectation
+from pytest_istio_egress.verdict.verdict import Answer, Expectation, Verdict
 
 FIRST_LOOK = 1.0
 """Seconds after the first failure: most that is late arrives before, and costs no reading of the proxies."""
 STILL = 1.5
 """Seconds that the proxies must stand still: more than istiod needs to send another kind that it knows already."""
+
+OF_CONFIGURATION = frozenset({"-", "NR", "NC", "FI", "RL"})
+"""Response flags of an Envoy that chose no upstream host because of its configuration, and not for want of one."""
 
 
 class Standstill:
@@ -42,17 +49,20 @@ class Standstill:
         self._case_setup = case_setup
         self._began = time.monotonic()
         self._expectations = expectations
-        self._possible = self._only_marked_proxies_decide()
+        self._possible = case_setup.case is not None
+        self._only_marked_proxies_decide = self._possible and self._all_hops_are_marked()
         self._seen: tuple[float, list[ConfigurationState]] | None = None
 
-    def reached(self, failed: Iterable[Answer]) -> bool:
+    def reached(self, failed: Sequence[Answer]) -> bool:
         """Whether the proxies have stood still since an earlier call; the probes were sent in between."""
         if not self._possible or time.monotonic() < self._began + FIRST_LOOK:
+            return False
+        if not self._only_marked_proxies_decide and not all(map(self._is_of_the_sidecar_alone, failed)):
             return False
         clients = sorted({answer.probe.client for answer in failed})
         try:
             if self._seen is None:
-                self._case_setup.sync()
+                self._case_setup.sync_again()
                 if not self._case_setup.sync_workloads_again(filter(is_workload, clients)):
                     self._possible = False
                     return False
@@ -75,15 +85,36 @@ class Standstill:
         pods = [pod for pod in map(environment.pod, (*clients, *environment.own_gateways)) if pod.injected]
         return [configuration_state(ProxyConfig(api, pod), self._concerns) for pod in pods]
 
-    def _only_marked_proxies_decide(self) -> bool:
+    def _all_hops_are_marked(self) -> bool:
         """Whether the outcomes depend on proxies that get markers, and on nothing else that may be late."""
         own_gateway = self.context.names.mesh.gateway.is_runs_own
         at_marked = all(
             outcome.gateway is None or (outcome.gateway.at is None and own_gateway) for _, outcome in self._expectations
         )
         case = self._case_setup.case
-        of_mesh = case is None or ("egress-gateway" in case.requires and not own_gateway)
+        of_mesh = case is not None and "egress-gateway" in case.requires and not own_gateway
         return at_marked and not of_mesh and self._case_setup.changed_only_proxies
+
+    def _is_of_the_sidecar_alone(self, answer: Answer) -> bool:
+        """Whether the client's sidecar answered, or closed the connection, before it chose an upstream host.
+
+        The name of a Service that the test applied may still be resolved to the address of one before it.
+        """
+        line = answer.exchange.sidecar if isinstance(answer, Verdict) else None
+        if line is None or line.upstream != "-":
+            return False
+        if line.cluster != BLACK_HOLE and line.flags not in OF_CONFIGURATION:
+            return False
+        host, _ = answer.probe.destination
+        return self.context.names.render(host).partition(".")[0] not in self._services_with_address
+
+    @cached_property
+    def _services_with_address(self) -> frozenset[str]:
+        return frozenset(
+            document["metadata"]["name"]
+            for document in self._case_setup.documents
+            if document["kind"] == "Service" and document.get("spec", {}).get("type") != "ExternalName"
+        )
 
 
 def concerned(names: Names, mine: Any) -> Concerns:

@@ -61,6 +61,7 @@ class FakeEnvironment:
         self.failure: Exception | None = None
         self.pod_error: Exception | None = None
         self.pods_requested: list[str] = []
+        self.never_created: set[str] = set()
         self.own_gateways: list[str] = []
         self.waypoints: list[Pod] = []
         self.forward_proxies: list[Pod] = []
@@ -84,6 +85,9 @@ class FakeEnvironment:
         return list(fixtures)
 
     def activate(self, fixtures: Iterable[str]) -> None: ...
+
+    def may_have_pods(self, gateway: str, _: Iterable[dict[str, Any]]) -> bool:
+        return gateway not in self.never_created
 
     def register_workloads(self, documents: Iterable[dict[str, Any]]) -> None: ...
 

@@ -89,3 +89,33 @@ def test_gateway_of_one_test_is_not_in_use_after_it(tmp_path: Path, monkeypatch:
     environment.pod("gateway-api.egress-client")
     environment.forget_case_workloads()
     assert environment.pod_lookup.pods_in_use() == [client]
+
+
+def document(kind: str, namespace: str, api_version: str = "gateway.networking.k8s.io/v1") -> dict[str, Any]:
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": "exit", "namespace": namespace}}
+
+
+@pytest.mark.parametrize(
+    ("gateway", "documents", "expected"),
+    [
+        ("exit.egress-client", [], False),
+        ("exit.egress-client", [document("HTTPRoute", "egress-client-k3x9q-gw0")], False),
+        ("exit.egress-client", [document("Gateway", "egress-neighbour-k3x9q-gw0")], False),
+        ("exit.egress-client", [document("Gateway", "egress-client-k3x9q-gw0", "networking.istio.io/v1")], False),
+        ("exit.egress-client", [document("Gateway", "egress-client-k3x9q-gw0")], True),
+        ("exit.egress-client", [document("StatefulSet", "egress-client-k3x9q-gw0", "apps/v1")], True),
+        ("exit.payments", [], True),
+    ],
+)
+def test_gateway_gets_pods_only_where_something_creates_them(
+    gateway: str, documents: list[dict[str, Any]], expected: bool  # noqa: FBT001  # what is expected
+) -> None:  # fmt: skip
+    environment = Environment(cast(Api, None), Names("k3x9q", "gw0"), fixtures_folder(), 1.0, WITH_ENVOY_FILTERS)
+    assert environment.may_have_pods(gateway, documents) is expected
+
+
+def test_gateway_of_the_test_itself_may_have_pods() -> None:
+    environment = Environment(cast(Api, None), Names("k3x9q", "gw0"), fixtures_folder(), 1.0, WITH_ENVOY_FILTERS)
+    labels = {"matchLabels": {"app": "exit"}}
+    environment.register_workloads([{"kind": "Deployment", "metadata": {}, "spec": {"selector": labels}}])
+    assert environment.may_have_pods("exit.egress-client", [])

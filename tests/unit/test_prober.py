@@ -106,6 +106,12 @@ def test_gateway_without_pods_is_waited_for_once_per_sync(
     assert len(environment.pods_requested) == 2
 
 
+def test_gateway_that_nothing_creates_is_not_waited_for(prober: Prober, environment: FakeEnvironment) -> None:
+    environment.never_created = {GATEWAY}
+    assert prober.gateway_pods(GATEWAY) == []
+    assert environment.pods_requested == []
+
+
 def test_gateway_pod_that_is_not_ready_is_an_error(prober: Prober, environment: FakeEnvironment) -> None:
     environment.pod_error = NotReadyError("container istio-proxy waits: ImagePullBackOff")
     with pytest.raises(NotReadyError, match="ImagePullBackOff"):

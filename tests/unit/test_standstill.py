@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from fake_cluster import CASE, PASSES, POD, FakeApplier, FakeEnvironment, FakeProxySync, answer_to, case_setup
+from fake_cluster import CASE, LINE, PASSES, POD, FakeApplier, FakeEnvironment, FakeProxySync, answer_to, case_setup
 from fake_cluster import worker_context as context_of
 
 from pytest_istio_egress import Hop, get, workload
@@ -17,11 +17,12 @@ from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.configuration_state import ConfigurationState, configuration_state, state_of
 from pytest_istio_egress.cluster.names import Names
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
+from pytest_istio_egress.model.access_log import AccessLogLine
 from pytest_istio_egress.model.result_names import FAILED
 from pytest_istio_egress.pipeline import standstill
 from pytest_istio_egress.pipeline.case_setup import CaseSetup
 from pytest_istio_egress.pipeline.standstill import Standstill, concerned
-from pytest_istio_egress.verdict.verdict import Expectation
+from pytest_istio_egress.verdict.verdict import Answer, Expectation, Verdict
 
 PROBE = (get("http://api.test/"), PASSES)
 NAME = "outbound|80||api.k3x9q.test"
@@ -137,6 +138,7 @@ class Observed:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, expectations: Sequence[Expectation], **setup: Any) -> None:
         self.now = 100.0
+        self.sidecar: AccessLogLine | None = None
         self.states: list[ConfigurationState | ClusterError] = []
         self.sync = FakeProxySync()
         environment = FakeEnvironment()
@@ -161,7 +163,12 @@ class Observed:
     def reached_after(self, seconds: float, *states: ConfigurationState | ClusterError) -> bool:
         self.now += seconds
         self.states += states
-        return self.standstill.reached([answer_to(pair, FAILED) for pair in self.expectations])
+        answers = [answer_to(pair, FAILED) for pair in self.expectations]
+        return self.standstill.reached([self._with_line(answer) for answer in answers])
+
+    def _with_line(self, answer: Answer) -> Answer:
+        assert isinstance(answer, Verdict)
+        return replace(answer, exchange=replace(answer.exchange, sidecar=self.sidecar))
 
     @property
     def markers(self) -> int:
@@ -225,6 +232,63 @@ def test_what_no_marker_shows_is_waited_for(
     observed = Observed(monkeypatch, [expectation], **setup)
     assert not observed.reached_after(5.0)
     assert not observed.reached_after(5.0)
+
+
+def line(**fields: Any) -> AccessLogLine:
+    """Return the line of a sidecar that answered a request to a host that it does not know."""
+    blocked = {"status": 502, "upstream": "-", "cluster": "-", "route": "block_all", "flags": "-"}
+    return replace(LINE, **{**blocked, **fields})
+
+
+SERVICE = {"kind": "Service", "metadata": {"name": "api"}, "spec": {"type": "ClusterIP"}}
+SECRET = {"apiVersion": "v1", "kind": "Secret"}
+TO_SERVICE = (get("http://api.egress-client.svc/"), PASSES)
+
+
+@pytest.mark.parametrize(
+    ("expectation", "sidecar", "setup", "final"),
+    [
+        (AT_GATEWAY, line(), {}, True),
+        (AT_GATEWAY, line(flags="UH", cluster="BlackHoleCluster"), {}, True),
+        (AT_GATEWAY, line(flags="UH", cluster="outbound|80||api.test"), {}, False),
+        (AT_GATEWAY, line(flags="UF", upstream="10.244.0.9:80"), {}, False),
+        (AT_GATEWAY, line(flags="DF"), {}, False),
+        (AT_GATEWAY, line(upstream=None), {}, False),
+        (AT_GATEWAY, None, {}, False),
+        (PROBE, line(), {"case": None}, False),
+        (PROBE, line(), {"changed_only_proxies": False}, True),
+        (PROBE, line(), {"case": replace(CASE, requires=("egress-gateway",))}, True),
+        (TO_SERVICE, line(), {"changed_only_proxies": False}, True),
+        (TO_SERVICE, line(), {"changed_only_proxies": False, "documents": [SERVICE]}, False),
+        (
+            TO_SERVICE,
+            line(),
+            {"changed_only_proxies": False, "documents": [SERVICE | {"spec": {"type": "ExternalName"}}]},
+            True,
+        ),
+    ],
+)
+def test_answer_of_the_sidecar_without_an_upstream_is_final_once_the_sidecar_stood_still(
+    expectation: Expectation,
+    sidecar: AccessLogLine | None,
+    setup: dict[str, Any],
+    final: bool,  # noqa: FBT001  # what is expected
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    observed = Observed(monkeypatch, [expectation], **setup)
+    observed.sidecar = sidecar
+    states = [A] if final else []
+    assert not observed.reached_after(1.1, *states)
+    assert observed.reached_after(1.6, *states) is final
+
+
+def test_what_markers_may_overtake_is_waited_for_by_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    observed = Observed(monkeypatch, [PROBE], first_manifests=lambda _: [SECRET], case=None)
+    observed.setup.enter(CASE)
+    observed.standstill = Standstill(observed.setup.context, observed.setup, [PROBE])
+    observed.syncs, observed.sidecar = len(observed.sync.waited), line()
+    assert not observed.reached_after(1.1, A)
+    assert observed.markers == 2
 
 
 @pytest.mark.parametrize(
