@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_istio_egress.cluster.markers import MARKER
+from pytest_istio_egress.cluster.markers import MARKER, is_of_marker
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
 from pytest_istio_egress.verdict.proxy_path.upstream import cluster_type
 
@@ -60,7 +60,11 @@ def state_of(dump: list[Entry], endpoints: str, concerns: Concerns) -> Configura
         clusters,
         hosts,
         [_narrowed(entry["active_state"]["listener"], concerns) for entry in _active(sections)],
-        [_narrowed(entry["route_config"], concerns) for entry in sections.get("dynamic_route_configs", ())],
+        [
+            _narrowed(entry["route_config"], concerns)
+            for entry in sections.get("dynamic_route_configs", ())
+            if not is_of_marker(entry["route_config"])
+        ],
         sorted(
             str(entry["error_state"]) for entries in sections.values() for entry in entries if "error_state" in entry
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -55,3 +56,14 @@ def name_of(number: int) -> str:
 def listener(name: str) -> str:
     """Return the path of the dump of the listeners whose whole names match a regular expression."""
     return f"/config_dump?resource=dynamic_listeners&name_regex={name}"
+
+
+def is_of_marker(route_config: Mapping[str, Any]) -> bool:
+    """Whether a route configuration is one that a marker's listener requested, and so has no hosts; or requested once.
+
+    Envoy keeps it for a while after the listener has gone.
+    """
+    name = str(route_config.get("name"))
+    if not name.isdecimal() or int(name) < FIRST_PORT:
+        return False
+    return all(host.get("domains") == ["*"] for host in route_config.get("virtual_hosts", ()))

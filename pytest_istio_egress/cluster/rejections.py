@@ -60,15 +60,17 @@ def error_states(api: Api, pod: Pod) -> list[str]:
     return rejected
 
 
-def rejections(api: Api, pods: Mapping[str, Pod], log_of: Callable[[Pod], str]) -> list[str]:
+def rejections(
+    pods: Mapping[str, Pod], errors_of: Callable[[Pod], list[str]], log_of: Callable[[Pod], str]
+) -> list[str]:
     """Return a sentence for each resource that proxies rejected.
 
-    `pods` are the pods of the proxies, by their description in the sentence; `log_of` returns the part of a proxy's
-    log that counts. The config dump has rejected listeners; rejected clusters and routes are only in the log.
+    `pods` are the pods of the proxies, by their description in the sentence. `errors_of` returns the rejected listeners
+    (`error_states`); rejected clusters and routes are only in the log, of which `log_of` returns the part that counts.
     """
     sentences = []
     for proxy, pod in pods.items():
-        sentences += [f"the {proxy} rejected {resource}" for resource in error_states(api, pod)]
+        sentences += [f"the {proxy} rejected {resource}" for resource in errors_of(pod)]
         sentences += [f"the {proxy} rejected its {resource}" for resource in logged_rejections(log_of(pod))]
     return list(dict.fromkeys(sentences))
 

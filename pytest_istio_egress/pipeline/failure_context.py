@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from pytest_istio_egress.cluster.api import reason
@@ -12,23 +12,23 @@ from pytest_istio_egress.cluster.inspection.configuration import ConfigurationRe
 from pytest_istio_egress.cluster.inspection.proxy_dump import proxy_dump
 from pytest_istio_egress.cluster.log_config import COMPARED
 from pytest_istio_egress.cluster.pods import Pod
-from pytest_istio_egress.cluster.rejections import recent_log, rejections
+from pytest_istio_egress.cluster.rejections import error_states, recent_log, rejections
 from pytest_istio_egress.model.addresses import without_port
 from pytest_istio_egress.pipeline.case_setup import CaseSetup
 from pytest_istio_egress.pipeline.context import WorkerContext
 from pytest_istio_egress.pipeline.prober import Prober
+from pytest_istio_egress.pipeline.recent_reads import RecentReads
 from pytest_istio_egress.pipeline.request_at_proxy import at_gateway, at_sidecar, at_waypoint
-from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Configuration, Workload
+from pytest_istio_egress.verdict.analysis.configuration import ClientRequest, Workload
 from pytest_istio_egress.verdict.diagnosis import cause
 from pytest_istio_egress.verdict.diagnosis.failure import Failure
 from pytest_istio_egress.verdict.failure_context import GATEWAY, SIDECAR, WAYPOINT, FailureContext
 from pytest_istio_egress.verdict.proxy_path import path_of, waypoint_path_of
+from pytest_istio_egress.verdict.proxy_path.dump import ProxyDump
 from pytest_istio_egress.verdict.verdict import Verdict
 
 _CLOCKS = 10.0
 """Seconds that reading a node's log may take, and by which clocks may differ."""
-_SAME_STATE = 2.0
-"""Seconds in which the resources are not read again: the parameters of a test fail together."""
 _NO_CONNECTION = frozenset({5, 6, 7})
 """curl's exit codes where no connection came about that any Envoy could have logged: no address, refused."""
 
@@ -45,11 +45,11 @@ class FailureInspector:
         self._prober = prober
         self._first_seen: dict[str, float] = {}
         """By rejection: when the test began in which it was seen first."""
-        self._read: dict[tuple[str, ...], tuple[float, Configuration]] = {}
-        """By the namespaces of the proxies: when the resources were read, and the resources."""
+        self._recent = RecentReads()
 
     def explained(self, verdict: Verdict) -> Verdict:
         """Return the verdict with its failure context and its cause; what cannot be read is left out of them."""
+        self._recent.begin((self._case_setup.entered, self._case_setup.syncs))
         pod = self.context.environment.pod(verdict.probe.client)
         known = FailureContext()
         steps: tuple[Step, ...] = (
@@ -73,7 +73,9 @@ class FailureInspector:
             redirected = pod.ambient if verdict.expected.ztunnel is not None else None
             return replace(known, injected=False, redirected=redirected)
         api = self.context.api
-        return replace(known, proxy_trouble=proxies.proxy_trouble(api, pod), annotations=proxies.redirection(api, pod))
+        trouble = self._recent.get(("proxy trouble", pod), lambda: proxies.proxy_trouble(api, pod))
+        annotations = self._recent.get(("annotations", pod), lambda: proxies.redirection(api, pod))
+        return replace(known, proxy_trouble=trouble, annotations=annotations)
 
     def _log(self, known: FailureContext, verdict: Verdict, pod: Pod) -> FailureContext:
         """Where a line is missing, find out whether the request passed that proxy, and whether its log is readable."""
@@ -122,26 +124,32 @@ class FailureInspector:
         return self._prober.gateway_pods(hop.at) if hop is not None and hop.at is not None else []
 
     def _request(self, known: FailureContext, verdict: Verdict, pod: Pod) -> FailureContext:
-        api, probe = self.context.api, verdict.probe
+        probe = verdict.probe
         host, port = probe.destination
         request = ClientRequest(
             namespace=pod.namespace,
-            labels=proxies.labels(api, pod),
+            labels=self._labels(pod),
             host=host if probe.from_own_workload else self.context.names.render(host),
             port=port,
             by_proxy=probe.proxy is not None,
         )
         gateway = self._gateway(verdict)
-        workload = Workload(namespace=gateway.namespace, labels=proxies.labels(api, gateway)) if gateway else None
+        workload = Workload(namespace=gateway.namespace, labels=self._labels(gateway)) if gateway else None
         return replace(known, request=request, gateway=workload)
 
     def _waypoint(self, known: FailureContext, verdict: Verdict, _: Pod) -> FailureContext:
         pods = self._waypoints(verdict)
         if not pods:
             return known
-        workload = Workload(namespace=pods[0].namespace, labels=proxies.labels(self.context.api, pods[0]))
+        workload = Workload(namespace=pods[0].namespace, labels=self._labels(pods[0]))
         addresses = frozenset[str]().union(*(each.addresses for each in pods))
         return replace(known, waypoint=workload, waypoint_addresses=addresses)
+
+    def _labels(self, pod: Pod) -> Mapping[str, str]:
+        return self._recent.get(("labels", pod), lambda: proxies.labels(self.context.api, pod))
+
+    def _dump(self, pod: Pod) -> ProxyDump:
+        return self._recent.get(("dump", pod), lambda: proxy_dump(self.context.api, pod))
 
     def _configuration(self, known: FailureContext, verdict: Verdict, pod: Pod) -> FailureContext:
         mesh = self.context.access_logs.mesh.facts
@@ -155,10 +163,8 @@ class FailureInspector:
         gateway = self._gateway(verdict)
         proxied = [pod, *([gateway] if gateway else []), *self._waypoints(verdict)]
         namespaces = tuple(sorted({each.namespace for each in proxied}))
-        read = self._read.get(namespaces)
-        if read is None or read[0] < time.monotonic() - _SAME_STATE:
-            read = self._read[namespaces] = time.monotonic(), reader.read(namespaces)
-        return replace(known, configuration=read[1])
+        configuration = self._recent.get(("resources", namespaces), lambda: reader.read(namespaces))
+        return replace(known, configuration=configuration)
 
     def _pods(self, known: FailureContext, verdict: Verdict, pod: Pod) -> dict[str, Pod]:
         """Return the pods whose proxies can be asked, by SIDECAR, GATEWAY and WAYPOINT."""
@@ -177,21 +183,23 @@ class FailureInspector:
             return known
         paths = {}
         if SIDECAR in pods:
-            dump = proxy_dump(self.context.api, pods[SIDECAR])
-            paths[SIDECAR] = path_of(dump, at_sidecar(exchange, request))
+            paths[SIDECAR] = path_of(self._dump(pods[SIDECAR]), at_sidecar(exchange, request))
         if GATEWAY in pods and (received := at_gateway(exchange, request, paths.get(SIDECAR))):
-            paths[GATEWAY] = path_of(proxy_dump(self.context.api, pods[GATEWAY]), received)
+            paths[GATEWAY] = path_of(self._dump(pods[GATEWAY]), received)
         if WAYPOINT in pods and (tunnelled := at_waypoint(exchange, request)):
-            paths[WAYPOINT] = waypoint_path_of(proxy_dump(self.context.api, pods[WAYPOINT]), tunnelled)
+            paths[WAYPOINT] = waypoint_path_of(self._dump(pods[WAYPOINT]), tunnelled)
         return replace(known, paths=paths)
 
     def _rejected(self, pods: dict[str, Pod]) -> tuple[str, ...]:
         """Return the rejections since the test began."""
         since = self._case_setup.entered
-        seen = rejections(self.context.api, pods, lambda pod: self._log_since(pod, since))
+        seen = rejections(pods, self._error_states, lambda pod: self._log_since(pod, since))
         for rejection in seen:
             self._first_seen.setdefault(rejection, since)
         return tuple(rejection for rejection in seen if self._first_seen[rejection] == since)
+
+    def _error_states(self, pod: Pod) -> list[str]:
+        return self._recent.get(("error states", pod), lambda: error_states(self.context.api, pod))
 
     def _log_since(self, pod: Pod, since: float) -> str:
         """Return what a proxy logged since then (time.monotonic()).

@@ -88,9 +88,17 @@ def test_counters_markers_and_other_tests_of_the_run_are_no_change() -> None:
         f"{NAME}::192.0.2.1:80::health_flags::healthy\n{NAME}::192.0.2.1:80::rq_total::9\n{OTHER}::1.1.1.1:1::health_flags::healthy",
         dynamic_active_clusters=[cluster(), cluster(NEIGHBOUR)],
         dynamic_listeners=[listener({"filter_chain_match": {"server_names": ["elsewhere.k3x9q.test"]}}), marker],
-        dynamic_route_configs=[routes("*", "api.k3x9q.test", "elsewhere.k3x9q.test")],
+        dynamic_route_configs=[
+            routes("*", "api.k3x9q.test", "elsewhere.k3x9q.test"),
+            {"route_config": {"name": "20007", "virtual_hosts": [{"name": "block_all", "domains": ["*"]}]}},
+        ],
     )
     assert after == BEFORE
+
+
+def test_routes_of_a_high_port_with_hosts_are_no_marker_of_which_envoy_keeps_the_routes() -> None:
+    routes_of_port = {"route_config": routes("api.k3x9q.test")["route_config"] | {"name": "27017"}}
+    assert state(dynamic_route_configs=[routes_of_port]) != state()
 
 
 @pytest.mark.parametrize(
