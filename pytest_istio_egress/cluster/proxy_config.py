@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
 from pytest_istio_egress.cluster.admin import admin
@@ -31,9 +32,11 @@ _LABEL = re.compile(r'(\w+)="([^"]*)"')
 class ProxyConfig:
     """The current configuration of the proxy of one injected pod."""
 
-    def __init__(self, api: Api, pod: Pod) -> None:
+    def __init__(self, api: Api, pod: Pod, read: Callable[[str], str] | None = None) -> None:
+        """`read` returns the response of the admin interface to a path; by default each call sends a request."""
         self.api = api
         self.pod = pod
+        self._read = read or partial(admin, api, pod)
 
     def clusters(self) -> list[Cluster]:
         """Return the clusters that istiod sent, sorted by name."""
@@ -197,7 +200,7 @@ class ProxyConfig:
 
     def text(self, path: str) -> str:
         """Return the raw response of the proxy's admin interface."""
-        return admin(self.api, self.pod, path)
+        return self._read(path)
 
     def _dump(self, resource: str) -> list[dict[str, Any]]:
         return self.dump(f"?resource={resource}")

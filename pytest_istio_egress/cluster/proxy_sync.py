@@ -17,6 +17,7 @@ from pytest_istio_egress.cluster.exec_connection import CommandResult, GoneError
 from pytest_istio_egress.cluster.markers import Condition, Marker, Markers, name_of
 from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.cluster.poll import poll
+from pytest_istio_egress.cluster.proxy_config import ProxyConfig
 from pytest_istio_egress.cluster.rejections import error_states
 
 _DEBOUNCE = 0.1
@@ -140,7 +141,7 @@ class ProxySync:
             raise self._not_synced(f"proxy of {pod}", pod, result.stderr)
 
     def _not_synced(self, proxy: str, pod: Pod, error_text: str) -> ProxyNotSyncedError:
-        rejected = error_states(self.api, pod)
+        rejected = error_states(ProxyConfig(self.api, pod))
         if rejected:
             why = f"it rejected {rejected[0]}"
         elif error_text.strip():

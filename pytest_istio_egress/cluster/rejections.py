@@ -7,9 +7,9 @@ import math
 import re
 from collections.abc import Callable, Mapping
 
-from pytest_istio_egress.cluster.admin import NoAnswerError, admin
-from pytest_istio_egress.cluster.api import Api
+from pytest_istio_egress.cluster.api import Api, ClusterError
 from pytest_istio_egress.cluster.pods import PROXY, Pod
+from pytest_istio_egress.cluster.proxy_config import ProxyConfig
 from pytest_istio_egress.model.text import one_line
 
 _REJECTED = re.compile(
@@ -45,15 +45,15 @@ def _plain(line: str) -> str:
     return f"0000-00-00 {entry.get('msg', '')}" if isinstance(entry, dict) else line
 
 
-def error_states(api: Api, pod: Pod) -> list[str]:
+def error_states(config: ProxyConfig) -> list[str]:
     """Return name and Envoy's reason of each rejected resource in the config dump of a proxy."""
     rejected = []
     for resource in ("dynamic_listeners", "dynamic_active_clusters", "dynamic_route_configs"):
         try:
-            dump = json.loads(admin(api, pod, f"/config_dump?resource={resource}"))
-        except (NoAnswerError, json.JSONDecodeError):
+            entries = config.dump(f"?resource={resource}")
+        except ClusterError:
             continue
-        for entry in dump.get("configs", []):
+        for entry in entries:
             if "error_state" in entry:
                 name = entry.get("name") or entry.get("cluster", {}).get("name") or resource
                 rejected.append(one_line(f"{name}: {entry['error_state'].get('details')}"))

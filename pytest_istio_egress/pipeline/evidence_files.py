@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import yaml
 
+from pytest_istio_egress.cluster.admin import admin
 from pytest_istio_egress.cluster.api import reason
 from pytest_istio_egress.cluster.inspection.pods import events, log_end, log_ends, pod_states
 from pytest_istio_egress.cluster.pods import PROXY, Pod
@@ -130,8 +131,10 @@ def _probe(verdict: Verdict) -> dict[str, Any]:
 
 
 def _config(context: WorkerContext, pod: Pod, hosts: list[str], port: int | None) -> str:
-    part = ProxyConfig(context.api, pod).concerning(hosts, port)
-    return _json({"proxy": str(pod), "hosts": hosts, "rejected": error_states(context.api, pod)} | part)
+    # Both parts read the same sections of the dump.
+    config = ProxyConfig(context.api, pod, cache(partial(admin, context.api, pod)))
+    rejected = error_states(config)
+    return _json({"proxy": str(pod), "hosts": hosts, "rejected": rejected} | config.concerning(hosts, port))
 
 
 def _hosts(context: WorkerContext, case_setup: CaseSetup, verdict: Verdict | None) -> list[str]:

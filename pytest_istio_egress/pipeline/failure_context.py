@@ -12,6 +12,7 @@ from pytest_istio_egress.cluster.inspection.configuration import ConfigurationRe
 from pytest_istio_egress.cluster.inspection.proxy_dump import proxy_dump
 from pytest_istio_egress.cluster.log_config import COMPARED
 from pytest_istio_egress.cluster.pods import Pod
+from pytest_istio_egress.cluster.proxy_config import ProxyConfig
 from pytest_istio_egress.cluster.rejections import error_states, recent_log, rejections
 from pytest_istio_egress.model.addresses import without_port
 from pytest_istio_egress.pipeline.case_setup import CaseSetup
@@ -199,7 +200,7 @@ class FailureInspector:
         return tuple(rejection for rejection in seen if self._first_seen[rejection] == since)
 
     def _error_states(self, pod: Pod) -> list[str]:
-        return self._recent.get(("error states", pod), lambda: error_states(self.context.api, pod))
+        return self._recent.get(("error states", pod), lambda: error_states(ProxyConfig(self.context.api, pod)))
 
     def _log_since(self, pod: Pod, since: float) -> str:
         """Return what a proxy logged since then (time.monotonic()).
