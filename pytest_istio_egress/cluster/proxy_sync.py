@@ -1,6 +1,7 @@
 """Waits until proxies are in sync with everything that was applied, by a marker that is applied last.
 
-What a marker is, and why a proxy that has it has everything else, is in envoy_filter_markers.py and policy_markers.py.
+What a marker is, and why a proxy that has it has everything else, is in envoy_filter_markers.py and policy_markers.py;
+exported_markers.py has those of the mesh's own gateways, after failures.
 """
 
 from __future__ import annotations

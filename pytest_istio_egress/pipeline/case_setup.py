@@ -15,10 +15,11 @@ from kubernetes.client.exceptions import ApiException
 from pytest_istio_egress.cluster.api import ClusterError, reason
 from pytest_istio_egress.cluster.apply import Applier, RefusedError, Resource, load, resource_of
 from pytest_istio_egress.cluster.exec_connection import GoneError
+from pytest_istio_egress.cluster.exported_markers import ExportedMarkers
 from pytest_istio_egress.cluster.objects_elsewhere import ObjectsElsewhere
 from pytest_istio_egress.cluster.pods import Pod, changed_pods
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
-from pytest_istio_egress.cluster.proxy_sync import ProxySync, first_sync
+from pytest_istio_egress.cluster.proxy_sync import ProxyNotSyncedError, ProxySync, first_sync
 from pytest_istio_egress.cluster.validation_webhooks import NotValidatedError, validated_labels
 from pytest_istio_egress.cluster.waypoint_markers import WaypointMarkers
 from pytest_istio_egress.cluster.ztunnel_sync import ZtunnelSync
@@ -29,6 +30,10 @@ from pytest_istio_egress.pipeline.workload_sync import WorkloadSync
 
 _DECIDED_BY_PROXIES = ("networking.istio.io", "security.istio.io", "telemetry.istio.io", "extensions.istio.io")
 """API groups of resources that take effect in proxies alone, which markers show."""
+_OF_ISTIOD = frozenset({"Service", "Endpoints", "EndpointSlice", "Secret", "ConfigMap", "ServiceAccount"})
+"""Kinds that istiod reads and sends to proxies, in another way than markers: a second marker comes after them."""
+_GATEWAY_MARKER = 5.0
+"""Seconds in which a marker reaches a gateway, unless the mesh sends gateways no clusters but those of their routes."""
 
 ManifestFilter = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 """Returns the documents to apply in place of those that a test's manifests hold."""
@@ -66,9 +71,12 @@ class CaseSetup:
         """Applied to manifests that a test adds or removes in its course, or has checked by a dry run."""
         self.changed_only_proxies = False
         """Whether what was applied for the current test takes effect in proxies alone."""
+        self.changed_only_istiod = False
+        """Whether it takes effect through istiod alone: in proxies, and in the addresses of Services' names."""
         self._applied: list[Resource] = []
         self._rounds = 1
         """How many markers, one after the other, show that what the current test changed has arrived."""
+        self._gateway_sync: ProxySync | None = None
         self._workload_sync = WorkloadSync(f"{context.names.run}-{context.names.worker}", self._claim_markers)
 
     def ensure_environment(self) -> None:
@@ -130,6 +138,7 @@ class CaseSetup:
         # A NetworkPolicy of the test before is still enforced for a while; names of other kinds are a test's own.
         lingering = any(resource.kind == "NetworkPolicy" for resource in previous)
         self.changed_only_proxies = not lingering and all(map(_takes_effect_in_proxies, self._applied))
+        self.changed_only_istiod = not lingering and all(map(_is_of_istiod, self._applied))
         self.case = case
         return True
 
@@ -189,6 +198,26 @@ class CaseSetup:
         """Wait until the proxies have what the current test changed, as far as istiod knows it by now."""
         for _ in range(self._rounds):
             self.sync()
+
+    def sync_mesh_gateways(self) -> bool:
+        """Wait until the mesh's own egress gateways have what the current test changed; False where nothing shows it.
+
+        Only failures are worth it: it changes the configuration of gateways that others use.
+        """
+        gateways = self.context.access_logs.gateways()
+        if not gateways:
+            return False
+        names, within = self.context.names, min(self.context.timeouts.settle, _GATEWAY_MARKER)
+        markers = ExportedMarkers(names.worker, {pod.namespace for pod in gateways})
+        sync = self._gateway_sync = self._gateway_sync or ProxySync(self.context.api, self._applier, within, markers)
+        self._claim_markers([resource_of(self._rendered([markers.of_gateways(0).resource])[0])])
+        with self.context.timer.phase("sync"):
+            try:
+                for _ in range(self._rounds):
+                    self._with_current_pods(lambda: sync.wait((), gateways))
+            except (RefusedError, ProxyNotSyncedError):
+                return False
+        return True
 
     def sync_workloads(self, workloads: Iterable[str]) -> bool:
         """Wait until the proxies of users' own workloads have what the test changed; False where nothing can show it.
@@ -341,3 +370,9 @@ class CaseSetup:
 def _takes_effect_in_proxies(resource: Resource) -> bool:
     """Whether nothing but proxies has to act on a resource; a workload's pods are waited for until they are ready."""
     return resource.api_version.partition("/")[0] in _DECIDED_BY_PROXIES or resource.kind == "Deployment"
+
+
+def _is_of_istiod(resource: Resource) -> bool:
+    """Whether istiod tells proxies of a resource, as of those that take effect in proxies alone."""
+    of_gateway_api = resource.api_version.startswith("gateway.networking.k8s.io/")
+    return _takes_effect_in_proxies(resource) or resource.kind in _OF_ISTIOD or of_gateway_api

@@ -6,11 +6,13 @@ may warm up, an address may be looked up. Where none of this is so, a later answ
     first failure ──1 s──> marker applied, and acknowledged ──> state A ──1.5 s, probed meanwhile──> state B
 
 If A and B are equal and nothing is pending in them, everything that istiod knew a second after the first failure has
-arrived, and the answer is final. Whatever else may be late (addresses of Services, NetworkPolicies, gateways that get
-no marker) is waited for as long as `timeouts.converge` says, unless the sidecar answered without it:
+arrived, and the answer is final. Whatever else may be late (addresses of Services, NetworkPolicies) is waited for as
+long as `timeouts.converge` says, unless the lines of the proxies show that it took no part:
 
-    curl ──> sidecar: 502, no upstream          only the sidecar's configuration decides
-    curl ──> sidecar ──> gateway: 404           the gateway's, too: it gets no marker
+    curl ──> sidecar: 502, no upstream          the sidecar's configuration decides alone
+    curl ──> sidecar ──> gateway: 404           the gateway's, too: only now it gets a marker (exported_markers.py)
+    curl ──> sidecar ──x gateway: 503 UF        the same: it has no listener for the port
+    curl ──> sidecar: 503 UH or UF              endpoints may be late: not final
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ from typing import Any
 from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.configuration_state import Concerns, ConfigurationState, configuration_state
 from pytest_istio_egress.cluster.names import OF_ONE_WORKER, Names
+from pytest_istio_egress.cluster.pods import Pod
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
+from pytest_istio_egress.model.access_log import AccessLogLine
 from pytest_istio_egress.model.outcome import BLACK_HOLE
 from pytest_istio_egress.model.probe import is_workload
 from pytest_istio_egress.pipeline.case_setup import CaseSetup
@@ -38,7 +42,10 @@ STILL = 1.5
 """Seconds that the proxies must stand still: more than istiod needs to send another kind that it knows already."""
 
 OF_CONFIGURATION = frozenset({"-", "NR", "NC", "FI", "RL"})
-"""Response flags of an Envoy that chose no upstream host because of its configuration, and not for want of one."""
+"""Response flags of an Envoy that forwarded a response, or had none to forward by its configuration alone."""
+
+REFUSED = frozenset({"UF", "UF,URX"})
+"""Response flags where the upstream host refused the connection: a gateway without a listener for the port does."""
 
 
 class Standstill:
@@ -57,16 +64,15 @@ class Standstill:
         """Whether the proxies have stood still since an earlier call; the probes were sent in between."""
         if not self._possible or time.monotonic() < self._began + FIRST_LOOK:
             return False
-        if not self._only_marked_proxies_decide and not all(map(self._is_of_the_sidecar_alone, failed)):
+        if not self._only_marked_proxies_decide and not all(map(self._is_decided_by_proxies, failed)):
             return False
         clients = sorted({answer.probe.client for answer in failed})
+        at_gateways = any(map(self._is_decided_at_gateways, failed))
         try:
-            if self._seen is None:
-                self._case_setup.sync_again()
-                if not self._case_setup.sync_workloads_again(filter(is_workload, clients)):
-                    self._possible = False
-                    return False
-            now = time.monotonic(), self._states(clients)
+            if self._seen is None and not self._have_markers(clients, at_gateways=at_gateways):
+                self._possible = False
+                return False
+            now = time.monotonic(), self._states(clients, self._mesh_gateways if at_gateways else [])
         except ClusterError:
             self._possible = False  # then it is not known, and the failures are probed again until the end
             return False
@@ -75,15 +81,25 @@ class Standstill:
             return False
         return now[0] >= self._seen[0] + STILL
 
+    def _have_markers(self, clients: Sequence[str], *, at_gateways: bool) -> bool:
+        """Wait until the proxies have one more marker; False where nothing shows whether they have it."""
+        self._case_setup.sync_again()
+        own = self._case_setup.sync_workloads_again(filter(is_workload, clients))
+        return own and (not at_gateways or self._case_setup.sync_mesh_gateways())
+
+    @property
+    def _mesh_gateways(self) -> list[Pod]:
+        return self.context.access_logs.gateways()
+
     @cached_property
     def _concerns(self) -> Concerns:
         urls = [probe.url for probe, _ in self._expectations]
         return concerned(self.context.names, [self._case_setup.documents, urls])
 
-    def _states(self, clients: Iterable[str]) -> list[ConfigurationState]:
+    def _states(self, clients: Iterable[str], gateways: Iterable[Pod]) -> list[ConfigurationState]:
         environment, api = self.context.environment, self.context.api
         pods = [pod for pod in map(environment.pod, (*clients, *environment.own_gateways)) if pod.injected]
-        return [configuration_state(ProxyConfig(api, pod), self._concerns) for pod in pods]
+        return [configuration_state(ProxyConfig(api, pod), self._concerns) for pod in (*pods, *gateways)]
 
     def _all_hops_are_marked(self) -> bool:
         """Whether the outcomes depend on proxies that get markers, and on nothing else that may be late."""
@@ -95,18 +111,32 @@ class Standstill:
         of_mesh = case is not None and "egress-gateway" in case.requires and not own_gateway
         return at_marked and not of_mesh and self._case_setup.changed_only_proxies
 
-    def _is_of_the_sidecar_alone(self, answer: Answer) -> bool:
-        """Whether the client's sidecar answered, or closed the connection, before it chose an upstream host.
+    def _is_decided_by_proxies(self, answer: Answer) -> bool:
+        """Whether the lines of the proxies show that their configuration made the answer, and nothing that may be late.
 
         The name of a Service that the test applied may still be resolved to the address of one before it.
         """
-        line = answer.exchange.sidecar if isinstance(answer, Verdict) else None
-        if line is None or line.upstream != "-":
+        exchange = answer.exchange if isinstance(answer, Verdict) else None
+        if exchange is None or exchange.sidecar is None:
             return False
-        if line.cluster != BLACK_HOLE and line.flags not in OF_CONFIGURATION:
-            return False
+        line, refused = exchange.sidecar, exchange.went_to_gateway and exchange.sidecar.flags in REFUSED
         host, _ = answer.probe.destination
-        return self.context.names.render(host).partition(".")[0] not in self._services_with_address
+        if self.context.names.render(host).partition(".")[0] in self._services_with_address:
+            return False
+        if line.upstream == "-":
+            return _is_of_configuration(line)
+        return (refused or _is_of_configuration(line)) and self._is_decided_behind_the_sidecar(answer)
+
+    def _is_decided_behind_the_sidecar(self, answer: Answer) -> bool:
+        hop, line = answer.expected.gateway, answer.exchange.gateway if isinstance(answer, Verdict) else None
+        marked = hop is None or hop.at is None or hop.at in self.context.environment.own_gateways
+        return marked and self._case_setup.changed_only_istiod and (line is None or _is_of_configuration(line))
+
+    def _is_decided_at_gateways(self, answer: Answer) -> bool:
+        """Whether the answer depends on the mesh's own gateways, which get no marker otherwise."""
+        line = answer.exchange.sidecar if isinstance(answer, Verdict) else None
+        hop, own = answer.expected.gateway, self.context.names.mesh.gateway.is_runs_own
+        return hop is not None and hop.at is None and not own and (line is None or line.upstream != "-")
 
     @cached_property
     def _services_with_address(self) -> frozenset[str]:
@@ -115,6 +145,12 @@ class Standstill:
             for document in self._case_setup.documents
             if document["kind"] == "Service" and document.get("spec", {}).get("type") != "ExternalName"
         )
+
+
+def _is_of_configuration(line: AccessLogLine) -> bool:
+    if line.upstream is None:
+        return False  # the format of the log has no upstream, so that nothing is known
+    return line.cluster == BLACK_HOLE or line.flags in OF_CONFIGURATION
 
 
 def concerned(names: Names, mine: Any) -> Concerns:

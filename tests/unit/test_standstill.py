@@ -148,9 +148,10 @@ class Observed:
         self.now = 100.0
         self.sidecar: AccessLogLine | None = None
         self.states: list[ConfigurationState | ClusterError] = []
+        self.always: ConfigurationState | None = None
         self.sync = FakeProxySync()
-        environment = FakeEnvironment()
-        context = context_of(environment)
+        self.environment = FakeEnvironment()
+        context = context_of(self.environment)
         self.setup: CaseSetup = case_setup(context, FakeApplier(), self.sync)
         self.setup.ensure_environment()
         self.setup.case, self.setup.changed_only_proxies = CASE, True
@@ -163,7 +164,7 @@ class Observed:
         self.standstill = Standstill(context, self.setup, expectations)
 
     def _next(self) -> ConfigurationState:
-        each = self.states.pop(0)
+        each = self.always or self.states.pop(0)
         if isinstance(each, ClusterError):
             raise each
         return each
@@ -176,7 +177,8 @@ class Observed:
 
     def _with_line(self, answer: Answer) -> Answer:
         assert isinstance(answer, Verdict)
-        return replace(answer, exchange=replace(answer.exchange, sidecar=self.sidecar))
+        addresses = {"gateway": frozenset({"10.244.0.9"})}
+        return replace(answer, exchange=replace(answer.exchange, sidecar=self.sidecar, addresses=addresses))
 
     @property
     def markers(self) -> int:
@@ -253,6 +255,13 @@ SECRET = {"apiVersion": "v1", "kind": "Secret"}
 TO_SERVICE = (get("http://api.egress-client.svc/"), PASSES)
 
 
+FORWARDED = {"upstream": "10.244.0.9:80", "upstream_local": "10.244.0.7:4100"}
+ISTIOD = {"changed_only_proxies": False, "changed_only_istiod": True}
+BEYOND = {"changed_only_proxies": False, "changed_only_istiod": False}
+OF_OWN_GATEWAY = (get("http://api.test/"), replace(PASSES, gateway=Hop(status=200, at="exit.egress-gateway")))
+ELSEWHERE = (get("http://api.test/"), replace(PASSES, gateway=Hop(status=200, at="exit.payments")))
+
+
 @pytest.mark.parametrize(
     ("expectation", "sidecar", "setup", "final"),
     [
@@ -263,20 +272,23 @@ TO_SERVICE = (get("http://api.egress-client.svc/"), PASSES)
         (AT_GATEWAY, line(flags="DF"), {}, False),
         (AT_GATEWAY, line(upstream=None), {}, False),
         (AT_GATEWAY, None, {}, False),
+        (OF_OWN_GATEWAY, line(**FORWARDED), ISTIOD, True),
+        (OF_OWN_GATEWAY, line(**FORWARDED, flags="UF,URX"), ISTIOD, True),
+        (OF_OWN_GATEWAY, line(flags="UF,URX", upstream="10.244.0.66:8443"), ISTIOD, False),
+        (ELSEWHERE, line(**FORWARDED), ISTIOD, False),
+        (ELSEWHERE, line(), ISTIOD, True),
         (PROBE, line(), {"case": None}, False),
-        (PROBE, line(), {"changed_only_proxies": False}, True),
+        (PROBE, line(), BEYOND, True),
+        (PROBE, line(**FORWARDED), ISTIOD, True),
+        (PROBE, line(**FORWARDED), BEYOND, False),
         (PROBE, line(), {"case": replace(CASE, requires=("egress-gateway",))}, True),
-        (TO_SERVICE, line(), {"changed_only_proxies": False}, True),
-        (TO_SERVICE, line(), {"changed_only_proxies": False, "documents": [SERVICE]}, False),
-        (
-            TO_SERVICE,
-            line(),
-            {"changed_only_proxies": False, "documents": [SERVICE | {"spec": {"type": "ExternalName"}}]},
-            True,
-        ),
+        (TO_SERVICE, line(), ISTIOD, True),
+        (TO_SERVICE, line(), ISTIOD | {"documents": [SERVICE]}, False),
+        (TO_SERVICE, line(**FORWARDED), ISTIOD | {"documents": [SERVICE]}, False),
+        (TO_SERVICE, line(), ISTIOD | {"documents": [SERVICE | {"spec": {"type": "ExternalName"}}]}, True),
     ],
 )
-def test_answer_of_the_sidecar_without_an_upstream_is_final_once_the_sidecar_stood_still(
+def test_answer_that_the_lines_show_to_be_of_configuration_is_final(
     expectation: Expectation,
     sidecar: AccessLogLine | None,
     setup: dict[str, Any],
@@ -284,10 +296,25 @@ def test_answer_of_the_sidecar_without_an_upstream_is_final_once_the_sidecar_sto
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     observed = Observed(monkeypatch, [expectation], **setup)
-    observed.sidecar = sidecar
-    states = [A] if final else []
+    observed.environment.own_gateways = ["exit.egress-gateway"]
+    observed.sidecar, observed.always = sidecar, A
+    assert not observed.reached_after(1.1)
+    assert observed.reached_after(1.6) is final
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_answer_of_the_mesh_gateway_is_final_once_it_has_a_marker(
+    marked: bool,  # noqa: FBT001  # what the gateway shows
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    observed = Observed(
+        monkeypatch, [AT_GATEWAY], changed_only_istiod=True, sync_mesh_gateways=lambda: marked, case=CASE
+    )
+    monkeypatch.setattr(observed.setup.context.access_logs, "gateways", lambda: [POD])
+    observed.sidecar = line(**FORWARDED)
+    states = [A, A] if marked else []  # of the client and of the gateway
     assert not observed.reached_after(1.1, *states)
-    assert observed.reached_after(1.6, *states) is final
+    assert observed.reached_after(1.6, *states) is marked
 
 
 def test_what_markers_may_overtake_is_waited_for_by_two(monkeypatch: pytest.MonkeyPatch) -> None:
