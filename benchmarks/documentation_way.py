@@ -59,7 +59,8 @@ def tests_of(module: str) -> list[ShippedTest]:
     tests = []
     for function in runpy.run_path(str(suite_folder() / module)).values():
         marks = [mark for mark in getattr(function, "pytestmark", ()) if mark.name == "parametrize"]
-        parameters = [tuple(parameter.values) for mark in marks for parameter in mark.args[1]]
+        values = [parameter.values for mark in marks for parameter in mark.args[1]]
+        parameters = [(probe, expected.for_probe(probe)) for probe, expected in values]
         if (case := case_of(function)) and parameters:
             tests.append(ShippedTest(case, parameters))
     return tests
@@ -139,7 +140,7 @@ def main() -> None:
     parser.add_argument("rounds", type=int, nargs="?", default=3)
     arguments = parser.parse_args()
     with new_runner(arguments.kubeconfig) as runner:
-        runner.context.environment.build()
+        runner.case_setup.ensure_environment()
         tests = [test for module in MODULES for test in tests_of(module)]
         figures = measure(runner, Kubectl(runner, arguments.kubeconfig), tests, arguments.rounds)
         parameters = sum(len(test.parameters) for test in tests)
