@@ -123,7 +123,9 @@ def measure(runner: CaseRunner, kubectl: Kubectl, tests: Sequence[ShippedTest], 
         runner.case_setup.leave()
 
     def by_kubectl() -> None:
+        environment = runner.context.environment
         for test in tests:
+            environment.activate(environment.needed(test.case.fixtures, test.case.requires))
             kubectl.verify(test)
 
     figures: dict[str, list[float]] = {"pipeline, one worker": [], "kubectl step by step": []}
