@@ -47,10 +47,13 @@ class Benchmark:
 
     def figures(self, kept: Path) -> str:
         """Return the output of the command, from now or from an earlier run; its standard error is shown."""
-        return self._output(kept / f"{self.name}.txt", sys.executable, HERE)
+        figures = self._output(kept / f"{self.name}.txt", sys.executable, HERE)
+        if not figures:
+            sys.exit(f"benchmarks/performance.py: {self.shown} printed no figures; see its output above")
+        return figures
 
     def figures_beside(self, kept: Path, checkout: Path) -> str:
-        """Return the output of the command in another checkout, empty where that does not have it."""
+        """Return the output of the command in another checkout, empty where it is missing there, or fails."""
         file, folder = kept / f"{self.name}-beside.txt", checkout / "benchmarks"
         if self.measures_checkouts:
             return self._output(file, str(checkout / ".venv/bin/python"), HERE, "--checkout", str(checkout))
@@ -64,7 +67,7 @@ class Benchmark:
             sys.stderr.write(f"benchmarks/performance.py: {' '.join(command)}\n")
             ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, cwd=folder.parent)
             if not ran.stdout:
-                sys.exit(f"benchmarks/performance.py: {self.shown} printed no figures; see its output above")
+                return ""  # the next call runs it again
             file.write_text(ran.stdout, encoding="utf-8")
         return file.read_text(encoding="utf-8")
 
