@@ -58,6 +58,7 @@ class Standstill:
         self._expectations = expectations
         self._possible = case_setup.case is not None
         self._only_marked_proxies_decide = self._possible and self._all_hops_are_marked()
+        self._gateways_have_marker = False
         self._seen: tuple[float, list[ConfigurationState]] | None = None
 
     def reached(self, failed: Sequence[Answer]) -> bool:
@@ -69,7 +70,7 @@ class Standstill:
         clients = sorted({answer.probe.client for answer in failed})
         at_gateways = any(map(self._is_decided_at_gateways, failed))
         try:
-            if self._seen is None and not self._have_markers(clients, at_gateways=at_gateways):
+            if not self._have_markers(clients, at_gateways=at_gateways):
                 self._possible = False
                 return False
             now = time.monotonic(), self._states(clients, self._mesh_gateways if at_gateways else [])
@@ -82,10 +83,18 @@ class Standstill:
         return now[0] >= self._seen[0] + STILL
 
     def _have_markers(self, clients: Sequence[str], *, at_gateways: bool) -> bool:
-        """Wait until the proxies have one more marker; False where nothing shows whether they have it."""
-        self._case_setup.sync_again()
-        own = self._case_setup.sync_workloads_again(filter(is_workload, clients))
-        return own and (not at_gateways or self._case_setup.sync_mesh_gateways())
+        """Wait until the proxies have one more marker; False where nothing shows whether they have it.
+
+        A request may reach the mesh's gateway only after some attempts: then that gets its marker later.
+        """
+        if self._seen is None:
+            self._case_setup.sync_again()
+            if not self._case_setup.sync_workloads_again(filter(is_workload, clients)):
+                return False
+        if at_gateways and not self._gateways_have_marker:
+            self._gateways_have_marker = self._case_setup.sync_mesh_gateways()
+            self._seen = None
+        return self._gateways_have_marker or not at_gateways
 
     @property
     def _mesh_gateways(self) -> list[Pod]:

@@ -317,6 +317,25 @@ def test_answer_of_the_mesh_gateway_is_final_once_it_has_a_marker(
     assert observed.reached_after(1.6, *states) is marked
 
 
+def test_mesh_gateway_that_a_later_attempt_reaches_gets_its_marker_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    marked: list[bool] = []
+
+    def sync() -> bool:
+        marked.append(True)
+        return True
+
+    observed = Observed(monkeypatch, [AT_GATEWAY], changed_only_istiod=True, sync_mesh_gateways=sync)
+    monkeypatch.setattr(observed.setup.context.access_logs, "gateways", lambda: [POD])
+    observed.always, observed.sidecar = A, line()
+    assert not observed.reached_after(1.1)
+    assert not marked
+    observed.sidecar = line(**FORWARDED)
+    assert not observed.reached_after(1.6)
+    assert not observed.reached_after(1.0)
+    assert observed.reached_after(0.6)
+    assert marked == [True]
+
+
 def test_what_markers_may_overtake_is_waited_for_by_two(monkeypatch: pytest.MonkeyPatch) -> None:
     observed = Observed(monkeypatch, [PROBE], first_manifests=lambda _: [SECRET], case=None)
     observed.setup.enter(CASE)
