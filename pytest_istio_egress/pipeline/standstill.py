@@ -41,8 +41,11 @@ FIRST_LOOK = 1.0
 STILL = 1.5
 """Seconds that the proxies must stand still: more than istiod needs to send another kind that it knows already."""
 
-OF_CONFIGURATION = frozenset({"-", "NR", "NC", "FI", "RL"})
-"""Response flags of an Envoy that forwarded a response, or had none to forward by its configuration alone."""
+OF_CONFIGURATION = frozenset({"-", "NR", "NC"})
+"""Response flags of an Envoy that forwarded a response, or had none to forward by its configuration alone.
+
+Injected faults (FI) may concern a share of the requests, and a rate limit (RL) ends.
+"""
 
 REFUSED = frozenset({"UF", "UF,URX"})
 """Response flags where the upstream host refused the connection: a gateway without a listener for the port does."""
