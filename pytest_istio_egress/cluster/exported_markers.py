@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from pytest_istio_egress.cluster.apply import Resource
 from pytest_istio_egress.cluster.markers import FIRST_PORT, MARKER, Condition, Marker
 from pytest_istio_egress.model.case import CASE_NAMESPACE
 
@@ -52,3 +53,8 @@ class ExportedMarkers:
         }
         path = f"/config_dump?resource=dynamic_active_clusters&name_regex=.*{host}.*"
         return Marker(resource, (Condition(path, f"||{host}."),))
+
+
+def exported_marker(namespace: str) -> Resource:
+    """Return the resource of all markers of a worker; `namespace` is that of its tests."""
+    return Resource(API, KIND, namespace, MARKER)

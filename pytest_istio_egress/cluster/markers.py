@@ -59,7 +59,7 @@ def listener(name: str) -> str:
 
 
 def is_of_marker(route_config: Mapping[str, Any]) -> bool:
-    """Whether a route configuration is one that a marker's listener requested, and so has no hosts; or requested once.
+    """Whether a route configuration is of a marker's listener: it has a marker's port, and routes for no host.
 
     Envoy keeps it for a while after the listener has gone.
     """

@@ -7,7 +7,8 @@ import math
 import re
 from collections.abc import Callable, Mapping
 
-from pytest_istio_egress.cluster.api import Api, ClusterError
+from pytest_istio_egress.cluster.admin import NoAnswerError
+from pytest_istio_egress.cluster.api import Api
 from pytest_istio_egress.cluster.pods import PROXY, Pod
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
 from pytest_istio_egress.model.text import one_line
@@ -50,10 +51,10 @@ def error_states(config: ProxyConfig) -> list[str]:
     rejected = []
     for resource in ("dynamic_listeners", "dynamic_active_clusters", "dynamic_route_configs"):
         try:
-            entries = config.dump(f"?resource={resource}")
-        except ClusterError:
+            dump = json.loads(config.text(f"/config_dump?resource={resource}"))
+        except (NoAnswerError, json.JSONDecodeError):
             continue
-        for entry in entries:
+        for entry in dump.get("configs", []):
             if "error_state" in entry:
                 name = entry.get("name") or entry.get("cluster", {}).get("name") or resource
                 rejected.append(one_line(f"{name}: {entry['error_state'].get('details')}"))

@@ -15,7 +15,8 @@ from kubernetes.client.exceptions import ApiException
 from pytest_istio_egress.cluster.api import ClusterError, reason
 from pytest_istio_egress.cluster.apply import Applier, RefusedError, Resource, load, resource_of
 from pytest_istio_egress.cluster.exec_connection import GoneError
-from pytest_istio_egress.cluster.exported_markers import ExportedMarkers
+from pytest_istio_egress.cluster.exported_markers import ExportedMarkers, exported_marker
+from pytest_istio_egress.cluster.mesh_names import GATEWAY
 from pytest_istio_egress.cluster.objects_elsewhere import ObjectsElsewhere
 from pytest_istio_egress.cluster.pods import Pod, changed_pods
 from pytest_istio_egress.cluster.proxy_config import ProxyConfig
@@ -76,7 +77,6 @@ class CaseSetup:
         self._applied: list[Resource] = []
         self._rounds = 1
         """How many markers, one after the other, show that what the current test changed has arrived."""
-        self._gateway_sync: ProxySync | None = None
         self._workload_sync = WorkloadSync(f"{context.names.run}-{context.names.worker}", self._claim_markers)
 
     def ensure_environment(self) -> None:
@@ -207,14 +207,11 @@ class CaseSetup:
         gateways = self.context.access_logs.gateways()
         if not gateways:
             return False
-        names, within = self.context.names, min(self.context.timeouts.settle, _GATEWAY_MARKER)
-        markers = ExportedMarkers(names.worker, {pod.namespace for pod in gateways})
-        sync = self._gateway_sync = self._gateway_sync or ProxySync(self.context.api, self._applier, within, markers)
-        self._claim_markers([resource_of(self._rendered([markers.of_gateways(0).resource])[0])])
+        self._claim_markers([exported_marker(self.context.names.namespace(CASE_NAMESPACE))])
         with self.context.timer.phase("sync"):
             try:
                 for _ in range(self._rounds):
-                    self._with_current_pods(lambda: sync.wait((), gateways))
+                    self._with_current_pods(lambda: self._gateway_sync.wait((), gateways))
             except (RefusedError, ProxyNotSyncedError):
                 return False
         return True
@@ -257,6 +254,12 @@ class CaseSetup:
                 waypoints = self.context.environment.waypoints
                 self._with_current_pods(lambda: self._waypoint_sync.wait((), waypoints))
                 self._with_current_pods(lambda: self._ztunnel_sync.wait(ambient))
+
+    @cached_property
+    def _gateway_sync(self) -> ProxySync:
+        names, within = self.context.names, min(self.context.timeouts.settle, _GATEWAY_MARKER)
+        markers = ExportedMarkers(names.worker, [names.namespace_of(GATEWAY)])
+        return ProxySync(self.context.api, self._applier, within, markers)
 
     @cached_property
     def _waypoint_sync(self) -> ProxySync:

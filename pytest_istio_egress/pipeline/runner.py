@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import islice
-from typing import Any
+from typing import Any, TypeGuard
 
 from pytest_istio_egress.cluster.api import ClusterError
 from pytest_istio_egress.cluster.apply import Applier
@@ -154,13 +154,13 @@ class CaseRunner:
         standstill = Standstill(self.context, self.case_setup, expectations)
         attempt = 1
         while time.monotonic() < deadline:
-            failed = [index for index, answer in enumerate(answers) if self._may_be_late(answer)]
-            if not failed or self._is_final(standstill, [answers[index] for index in failed]):
+            failed = {index: answer for index, answer in enumerate(answers) if self._may_be_late(answer)}
+            if not failed or self._is_final(standstill, [*failed.values()]):
                 break
             # A proxy that is behind is not helped by a flood of requests.
             threading.Event().wait(min(PAUSE * attempt, LONGEST_PAUSE))
             attempt += 1
-            sent = with_controls(failed, expectations)
+            sent = with_controls([*failed], expectations)
             again = self.prober.verify([expectations[index] for index in sent], attempt, own_at_once)
             for index, answer in zip(failed, again, strict=False):  # those after them are controls that passed before
                 before = answers[index]
@@ -171,11 +171,11 @@ class CaseRunner:
             for index, series in enumerate(self._in_a_row(expectations, answers))
         ]
 
-    def _is_final(self, standstill: Standstill, failed: Sequence[Answer]) -> bool:
+    def _is_final(self, standstill: Standstill, failed: Sequence[Verdict]) -> bool:
         """Whether failures stay, as nothing that decides them changes any more."""
         return time.monotonic() >= self._interference.unsettled_until and standstill.reached(failed)
 
-    def _may_be_late(self, answer: Answer) -> bool:
+    def _may_be_late(self, answer: Answer) -> TypeGuard[Verdict]:
         """Whether a failure can be configuration that is still on its way: only what a test itself applied can be."""
         if not isinstance(answer, Verdict) or not answer.differences:
             return False  # what a log does not have now it will not have later

@@ -34,7 +34,7 @@ from pytest_istio_egress.model.outcome import BLACK_HOLE
 from pytest_istio_egress.model.probe import is_workload
 from pytest_istio_egress.pipeline.case_setup import CaseSetup
 from pytest_istio_egress.pipeline.context import WorkerContext
-from pytest_istio_egress.verdict.verdict import Answer, Expectation, Verdict
+from pytest_istio_egress.verdict.verdict import Expectation, Verdict
 
 FIRST_LOOK = 1.0
 """Seconds after the first failure: most that is late arrives before, and costs no reading of the proxies."""
@@ -64,7 +64,7 @@ class Standstill:
         self._gateways_have_marker = False
         self._seen: tuple[float, list[ConfigurationState]] | None = None
 
-    def reached(self, failed: Sequence[Answer]) -> bool:
+    def reached(self, failed: Sequence[Verdict]) -> bool:
         """Whether the proxies have stood still since an earlier call; the probes were sent in between."""
         if not self._possible or time.monotonic() < self._began + FIRST_LOOK:
             return False
@@ -123,15 +123,15 @@ class Standstill:
         of_mesh = case is not None and "egress-gateway" in case.requires and not own_gateway
         return at_marked and not of_mesh and self._case_setup.changed_only_proxies
 
-    def _is_decided_by_proxies(self, answer: Answer) -> bool:
+    def _is_decided_by_proxies(self, answer: Verdict) -> bool:
         """Whether the lines of the proxies show that their configuration made the answer, and nothing that may be late.
 
         The name of a Service that the test applied may still be resolved to the address of one before it.
         """
-        exchange = answer.exchange if isinstance(answer, Verdict) else None
-        if exchange is None or exchange.sidecar is None:
+        line = answer.exchange.sidecar
+        if line is None:
             return False
-        line, refused = exchange.sidecar, exchange.went_to_gateway and exchange.sidecar.flags in REFUSED
+        refused = answer.exchange.went_to_gateway and line.flags in REFUSED
         host, _ = answer.probe.destination
         if self.context.names.render(host).partition(".")[0] in self._services_with_address:
             return False
@@ -139,14 +139,14 @@ class Standstill:
             return _is_of_configuration(line)
         return (refused or _is_of_configuration(line)) and self._is_decided_behind_the_sidecar(answer)
 
-    def _is_decided_behind_the_sidecar(self, answer: Answer) -> bool:
-        hop, line = answer.expected.gateway, answer.exchange.gateway if isinstance(answer, Verdict) else None
+    def _is_decided_behind_the_sidecar(self, answer: Verdict) -> bool:
+        hop, line = answer.expected.gateway, answer.exchange.gateway
         marked = hop is None or hop.at is None or hop.at in self.context.environment.own_gateways
         return marked and self._case_setup.changed_only_istiod and (line is None or _is_of_configuration(line))
 
-    def _is_decided_at_gateways(self, answer: Answer) -> bool:
+    def _is_decided_at_gateways(self, answer: Verdict) -> bool:
         """Whether the answer depends on the mesh's own gateways, which get no marker otherwise."""
-        line = answer.exchange.sidecar if isinstance(answer, Verdict) else None
+        line = answer.exchange.sidecar
         hop, own = answer.expected.gateway, self.context.names.mesh.gateway.is_runs_own
         return hop is not None and hop.at is None and not own and (line is None or line.upstream != "-")
 

@@ -1,6 +1,14 @@
 """Rejected configuration is read from a proxy's log, whether Envoy prints the whole resource or not."""
 
-from pytest_istio_egress.cluster.rejections import logged_rejections
+from typing import Any, cast
+
+import pytest
+from fake_cluster import POD
+
+from pytest_istio_egress.cluster.admin import NoAnswerError
+from pytest_istio_egress.cluster.exec_connection import GoneError
+from pytest_istio_egress.cluster.proxy_config import ProxyConfig
+from pytest_istio_egress.cluster.rejections import error_states, logged_rejections
 
 WHOLE = """2026-11-21T14:14:12.05Z\twarning\tenvoy config a.cc:282\tdelta config for type.googleapis.com/envoy.config.cluster.v3.Cluster rejected: goo.gle/debugstr   
 name: "outbound|80||api.test"
@@ -44,3 +52,19 @@ def test_log_in_json_gives_the_same_entries() -> None:
         "Cluster outbound|80||api.test: Proto constraint validation failed (RingHash: too large)",
         "Listener a b: no",
     ]
+
+
+def test_pod_that_went_is_not_a_proxy_without_rejections() -> None:
+    def gone(_: str) -> str:
+        raise GoneError("the pod was replaced")
+
+    with pytest.raises(GoneError):
+        error_states(ProxyConfig(cast(Any, None), POD, gone))
+
+
+def test_proxy_that_does_not_answer_names_no_rejection() -> None:
+    def silent(_: str) -> str:
+        raise NoAnswerError("no response")
+
+    assert error_states(ProxyConfig(cast(Any, None), POD, silent)) == []
+    assert error_states(ProxyConfig(cast(Any, None), POD, lambda _: "upstream connect error")) == []

@@ -175,7 +175,7 @@ class Observed:
         answers = [answer_to(pair, FAILED) for pair in self.expectations]
         return self.standstill.reached([self._with_line(answer) for answer in answers])
 
-    def _with_line(self, answer: Answer) -> Answer:
+    def _with_line(self, answer: Answer) -> Verdict:
         assert isinstance(answer, Verdict)
         addresses = {"gateway": frozenset({"10.244.0.9"})}
         return replace(answer, exchange=replace(answer.exchange, sidecar=self.sidecar, addresses=addresses))
